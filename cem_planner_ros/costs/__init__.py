@@ -1,0 +1,1 @@
+"""Cost plugins: one file a cost, the interface in `base`."""

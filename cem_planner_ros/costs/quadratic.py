@@ -1,0 +1,88 @@
+"""Squared errors, added up over the horizon and at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.parameters import Parameter, named
+
+
+class StateCost(Cost):
+    """The weighted squared distance between a state and a target, angles wrapped."""
+
+    weight: torch.Tensor
+    target: torch.Tensor
+
+    def __init__(
+        self,
+        dynamics: Dynamics,
+        values: Mapping[str, Any] | None = None,
+        *,
+        device: torch.device | str = "cpu",
+    ):
+        super().__init__(dynamics, values, device=device)
+        is_angle = [[name in dynamics.angle_names] for name in dynamics.state_names]
+        self._is_angle = torch.tensor(is_angle, device=device)
+
+    @classmethod
+    def parameters_for(cls, dynamics: Dynamics) -> tuple[Parameter, ...]:
+        """Return a weight and a target for each state."""
+        return named(
+            "weight", dynamics.state_names, 0.0, "Price of the squared error of {name}.", low=0.0
+        ) + named("target", dynamics.state_names, 0.0, "Where {name} should be.")
+
+    def squared_error(self, state: torch.Tensor) -> torch.Tensor:
+        """Return sum_i weight_i (state_i - target_i)^2, shape (N,), angles wrapped to [-pi, pi)."""
+        error = state - self.target
+        wrapped = torch.remainder(error + torch.pi, 2.0 * torch.pi) - torch.pi
+        error = torch.where(self._is_angle, wrapped, error)
+        return (self.weight * error * error).sum(0)
+
+
+class Quadratic(StateCost):
+    """Squared state error, action and change of action at every step, each weighted by name."""
+
+    action_weight: torch.Tensor
+    rate_weight: torch.Tensor
+
+    @classmethod
+    def parameters_for(cls, dynamics: Dynamics) -> tuple[Parameter, ...]:
+        """Return the weights and targets of the states and the weights of the actions."""
+        return (
+            super().parameters_for(dynamics)
+            + named(
+                "action_weight", dynamics.action_names, 0.0, "Price of {name} squared.", low=0.0
+            )
+            + named(
+                "rate_weight",
+                dynamics.action_names,
+                0.0,
+                "Price of the squared change of {name} from one model step to the next.",
+                low=0.0,
+            )
+        )
+
+    def stage(
+        self,
+        state: torch.Tensor,
+        action: torch.Tensor,
+        previous_action: torch.Tensor,
+        time: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the weighted squares of one step, shape (N,)."""
+        change = action - previous_action
+        effort = self.action_weight * action * action + self.rate_weight * change * change
+        return self.squared_error(state) + effort.sum(0)
+
+
+class Terminal(StateCost):
+    """Squared state error at the end of the horizon only."""
+
+    def terminal(self, state: torch.Tensor) -> torch.Tensor:
+        """Return the weighted squared error of the last state, shape (N,)."""
+        return self.squared_error(state)

@@ -1,0 +1,1 @@
+"""Dynamics plugins: one file a model, the interface in `base`."""

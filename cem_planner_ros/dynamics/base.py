@@ -1,0 +1,106 @@
+"""The interface of a dynamics plugin."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from cem_planner_ros.parameters import INACTIVE, Parameter, Parameterised, named
+
+INTEGRATOR = Parameter(
+    "integrator",
+    "midpoint",
+    "How the differential equation is integrated over a model step.",
+    choices=("euler", "midpoint"),
+    when=INACTIVE,
+)
+"""For the `parameters` of every `DifferentialEquation`."""
+
+
+class Dynamics(Parameterised, ABC):
+    """
+    A model of the plant: how the state moves under an action.
+
+    A subclass declares names, default action bounds and parameters as class attributes and writes
+    `step`, in plain PyTorch. Samples are the last dimension and must not influence one another.
+
+    Args:
+        values: parameter values by name; what is not given has its default.
+        device: where the parameter tensors live.
+
+    Raises ConfigurationError for an unknown name or a value that is not allowed.
+    """
+
+    state_names: tuple[str, ...]
+    action_names: tuple[str, ...]
+    action_low: tuple[float, ...]
+    """Default smallest action, in `action_units`."""
+    action_high: tuple[float, ...]
+    """Default largest action, in `action_units`."""
+    action_units: tuple[str, ...]
+    angle_names: tuple[str, ...] = ()
+    """States that live on a circle (rad): costs wrap their errors to [-pi, pi)."""
+
+    def __init__(
+        self, values: Mapping[str, Any] | None = None, *, device: torch.device | str = "cpu"
+    ):
+        super().__init__(values or {}, device)
+
+    @abstractmethod
+    def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
+        """
+        Return the state (nx, N) after holding `action` for `dt`.
+
+        Args:
+            state: (nx, N), rows in the order of `state_names`.
+            action: (nu, N), rows in the order of `action_names`.
+            dt: 0-d, s.
+        """
+
+    def action_parameters(self) -> tuple[Parameter, ...]:
+        """Return the node parameters each action brings: its bounds and its safe value."""
+        groups = (
+            ("low", "Smallest {name} ever commanded.", self.action_low),
+            ("high", "Largest {name} ever commanded.", self.action_high),
+            (
+                "safe",
+                "The {name} commanded when no plan may be used.",
+                [0.0] * len(self.action_low),
+            ),
+        )
+        return tuple(
+            replace(parameter, default=float(default), unit=unit)
+            for group, text, defaults in groups
+            for parameter, default, unit in zip(
+                named(f"action.{group}", self.action_names, 0.0, text),
+                defaults,
+                self.action_units,
+                strict=True,
+            )
+        )
+
+
+class DifferentialEquation(Dynamics):
+    """
+    Dynamics given by their time derivative; `INTEGRATOR` belongs into `parameters`.
+
+    Midpoint evaluates the derivative twice a step and errs with dt^3 where Euler errs with dt^2
+    (Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, II.1).
+    """
+
+    integrator: str
+
+    @abstractmethod
+    def derivative(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        """Return d(state)/dt, (nx, N), in state units per second."""
+
+    def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
+        """Integrate `derivative` over `dt` with the action held."""
+        slope = self.derivative(state, action)
+        if self.integrator == "midpoint":
+            slope = self.derivative(state + 0.5 * dt * slope, action)
+        return state + dt * slope

@@ -1,0 +1,22 @@
+"""A point that is accelerated in the plane."""
+
+import torch
+
+from cem_planner_ros.dynamics.base import Dynamics
+
+
+class DoubleIntegrator(Dynamics):
+    """A point mass in the plane driven by its acceleration, stepped exactly."""
+
+    state_names = ("x", "y", "x_dot", "y_dot")
+    action_names = ("x_ddot", "y_ddot")
+    action_low = (-1.0, -1.0)
+    action_high = (1.0, 1.0)
+    action_units = ("m/s^2", "m/s^2")
+
+    def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
+        """Integrate constant acceleration over `dt`, without error."""
+        position, velocity = state[:2], state[2:]
+        return torch.cat(
+            (position + dt * velocity + 0.5 * dt * dt * action, velocity + dt * action)
+        )

@@ -1,0 +1,47 @@
+"""
+How a YAML names a field of a message, such as `position[hinge]` or `angular.z`.
+
+Positions in a message are never assumed: each state and action says which field it is.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """The fields of a message type: a pattern, and the same in words."""
+
+    pattern: str
+    words: str
+
+    def match(self, field: str) -> re.Match[str] | None:
+        """Return the match of a whole field, None if it is no field of this message."""
+        return re.fullmatch(self.pattern, field)
+
+
+JOINT_STATE = Grammar(
+    r"(position|velocity|effort)\[([^\[\]]+)\]", "position[JOINT], velocity[JOINT] or effort[JOINT]"
+)
+ODOMETRY = Grammar(
+    r"(x|y|z|roll|pitch|yaw|linear\.[xyz]|angular\.[xyz])",
+    "x, y, z, roll, pitch, yaw, linear.x|y|z or angular.x|y|z",
+)
+MULTI_ARRAY = Grammar(r"data\[(\d{1,4})\]", "data[INDEX]")
+TWIST = Grammar(r"(linear|angular)\.([xyz])", "linear.x|y|z or angular.x|y|z")
+
+STATE_TYPES = {
+    "sensor_msgs/msg/JointState": JOINT_STATE,
+    "nav_msgs/msg/Odometry": ODOMETRY,
+    "std_msgs/msg/Float64MultiArray": MULTI_ARRAY,
+}
+"""Message types that a state may come in."""
+
+COMMAND_TYPES = {
+    "std_msgs/msg/Float64MultiArray": MULTI_ARRAY,
+    "geometry_msgs/msg/Twist": TWIST,
+    "geometry_msgs/msg/TwistStamped": TWIST,
+}
+"""Message types that a command may go out as."""

@@ -1,0 +1,169 @@
+"""
+Declaring parameters: one record carries name, default, range, unit, text and when it may change.
+
+The same record describes a parameter of the node and one of a plugin. Declarations, validation,
+`check`, `plugins` and the ROS descriptors are all made from it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from cem_planner_ros.errors import ConfigurationError
+
+LIVE = "live"
+INACTIVE = "inactive-only"
+READ_ONLY = "read-only"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """
+    One declared parameter.
+
+    The type of `default` is the type of the parameter: bool, int, float, str, or a list of str.
+    `low` and `high` are inclusive. `choices` limits a string. `when` is LIVE (may change while the
+    node controls), INACTIVE (only while the node is not active) or READ_ONLY.
+    """
+
+    name: str
+    default: bool | int | float | str | list[str]
+    description: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    when: str = LIVE
+
+    @property
+    def allowed(self) -> str:
+        """What a value must be, in words."""
+        if isinstance(self.default, bool):
+            return "true or false"
+        if isinstance(self.default, list):
+            return "a list of strings"
+        if isinstance(self.default, str):
+            return "one of " + ", ".join(self.choices) if self.choices else "a string"
+        kind = "an integer" if isinstance(self.default, int) else "a finite number"
+        unit = f" {self.unit}" if self.unit else ""
+        if self.low is not None and self.high is not None:
+            return f"{kind} from {self.low:g} to {self.high:g}{unit}"
+        if self.low is not None:
+            return f"{kind} of at least {self.low:g}{unit}"
+        if self.high is not None:
+            return f"{kind} of at most {self.high:g}{unit}"
+        return kind + (f" in {self.unit}" if self.unit else "")
+
+    def check(self, value: Any) -> Any:
+        """
+        Return `value` in the parameter's type.
+
+        An integer is accepted for a float. Raises ConfigurationError if the type, the range or the
+        choice is wrong.
+        """
+        if isinstance(self.default, float) and type(value) is int:
+            value = float(value)
+        if isinstance(self.default, list):
+            value = list(value) if isinstance(value, (list, tuple)) else value
+            right_type = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        else:
+            right_type = type(value) is type(self.default)
+        in_range = right_type
+        if right_type and isinstance(value, (int, float)) and not isinstance(value, bool):
+            in_range = (
+                math.isfinite(value)
+                and (self.low is None or value >= self.low)
+                and (self.high is None or value <= self.high)
+            )
+        elif right_type and self.choices:
+            in_range = value in self.choices
+        if not in_range:
+            raise ConfigurationError(
+                f"parameter '{self.name}' is {value!r}, allowed: {self.allowed}"
+            )
+        return value
+
+    def under(self, prefix: str) -> Parameter:
+        """Return the same parameter named `prefix.name`."""
+        return replace(self, name=f"{prefix}.{self.name}")
+
+
+def named(
+    group: str, names: Iterable[str], default: float, description: str, **options: Any
+) -> tuple[Parameter, ...]:
+    """
+    Return one float parameter `group.name` for each name, such as `weight.x`.
+
+    `description` may hold `{name}`. A Parameterised object shows the group as one (n, 1) tensor.
+    """
+    return tuple(
+        Parameter(f"{group}.{name}", default, description.format(name=name), **options)
+        for name in names
+    )
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield ('a.b', value) for every leaf of nested mappings."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+class Parameterised:
+    """
+    An object whose declared numbers are tensors that can change in place.
+
+    A parameter `mass` is the attribute `mass`, a 0-d float32 tensor. Parameters `weight.x` and
+    `weight.y` are the attribute `weight`, shape (2, 1), in the order of their declaration. Text,
+    booleans and lists stay plain Python. Because a number keeps its storage when it changes, code
+    that was compiled around it sees the new value without being compiled again.
+    """
+
+    parameters: tuple[Parameter, ...] = ()
+
+    def __init__(self, values: Mapping[str, Any], device: torch.device | str = "cpu"):
+        values = dict(flatten(values))
+        declared = {parameter.name: parameter for parameter in self.parameters}
+        unknown = sorted(set(values) - set(declared))
+        if unknown:
+            raise ConfigurationError(
+                f"{type(self).__name__} has no parameter '{unknown[0]}', "
+                f"it has: {', '.join(declared) or 'none'}"
+            )
+        self._numbers: dict[str, torch.Tensor] = {}
+        groups: dict[str, list[str]] = {}
+        for name, parameter in declared.items():
+            if isinstance(parameter.default, (bool, str, list)):
+                setattr(self, name, parameter.check(values.get(name, parameter.default)))
+            else:
+                groups.setdefault(name.partition(".")[0], []).append(name)
+        for group, names in groups.items():
+            is_vector = "." in names[0]
+            tensor = torch.zeros((len(names), 1) if is_vector else (), device=device)
+            setattr(self, group, tensor)
+            for row, name in enumerate(names):
+                self._numbers[name] = tensor[row, 0] if is_vector else tensor
+                self.set(name, values.get(name, declared[name].default))
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The names of the parameters that `set` can change."""
+        return tuple(self._numbers)
+
+    def set(self, name: str, value: float) -> None:
+        """
+        Change a number in place.
+
+        Raises ConfigurationError if there is no such number or the value is not allowed.
+        """
+        if name not in self._numbers:
+            raise ConfigurationError(f"{type(self).__name__} has no number '{name}' to change")
+        parameter = next(p for p in self.parameters if p.name == name)
+        self._numbers[name].fill_(parameter.check(value))

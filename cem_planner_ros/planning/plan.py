@@ -1,0 +1,69 @@
+"""A plan is a function of absolute time, on a grid that stays where it was put."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+SKIP = 0.3
+"""
+A cell of the grid with less than this share of dt left is skipped, and the next one begins early.
+
+Without it the first action of a plan made just before a cell ends would have next to no influence
+on the cost, and would be noise.
+"""
+
+
+@dataclass(frozen=True)
+class TimeGrid:
+    """
+    Cells of length dt from a fixed origin.
+
+    Because a cell has an absolute index, moving a plan by a and then by b moves it by exactly
+    a + b, whatever a, b and dt are; nothing is interpolated.
+    """
+
+    origin: float
+    dt: float
+
+    def cell(self, time: float) -> int:
+        """Return the index of the cell in which a plan made at `time` (s) begins."""
+        return math.floor((time - self.origin) / self.dt + SKIP)
+
+    def edges(self, time: float, horizon: int) -> np.ndarray:
+        """
+        Return the times (horizon + 1,), s, between the steps of a plan made at `time`.
+
+        The first step lasts from SKIP * dt to (1 + SKIP) * dt, every other dt.
+        """
+        first = self.cell(time) + 1
+        edges = self.origin + self.dt * np.arange(first - 1, first + horizon)
+        edges[0] = time
+        return edges
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    What a search found: the action to hold at every time of the horizon.
+
+    Attributes:
+        edges: (H + 1,), s, when the steps begin and end.
+        actions: (H, nu), held from one edge to the next.
+        cost: of the cheapest candidate of the last iteration; inf if no candidate was valid.
+        iterations: how many iterations were done.
+        invalid_share: share of candidates of the last iteration with a NaN or infinite cost.
+    """
+
+    edges: np.ndarray = field(repr=False)
+    actions: np.ndarray = field(repr=False)
+    cost: float
+    iterations: int
+    invalid_share: float
+
+    def action_at(self, time: float) -> np.ndarray:
+        """Return the action (nu,) at `time` (s); before and after the plan its first and last."""
+        step = int(np.searchsorted(self.edges, time, side="right")) - 1
+        return self.actions[min(max(step, 0), len(self.actions) - 1)]

@@ -1,0 +1,92 @@
+"""Finding dynamics and cost plugins by name."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
+
+from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.errors import ConfigurationError
+
+BASES: dict[str, type] = {"dynamics": Dynamics, "costs": Cost}
+"""The two kinds of plugin. The entry-point groups are `cem_planner_ros.dynamics` and `.costs`."""
+
+
+def installed(kind: str) -> dict[str, list[EntryPoint]]:
+    """
+    Return every installed plugin of a kind ("dynamics" or "costs") by name, loading none.
+
+    A name that several distributions register has several entries.
+    """
+    found: dict[str, list[EntryPoint]] = {}
+    for entry in sorted(entry_points(group=f"cem_planner_ros.{kind}"), key=lambda e: e.name):
+        entries = found.setdefault(entry.name, [])
+        # One distribution can be seen twice, through its metadata and through a path hook.
+        if entry.value not in [other.value for other in entries]:
+            entries.append(entry)
+    return found
+
+
+def load(kind: str, name: str) -> type:
+    """
+    Return the plugin class called `name`, an entry point's name or `package.module:Class`.
+
+    Raises ConfigurationError, listing what exists, if the name is missing, registered twice, cannot
+    be imported, or is no class of the right kind.
+    """
+    if ":" in name:
+        module, _, attribute = name.partition(":")
+        try:
+            plugin = getattr(importlib.import_module(module), attribute)
+        except Exception as error:
+            raise ConfigurationError(_broken(kind, name, error)) from error
+    else:
+        entries = installed(kind).get(name, [])
+        if not entries:
+            raise ConfigurationError(_missing(kind, name))
+        if len(entries) > 1:
+            raise ConfigurationError(
+                f"{kind} plugin '{name}' is registered more than once: "
+                + ", ".join(f"{entry.value} ({_source(entry)})" for entry in entries)
+                + "; name the one you mean as package.module:Class"
+            )
+        try:
+            plugin = entries[0].load()
+        except Exception as error:
+            raise ConfigurationError(_broken(kind, name, error)) from error
+    base = BASES[kind]
+    if not (isinstance(plugin, type) and issubclass(plugin, base)):
+        raise ConfigurationError(
+            f"{kind} plugin '{name}' must be a subclass of {base.__module__}.{base.__name__}, "
+            f"it is {plugin!r}"
+        )
+    return plugin
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """Return a sentence that says `name` is unknown, what is close to it, and what exists."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f", did you mean '{close[0]}'?" if close else ""
+    return f"unknown {what} '{name}'{hint}"
+
+
+def _missing(kind: str, name: str) -> str:
+    names = installed(kind)
+    return (
+        unknown(f"{kind} plugin", name, names)
+        + f" (installed: {', '.join(names) or 'none'}; or give package.module:Class)"
+    )
+
+
+def _broken(kind: str, name: str, error: Exception) -> str:
+    return f"{kind} plugin '{name}' cannot be loaded: {type(error).__name__}: {error}"
+
+
+def _source(entry: EntryPoint) -> str:
+    return (
+        f"from {entry.dist.name} {entry.dist.version}" if entry.dist else "from an unknown package"
+    )

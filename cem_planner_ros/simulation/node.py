@@ -1,0 +1,167 @@
+"""A plant as a ROS node: publishes states, takes commands, in real time."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.time import Time
+
+from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.parameters import READ_ONLY, Parameter
+from cem_planner_ros.paths import share
+from cem_planner_ros.ros.messages import MESSAGES, MessageError, command_reader, state_writer
+from cem_planner_ros.ros.parameters import descriptor
+from cem_planner_ros.ros.process import run_node
+from cem_planner_ros.simulation.plants import ModelPlant, MujocoPlant, Plant
+
+MAX_CATCH_UP = 0.1
+"""s of plant time that one step makes up for at most; what is lost beyond it stays lost."""
+
+TABLE = (
+    Parameter(
+        "plant",
+        "mujoco",
+        "What is simulated: a MuJoCo model, or the planner's own model.",
+        choices=("mujoco", "model"),
+        when=READ_ONLY,
+    ),
+    Parameter(
+        "model_file",
+        "cartpole.xml",
+        "MJCF file of the plant 'mujoco': a path, or a name in the package's models.",
+        when=READ_ONLY,
+    ),
+    Parameter(
+        "planner_file",
+        "",
+        "YAML file of the planner; the plant 'model' takes model and messages from it.",
+        when=READ_ONLY,
+    ),
+    Parameter(
+        "start",
+        "",
+        "First state of the plant 'model': numbers separated by blanks; all zero if empty.",
+        when=READ_ONLY,
+    ),
+    Parameter("state_topic", "joint_states", "Where the states go.", when=READ_ONLY),
+    Parameter("command_topic", "effort", "Where the commands come from.", when=READ_ONLY),
+    Parameter("rate", 200.0, "States per second.", unit="Hz", low=1.0, high=2000.0, when=READ_ONLY),
+    Parameter(
+        "command_timeout",
+        0.25,
+        "The action is zero when no command came for so long.",
+        unit="s",
+        low=0.001,
+    ),
+    Parameter(
+        "real_time_factor", 1.0, "Plant seconds per second.", low=0.01, high=100.0, when=READ_ONLY
+    ),
+    Parameter(
+        "process_noise",
+        0.0,
+        "Std of the noise added to each action, drawn anew for each state, over half its range.",
+        low=0.0,
+        high=1.0,
+    ),
+    Parameter("latency", 0.0, "Delay of every state on its way.", unit="s", low=0.0, high=10.0),
+    Parameter("seed", 0, "Seed of the noise.", low=0, when=READ_ONLY),
+)
+"""The parameters of the simulator node."""
+
+
+class SimulatorNode(Node):
+    """
+    Steps a plant along the steady clock.
+
+    Raises ConfigurationError if the plant cannot be made.
+    """
+
+    def __init__(self, *, interrupted: Callable[[], bool] = lambda: False, **options):
+        super().__init__("simulator", **options)
+        torch.set_num_threads(1)
+        value = {p.name: self.declare_parameter(p.name, p.default, descriptor(p)) for p in TABLE}
+        value = {name: parameter.value for name, parameter in value.items()}
+        self._plant = _make_plant(value)
+        self._period = 1.0 / value["rate"]
+        self._factor = value["real_time_factor"]
+        self._random = np.random.default_rng(value["seed"])
+        self._on_the_way: deque[tuple[float, object]] = deque()
+        self._action = np.zeros(len(self._plant.command_fields))
+        self._commanded = -np.inf
+        self._last = time.monotonic()
+        self._read = command_reader(self._plant.command_type, self._plant.command_fields)
+        self._write = state_writer(self._plant.state_type, self._plant.state_fields)
+        self._publisher = self.create_publisher(
+            MESSAGES[self._plant.state_type], value["state_topic"], 1
+        )
+        newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+        self.create_subscription(
+            MESSAGES[self._plant.command_type], value["command_topic"], self._on_command, newest
+        )
+        self.create_timer(self._period, self._step, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.get_logger().info(
+            f"simulating {value['plant']}: {value['rate']:g} states per second on "
+            f"'{value['state_topic']}', commands from '{value['command_topic']}'"
+        )
+
+    def close(self) -> None:
+        """Nothing runs besides the executor."""
+
+    def _on_command(self, message) -> None:
+        try:
+            action = self._read(message)
+        except MessageError as error:
+            self.get_logger().warning(f"command dropped: {error}", throttle_duration_sec=1.0)
+            return
+        if not np.isfinite(action).all():
+            self.get_logger().warning("command dropped: not finite", throttle_duration_sec=1.0)
+            return
+        self._action = action
+        self._commanded = time.monotonic()
+
+    def _step(self) -> None:
+        now = time.monotonic()
+        elapsed = min(now - self._last, MAX_CATCH_UP / self._factor)
+        self._last = now
+        timeout = self.get_parameter("command_timeout").value
+        action = self._action if now - self._commanded <= timeout else np.zeros_like(self._action)
+        noise = self.get_parameter("process_noise").value
+        action = action + noise * self._plant.action_range * self._random.standard_normal(
+            len(action)
+        )
+        self._plant.step(action, elapsed * self._factor)
+        stamp: Time = self.get_clock().now()
+        message = self._write(self._plant.state(), stamp.to_msg(), "odom")
+        due = now + self.get_parameter("latency").value
+        self._on_the_way.append((due, message))
+        while self._on_the_way and self._on_the_way[0][0] <= now:
+            self._publisher.publish(self._on_the_way.popleft()[1])
+
+
+def _make_plant(value: dict) -> Plant:
+    if value["plant"] == "mujoco":
+        file = share("models") / value["model_file"]  # an absolute path stays itself
+        return MujocoPlant(file)
+    if not value["planner_file"]:
+        raise ConfigurationError("the plant 'model' needs the parameter 'planner_file'")
+    values = load_yaml(value["planner_file"]) | {"planner.device": "cpu"}
+    configuration = configure(values, value["planner_file"])
+    count = len(configuration.dynamics.state_names)
+    try:
+        start = [float(number) for number in value["start"].split()] or [0.0] * count
+    except ValueError as error:
+        raise ConfigurationError(f"parameter 'start' is {value['start']!r}: {error}") from error
+    return ModelPlant(configuration, np.array(start))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the simulator node until SIGINT or SIGTERM."""
+    return run_node(SimulatorNode, arguments)

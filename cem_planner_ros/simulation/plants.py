@@ -1,0 +1,133 @@
+"""The plants behind the simulator node: MuJoCo, or a dynamics plugin integrated by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.errors import ConfigurationError
+
+JOINT_STATE = "sensor_msgs/msg/JointState"
+MULTI_ARRAY = "std_msgs/msg/Float64MultiArray"
+
+
+class Plant(Protocol):
+    """
+    What the simulator node needs of a plant.
+
+    `state_fields` and `command_fields` name the message fields of state and action, in their order.
+    """
+
+    state_type: str
+    state_fields: dict[str, str]
+    command_type: str
+    command_fields: dict[str, str]
+    action_range: np.ndarray
+    """Half the range (nu,) of each action, the unit of the process noise."""
+
+    def state(self) -> np.ndarray:
+        """Return the state, in the order of `state_fields`."""
+
+    def step(self, action: np.ndarray, duration: float) -> None:
+        """Hold `action` (nu,) for `duration` s."""
+
+
+class MujocoPlant:
+    """
+    A MuJoCo model; begins at its keyframe "start" if it has one.
+
+    All hinge and slide joints are published as joint states; the commands are its actuators'.
+    Raises ConfigurationError if mujoco is not installed or the file cannot be loaded.
+    """
+
+    state_type = JOINT_STATE
+    command_type = MULTI_ARRAY
+
+    def __init__(self, file: str | Path):
+        try:
+            import mujoco
+        except ImportError as error:
+            raise ConfigurationError(
+                f"the plant 'mujoco' needs the package mujoco (pip install mujoco): {error}"
+            ) from error
+        self._mujoco = mujoco
+        try:
+            self._model = mujoco.MjModel.from_xml_path(str(file))
+        except ValueError as error:
+            raise ConfigurationError(f"model file '{file}': {error}") from error
+        self._data = mujoco.MjData(self._model)
+        start = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_KEY, "start")
+        if start >= 0:
+            mujoco.mj_resetDataKeyframe(self._model, self._data, start)
+        single = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
+        joints = [self._model.joint(i) for i in range(self._model.njnt)]
+        joints = [joint for joint in joints if int(joint.type[0]) in map(int, single)]
+        self._positions = [joint.qposadr[0] for joint in joints]
+        self._velocities = [joint.dofadr[0] for joint in joints]
+        self.state_fields = {
+            f"{kind} {joint.name}": f"{kind}[{joint.name}]"
+            for kind in ("position", "velocity")
+            for joint in joints
+        }
+        actuators = [self._model.actuator(i) for i in range(self._model.nu)]
+        self.command_fields = {a.name: f"data[{i}]" for i, a in enumerate(actuators)}
+        limits = self._model.actuator_ctrlrange
+        self.action_range = 0.5 * (limits[:, 1] - limits[:, 0])
+        self._surplus = 0.0
+
+    def state(self) -> np.ndarray:
+        """Return positions, then velocities, of all joints."""
+        return np.concatenate((self._data.qpos[self._positions], self._data.qvel[self._velocities]))
+
+    def step(self, action: np.ndarray, duration: float) -> None:
+        """Step the physics; what is less than a time step is kept for the next call."""
+        self._data.ctrl[:] = action
+        step = self._model.opt.timestep
+        steps = int((self._surplus + duration) / step + 1e-9)
+        self._surplus += duration - steps * step
+        self._mujoco.mj_step(self._model, self._data, nstep=steps)
+
+
+class ModelPlant:
+    """
+    The planner's own dynamics, integrated in steps of at most `max_step` s, without a simulator.
+
+    Args:
+        configuration: that of the planner: its dynamics, and the fields and types of its messages.
+        start: the first state (nx,).
+        max_step: s.
+    """
+
+    def __init__(self, configuration: Configuration, start: np.ndarray, max_step: float = 0.005):
+        self._dynamics = configuration.dynamics
+        names = self._dynamics.state_names
+        if len(start) != len(names):
+            raise ConfigurationError(
+                f"parameter 'start' is {list(start)}, allowed: {len(names)} numbers, "
+                f"for {', '.join(names)}"
+            )
+        self._state = torch.tensor(np.asarray(start, np.float32)[:, None])
+        self._max_step = max_step
+        self.state_type = configuration.values["state.type"]
+        self.state_fields = configuration.fields("state")
+        self.command_type = configuration.values["command.type"]
+        self.command_fields = configuration.fields("command")
+        low, high = np.array(configuration.action("low")), np.array(configuration.action("high"))
+        self.action_range = 0.5 * (high - low)
+
+    def state(self) -> np.ndarray:
+        """Return the state, in the order of the model's names."""
+        return self._state[:, 0].numpy().astype(np.float64)
+
+    @torch.no_grad()
+    def step(self, action: np.ndarray, duration: float) -> None:
+        """Integrate over `duration` in equal steps."""
+        steps = max(1, int(np.ceil(duration / self._max_step - 1e-9)))
+        held = torch.tensor(np.asarray(action, np.float32)[:, None])
+        dt = torch.tensor(duration / steps)
+        for _ in range(steps):
+            self._state = self._dynamics.step(self._state, held, dt)

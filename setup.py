@@ -1,0 +1,63 @@
+"""Installs with colcon (ament_python) and with pip."""
+
+import sys
+from glob import glob
+
+from setuptools import find_packages, setup
+
+NAME = "cem_planner_ros"
+
+data_files = [
+    ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+    (f"share/{NAME}", ["package.xml"]),
+    (f"share/{NAME}/launch", glob("launch/*.launch.py")),
+    (f"share/{NAME}/config", glob("config/*")),
+    (f"share/{NAME}/models", glob("models/*")),
+]
+if "bdist_wheel" in sys.argv:
+    # ROS looks for executables in lib/NAME. colcon puts the console scripts there (setup.cfg), pip
+    # puts them into bin, so a wheel brings its own.
+    data_files.append((f"lib/{NAME}", glob("scripts/*")))
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="Receding-horizon Cross-Entropy-Method planning for ROS 2, in PyTorch",
+    license="Apache-2.0",
+    maintainer="cem_planner_ros maintainers",
+    maintainer_email="maintainers@users.noreply.r-seed-21310879.example",
+    python_requires=">=3.10",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    data_files=data_files,
+    install_requires=["setuptools", "numpy", "pyyaml", "torch>=2.4"],
+    extras_require={
+        # ROS 2 for machines without a ROS installation.
+        "ros": [
+            "ros-rclpy[fastrtps]",
+            "ros-diagnostic-msgs",
+            "ros-geometry-msgs",
+            "ros-nav-msgs",
+            "ros-sensor-msgs",
+            "ros-std-msgs",
+        ],
+        "sim": ["mujoco"],
+        "report": ["matplotlib", "rich"],
+        "dev": ["hypothesis", "pytest<8", "pytest-timeout", "ruff"],
+    },
+    zip_safe=True,
+    entry_points={
+        "console_scripts": [
+            f"planner_node = {NAME}.ros.node:main",
+            f"simulator_node = {NAME}.simulation.node:main",
+        ],
+        f"{NAME}.dynamics": [
+            f"cartpole = {NAME}.dynamics.cartpole:CartPole",
+            f"diff_drive = {NAME}.dynamics.diff_drive:DiffDrive",
+            f"double_integrator = {NAME}.dynamics.double_integrator:DoubleIntegrator",
+        ],
+        f"{NAME}.costs": [
+            f"quadratic = {NAME}.costs.quadratic:Quadratic",
+            f"terminal = {NAME}.costs.quadratic:Terminal",
+        ],
+    },
+)
