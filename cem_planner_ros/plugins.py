@@ -50,7 +50,7 @@ def load(kind: str, name: str) -> type:
         if len(entries) > 1:
             raise ConfigurationError(
                 f"{kind} plugin '{name}' is registered more than once: "
-                + ", ".join(f"{entry.value} ({_source(entry)})" for entry in entries)
+                + ", ".join(f"{entry.value} ({source(entry)})" for entry in entries)
                 + "; name the one you mean as package.module:Class"
             )
         try:
@@ -86,7 +86,8 @@ def _broken(kind: str, name: str, error: Exception) -> str:
     return f"{kind} plugin '{name}' cannot be loaded: {type(error).__name__}: {error}"
 
 
-def _source(entry: EntryPoint) -> str:
+def source(entry: EntryPoint) -> str:
+    """Return which distribution an entry point is from, in words."""
     return (
         f"from {entry.dist.name} {entry.dist.version}" if entry.dist else "from an unknown package"
     )

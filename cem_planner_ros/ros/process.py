@@ -14,7 +14,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 SWITCH_INTERVAL = 0.0005
-"""s after which a thread must let another one run; Python's 5 ms are a quarter of a 50 Hz period."""
+"""s after which a thread must let another run; Python's 5 ms are a quarter of a 50 Hz period."""
 
 
 def run_node(

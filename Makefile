@@ -1,0 +1,57 @@
+# make demo | make test: each sets everything up in .venv first.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find cem_planner_ros launch config models scripts resource -type f \
+	-not -name '*.pyc') package.xml
+
+# A sourced ROS installation must not mix with the ROS wheels of the environment made here.
+unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
+unexport LD_LIBRARY_PATH ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION RMW_IMPLEMENTATION
+
+.PHONY: help install demo test lint clean
+
+help:
+	@echo "make demo     set up, then swing a simulated cart-pole up over ROS 2"
+	@echo "              SCENARIO=cartpole SEED=0 DURATION=10 REPORT=report"
+	@echo "make test     set up, then run every check and test"
+	@echo "make install  set up only"
+	@echo "make clean    remove what make made"
+
+SCENARIO ?= cartpole
+SEED ?= 0
+DURATION ?= 10
+REPORT ?= report
+
+demo: install
+	@$(BIN)/python -m cem_planner_ros demo --scenario $(SCENARIO) --seed $(SEED) \
+		--duration $(DURATION) --report $(REPORT)
+
+test: install lint
+	$(BIN)/pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+install: $(VENV)/.installed
+
+$(VENV)/.dependencies: setup.py constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "Python 3.10 or newer is needed, $(PYTHON) is $$($(PYTHON) --version);" \
+		"name another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' || \
+		{ echo "$(PYTHON) lacks venv: install it (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
+	@echo "setting up $(VENV): takes minutes, once"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt setuptools '.[ros,sim,report,dev]'
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --force-reinstall .
+	@rm -rf build
+	@touch $@
+
+clean:
+	rm -rf $(VENV) report build install log *.egg-info .pytest_cache .hypothesis .ruff_cache

@@ -1,0 +1,39 @@
+"""The command line: one module a command, each with `add_arguments` and `run`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from cem_planner_ros import __version__
+from cem_planner_ros.errors import ConfigurationError
+
+COMMANDS = {
+    "demo": "control a simulated plant over ROS 2 and report how it went",
+    "plugins": "list the installed dynamics and costs with their parameters",
+    "parameters": "print every parameter of a file's configuration as commented YAML",
+    "check": "validate a parameter file without ROS and time a plan",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit status; 2 for wrong usage, 130 after Ctrl-C."""
+    parser = argparse.ArgumentParser(
+        prog="python -m cem_planner_ros",
+        description="Sampling-based control on the onboard GPU or CPU under ROS 2.",
+    )
+    parser.add_argument("--version", action="version", version=f"cem_planner_ros {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    modules = {}
+    for name, text in COMMANDS.items():
+        modules[name] = importlib.import_module(f"cem_planner_ros.cli.{name}")
+        modules[name].add_arguments(commands.add_parser(name, help=text, description=text))
+    options = parser.parse_args(arguments)
+    try:
+        return modules[options.command].run(options)
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,67 @@
+"""Validate a parameter file without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+import torch
+
+from cem_planner_ros.configuration import NODE_NAME, configure, load_yaml
+from cem_planner_ros.errors import ConfigurationError
+
+PLANS = 50
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the file and the node's name."""
+    parser.add_argument("file", metavar="FILE.yaml", help="ROS parameter file of the planner node")
+    parser.add_argument("--node", default=NODE_NAME, help="name of the node (default: %(default)s)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what the file makes; the exit status is 1, with the reason, if it cannot work."""
+    torch.set_num_threads(1)
+    configuration = configure(load_yaml(options.file, options.node), options.file)
+    value = configuration.values
+    dynamics = configuration.dynamics
+    print(f"{options.file}: {len(value)} parameters, names, types and ranges are right")
+    print(f"  dynamics  {value['dynamics.plugin']}: state {', '.join(dynamics.state_names)}")
+    costs = (f"{name} ({value[f'{name}.plugin']})" for name in configuration.costs)
+    print(f"  costs     {', '.join(costs)}")
+    for side, names in (("state", dynamics.state_names), ("command", dynamics.action_names)):
+        fields = ", ".join(f"{name} = {value[f'{side}.fields.{name}']}" for name in names)
+        print(f"  {side:<9} {value[f'{side}.topic']} ({value[f'{side}.type']}): {fields}")
+    began = time.perf_counter()
+    planner = configuration.planner()
+    ready = time.perf_counter() - began
+    execution = planner.execution
+    print(f"  execution {execution.name} on {configuration.device}, ready in {ready:.1f} s")
+    if execution.reason:
+        print(f"            because: {execution.reason}")
+    state = np.zeros(len(dynamics.state_names))
+    period = 1.0 / value["control_rate"]
+    times = []
+    for index in range(PLANS):
+        began = time.perf_counter()
+        plan = planner.plan(state, index * period)
+        times.append(1e3 * (time.perf_counter() - began))
+        if not np.isfinite(plan.cost):
+            raise ConfigurationError(
+                f"the plan from state zero has no valid candidate: model or costs return NaN or "
+                f"infinity\n  in {options.file}"
+            )
+    p50, p99 = np.percentile(times, [50, 99])
+    budget = 1e3 * period * value["budget_fraction"]
+    print(
+        f"  plan time p50 {p50:.2f} ms, p99 {p99:.2f} ms; the period is {1e3 * period:g} ms, "
+        f"{budget:g} ms of it for planning"
+    )
+    if p50 > budget:
+        fitting = max(1, int(planner.iterations * budget / p50))
+        print(
+            f"  warning: {planner.iterations} iterations do not fit, about {fitting} will be done; "
+            "lower planner.samples, planner.horizon or control_rate"
+        )
+    return 0

@@ -1,0 +1,63 @@
+"""List the installed plugins."""
+
+from __future__ import annotations
+
+import argparse
+
+import torch
+
+from cem_planner_ros import plugins
+from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.errors import ConfigurationError
+
+
+class _AnyModel(Dynamics):
+    """Stands for every model where a cost has a parameter for each state or action."""
+
+    state_names = ("STATE",)
+    action_names = ("ACTION",)
+    action_low = (-1.0,)
+    action_high = (1.0,)
+    action_units = ("",)
+
+    def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
+        return state
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare nothing: the command has no options."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print every plugin; the exit status is 1 if one cannot be loaded."""
+    broken = 0
+    for kind in plugins.BASES:
+        print(f"{kind}:")
+        for name, entries in plugins.installed(kind).items():
+            sources = ", ".join(f"{e.value}, {plugins.source(e)}" for e in entries)
+            print(f"  {name}  ({sources})")
+            try:
+                plugin = plugins.load(kind, name)
+            except ConfigurationError as error:
+                print(f"    broken: {error}")
+                broken += 1
+                continue
+            summary = (plugin.__doc__ or "").strip().splitlines()
+            print(f"    {summary[0] if summary else 'no description'}")
+            if kind == "dynamics":
+                actions = zip(
+                    plugin.action_names,
+                    plugin.action_low,
+                    plugin.action_high,
+                    plugin.action_units,
+                    strict=True,
+                )
+                bounds = (f"{name} [{low:g}, {high:g}] {unit}" for name, low, high, unit in actions)
+                print(f"    states: {', '.join(plugin.state_names)}")
+                print(f"    actions: {', '.join(bounds)}")
+                parameters = plugin.parameters
+            else:
+                parameters = plugin.parameters_for(_AnyModel())
+            for p in parameters:
+                print(f"      {p.name} = {p.default}: {p.description} ({p.allowed}; {p.when})")
+    return 1 if broken else 0

@@ -1,0 +1,54 @@
+"""Start a simulated plant and its planner: simulation.launch.py scenario:=cartpole."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+
+def generate_launch_description():
+    """Return the simulator node and planner.launch.py."""
+    share = FindPackageShare("cem_planner_ros")
+    scenario = LaunchConfiguration("scenario")
+    default_file = PathJoinSubstitution([share, "config", [scenario, ".yaml"]])
+    simulator_file = PathJoinSubstitution([share, "config", [scenario, "_simulator.yaml"]])
+    arguments = {
+        "scenario": ("cartpole", "What is simulated: cartpole or diff_drive."),
+        "namespace": ("", "Namespace of both nodes."),
+        "params_file": (default_file, "YAML file with the planner's parameters."),
+        "autostart": ("true", "Configure and activate the planner at the start."),
+        "use_respawn": ("false", "Start the planner again when it ends unexpectedly."),
+        "log_level": ("info", "Level of the log: debug, info, warn or error."),
+        "seed": ("0", "Seed of the plant's noise."),
+    }
+    value = {name: LaunchConfiguration(name) for name in arguments}
+    shared = ("namespace", "params_file", "autostart", "use_respawn", "log_level")
+    return LaunchDescription(
+        [
+            *(
+                DeclareLaunchArgument(name, default_value=default, description=text)
+                for name, (default, text) in arguments.items()
+            ),
+            Node(
+                package="cem_planner_ros",
+                executable="simulator_node",
+                name="simulator",
+                namespace=value["namespace"],
+                parameters=[
+                    simulator_file,
+                    {
+                        "planner_file": ParameterValue(value["params_file"], value_type=str),
+                        "seed": ParameterValue(value["seed"], value_type=int),
+                    },
+                ],
+                arguments=["--ros-args", "--log-level", value["log_level"]],
+                output="screen",
+            ),
+            IncludeLaunchDescription(
+                PathJoinSubstitution([share, "launch", "planner.launch.py"]),
+                launch_arguments=[(name, value[name]) for name in shared],
+            ),
+        ]
+    )
