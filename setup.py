@@ -42,13 +42,15 @@ setup(
         ],
         "sim": ["mujoco"],
         "report": ["matplotlib", "rich"],
+        # colcon test runs pytest if the extra "test" asks for it.
+        "test": ["hypothesis", "pytest<8", "pytest-timeout"],
         "dev": ["hypothesis", "pytest<8", "pytest-timeout", "ruff"],
     },
     zip_safe=True,
     entry_points={
         "console_scripts": [
-            f"planner_node = {NAME}.ros.node:main",
-            f"simulator_node = {NAME}.simulation.node:main",
+            f"planner_node = {NAME}.ros.process:planner",
+            f"simulator_node = {NAME}.ros.process:simulator",
         ],
         f"{NAME}.dynamics": [
             f"cartpole = {NAME}.dynamics.cartpole:CartPole",

@@ -6,7 +6,7 @@ Nothing here needs ROS, so `python -m cem_planner_ros check` says of a YAML what
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -208,24 +208,27 @@ class Configuration:
         }
 
 
-def configure(values: Mapping[str, Any], file: str = "") -> Configuration:
+def configure(
+    values: Mapping[str, Any], file: str = "", leftover: Collection[str] = ()
+) -> Configuration:
     """
     Check the values of parameters and load the plugins they name.
 
     Args:
         values: by full name ("planner.samples"), at least those that differ from the default.
         file: where they come from, for messages.
+        leftover: names to pass over if they are unknown, such as those of the model before.
 
     Raises ConfigurationError with one line for each thing that is wrong.
     """
     try:
-        return _configure(values)
+        return _configure(values, leftover)
     except ConfigurationError as error:
         text = f"{error}\n  in {file}" if file else str(error)
         raise ConfigurationError(text, error.parameters) from error
 
 
-def _configure(values: Mapping[str, Any]) -> Configuration:
+def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configuration:
     values = {
         name: value
         for name, value in values.items()
@@ -282,7 +285,7 @@ def _configure(values: Mapping[str, Any]) -> Configuration:
             cost = plugin("costs", name, lambda cls, own: cls(dynamics, own, device=device))
             if cost is not None:
                 costs[name] = cost
-        unknown = set(values) - set(parameters)
+        unknown = set(values) - set(parameters) - set(leftover)
         # Parameters of a cost whose plugin is broken are not unknown, only not known yet.
         broken = tuple(f"{name}." for name in checked["costs"] if name not in costs)
         problems += [

@@ -34,7 +34,7 @@ def generate_launch_description():
                 name="cem_planner",
                 namespace=value["namespace"],
                 parameters=[
-                    ParameterFile(value["params_file"], allow_substs=True),
+                    ParameterFile(value["params_file"]),
                     {
                         name: ParameterValue(value[name], value_type=bool)
                         for name in ("use_sim_time", "autostart")

@@ -12,8 +12,9 @@ def generate_launch_description():
     """Return the simulator node and planner.launch.py."""
     share = FindPackageShare("cem_planner_ros")
     scenario = LaunchConfiguration("scenario")
-    default_file = PathJoinSubstitution([share, "config", [scenario, ".yaml"]])
-    simulator_file = PathJoinSubstitution([share, "config", [scenario, "_simulator.yaml"]])
+    # Jazzy's PathJoinSubstitution takes no list within the list.
+    default_file = [PathJoinSubstitution([share, "config", scenario]), ".yaml"]
+    simulator_file = [PathJoinSubstitution([share, "config", scenario]), "_simulator.yaml"]
     arguments = {
         "scenario": ("cartpole", "What is simulated: cartpole or diff_drive."),
         "namespace": ("", "Namespace of both nodes."),

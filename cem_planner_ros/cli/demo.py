@@ -142,12 +142,10 @@ def _processes(
     config = share("config")
     commands = {
         "simulator": (
-            "simulation",
             config / scenario.simulator_file,
             (f"seed:={options.seed}", f"process_noise:={PROCESS_NOISE}"),
         ),
         "planner": (
-            "ros",
             config / scenario.planner_file,
             (f"planner.seed:={options.seed}", "publish_statistics:=true"),
         ),
@@ -155,8 +153,8 @@ def _processes(
     running: dict[str, subprocess.Popen] = {}
     with contextlib.ExitStack() as stack:
         try:
-            for name, (room, file, parameters) in commands.items():
-                code = f"import sys; from cem_planner_ros.{room}.node import main; sys.exit(main())"
+            for name, (file, parameters) in commands.items():
+                code = f"from cem_planner_ros.ros.process import {name} as run; exit(run())"
                 arguments = ["--ros-args", "--params-file", str(file)]
                 for parameter in parameters:
                     arguments += ["-p", parameter]

@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch._decomp import core_aten_decompositions
+from torch._decomp import core_aten_decompositions, get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from cem_planner_ros.planning.rollout import Rollout
@@ -138,7 +138,9 @@ class _Translator:
 
     def translate(self, function: Callable, inputs: list[_Value], examples: list[torch.Tensor]):
         """Trace `function` on `examples` and return its outputs as values."""
-        decompositions = core_aten_decompositions()
+        decompositions = dict(core_aten_decompositions())
+        # Core operations that are simple formulas all the same.
+        decompositions |= get_decompositions([getattr(torch.ops.aten, name) for name in _FORMULAS])
         # It would write a stack of rows as one long row, which hides where the samples are.
         decompositions.pop(torch.ops.aten.stack.default, None)
         with torch.no_grad():
@@ -311,6 +313,8 @@ _POINTWISE = {
     "hypot": ("hypotf({0}, {1})", 2),
 }
 
+_FORMULAS = "elu gelu leaky_relu silu hardtanh softplus mish log_sigmoid_forward addmm".split()
+
 _BOOLEAN = {
     *(["isnan", "isinf", "gt", "ge", "lt", "le", "eq", "ne"]),
     *(["logical_and", "logical_or", "logical_not", "bitwise_and", "bitwise_or", "bitwise_not"]),
@@ -393,6 +397,11 @@ def _permute(translator, args, kwargs, result):
     return _shape(np.transpose(value.rows, order), value.lanes)
 
 
+def _flip(translator, args, kwargs, result):
+    value, dims = args
+    return _shape(np.flip(value.rows, [_leading(value, dim) for dim in dims]), value.lanes)
+
+
 def _joined(join: Callable, grow: int):
     def translate(translator, args, kwargs, result):
         values, dim = args[0], args[1] if len(args) > 1 else 0
@@ -444,7 +453,8 @@ def _filled(item: float | None, value_at: int = 1):
 def _reduction(combine: str, mean: bool = False):
     def translate(translator, args, kwargs, result):
         value = args[0]
-        dims = args[1] if len(args) > 1 and args[1] else range(value.rank)
+        dims = args[1] if len(args) > 1 else None
+        dims = range(value.rank) if dims is None or dims == [] else dims
         dims = tuple(_leading(value, d) for d in ([dims] if isinstance(dims, int) else dims))
         keep = args[2] if len(args) > 2 else kwargs.get("keepdim", False)
         rows = np.moveaxis(value.rows, dims, range(len(dims)))
@@ -460,6 +470,17 @@ def _reduction(combine: str, mean: bool = False):
         return _shape(np.expand_dims(total, sorted(dims)) if keep else total, value.lanes)
 
     return translate
+
+
+def _vector_norm(translator, args, kwargs, result):
+    value, order, *rest = args
+    if order != 2:
+        raise UnsupportedError(f"a vector norm of order {order}")
+    squares = [translator.assign(f"{item} * {item}") for item in value.rows.reshape(-1)]
+    value = _Value(_rows(squares, value.rows.shape), value.lanes)
+    total = _reduction("{0} + {1}")(translator, (value, *rest), kwargs, result)
+    roots = [translator.assign(f"sqrtf({item})") for item in total.rows.reshape(-1)]
+    return _Value(_rows(roots, total.rows.shape), total.lanes)
 
 
 def _mm(translator, args, kwargs, result):
@@ -498,6 +519,7 @@ _SHAPES = {
     "squeeze": _squeeze,
     "expand": _expand,
     "permute": _permute,
+    "flip": _flip,
     "stack": _joined(np.stack, 1),
     "cat": _joined(np.concatenate, 0),
     "unbind": _unbind,
@@ -507,6 +529,7 @@ _SHAPES = {
     "prod": _reduction("{0} * {1}"),
     "amax": _reduction("({0} > {1} || {0} != {0} ? {0} : {1})"),
     "amin": _reduction("({0} < {1} || {0} != {0} ? {0} : {1})"),
+    "linalg_vector_norm": _vector_norm,
     "mm": _mm,
     "_to_copy": _to_copy,
 }

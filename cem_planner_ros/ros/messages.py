@@ -178,7 +178,7 @@ def euler(x: float, y: float, z: float, w: float) -> tuple[float, float, float]:
 
 
 def _joint_reader(entries: list[tuple[str, str]]) -> Callable[[JointState], np.ndarray]:
-    names: list[str] = []
+    names: list[str] | None = None
     indices: list[int] = []
 
     def read(message: JointState) -> np.ndarray:

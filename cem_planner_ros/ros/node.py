@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -33,7 +33,6 @@ from cem_planner_ros.ros.messages import (
     state_reader,
 )
 from cem_planner_ros.ros.parameters import NodeParameters
-from cem_planner_ros.ros.process import run_node
 
 WARM_UP_PLANS = 5
 
@@ -112,7 +111,6 @@ class PlannerNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to control, with a new planner if its shape was changed meanwhile."""
         if self._table.needs_rebuild:
-            self._release()
             self._build()
         configuration = self._table.configuration
         self._loop = ControlLoop(
@@ -160,14 +158,24 @@ class PlannerNode(LifecycleNode):
     # Making and giving up
 
     def _build(self) -> None:
-        """Make planner and topics from the parameters. Raises ConfigurationError."""
+        """
+        Make planner and topics from the parameters, in place of those there are.
+
+        Raises ConfigurationError, and leaves everything as it was, if they cannot be made.
+        """
         values, source = self._table.values(), self._table.source
-        making = self._thread.submit(self._make_planner, values, source)
+        making = self._thread.submit(self._make_planner, values, source, self._table.names)
         while not making.done():
             if self._interrupted():
                 raise ConfigurationError("interrupted while configuring")
             time.sleep(0.02)
-        configuration, planner, plan_time = making.result()
+        try:
+            configuration, planner, plan_time = making.result()
+        except ConfigurationError as error:
+            # What the plugins now named bring can be set, and so be mended.
+            self._table.declare(error.parameters)
+            raise
+        self._release()
         self._table.use(configuration)
         self._planner = planner
         self._connect(configuration)
@@ -181,10 +189,12 @@ class PlannerNode(LifecycleNode):
         )
 
     @staticmethod
-    def _make_planner(values: dict, source: str) -> tuple[Configuration, Planner, float]:
+    def _make_planner(
+        values: dict, source: str, leftover: Collection[str]
+    ) -> tuple[Configuration, Planner, float]:
         """Return configuration, planner and the time of a warm plan, s; on the planner's thread."""
         torch.set_num_threads(1)
-        configuration = configure(values, source)
+        configuration = configure(values, source, leftover)
         planner = configuration.planner()
         start = np.zeros(len(configuration.dynamics.state_names))
         times = []
@@ -315,8 +325,3 @@ class PlannerNode(LifecycleNode):
                 stamp = self.get_clock().now().to_msg()
                 frame = values["frame_id"]
                 self._path_publisher.publish(diagnostics.path_message(states, names, stamp, frame))
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the planner node until SIGINT or SIGTERM."""
-    return run_node(PlannerNode, arguments, start=PlannerNode.autostart)

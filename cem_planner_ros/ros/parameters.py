@@ -51,10 +51,10 @@ class NodeParameters:
         self.needs_rebuild = False
         """Whether a parameter that is not live changed since the configuration was made."""
         try:
-            self._declare(configure(self._given).parameters)
+            self.declare(configure(self._given).parameters)
         except ConfigurationError as error:
             # What is wrong is said when the node is configured; what is right is declared now.
-            self._declare({p.name: p for p in TABLE} | dict(error.parameters))
+            self.declare({p.name: p for p in TABLE} | dict(error.parameters))
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._apply)
 
@@ -69,6 +69,9 @@ class NodeParameters:
         for name in self._in_files.keys() | in_files.keys():
             if name not in in_files:
                 self._given.pop(name, None)
+                declared = self._declared.get(name)
+                if declared and self._node.get_parameter(name).value == self._in_files[name]:
+                    self._given[name] = declared.default
             elif in_files[name] != self._in_files.get(name):
                 self._given[name] = in_files[name]
         self._in_files = in_files
@@ -85,10 +88,15 @@ class NodeParameters:
             self._node.undeclare_parameter(name)
             del self._declared[name]
         self._given = dict(configuration.values)
-        self._declare(configuration.parameters)
+        self.declare(configuration.parameters)
         self._given = {}
 
-    def _declare(self, parameters: Mapping[str, Parameter]) -> None:
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that are declared now."""
+        return frozenset(self._declared)
+
+    def declare(self, parameters: Mapping[str, Parameter]) -> None:
         """Declare what is new, with its given value if that is right; set what has changed."""
         changed = []
         for name, parameter in parameters.items():
@@ -102,11 +110,11 @@ class NodeParameters:
                 self._node.declare_parameter(
                     name, value, descriptor(parameter), ignore_override=True
                 )
-                self._declared[name] = parameter
                 if right:
                     self._given.pop(name, None)
-            elif right and value != self._node.get_parameter(name).value:
+            elif right and name in self._given and value != self._node.get_parameter(name).value:
                 changed.append(RosParameter(name, value=value))
+            self._declared[name] = parameter
         if changed:
             self._accept_all = True
             try:

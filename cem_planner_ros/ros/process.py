@@ -1,4 +1,4 @@
-"""Running a node as a process that ends cleanly."""
+"""Running the nodes as processes that end cleanly."""
 
 from __future__ import annotations
 
@@ -8,36 +8,57 @@ import threading
 import traceback
 from collections.abc import Callable
 
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
+from cem_planner_ros.errors import ConfigurationError
 
 SWITCH_INTERVAL = 0.0005
 """s after which a thread must let another run; Python's 5 ms are a quarter of a 50 Hz period."""
 
 
-def run_node(
-    make: Callable[..., Node],
-    arguments: list[str] | None = None,
-    start: Callable[[Node], None] = lambda node: None,
-) -> int:
-    """
-    Make a node, spin it until SIGINT or SIGTERM, close it, and return the exit status.
+def planner() -> int:
+    """Run the planner node until SIGINT or SIGTERM."""
 
-    rclpy's own handlers would end the context before a last command could go out; these only take
-    note. `make` is called with `interrupted`, a function that tells whether a signal came, and the
-    node must have a method `close`.
+    def make(interrupted: Callable[[], bool]):
+        from cem_planner_ros.ros.node import PlannerNode
+
+        return PlannerNode(interrupted=interrupted)
+
+    return _run(make, start=lambda node: node.autostart())
+
+
+def simulator() -> int:
+    """Run the simulator node until SIGINT or SIGTERM."""
+
+    def make(interrupted: Callable[[], bool]):
+        from cem_planner_ros.simulation.node import SimulatorNode
+
+        return SimulatorNode()
+
+    return _run(make)
+
+
+def _run(make: Callable, start: Callable = lambda node: None) -> int:
     """
-    sys.setswitchinterval(SWITCH_INTERVAL)
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    Make a node, spin it until a signal comes, close it, and return the exit status.
+
+    rclpy's own signal handlers would end the context before a last command could go out; these only
+    take note. They are set before the imports, which take seconds, so that Ctrl-C is clean from the
+    start on.
+    """
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    node = make(interrupted=stop.is_set)
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    sys.setswitchinterval(SWITCH_INTERVAL)
+
+    import rclpy
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    node = None
     try:
+        node = make(stop.is_set)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
         start(node)
         while rclpy.ok() and not stop.is_set():
             try:
@@ -47,8 +68,12 @@ def run_node(
             except Exception:
                 # An invalid transition request raises here on Jazzy (rclpy #1209).
                 node.get_logger().error(f"a callback failed:\n{traceback.format_exc()}")
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     finally:
-        node.close()
-        node.destroy_node()
+        if node is not None:
+            node.close()
+            node.destroy_node()
         rclpy.try_shutdown()
     return 0

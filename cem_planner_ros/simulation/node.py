@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -19,7 +18,6 @@ from cem_planner_ros.parameters import READ_ONLY, Parameter
 from cem_planner_ros.paths import share
 from cem_planner_ros.ros.messages import MESSAGES, MessageError, command_reader, state_writer
 from cem_planner_ros.ros.parameters import descriptor
-from cem_planner_ros.ros.process import run_node
 from cem_planner_ros.simulation.plants import ModelPlant, MujocoPlant, Plant
 
 MAX_CATCH_UP = 0.1
@@ -84,7 +82,7 @@ class SimulatorNode(Node):
     Raises ConfigurationError if the plant cannot be made.
     """
 
-    def __init__(self, *, interrupted: Callable[[], bool] = lambda: False, **options):
+    def __init__(self, **options):
         super().__init__("simulator", **options)
         torch.set_num_threads(1)
         value = {p.name: self.declare_parameter(p.name, p.default, descriptor(p)) for p in TABLE}
@@ -160,8 +158,3 @@ def _make_plant(value: dict) -> Plant:
     except ValueError as error:
         raise ConfigurationError(f"parameter 'start' is {value['start']!r}: {error}") from error
     return ModelPlant(configuration, np.array(start))
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the simulator node until SIGINT or SIGTERM."""
-    return run_node(SimulatorNode, arguments)

@@ -1,0 +1,160 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cem_planner_ros import cli
+
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+def test_check_says_what_a_file_makes(capsys):
+    assert cli.main(["check", str(CONFIG / "cartpole.yaml")]) == 0
+    output = capsys.readouterr().out
+    assert "theta = position[hinge]" in output
+    assert "plan time p50" in output
+    assert "the period is 20 ms" in output
+
+
+def test_check_refuses_with_the_reason(tmp_path, capsys):
+    file = tmp_path / "mine.yaml"
+    file.write_text((CONFIG / "cartpole.yaml").read_text().replace("elites: 64", "elites: 6400"))
+    assert cli.main(["check", str(file)]) == 1
+    error = capsys.readouterr().err
+    assert "planner.elites" in error
+    assert "mine.yaml" in error
+    assert "Traceback" not in error
+
+
+def test_check_warns_of_a_plan_that_does_not_fit(tmp_path, capsys):
+    file = tmp_path / "slow.yaml"
+    text = (CONFIG / "cartpole.yaml").read_text()
+    file.write_text(text.replace("control_rate: 50.0", "control_rate: 2000.0"))
+    assert cli.main(["check", str(file)]) == 0
+    assert "do not fit" in capsys.readouterr().out
+
+
+def test_check_refuses_a_model_that_returns_nan(tmp_path, capsys, monkeypatch):
+    (tmp_path / "nan_cost.py").write_text(
+        "from cem_planner_ros.costs.base import Cost\n"
+        "class Nan(Cost):\n"
+        "    def stage(self, state, action, previous_action, time):\n"
+        "        return state[0] * float('nan')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "nan.yaml"
+    text = (CONFIG / "cartpole.yaml").read_text()
+    text = (
+        text.replace("[way, end]", "[way, end, broken]") + "    broken: {plugin: 'nan_cost:Nan'}\n"
+    )
+    file.write_text(text)
+    assert cli.main(["check", str(file)]) == 1
+    assert "NaN" in capsys.readouterr().err
+
+
+def test_plugins_lists_what_is_installed_with_parameters_and_units(capsys):
+    assert cli.main(["plugins"]) == 0
+    output = capsys.readouterr().out
+    assert "cart_mass = 1.0: Mass of the cart." in output
+    assert "yaw_rate [-1.9, 1.9] rad/s" in output
+    assert "weight.STATE" in output
+    assert "from cem_planner_ros" in output
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--help"])
+    assert end.value.code == 0
+    output = capsys.readouterr().out
+    assert all(command in output for command in cli.COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--duration", "1"], "--duration is 1, allowed: at least 2 s"),
+        (["--duration", "nan"], "--duration is nan"),
+        (["--seed", "-1"], "--seed is -1"),
+    ],
+)
+def test_demo_refuses_what_it_cannot_do(tmp_path, arguments, text, capsys):
+    assert cli.main(["demo", "--report", str(tmp_path), *arguments]) == 1
+    assert text in capsys.readouterr().err
+
+
+def children(process):
+    """Return the processes that a process started."""
+    found = []
+    for task in Path(f"/proc/{process.pid}/task").iterdir():
+        found += [int(child) for child in (task / "children").read_text().split()]
+    return found
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def demo(report, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "cem_planner_ros", "demo", "--report", str(report), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={name: v for name, v in os.environ.items() if name != "ROS_DOMAIN_ID"},
+    )
+
+
+@pytest.mark.timeout(300)
+def test_demo_swings_the_pole_up_and_reports(tmp_path):
+    pytest.importorskip("rclpy")
+    pytest.importorskip("mujoco")
+    process = demo(tmp_path, "--seed", "3", "--duration", "8")
+    output, _ = process.communicate(timeout=280)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    # Whether commands were late is up to the machine; that the pole is up is not.
+    assert summary["upright_share_last_2s"] == 1.0, output
+    assert summary["time_to_goal_s"] < 6.0
+    assert summary["commands"] > 300
+    assert process.returncode == (0 if summary["success"] else 1)
+    assert set(summary) == {
+        "scenario",
+        "seed",
+        "success",
+        "time_to_goal_s",
+        "upright_share_last_2s",
+        "plan_ms",
+        "state_age_ms",
+        "period_jitter_ms",
+        "commands",
+        "late",
+        "missing",
+    }
+    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+    assert "time to upright" in output
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_demo_and_both_processes(tmp_path, number):
+    pytest.importorskip("rclpy")
+    pytest.importorskip("mujoco")
+    process = demo(tmp_path, "--duration", "60")
+    end = time.monotonic() + 60.0
+    while len(children(process)) < 2 and time.monotonic() < end:
+        time.sleep(0.1)
+    started = children(process)
+    assert len(started) == 2
+    time.sleep(1.0)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in output
+    assert not any(is_alive(pid) for pid in started)

@@ -1,0 +1,264 @@
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+# The wheels of rclpy start Python anew with their library path, so they come first.
+try:
+    import rclpy
+    from lifecycle_msgs.msg import Transition
+    from lifecycle_msgs.srv import ChangeState, GetState
+    from rcl_interfaces.srv import (
+        GetParameters,
+        ListParameters,
+        SetParameters,
+        SetParametersAtomically,
+    )
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.node import Node
+    from rclpy.parameter import Parameter
+
+    from cem_planner_ros.ros.node import PlannerNode
+except ImportError:
+    collect_ignore = ["ros", "simulation", "launch"]
+
+import pytest
+import torch
+
+from cem_planner_ros.configuration import load_yaml
+
+torch.set_num_threads(1)
+
+
+def wait_until(condition, timeout=20.0):
+    """Wait for a condition; fail after `timeout` s."""
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.01)
+
+
+class Observer:
+    """A node in this process that sees and asks what another process would."""
+
+    def __init__(self):
+        self.node = Node("observer")
+        self.messages = {}
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._stop = threading.Event()
+        self._clients = {}
+        self._thread.start()
+
+    def _spin(self):
+        while not self._stop.is_set():
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def close(self):
+        self._stop.set()
+        self._thread.join()
+        self.node.destroy_node()
+
+    def listen(self, kind, topic):
+        """Return the list that (arrival, message) of a topic go into from now on."""
+        seen = []
+        self.node.create_subscription(
+            kind, topic, lambda message: seen.append((time.monotonic(), message)), 50
+        )
+        return seen
+
+    def call(self, kind, service, request, timeout=60.0):
+        if service not in self._clients:
+            self._clients[service] = self.node.create_client(kind, service)
+        assert self._clients[service].wait_for_service(10.0), f"no service {service}"
+        future = self._clients[service].call_async(request)
+        wait_until(future.done, timeout)
+        return future.result()
+
+    def transition(self, name, node="/cem_planner"):
+        number = getattr(Transition, f"TRANSITION_{name.upper()}")
+        request = ChangeState.Request(transition=Transition(id=number))
+        return self.call(ChangeState, f"{node}/change_state", request).success
+
+    def lifecycle(self, node="/cem_planner"):
+        return self.call(GetState, f"{node}/get_state", GetState.Request()).current_state.label
+
+    def set(self, node="/cem_planner", atomically=False, **values):
+        """Set parameters, "__" in a name being a dot; return the reasons of what was refused."""
+        parameters = [
+            Parameter(name.replace("__", "."), value=value).to_parameter_msg()
+            for name, value in values.items()
+        ]
+        if atomically:
+            request = SetParametersAtomically.Request(parameters=parameters)
+            results = [
+                self.call(
+                    SetParametersAtomically, f"{node}/set_parameters_atomically", request
+                ).result
+            ]
+        else:
+            request = SetParameters.Request(parameters=parameters)
+            results = self.call(SetParameters, f"{node}/set_parameters", request).results
+        return [result.reason for result in results if not result.successful]
+
+    def get(self, name, node="/cem_planner"):
+        request = GetParameters.Request(names=[name])
+        value = self.call(GetParameters, f"{node}/get_parameters", request).values[0]
+        return rclpy.parameter.parameter_value_to_python(value)
+
+    def parameters(self, node="/cem_planner"):
+        request = ListParameters.Request()
+        return self.call(ListParameters, f"{node}/list_parameters", request).result.names
+
+
+class Process:
+    """A node in a process of its own, with its output."""
+
+    def __init__(self, name, log, *arguments):
+        code = f"import sys; from cem_planner_ros.ros.process import {name}; sys.exit({name}())"
+        self.log = log
+        self._file = log.open("w")
+        self.popen = subprocess.Popen(
+            [sys.executable, "-c", code, "--ros-args", *map(str, arguments)],
+            stdout=self._file,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+
+    def output(self):
+        return self.log.read_text()
+
+    def end(self, number=signal.SIGINT, timeout=15.0):
+        """Send a signal and return the exit status."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(number)
+        try:
+            return self.popen.wait(timeout)
+        finally:
+            self.popen.kill()
+            self._file.close()
+
+
+@pytest.fixture
+def domain_id(monkeypatch):
+    """A DDS domain for one test, on this machine alone, inherited by processes it starts."""
+    number = random.SystemRandom().randint(1, 100)
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    return number
+
+
+@pytest.fixture(name="wait_until")
+def wait_until_fixture():
+    return wait_until
+
+
+@pytest.fixture
+def context(domain_id):
+    rclpy.init(args=[])
+    yield
+    rclpy.try_shutdown()
+
+
+@pytest.fixture
+def observer(context):
+    made = Observer()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start(tmp_path, domain_id):
+    """A function that starts a node in a process; all are ended after the test."""
+    running = []
+
+    def start_process(name, *arguments):
+        process = Process(name, tmp_path / f"{len(running)}_{name}.log", *arguments)
+        running.append(process)
+        return process
+
+    yield start_process
+    for process in running:
+        process.end(signal.SIGKILL)
+
+
+@pytest.fixture
+def node(context, drive, monkeypatch):
+    """A function that makes a planner node in this process and spins it; parameters by name."""
+    made = []
+
+    def make(file=None, **changes):
+        monkeypatch.setattr(sys, "argv", ["node", *(["--params-file", str(file)] if file else [])])
+        values = drive | {name.replace("__", "."): value for name, value in changes.items()}
+        if file is not None:
+            values = load_yaml(file)
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
+        made.append(PlannerNode(parameter_overrides=overrides))
+        executor = SingleThreadedExecutor()
+        executor.add_node(made[-1])
+        stop = threading.Event()
+
+        def spin():
+            while not stop.is_set():
+                executor.spin_once(timeout_sec=0.05)
+
+        thread = threading.Thread(target=spin, daemon=True)
+        thread.start()
+        made.append((stop, thread))
+        return made[-2]
+
+    yield make
+    for made_node, (stop, thread) in zip(made[::2], made[1::2], strict=True):
+        stop.set()
+        thread.join()
+        made_node.close()
+        made_node.destroy_node()
+
+
+@pytest.fixture
+def drive():
+    """Parameters of a planner for a plant without physics, quick to start."""
+    return {
+        "control_rate": 50.0,
+        "planner.samples": 64,
+        "planner.elites": 8,
+        "planner.iterations": 2,
+        "planner.horizon": 20,
+        "planner.dt": 0.1,
+        "planner.device": "cpu",
+        "planner.backend": "eager",
+        "dynamics.plugin": "double_integrator",
+        "costs": ["goal"],
+        "goal.plugin": "quadratic",
+        "goal.weight.x": 1.0,
+        "goal.weight.y": 1.0,
+        "goal.weight.x_dot": 0.3,
+        "goal.weight.y_dot": 0.3,
+        "goal.target.x": 0.5,
+        "action.safe.x_ddot": 0.125,
+        "state.type": "std_msgs/msg/Float64MultiArray",
+        "state.topic": "state",
+        "command.topic": "command",
+        "publish_statistics": True,
+    }
+
+
+@pytest.fixture
+def write_yaml(tmp_path):
+    """A function that writes parameters as the YAML of a node."""
+
+    def write(values, name="planner.yaml"):
+        file = tmp_path / name
+        lines = "".join(f"    {key}: {_yaml(value)}\n" for key, value in values.items())
+        file.write_text(f"/**:\n  ros__parameters:\n{lines}")
+        return file
+
+    return write
+
+
+def _yaml(value):
+    return str(value).lower() if isinstance(value, bool) else value

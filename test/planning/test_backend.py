@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+import torch
+
+from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.planning.planner import Planner
+
+
+class Crowd(Cost):
+    """Depends on the other samples, which no kernel can."""
+
+    def stage(self, state, action, previous_action, time):
+        return (state[0] - state[0].mean()) ** 2
+
+
+def test_compile_is_a_kernel_on_the_cpu_and_agrees_with_eager(cartpole):
+    model, costs = cartpole
+    options = {"samples": 256, "elites": 32, "iterations": 1, "horizon": 20}
+    kernel = Planner(model, costs, backend="compile", **options)
+    eager = Planner(model, costs, backend="eager", **options)
+    assert (kernel.execution.name, kernel.execution.reason) == ("kernel", "")
+    assert eager.execution.name == "eager"
+    state = np.array([0.1, 0.0, 3.0, 0.5])
+    np.testing.assert_allclose(
+        kernel.plan(state, 0.0).actions, eager.plan(state, 0.0).actions, atol=1e-3
+    )
+
+
+@pytest.mark.timeout(300)
+def test_what_has_no_kernel_is_left_to_torch_compile_with_the_reason(cartpole):
+    model, _ = cartpole
+    planner = Planner(model, [Crowd(model)], samples=32, elites=4, horizon=2)
+    assert planner.execution.name == "torch.compile"
+    assert "across the samples" in planner.execution.reason
+    assert np.isfinite(planner.plan(np.zeros(4), 0.0).cost)
+
+
+def test_where_nothing_compiles_it_plans_eagerly_and_says_why(cartpole, monkeypatch):
+    def broken(*args, **kwargs):
+        raise RuntimeError("no compiler today")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    monkeypatch.setenv("CXX", "/nonexistent/g++")
+    model, costs = cartpole
+    planner = Planner(model, costs, samples=32, elites=4, horizon=3)
+    assert planner.execution.name == "eager"
+    assert "/nonexistent/g++" in planner.execution.reason
+    assert "no compiler today" in planner.execution.reason
+    assert np.isfinite(planner.plan(np.zeros(4), 0.0).cost)

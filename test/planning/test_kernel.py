@@ -1,0 +1,155 @@
+import math
+
+import pytest
+import torch
+
+from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.costs.quadratic import Quadratic, Terminal
+from cem_planner_ros.dynamics.cartpole import CartPole
+from cem_planner_ros.dynamics.diff_drive import DiffDrive
+from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
+from cem_planner_ros.planning.kernel import KernelRollout, UnsupportedError
+from cem_planner_ros.planning.rollout import Rollout
+
+WEIGHTS = torch.tensor([[0.5], [2.0], [0.1], [1.0]])
+MATRIX = torch.arange(12.0).reshape(3, 4) / 10
+
+
+def arguments(model, horizon=9, samples=100):
+    nx, nu = len(model.state_names), len(model.action_names)
+    torch.manual_seed(1)
+    return (
+        torch.randn(nx),
+        torch.randn(horizon, nu, samples),
+        torch.randn(nu),
+        torch.rand(horizon) * 0.1 + 0.01,
+    )
+
+
+def both(model, costs, **sizes):
+    rollout = Rollout(model, costs, 0.05)
+    values = arguments(model, **sizes)
+    return rollout(*values), KernelRollout(rollout, 1)(*values)
+
+
+def weights(names):
+    return {name: 0.5 + index for index, name in enumerate(names)}
+
+
+@pytest.mark.parametrize("model_class", [CartPole, DoubleIntegrator, DiffDrive])
+@pytest.mark.parametrize("samples", [1, 64, 100, 1000])
+def test_agrees_with_pytorch(model_class, samples):
+    model = model_class()
+    costs = [
+        Quadratic(
+            model,
+            {
+                "weight": weights(model.state_names),
+                "target": weights(model.state_names),
+                "action_weight": weights(model.action_names),
+                "rate_weight": weights(model.action_names),
+            },
+        ),
+        Terminal(model, {"weight": weights(model.state_names)}),
+    ]
+    expected, got = both(model, costs, samples=samples)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_several_threads_give_the_same_bits():
+    model = CartPole()
+    rollout = Rollout(model, [Quadratic(model, {"weight.theta": 1.0})], 0.05)
+    values = arguments(model, samples=1000)
+    assert torch.equal(KernelRollout(rollout, 1)(*values), KernelRollout(rollout, 2)(*values))
+
+
+def test_numbers_tuned_later_count_without_compiling_again():
+    model = CartPole()
+    cost = Quadratic(model, {"weight.theta": 1.0})
+    rollout = Rollout(model, [cost], 0.05)
+    kernel = KernelRollout(rollout, 1)
+    cost.set("weight.theta", 3.0)
+    model.set("gravity", 1.6)
+    values = arguments(model)
+    torch.testing.assert_close(kernel(*values), rollout(*values), rtol=1e-4, atol=1e-4)
+
+
+class Formula(Cost):
+    """Any function of the state as a cost."""
+
+    formula = staticmethod(lambda s: s[0])
+
+    def stage(self, state, action, previous_action, time):
+        return self.formula(state)
+
+
+FORMULAS = {
+    "arithmetic": lambda s: -s[0] * 2 + 3 / (1 + s[1].abs()) - s[2] ** 3,
+    "powers": lambda s: s[0] ** 2 + s[1].abs().sqrt() + (1 + s[2] ** 2) ** -0.5 + s[3].square(),
+    "trigonometry": lambda s: torch.sin(s[0]) + torch.cos(9 * s[1]) + torch.tan(0.1 * s[2]),
+    "inverse": lambda s: torch.atan2(s[0], s[1]) + torch.asin(0.1 * s[2]) + torch.atan(s[3]),
+    "exponential": lambda s: torch.exp(-s[0].abs()) + torch.log1p(s[1] ** 2) + torch.tanh(s[2]),
+    "networks": lambda s: torch.sigmoid(s[0]) + torch.relu(s[1]) + torch.nn.functional.elu(s[2]),
+    "matrix": lambda s: torch.tanh(MATRIX @ s).sum(0),
+    "rounding": lambda s: torch.floor(s[0]) + torch.ceil(s[1]) + torch.remainder(s[2], 0.7),
+    "choice": lambda s: torch.where(s[0] > 0, s[1], -s[1]) + torch.maximum(s[2], s[3]),
+    "logic": lambda s: ((s[0] > 0) & ~(s[1] < 0) | (s[2] >= 1)).float(),
+    "clamp": lambda s: s[0].clamp(-0.1, 0.2) + s[1].clamp(min=0.0) + s[2].clamp(max=0.0),
+    "reductions": lambda s: s.sum(0) + s.mean(0) + s.amax(0) - s.amin(0) + s[:2].prod(0),
+    "norm": lambda s: torch.linalg.vector_norm(s[:2], dim=0) + torch.hypot(s[2], s[3]),
+    "shapes": lambda s: torch.cat((s[2:], s[:2])).flip(0)[1] + torch.stack((s[0], s[1]))[1],
+    "index": lambda s: s[[3, 1]].sum(0) + s[1::2].sum(0) + s.unbind(0)[2],
+    "constants": lambda s: (WEIGHTS * s).sum(0) + torch.zeros_like(s[0]) + math.pi,
+    "views": lambda s: s.reshape(2, 2, -1).transpose(0, 1)[0, 1] + s.unsqueeze(0).squeeze(0)[0],
+    "sign": lambda s: torch.sign(s[0]) + s[1].abs() + torch.minimum(s[2], s[3]),
+}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_operations_agree_with_pytorch(name):
+    cost = Formula(DoubleIntegrator())
+    cost.formula = FORMULAS[name]
+    expected, got = both(DoubleIntegrator(), [cost])
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        lambda s: torch.where(s[2] > 0, float("nan"), s[2]),
+        lambda s: torch.log(s[2]),
+        lambda s: torch.log(s[2]).clamp(0.0, 1.0),
+        lambda s: torch.maximum(torch.log(s[2]), s[3]),
+        lambda s: 1.0 / torch.relu(s[2]),
+        lambda s: torch.sin(torch.log(s[2])),
+    ],
+)
+def test_what_is_not_finite_in_pytorch_is_not_finite_in_the_kernel(formula):
+    cost = Formula(DoubleIntegrator())
+    cost.formula = formula
+    expected, got = both(DoubleIntegrator(), [cost])
+    assert not torch.isfinite(expected).all()
+    assert torch.equal(torch.isfinite(got), torch.isfinite(expected))
+
+
+@pytest.mark.parametrize(
+    ("formula", "text"),
+    [
+        (lambda s: s[0] - s[0].mean(), "across the samples"),
+        (lambda s: s[0].flip(0), "across the samples"),
+        (lambda s: s[0].cumsum(0), "cumsum"),
+        (lambda s: s[:, torch.arange(s.shape[1])].sum(0), "arange"),
+        (lambda s: s, "wrong shape"),
+    ],
+)
+def test_what_mixes_samples_is_refused_with_the_reason(formula, text):
+    cost = Formula(DoubleIntegrator())
+    cost.formula = formula
+    with pytest.raises(UnsupportedError, match=text):
+        both(DoubleIntegrator(), [cost])
+
+
+def test_a_missing_compiler_is_named(monkeypatch):
+    monkeypatch.setenv("CXX", "/nonexistent/g++")
+    with pytest.raises(UnsupportedError, match="/nonexistent/g"):
+        both(DoubleIntegrator(), [Formula(DoubleIntegrator())])

@@ -1,0 +1,203 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.costs.quadratic import Quadratic
+from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.planning.planner import Planner
+
+
+class Stay(Dynamics):
+    """The state never moves."""
+
+    state_names = ("x",)
+    action_names = ("a", "b")
+    action_low = (-1.0, -1.0)
+    action_high = (1.0, 1.0)
+    action_units = ("", "")
+
+    def step(self, state, action, dt):
+        return state
+
+
+class Effort(Cost):
+    """The seed note's dummy model: the return is minus the sum of the squared actions."""
+
+    def stage(self, state, action, previous_action, time):
+        return (action * action).sum(0)
+
+
+class Target(Cost):
+    """Wants the action to follow a ramp in time; says NaN for everything once it is `blind`."""
+
+    blind = False
+
+    def stage(self, state, action, previous_action, time):
+        cost = ((action - 0.3 * time) ** 2).sum(0)
+        return cost * float("nan") if self.blind else cost
+
+
+def test_the_seed_notes_example_finds_the_action_of_least_effort():
+    model = Stay()
+    planner = Planner(
+        model,
+        [Effort(model)],
+        samples=1000,
+        elites=100,
+        iterations=5,
+        horizon=10,
+        std_min=1e-5,
+        backend="eager",
+    )
+    plan = planner.plan(np.zeros(1), 0.0)
+    assert np.abs(plan.actions[0]).max() < 0.1
+    assert plan.iterations == 5
+
+
+def test_swings_the_cartpole_up(cartpole):
+    model, costs = cartpole
+    planner = Planner(model, costs, horizon=30, dt=0.04)
+    state = torch.tensor([[0.0], [0.0], [np.pi], [0.0]])
+    action = np.zeros(1)
+    angles = []
+    for tick in range(200):
+        time = 0.02 * tick
+        action = planner.plan(state[:, 0].numpy(), time, action).action_at(time)
+        held = torch.tensor(action[:, None], dtype=torch.float32)
+        for _ in range(4):
+            state = model.step(state, held, torch.tensor(0.005))
+        angles.append(np.remainder(state[2, 0].item() + np.pi, 2 * np.pi) - np.pi)
+    assert np.abs(angles[-50:]).max() < 0.2
+
+
+def ramp_planner(**options):
+    model = Stay()
+    cost = Target(model)
+    settings = {"samples": 64, "elites": 8, "iterations": 3, "horizon": 12, "dt": 0.1}
+    return Planner(model, [cost], backend="eager", **{**settings, **options}), cost
+
+
+gap = st.floats(0.0, 0.7)
+
+
+@given(a=gap, b=gap)
+@settings(deadline=None)
+def test_moving_a_plan_by_a_and_by_b_is_moving_it_by_both(a, b):
+    def moved(*waits):
+        planner, cost = ramp_planner()
+        time = 100.0
+        plan = planner.plan(np.zeros(1), time)
+        cost.blind = True  # From here on nothing is refitted, plans are only moved.
+        for wait in waits:
+            time += wait
+            plan = planner.plan(np.zeros(1), time)
+        return plan
+
+    twice, once = moved(a, b), moved(a + b)
+    # Rounding may put a + b on the other side of the border between two cells.
+    if np.isclose(twice.edges[1], once.edges[1], atol=1e-6):
+        np.testing.assert_array_equal(twice.actions, once.actions)
+    else:
+        assert abs(twice.edges[1] - once.edges[1]) == pytest.approx(0.1, abs=1e-6)
+
+
+@given(wait=gap, ahead=st.floats(0.0, 0.4))
+@settings(deadline=None)
+def test_a_moved_plan_says_the_same_at_the_same_time(wait, ahead):
+    planner, cost = ramp_planner()
+    first = planner.plan(np.zeros(1), 5.0)
+    cost.blind = True
+    moved = planner.plan(np.zeros(1), 5.0 + wait)
+    time = moved.edges[1] + ahead + 1e-6
+    np.testing.assert_array_equal(moved.action_at(time), first.action_at(time))
+
+
+def test_what_comes_in_at_the_end_repeats_the_last_action():
+    planner, cost = ramp_planner()
+    last = planner.plan(np.zeros(1), 0.0).actions[-1]
+    cost.blind = True
+    moved = planner.plan(np.zeros(1), 50.0)
+    np.testing.assert_array_equal(moved.actions, np.tile(last, (12, 1)))
+    assert moved.cost == np.inf
+    assert moved.invalid_share == 1.0
+
+
+def test_time_going_back_forgets_the_plan():
+    planner, cost = ramp_planner()
+    planner.plan(np.zeros(1), 10.0)
+    cost.blind = True
+    assert not planner.plan(np.zeros(1), 9.0).actions.any()
+
+
+def test_the_same_seed_gives_the_same_plans_bit_for_bit(cartpole):
+    model, costs = cartpole
+    plans = []
+    for seed in (1, 1, 2):
+        planner = Planner(model, costs, samples=128, elites=16, seed=seed)
+        plans.append([planner.plan(np.ones(4), 0.02 * k).actions for k in range(5)])
+    np.testing.assert_array_equal(plans[0], plans[1])
+    assert not np.array_equal(plans[0], plans[2])
+
+
+def test_reset_begins_as_new(cartpole):
+    model, costs = cartpole
+    planner = Planner(model, costs, samples=128, elites=16)
+    first = planner.plan(np.ones(4), 0.0).actions
+    planner.plan(np.ones(4), 0.02)
+    planner.reset()
+    np.testing.assert_array_equal(planner.plan(np.ones(4), 0.0).actions, first)
+
+
+@given(low=st.floats(-100, 99), width=st.floats(0.01, 100), seed=st.integers(0, 1000))
+@settings(deadline=None, max_examples=30)
+def test_every_planned_action_is_within_bounds(low, width, seed):
+    planner, _ = ramp_planner(low=[low, -1.0], high=[low + width, 1.0], seed=seed)
+    actions = planner.plan(np.zeros(1), 0.0).actions
+    tolerance = 1e-5 * max(1.0, abs(low), width)
+    assert (actions >= np.array([low, -1.0]) - tolerance).all()
+    assert (actions <= np.array([low + width, 1.0]) + tolerance).all()
+
+
+def test_bounds_can_change_between_plans():
+    planner, _ = ramp_planner()
+    planner.plan(np.zeros(1), 0.0)
+    planner.tune(low=[-0.1, -0.1], high=[0.1, 0.1], std_initial=0.5, std_min=0.01)
+    assert np.abs(planner.plan(np.zeros(1), 0.1).actions).max() <= 0.1 + 1e-6
+
+
+def test_more_ends_the_search_but_never_before_the_first_iteration():
+    planner, _ = ramp_planner(iterations=3)
+    asked = []
+    plan = planner.plan(np.zeros(1), 0.0, more=lambda done: asked.append(done) or done < 2)
+    assert (plan.iterations, asked) == (2, [1, 2])
+    assert planner.plan(np.zeros(1), 0.0, more=lambda done: False).iterations == 1
+
+
+def test_predict_follows_the_model():
+    model = DoubleIntegrator()
+    planner = Planner(model, [Quadratic(model, {"weight.x": 1.0})], horizon=3, dt=0.5)
+    plan = planner.plan(np.array([1.0, 0.0, 0.0, 0.0]), 0.0)
+    states = planner.predict(plan, np.array([1.0, 0.0, 0.0, 0.0]))
+    assert states.shape == (4, 4)
+    np.testing.assert_allclose(states[-1, 2:], (0.5 * plan.actions).sum(0), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"elites": 65}, "elites"),
+        ({"elites": 0}, "elites"),
+        ({"horizon": 0}, "horizon"),
+        ({"dt": 0.0}, "dt"),
+        ({"low": [1.0, -1.0], "high": [1.0, 1.0]}, "low < high"),
+        ({"low": [0.0]}, "low < high"),
+    ],
+)
+def test_arguments_that_cannot_work_are_refused(options, text):
+    with pytest.raises(ConfigurationError, match=text):
+        ramp_planner(**options)

@@ -1,0 +1,307 @@
+"""The node in this process, seen from outside over DDS."""
+
+import math
+import time
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import TwistStamped
+from nav_msgs.msg import Odometry, Path
+from std_msgs.msg import Float64MultiArray
+
+from cem_planner_ros.control.loop import FRESH, NO_STATE, STALE_STATE, STATUSES
+from cem_planner_ros.ros.diagnostics import STATISTICS
+
+SAFE = [0.125, 0.0]
+
+
+class StateSource:
+    """Publishes a standing state at 50 Hz while it is on."""
+
+    def __init__(self, observer):
+        self.publisher = observer.node.create_publisher(Float64MultiArray, "state", 1)
+        self.data = [0.0, 0.0, 0.0, 0.0]
+        self.on = True
+        observer.node.create_timer(0.02, self._publish)
+
+    def _publish(self):
+        if self.on:
+            self.publisher.publish(Float64MultiArray(data=self.data))
+
+
+@pytest.fixture
+def states(observer):
+    return StateSource(observer)
+
+
+def last_status(statistics):
+    return STATUSES[int(statistics[-1][1].data[0])] if statistics else None
+
+
+def diagnostics(observer, wait_until):
+    """Return a function to the newest diagnostic values, by key."""
+    seen = observer.listen(DiagnosticArray, "/diagnostics")
+
+    def newest():
+        count = len(seen)
+        wait_until(lambda: len(seen) > count)
+        status = seen[-1][1].status[0]
+        values = {value.key: value.value for value in status.values}
+        return values | {"level": status.level, "message": status.message}
+
+    return newest
+
+
+def test_controls_with_what_it_is_told_and_tells_what_it_does(node, observer, states, wait_until):
+    commands = observer.listen(Float64MultiArray, "command")
+    statistics = observer.listen(Float64MultiArray, "/cem_planner/statistics")
+    paths = observer.listen(Path, "/cem_planner/path")
+    newest = diagnostics(observer, wait_until)
+    node().autostart()
+    wait_until(lambda: last_status(statistics) == FRESH and len(commands) > 60)
+    assert observer.lifecycle() == "active"
+    values = newest()
+    assert values["level"] in (b"\x00", b"\x01")  # late at times on a busy machine
+    assert values["status"] == FRESH
+    assert values["execution"] == "eager"
+    assert float(values["plan time p50 (ms)"]) > 0
+    assert int(values["states received"]) > 20
+    # 50 commands a second, all within bounds, the target being ahead.
+    span = commands[-1][0] - commands[-51][0]
+    assert span == pytest.approx(1.0, abs=0.3)
+    assert all(abs(value) <= 1.0 for _, message in commands for value in message.data)
+    assert commands[-1][1].data[0] > 0.0
+    assert [d.label for d in statistics[-1][1].layout.dim] == list(STATISTICS)
+    wait_until(lambda: paths)
+    path = paths[-1][1]
+    assert len(path.poses) == 21
+    assert path.header.frame_id == "odom"
+    assert path.poses[-1].pose.position.x > path.poses[0].pose.position.x
+
+
+def test_without_a_state_and_with_an_old_one_the_safe_command_goes_out(
+    node, observer, states, wait_until
+):
+    states.on = False
+    commands = observer.listen(Float64MultiArray, "command")
+    statistics = observer.listen(Float64MultiArray, "/cem_planner/statistics")
+    node().autostart()
+    wait_until(lambda: len(commands) > 10)
+    assert last_status(statistics) == NO_STATE
+    assert {tuple(message.data) for _, message in commands} == {tuple(SAFE)}
+    states.on = True
+    wait_until(lambda: last_status(statistics) == FRESH)
+    states.on = False
+    wait_until(lambda: last_status(statistics) == STALE_STATE)
+    time.sleep(0.1)
+    count = len(commands)
+    wait_until(lambda: len(commands) > count + 10)
+    assert {tuple(message.data) for _, message in commands[count:]} == {tuple(SAFE)}
+    states.on = True
+    wait_until(lambda: last_status(statistics) == FRESH)
+
+
+def test_bad_state_messages_are_dropped_counted_and_never_planned_from(
+    node, observer, states, wait_until
+):
+    newest = diagnostics(observer, wait_until)
+    statistics = observer.listen(Float64MultiArray, "/cem_planner/statistics")
+    node().autostart()
+    wait_until(lambda: last_status(statistics) == FRESH)
+    for data, cause in (
+        ([0.0, math.nan, 0.0, 0.0], "'y' is not finite"),
+        ([0.0, 0.0], "2 values, expected at least 4"),
+    ):
+        states.data = data
+        wait_until(lambda: last_status(statistics) == STALE_STATE)
+        values = newest()
+        assert int(values[f"states dropped: {cause}"]) > 5
+        assert values["level"] == b"\x02"
+        assert values["message"].startswith(STALE_STATE)
+        states.data = [0.0, 0.0, 0.0, 0.0]
+        wait_until(lambda: last_status(statistics) == FRESH)
+
+
+def test_every_parameter_is_listed_and_described(node, observer, drive):
+    planner = node()
+    names = observer.parameters()
+    assert set(drive) <= set(names)
+    assert {"goal.weight.x", "action.low.x_ddot", "state.fields.x", "budget_fraction"} <= set(names)
+    described = planner.describe_parameter("planner.samples")
+    assert described.integer_range[0].from_value == 1
+    assert "inactive-only" in described.additional_constraints
+    assert "[Hz]" in planner.describe_parameter("control_rate").description
+
+
+def test_live_parameters_change_while_it_controls(node, observer, states, wait_until):
+    commands = observer.listen(Float64MultiArray, "command")
+    node().autostart()
+    wait_until(lambda: commands and commands[-1][1].data[0] > 0.1)
+    assert observer.set(goal__target__x=-0.5) == []
+    wait_until(lambda: commands[-1][1].data[0] < -0.1)
+    assert observer.set(atomically=True, action__low__x_ddot=-0.05, action__safe__x_ddot=0.0) == []
+    time.sleep(0.1)
+    count = len(commands)
+    wait_until(lambda: len(commands) > count + 20)
+    assert min(message.data[0] for _, message in commands[count:]) >= -0.05 - 1e-6
+
+
+def test_bad_values_are_refused_with_a_reason_and_change_nothing(node, observer, states):
+    node().autostart()
+    for name, value, reason in (
+        ("goal.weight.x", -1.0, "goal.weight.x"),
+        ("goal.weight.x", math.nan, "goal.weight.x"),
+        ("action.low.x_ddot", 3.0, "less than action.high.x_ddot"),
+        ("planner.samples", 128, "while the node is not active"),
+        ("planner.samples", "many", "type"),
+        ("autostart", False, "read-only"),
+        ("dynamics.plugin", "cartpole", "while the node is not active"),
+    ):
+        before = observer.get(name)
+        (refusal,) = observer.set(**{name.replace(".", "__"): value})
+        assert reason in refusal
+        assert observer.get(name) == before
+    assert observer.lifecycle() == "active"
+
+
+def test_shapes_change_while_it_is_inactive(node, observer, states, wait_until):
+    statistics = observer.listen(Float64MultiArray, "/cem_planner/statistics")
+    planner = node()
+    planner.autostart()
+    assert observer.transition("deactivate")
+    assert observer.set(planner__iterations=3, planner__horizon=5) == []
+    assert observer.transition("activate")
+    count = len(statistics)
+    iterations = STATISTICS.index("iterations")
+    wait_until(lambda: any(m.data[iterations] == 3 for _, m in statistics[count:]))
+
+
+def test_another_model_without_a_restart(node, observer, wait_until):
+    planner = node()
+    planner.autostart()
+    for name in ("deactivate", "cleanup"):
+        assert observer.transition(name)
+    assert (
+        observer.set(
+            dynamics__plugin="diff_drive",
+            state__type="nav_msgs/msg/Odometry",
+            command__type="geometry_msgs/msg/TwistStamped",
+        )
+        == []
+    )
+    # The fields of the new messages are not named yet: refused, and still there to be mended.
+    assert not observer.transition("configure")
+    assert observer.lifecycle() == "unconfigured"
+    assert "state.fields.yaw" in observer.parameters()
+    assert (
+        observer.set(
+            state__fields__x="x",
+            state__fields__y="y",
+            state__fields__yaw="yaw",
+            command__fields__v="linear.x",
+            command__fields__yaw_rate="angular.z",
+        )
+        == []
+    )
+    assert observer.transition("configure")
+    assert "goal.weight.yaw" in observer.parameters()
+    assert "goal.weight.x_dot" not in observer.parameters()
+    publisher = observer.node.create_publisher(Odometry, "state", 1)
+    observer.node.create_timer(0.02, lambda: publisher.publish(Odometry()))
+    commands = observer.listen(TwistStamped, "command")
+    assert observer.transition("activate")
+    wait_until(lambda: commands and commands[-1][1].twist.linear.x > 0.1)
+    assert commands[-1][1].header.frame_id == "odom"
+
+
+def test_deactivating_sends_the_safe_command_last(node, observer, states, wait_until):
+    commands = observer.listen(Float64MultiArray, "command")
+    planner = node()
+    planner.autostart()
+    wait_until(lambda: commands and list(commands[-1][1].data) != SAFE)
+    assert observer.transition("deactivate")
+    time.sleep(0.2)
+    count = len(commands)
+    assert list(commands[-1][1].data) == SAFE
+    time.sleep(0.2)
+    assert len(commands) == count
+    assert observer.transition("activate")
+    wait_until(lambda: len(commands) > count and list(commands[-1][1].data) != SAFE)
+    assert observer.transition("deactivate")
+    assert observer.transition("cleanup")
+    assert observer.transition("configure")
+    assert observer.lifecycle() == "inactive"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("planner.samples", "many", "planner.samples"),
+        ("planner.elites", 65, "planner.elites"),
+        ("goal.weight.x", -1.0, "goal.weight.x"),
+        ("dynamics.plugin", "double", "double_integrator"),
+        ("state.fields.x", "nonsense", "state.fields.x"),
+    ],
+)
+def test_a_wrong_yaml_leaves_it_unconfigured_until_it_is_mended_there(
+    node, observer, drive, write_yaml, capfd, name, value, text
+):
+    file = write_yaml(drive | {name: value})
+    node(file).autostart()
+    assert observer.lifecycle() == "unconfigured"
+    message = capfd.readouterr().err
+    assert text in message
+    assert str(file) in message
+    assert not observer.transition("configure")
+    write_yaml(drive)
+    assert observer.transition("configure")
+    assert observer.transition("activate")
+
+
+def test_a_wrong_yaml_can_be_mended_by_setting_the_parameter(node, observer, drive, write_yaml):
+    node(write_yaml(drive | {"planner.samples": 0, "goal.weight.x": "much"})).autostart()
+    assert observer.lifecycle() == "unconfigured"
+    assert observer.set(planner__samples=64, goal__weight__x=1.0) == []
+    assert observer.transition("configure")
+    assert observer.get("goal.weight.x") == 1.0
+
+
+def test_an_unknown_name_in_the_yaml_is_refused_until_it_is_gone(
+    node, observer, drive, write_yaml, capfd
+):
+    node(write_yaml(drive | {"planner.sampels": 64})).autostart()
+    assert "did you mean 'planner.samples'" in capfd.readouterr().err
+    assert observer.lifecycle() == "unconfigured"
+    write_yaml(drive)
+    assert observer.transition("configure")
+
+
+def test_a_model_that_raises_while_controlling_costs_commands_not_the_node(
+    node, observer, states, wait_until
+):
+    statistics = observer.listen(Float64MultiArray, "/cem_planner/statistics")
+    commands = observer.listen(Float64MultiArray, "command")
+    planner = node()
+    planner.autostart()
+    wait_until(lambda: last_status(statistics) == FRESH)
+    step = planner._planner.dynamics.step
+
+    def broken(*arguments):
+        raise RuntimeError("the model broke")
+
+    planner._planner.dynamics.step = broken
+    wait_until(lambda: last_status(statistics) == "plan_failed")
+    time.sleep(0.1)
+    assert list(commands[-1][1].data) == SAFE
+    planner._planner.dynamics.step = step
+    wait_until(lambda: last_status(statistics) == FRESH)
+
+
+def test_a_rebuild_that_fails_can_be_mended_and_activated(node, observer, states):
+    node().autostart()
+    assert observer.transition("deactivate")
+    assert observer.set(planner__elites=5000) == []
+    assert not observer.transition("activate")
+    assert observer.lifecycle() == "inactive"
+    assert observer.set(planner__elites=8) == []
+    assert observer.transition("activate")

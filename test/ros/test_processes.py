@@ -1,0 +1,106 @@
+"""Nodes in processes of their own, meeting over DDS."""
+
+import math
+import signal
+import time
+
+import numpy as np
+import pytest
+from std_msgs.msg import Float64MultiArray
+
+SAFE = [0.125, 0.0]
+
+
+@pytest.fixture
+def planner(start, write_yaml, drive):
+    return start("planner", "--params-file", write_yaml(drive))
+
+
+@pytest.fixture
+def plant(start, write_yaml, drive):
+    file = write_yaml(drive)
+    return start(
+        "simulator",
+        *("-p", "plant:=model"),
+        *("-p", f"planner_file:={file}"),
+        *("-p", "start:='-0.5 0.0 0.0 0.0'"),
+        *("-p", "state_topic:=state"),
+        *("-p", "command_topic:=command"),
+    )
+
+
+def test_drives_a_plant_to_its_target_and_says_goodbye_safely(observer, planner, plant, wait_until):
+    states = observer.listen(Float64MultiArray, "state")
+    commands = observer.listen(Float64MultiArray, "command")
+    wait_until(lambda: states and commands, 60.0)
+    wait_until(lambda: np.abs(np.array(states[-1][1].data) - [0.5, 0, 0, 0]).max() < 0.1)
+    assert planner.end(signal.SIGINT) == 0
+    time.sleep(0.1)
+    assert list(commands[-1][1].data) == SAFE
+    assert "Traceback" not in planner.output()
+    assert plant.end(signal.SIGINT) == 0
+    assert "Traceback" not in plant.output()
+
+
+def test_sigterm_sends_the_safe_command_last(observer, planner, plant, wait_until):
+    commands = observer.listen(Float64MultiArray, "command")
+    wait_until(lambda: commands and list(commands[-1][1].data) != SAFE, 60.0)
+    assert planner.end(signal.SIGTERM) == 0
+    time.sleep(0.1)
+    assert list(commands[-1][1].data) == SAFE
+
+
+def test_a_plant_that_is_killed_leaves_safe_commands(observer, planner, plant, wait_until):
+    commands = observer.listen(Float64MultiArray, "command")
+    wait_until(lambda: commands and list(commands[-1][1].data) != SAFE, 60.0)
+    plant.end(signal.SIGKILL)
+    wait_until(lambda: list(commands[-1][1].data) == SAFE, 2.0)
+    count = len(commands)
+    wait_until(lambda: len(commands) > count + 20, 5.0)
+    assert {tuple(message.data) for _, message in commands[count:]} == {tuple(SAFE)}
+    assert planner.popen.poll() is None
+
+
+def test_a_planner_that_stood_still_goes_on_without_a_burst(observer, planner, plant, wait_until):
+    commands = observer.listen(Float64MultiArray, "command")
+    wait_until(lambda: len(commands) > 20, 60.0)
+    planner.popen.send_signal(signal.SIGSTOP)
+    time.sleep(1.0)
+    planner.popen.send_signal(signal.SIGCONT)
+    count = len(commands)
+    time.sleep(1.0)
+    # 50 commands a second: those of the second it stood still are not made up for.
+    assert 20 < len(commands) - count <= 60
+    assert all(math.isfinite(v) for _, m in commands for v in m.data)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_compiling_ends_it(start, write_yaml, drive, number, wait_until):
+    drive |= {"planner.backend": "compile", "planner.horizon": 200, "goal.weight.x": 1.25}
+    planner = start("planner", "--params-file", write_yaml(drive))
+    wait_until(lambda: "configuring" in planner.output(), 60.0)
+    assert planner.end(number, timeout=60.0) == 0
+    assert "Traceback" not in planner.output()
+
+
+def test_a_wrong_yaml_is_explained_and_the_process_lives(
+    observer, start, write_yaml, drive, wait_until
+):
+    file = write_yaml(drive | {"planner.elites": 1000, "goal.wieght.x": 1.0})
+    planner = start("planner", "--params-file", file)
+    wait_until(lambda: str(file) in planner.output(), 60.0)
+    assert "planner.elites" in planner.output()
+    assert "did you mean 'goal.weight.x'" in planner.output()
+    assert observer.lifecycle() == "unconfigured"
+    write_yaml(drive)
+    assert observer.transition("configure")
+    assert observer.transition("activate")
+
+
+def test_an_invalid_transition_leaves_it_alive(observer, planner, plant, wait_until):
+    commands = observer.listen(Float64MultiArray, "command")
+    wait_until(lambda: commands, 60.0)
+    assert not observer.transition("configure")
+    assert observer.lifecycle() == "active"
+    count = len(commands)
+    wait_until(lambda: len(commands) > count + 10)

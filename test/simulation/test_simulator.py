@@ -1,0 +1,131 @@
+"""The simulator node, seen from outside."""
+
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from std_msgs.msg import Float64MultiArray
+
+from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.simulation.plants import ModelPlant, MujocoPlant
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def cartpole():
+    pytest.importorskip("mujoco")
+    return MujocoPlant(ROOT / "models" / "cartpole.xml")
+
+
+def test_the_cartpole_begins_hanging_at_rest(cartpole):
+    np.testing.assert_allclose(cartpole.state(), [0.0, math.pi, 0.0, 0.0], atol=1e-9)
+    assert list(cartpole.state_fields.values()) == [
+        "position[slider]",
+        "position[hinge]",
+        "velocity[slider]",
+        "velocity[hinge]",
+    ]
+    assert cartpole.command_fields == {"force": "data[0]"}
+
+
+def test_no_time_is_lost_between_steps(cartpole):
+    for _ in range(100):
+        cartpole.step(np.zeros(1), 0.00149)
+    assert cartpole._data.time == pytest.approx(0.149, abs=0.0011)
+
+
+def test_the_force_moves_the_cart(cartpole):
+    cartpole.step(np.array([5.0]), 0.2)
+    assert cartpole.state()[0] > 0.05
+
+
+def test_masses_and_limits_are_those_of_the_planners_configuration(cartpole):
+    configuration = configure(
+        load_yaml(ROOT / "config" / "cartpole.yaml") | {"planner.device": "cpu"}
+    )
+    value = configuration.values
+    model = cartpole._model
+    assert model.body("cart").mass[0] == value["dynamics.cart_mass"]
+    assert model.body("pole").mass[0] == value["dynamics.pole_mass"]
+    assert model.body("pole").ipos[2] == value["dynamics.half_length"]
+    assert -model.opt.gravity[2] == value["dynamics.gravity"]
+    assert list(model.actuator_ctrlrange[0]) == configuration.action("low") + configuration.action(
+        "high"
+    )
+
+
+def test_a_missing_model_file_is_named():
+    pytest.importorskip("mujoco")
+    with pytest.raises(ConfigurationError, match=r"nowhere\.xml"):
+        MujocoPlant("nowhere.xml")
+
+
+def test_the_plant_without_physics_moves_as_its_model():
+    configuration = configure(
+        {
+            "planner.device": "cpu",
+            "dynamics.plugin": "double_integrator",
+            "state.type": "std_msgs/msg/Float64MultiArray",
+        }
+    )
+    plant = ModelPlant(configuration, np.array([0.0, 0.0, 1.0, 0.0]))
+    plant.step(np.array([0.0, 1.0]), 2.0)
+    np.testing.assert_allclose(plant.state(), [2.0, 2.0, 1.0, 2.0], rtol=1e-5)
+    with pytest.raises(ConfigurationError, match="4 numbers"):
+        ModelPlant(configuration, np.zeros(3))
+
+
+def simulator(start, write_yaml, drive, *parameters):
+    file = write_yaml(drive)
+    options = (
+        "plant:=model",
+        f"planner_file:={file}",
+        "state_topic:=state",
+        "command_topic:=command",
+        *parameters,
+    )
+    return start("simulator", *(word for option in options for word in ("-p", option)))
+
+
+def test_the_motor_stops_when_commands_stop(observer, start, write_yaml, drive, wait_until):
+    simulator(start, write_yaml, drive)
+    states = observer.listen(Float64MultiArray, "state")
+    publisher = observer.node.create_publisher(Float64MultiArray, "command", 1)
+    wait_until(lambda: states and publisher.get_subscription_count(), 60.0)
+    publisher.publish(Float64MultiArray(data=[1.0, 0.0]))
+    wait_until(lambda: states[-1][1].data[2] > 0.1)
+    time.sleep(0.5)
+    speed = states[-1][1].data[2]
+    # One command works for the timeout of 0.25 s, then the acceleration is zero.
+    assert 0.2 < speed < 0.35
+    time.sleep(0.2)
+    assert states[-1][1].data[2] == speed
+    publisher.publish(Float64MultiArray(data=[math.nan, 0.0]))
+    publisher.publish(Float64MultiArray(data=[1.0]))
+    time.sleep(0.2)
+    assert states[-1][1].data[2] == speed
+
+
+def test_states_come_at_their_rate_delayed_and_noisy_as_told(
+    observer, start, write_yaml, drive, wait_until
+):
+    simulator(
+        start,
+        write_yaml,
+        drive,
+        "rate:=50.0",
+        "process_noise:=0.5",
+        "latency:=0.3",
+        "real_time_factor:=0.5",
+        "start:='0.0 0.0 1.0 0.0'",
+    )
+    states = observer.listen(Float64MultiArray, "state")
+    wait_until(lambda: len(states) > 60, 60.0)
+    (first, start_), (last, end) = states[5], states[-1]
+    assert (len(states) - 6) / (last - first) == pytest.approx(50.0, rel=0.25)
+    assert (end.data[0] - start_.data[0]) / (last - first) == pytest.approx(0.5, rel=0.25)
+    assert len({message.data[3] for _, message in states}) > 30

@@ -1,0 +1,184 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from cem_planner_ros.cli import parameters
+from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.parameters import Parameter
+
+CONFIG = Path(__file__).parents[1] / "config"
+CARTPOLE = load_yaml(CONFIG / "cartpole.yaml")
+
+
+def refusal(changes, drop=()):
+    values = {name: v for name, v in CARTPOLE.items() if name not in drop} | changes
+    with pytest.raises(ConfigurationError) as caught:
+        configure(values, "some/file.yaml")
+    text = str(caught.value)
+    assert "some/file.yaml" in text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("planner.sampels", 5, "did you mean 'planner.samples'"),
+        ("way.weight.tetha", 1.0, "did you mean 'way.weight.theta'"),
+        ("planner.samples", "many", "an integer of at least 1"),
+        ("planner.samples", 0, "an integer of at least 1"),
+        ("planner.samples", 10.5, "an integer of at least 1"),
+        ("planner.samples", True, "an integer of at least 1"),
+        ("control_rate", -1.0, "from 0.1 to 2000 Hz"),
+        ("max_state_age", float("nan"), "finite number"),
+        ("max_state_age", float("inf"), "finite number"),
+        ("planner.backend", "fast", "one of compile, eager"),
+        ("planner.device", "tpu", "auto, cpu, or a CUDA device"),
+        ("planner.device", "cuda:99", "auto, cpu, or a CUDA device"),
+        ("planner.elites", 2000, "at most planner.samples, which is 1024"),
+        ("action.low.force", 10.0, "less than action.high.force, which is 10.0"),
+        ("action.safe.force", 11.0, "from action.low.force to action.high.force"),
+        ("state.type", "std_msgs/msg/String", "sensor_msgs/msg/JointState"),
+        ("state.fields.theta", "hinge", "position[JOINT]"),
+        ("command.fields.force", "linear.x", "data[INDEX]"),
+        ("dynamics.plugin", "cartpool", "did you mean 'cartpole'"),
+        ("dynamics.cart_mass", -1.0, "at least 0.001 kg"),
+        ("way.plugin", "nonsense.module:Cost", "No module named 'nonsense'"),
+        ("costs", [], "at least one"),
+        ("costs", ["way", "way"], "different names"),
+        ("costs", ["planner"], "none of"),
+        ("costs", "way", "a list of strings"),
+        ("autostart", 1, "true or false"),
+    ],
+)
+def test_a_wrong_value_is_refused_naming_parameter_value_and_what_is_allowed(name, value, allowed):
+    text = refusal({name: value})
+    assert name in text
+    assert str(value) in text
+    assert allowed in text
+
+
+def test_a_state_that_no_field_is_named_for_is_refused():
+    assert "state.fields.theta_dot" in refusal({}, drop=["state.fields.theta_dot"])
+
+
+def test_all_that_is_wrong_is_said_at_once():
+    text = refusal({"planner.samples": 0, "planner.dt": 0.0, "way.weight.theta": "x"})
+    assert all(name in text for name in ("planner.samples", "planner.dt", "way.weight.theta"))
+
+
+class Broken(Cost):
+    parameters = (Parameter("size", 1.0, "Any."),)
+
+    def __init__(self, dynamics, values=None, *, device="cpu"):
+        raise RuntimeError("out of paper")
+
+
+class External(Cost):
+    """A cost that a user brings."""
+
+    parameters = (Parameter("size", 1.0, "Any."),)
+
+    def stage(self, state, action, previous_action, time):
+        return self.size * state[0]
+
+
+def test_a_plugin_that_raises_is_named_with_the_cause():
+    text = refusal({"way.plugin": f"{__name__}:Broken"})
+    assert "way.plugin" in text
+    assert "RuntimeError: out of paper" in text
+
+
+def test_a_plugin_may_be_any_class_with_parameters_under_its_name():
+    values = {name: v for name, v in CARTPOLE.items() if not name.startswith("way.")}
+    configuration = configure(
+        values | {"way.plugin": f"{__name__}:External", "way.size": 3.0, "planner.device": "cpu"}
+    )
+    assert configuration.costs["way"].size.item() == 3.0
+
+
+def test_an_integer_serves_as_a_number():
+    assert configure(CARTPOLE | {"control_rate": 20}).values["control_rate"] == 20.0
+
+
+def test_live_values_reach_the_planner_and_its_plugins():
+    configuration = configure(CARTPOLE | {"planner.device": "cpu", "planner.backend": "eager"})
+    planner = configuration.planner()
+    changed = configuration.changed({"way.weight.theta": 7.0, "dynamics.cart_mass": 2.0})
+    changed.tune(planner)
+    assert planner.costs[0].weight[2, 0] == 7.0
+    assert planner.dynamics.cart_mass == 2.0
+    assert configuration.values["way.weight.theta"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"planner.samples": 5}, "only change while the node is not active"),
+        ({"action.low.force": 20.0}, "less than action.high.force"),
+        ({"way.weight.theta": -1.0}, "at least 0"),
+        ({"way.weight.phi": 1.0}, "unknown parameter"),
+    ],
+)
+def test_a_change_that_cannot_be_is_refused(changes, text):
+    configuration = configure(CARTPOLE | {"planner.device": "cpu"})
+    with pytest.raises(ConfigurationError, match=text):
+        configuration.changed(changes)
+
+
+def test_values_set_together_are_checked_together():
+    configuration = configure(CARTPOLE | {"planner.device": "cpu"})
+    changed = configuration.changed(
+        {"action.low.force": 20.0, "action.high.force": 30.0, "action.safe.force": 25.0}
+    )
+    assert changed.action("low") == [20.0]
+
+
+@pytest.mark.parametrize("name", ["cartpole", "diff_drive", "planner"])
+def test_shipped_files_are_right(name):
+    path = CONFIG / f"{name}.yaml"
+    configure(load_yaml(path) | {"planner.device": "cpu"}, str(path))
+
+
+def test_planner_yaml_explains_every_parameter_and_is_up_to_date():
+    configuration = configure(CARTPOLE | {"planner.device": "cpu"})
+    text = (CONFIG / "planner.yaml").read_text()
+    assert text == parameters.reference(configuration, CARTPOLE)
+    assert set(load_yaml(CONFIG / "planner.yaml")) == set(configuration.parameters)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not valid YAML"),
+        ("just a text", "expected"),
+        ("other_node: {ros__parameters: {a: 1}}", "no section for the node 'cem_planner'"),
+        ("", "no section"),
+    ],
+)
+def test_a_file_that_is_no_parameter_file_is_named(tmp_path, text, message):
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        load_yaml(file)
+    assert "bad.yaml" in str(caught.value)
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(ConfigurationError, match=r"nowhere\.yaml"):
+        load_yaml("nowhere.yaml")
+
+
+@pytest.mark.parametrize("section", ["/**", "cem_planner", "/**/cem_planner", "/robot/cem_planner"])
+def test_sections_of_the_node_are_found(tmp_path, section):
+    file = tmp_path / "p.yaml"
+    file.write_text(f"{section}:\n  ros__parameters:\n    planner: {{samples: 3}}\n")
+    assert load_yaml(file, "cem_planner", "/robot") == {"planner.samples": 3}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_plans_on_a_gpu():
+    planner = configure(CARTPOLE | {"planner.device": "cuda"}).planner()
+    assert planner.plan([0.0, 0.0, 3.0, 0.0], 0.0).invalid_share == 0.0
