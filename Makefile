@@ -45,6 +45,8 @@ $(VENV)/.dependencies: setup.py constraints.txt
 		{ echo "$(PYTHON) lacks venv: install it (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
 	@echo "setting up $(VENV): takes minutes, once"
 	$(PYTHON) -m venv $(VENV)
+	@# An old pip may search for half an hour for versions that go together.
+	$(BIN)/pip install --quiet --upgrade --constraint constraints.txt pip
 	$(BIN)/pip install --quiet --constraint constraints.txt setuptools '.[ros,sim,report,dev]'
 	@touch $@
 

@@ -168,6 +168,9 @@ def _processes(
                 )
             yield running
         finally:
+            # A second Ctrl-C must not leave a process behind; this takes some seconds at most.
+            handled = (signal.SIGINT, signal.SIGTERM)
+            before = [signal.signal(number, signal.SIG_IGN) for number in handled]
             # The planner first, so that its last, safe command still finds the plant.
             for process in reversed(running.values()):
                 process.send_signal(signal.SIGINT)
@@ -176,6 +179,8 @@ def _processes(
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+            for number, handler in zip(handled, before, strict=True):
+                signal.signal(number, handler)
 
 
 def _record(
