@@ -28,6 +28,7 @@ setup(
     maintainer_email="maintainers@users.noreply.r-seed-21310879.example",
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={f"{NAME}.planning": ["search.cpp"]},
     data_files=data_files,
     install_requires=["setuptools", "numpy", "pyyaml", "torch>=2.4"],
     extras_require={

@@ -6,8 +6,9 @@ Nothing here needs ROS, so `python -m cem_planner_ros check` says of a YAML what
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,10 @@ from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import COMMAND_TYPES, MULTI_ARRAY, STATE_TYPES, Grammar
 from cem_planner_ros.parameters import INACTIVE, LIVE, READ_ONLY, Parameter, flatten
 from cem_planner_ros.planning.backend import BACKENDS
+from cem_planner_ros.planning.cross_entropy import WEIGHTINGS
+from cem_planner_ros.planning.planner import LIVE as LIVE_SETTINGS
 from cem_planner_ros.planning.planner import Planner
+from cem_planner_ros.planning.search import EXECUTE, INJECT_MEAN, SAMPLINGS, Search
 
 NODE_NAME = "cem_planner"
 
@@ -45,31 +49,166 @@ TABLE = (
         unit="s",
         low=0.0,
     ),
-    Parameter("planner.samples", 1024, "Candidates per iteration, N.", low=1, when=INACTIVE),
-    Parameter("planner.elites", 64, "Candidates refitted to, K, at most N.", low=1, when=INACTIVE),
-    Parameter("planner.iterations", 4, "Iterations per period, I.", low=1, when=INACTIVE),
-    Parameter("planner.horizon", 30, "Model steps per plan, H.", low=1, when=INACTIVE),
     Parameter(
-        "planner.dt", 0.05, "Length of a model step.", unit="s", low=1e-4, high=10.0, when=INACTIVE
+        "planner.samples",
+        Search.samples,
+        "Candidates per iteration, N, over all modes.",
+        low=1,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.elites",
+        Search.elites,
+        "Candidates of each mode refitted to, K, at most N / modes.",
+        low=1,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.iterations", Search.iterations, "Iterations per period, I.", low=1, when=INACTIVE
+    ),
+    Parameter("planner.horizon", Search.horizon, "Model steps per plan, H.", low=1, when=INACTIVE),
+    Parameter(
+        "planner.dt",
+        Search.dt,
+        "Length of a model step.",
+        unit="s",
+        low=1e-4,
+        high=10.0,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.modes",
+        Search.modes,
+        "Distributions searched side by side, M; the one with the cheapest candidate acts.",
+        low=1,
+        high=64,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.weighting",
+        Search.weighting,
+        "How candidates count: elites equally (CEM), by rank (CMA-ES), or all by softmax (MPPI).",
+        choices=WEIGHTINGS,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.temperature",
+        Search.temperature,
+        "Of softmax, in units of the cost: the lower, the fewer candidates count.",
+        low=1e-6,
+        high=1e9,
     ),
     Parameter(
         "planner.std_initial",
-        0.5,
-        "Std of the candidates at the start of a period, as a share of half the action's range.",
+        Search.std_initial,
+        "Std of the candidates at the start of a period, as a share of half the action's range "
+        "(iCEM: 0.5).",
         low=1e-6,
         high=10.0,
     ),
     Parameter(
         "planner.std_min",
-        0.02,
+        Search.std_min,
         "The std never falls below this share of half the action's range.",
-        low=0.0,
+        low=1e-6,
         high=10.0,
     ),
     Parameter(
+        "planner.std_carry",
+        Search.std_carry,
+        "Share of the last period's std, moved in time, in that at the start of a period; 0 begins "
+        "with std_initial (iCEM).",
+        low=0.0,
+        high=1.0,
+    ),
+    Parameter(
+        "planner.momentum",
+        Search.momentum,
+        "Share of the old mean and std that stays in each iteration (iCEM, PETS: 0.1).",
+        low=0.0,
+        high=0.99,
+    ),
+    Parameter(
+        "planner.noise_beta",
+        Search.noise_beta,
+        "Exponent of the noise's power spectrum f^-beta: 0 is white, larger is smoother (iCEM: "
+        "0.25 to 3.5).",
+        low=0.0,
+        high=8.0,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.keep",
+        Search.keep,
+        "Share of the elites that are candidates again, in the next iteration and, moved in time, "
+        "in the next period (iCEM: 0.3).",
+        low=0.0,
+        high=1.0,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.decay",
+        Search.decay,
+        "Each iteration has this many times fewer candidates, at least 2 K (iCEM: 1.25).",
+        low=1.0,
+        high=10.0,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.explore",
+        Search.explore,
+        "Share of the candidates that are drawn with std_initial in every iteration.",
+        low=0.0,
+        high=1.0,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.inject_mean",
+        Search.inject_mean,
+        "In which iteration the mean is a candidate too (iCEM: last).",
+        choices=INJECT_MEAN,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.inject_best",
+        Search.inject_best,
+        "Whether the best candidate so far is a candidate in each iteration.",
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.execute",
+        Search.execute,
+        "What is sent: the mean, or the best candidate (iCEM). The best overfits learned models.",
+        choices=EXECUTE,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.sampling",
+        Search.sampling,
+        "How candidates stay within bounds: clip, or truncate the normal distribution.",
+        choices=SAMPLINGS,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.knot_spacing",
+        Search.knot_spacing,
+        "Model steps from knot to knot of the splines that candidates are; 1 is no spline.",
+        low=1,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.order",
+        Search.order,
+        "Of the splines: 0 holds, 1 is linear, 3 is cubic.",
+        low=0,
+        high=3,
+        when=INACTIVE,
+    ),
+    Parameter(
         "planner.backend",
-        "compile",
-        "How iterations run. What cannot be compiled runs eagerly, and the log says why.",
+        "auto",
+        "How iterations run: auto and compile take the fastest that works, and the log says why "
+        "nothing faster does.",
         choices=BACKENDS,
         when=INACTIVE,
     ),
@@ -148,7 +287,7 @@ class Configuration:
     device: torch.device
 
     def action(self, group: str) -> list[float]:
-        """Return the parameters action.GROUP.NAME (nu,), GROUP being low, high or safe."""
+        """Return the parameters action.GROUP.NAME (nu,), GROUP being low, high, rate or safe."""
         return [self.values[f"action.{group}.{name}"] for name in self.dynamics.action_names]
 
     def fields(self, side: str) -> dict[str, str]:
@@ -192,7 +331,9 @@ class Configuration:
             list(self.costs.values()),
             **{
                 name: value[f"planner.{name}"]
-                for name in "samples elites iterations horizon dt backend threads seed".split()
+                for name in [field.name for field in fields(Search)]
+                + ["backend", "threads", "seed"]
+                if name not in LIVE_SETTINGS
             },
             **self.tuning(),
             device=self.device,
@@ -203,8 +344,8 @@ class Configuration:
         return {
             "low": self.action("low"),
             "high": self.action("high"),
-            "std_initial": self.values["planner.std_initial"],
-            "std_min": self.values["planner.std_min"],
+            "rate": [rate or math.inf for rate in self.action("rate")],
+            **{name: self.values[f"planner.{name}"] for name in LIVE_SETTINGS},
         }
 
 
@@ -302,11 +443,10 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
 def _cross_check(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
     """Return what is wrong with values that are right one by one."""
     problems = []
-    if value["planner.elites"] > value["planner.samples"]:
-        problems.append(
-            f"parameter 'planner.elites' is {value['planner.elites']}, allowed: at most "
-            f"planner.samples, which is {value['planner.samples']}"
-        )
+    try:
+        Search(**{field.name: value[f"planner.{field.name}"] for field in fields(Search)})
+    except ConfigurationError as error:
+        problems.append(str(error))
     for name in dynamics.action_names:
         low, high, safe = (value[f"action.{group}.{name}"] for group in ("low", "high", "safe"))
         if not low < high:

@@ -62,21 +62,19 @@ class Dynamics(Parameterised, ABC):
         """
 
     def action_parameters(self) -> tuple[Parameter, ...]:
-        """Return the node parameters each action brings: its bounds and its safe value."""
+        """Return the node parameters each action brings: its bounds, rate and safe value."""
+        none = [0.0] * len(self.action_names)
         groups = (
-            ("low", "Smallest {name} ever commanded.", self.action_low),
-            ("high", "Largest {name} ever commanded.", self.action_high),
-            (
-                "safe",
-                "The {name} commanded when no plan may be used.",
-                [0.0] * len(self.action_low),
-            ),
+            ("low", self.action_low, "", None, "Smallest {name} ever commanded."),
+            ("high", self.action_high, "", None, "Largest {name} ever commanded."),
+            ("rate", none, "/s", 0.0, "How fast a plan may change {name}; 0 for no limit."),
+            ("safe", none, "", None, "The {name} commanded when no plan may be used."),
         )
         return tuple(
-            replace(parameter, default=float(default), unit=unit)
-            for group, text, defaults in groups
+            replace(parameter, default=float(default), unit=unit + suffix)
+            for group, defaults, suffix, low, text in groups
             for parameter, default, unit in zip(
-                named(f"action.{group}", self.action_names, 0.0, text),
+                named(f"action.{group}", self.action_names, 0.0, text, low=low),
                 defaults,
                 self.action_units,
                 strict=True,

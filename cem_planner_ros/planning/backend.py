@@ -1,93 +1,219 @@
-"""Choosing how an iteration is executed, and saying why it is not what was asked for."""
+"""How an iteration is executed, and why it is not executed as was asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
-from cem_planner_ros.planning import cross_entropy
-from cem_planner_ros.planning.kernel import KernelRollout, UnsupportedError
+from cem_planner_ros.planning import cross_entropy, noise
+from cem_planner_ros.planning.kernel import Kernel, UnsupportedError, padded
 from cem_planner_ros.planning.rollout import Rollout
+from cem_planner_ros.planning.search import Belief, Iteration, Limits, Numbers, Search
 
-BACKENDS = ("compile", "eager")
+BACKENDS = ("auto", "compile", "eager")
 
 
-class Iteration:
-    """One CEM iteration: sample, bound, roll out, score, select, refit."""
+class Problem(NamedTuple):
+    """What the iterations of one period share; arguments of `Iteration` by name."""
 
-    def __init__(self, evaluate: Callable[..., torch.Tensor], elites: int):
-        self.evaluate = evaluate
-        self.elites = elites
+    state: torch.Tensor
+    previous_action: torch.Tensor
+    durations: torch.Tensor
+    first: torch.Tensor
+    basis: torch.Tensor
+    limits: Limits
+    numbers: Numbers
 
-    def __call__(
+
+class TorchExecution:
+    """Iterations in PyTorch, eager or compiled, on any device."""
+
+    name = "eager"
+
+    def __init__(self, rollout: Rollout, search: Search, device: torch.device, seed: int):
+        self.reason = ""
+        self._search = search
+        self._device = device
+        self._seed = seed
+        self._generator = torch.Generator(device)
+        self._iteration: Callable = Iteration(rollout, search)
+        self._factor = None
+        if search.noise_beta:
+            factor = noise.factor(search.spline.knots, search.noise_beta)
+            self._factor = torch.tensor(factor, dtype=torch.float32, device=device)
+
+    def compile(self, problem: Problem, belief: Belief) -> None:
+        """Compile the iteration with `torch.compile`; raises whatever that raises."""
+        self._iteration = torch.compile(self._iteration, dynamic=False)
+        use = torch.zeros(self._search.injected, dtype=torch.bool, device=self._device)
+        self.run(problem, belief, use, plan=0, iteration=0)
+        self.name = "torch.compile"
+
+    def run(
+        self, problem: Problem, belief: Belief, use: torch.Tensor, plan: int, iteration: int
+    ) -> tuple[Belief, torch.Tensor]:
+        """
+        Return the belief after an iteration and the costs (M, n) of its candidates.
+
+        The noise depends on the seed and on the numbers of plan and iteration alone.
+        """
+        search = self._search
+        # Python's hash of integers is the same in every process.
+        self._generator.manual_seed(hash((self._seed, plan, iteration)) & (2**63 - 1))
+        white = torch.randn(
+            search.spline.knots,
+            len(problem.limits.low),
+            search.modes,
+            search.population(iteration),
+            generator=self._generator,
+            device=self._device,
+        )
+        if self._factor is not None:
+            white = torch.tensordot(self._factor, white, 1)
+        return self._iteration(
+            problem.state,
+            problem.previous_action,
+            problem.durations,
+            problem.first,
+            problem.basis,
+            belief,
+            use,
+            white,
+            problem.limits,
+            problem.numbers,
+        )
+
+
+class KernelExecution:
+    """Iterations as a generated C++ library on the CPU."""
+
+    name = "kernel"
+
+    def __init__(self, rollout: Rollout, search: Search, seed: int, threads: int):
+        self.reason = ""
+        self._kernel = Kernel(rollout)
+        self._search = search
+        self._problem: Problem | None = None
+        knots, actions = search.spline.knots, len(rollout.dynamics.action_names)
+        stride = padded(search.modes * search.population(0))
+        self._costs = torch.zeros(stride)
+        self.candidates = torch.zeros(knots, actions, stride)
+        self._arguments = self._kernel.arguments(
+            knots=knots,
+            horizon=search.horizon,
+            order=search.order,
+            modes=search.modes,
+            stride=stride,
+            elites=search.elites,
+            kept=search.kept,
+            slots=search.injected,
+            weighting=cross_entropy.WEIGHTINGS.index(search.weighting),
+            truncate=int(search.sampling == "truncate"),
+            threads=threads,
+            seed=seed & 0xFFFFFFFF,
+            candidates=self.candidates,
+            costs=self._costs,
+            ranks=torch.tensor(cross_entropy.rank_weights(search.elites)),
+        )
+        if search.noise_beta:
+            factor = torch.tensor(noise.factor(knots, search.noise_beta), dtype=torch.float32)
+            self._arguments.set(factor=factor.repeat(actions, 1, 1))
+
+    def run(
         self,
-        state: torch.Tensor,
-        previous_action: torch.Tensor,
-        durations: torch.Tensor,
-        mean: torch.Tensor,
-        std: torch.Tensor,
-        noise: torch.Tensor,
-        low: torch.Tensor,
-        high: torch.Tensor,
-        std_min: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """
-        Return the refitted mean and std (H, nu) and the cost (N,) of every candidate.
+        problem: Problem,
+        belief: Belief,
+        use: torch.Tensor,
+        plan: int,
+        iteration: int,
+        noise: torch.Tensor | None = None,
+    ) -> tuple[Belief, torch.Tensor]:
+        """Do as `TorchExecution.run`, in place; `noise` (P, nu, stride) replaces what is drawn."""
+        search = self._search
+        samples = search.population(iteration)
+        if problem is not self._problem:
+            self._bind(problem)
+        self._arguments.set(
+            samples=samples,
+            explorers=int(search.explore * samples),
+            plan=plan & 0xFFFFFFFF,
+            iteration=iteration,
+            use=use,
+            noise=noise if noise is not None else 0,
+            mean=belief.mean,
+            std=belief.std,
+            injected=belief.injected,
+            best_cost=belief.best_cost,
+        )
+        self._kernel.iterate(self._arguments)
+        count = search.modes * samples
+        return belief, self._costs[:count].reshape(search.modes, samples)
 
-        `noise` is (H, nu, N), standard normal; `low` and `high` are (nu, 1), `std_min` (nu,). The
-        rest is as in `Rollout.__call__`.
-        """
-        sequence = cross_entropy.sample(mean, std, noise, low, high)
-        cost = self.evaluate(state, sequence, previous_action, durations)
-        mean, std = cross_entropy.refit(sequence, cost, self.elites, mean, std, std_min)
-        return mean, std, cost
+    def _bind(self, problem: Problem) -> None:
+        limits = problem.limits
+        self._arguments.set(
+            temperature=float(problem.numbers.temperature),
+            momentum=float(problem.numbers.momentum),
+            state=problem.state,
+            before=problem.previous_action,
+            durations=problem.durations,
+            first=problem.first,
+            basis=problem.basis,
+            low=limits.low,
+            high=limits.high,
+            step_reach=limits.step,
+            first_reach=limits.first,
+            std_initial=limits.std_initial,
+            std_min=limits.std_min,
+        )
+        self._problem = problem
 
 
-@dataclass(frozen=True)
-class Execution:
-    """
-    How iterations run: the callable, its name, and why nothing faster is used ("" if it is).
-
-    `name` is "kernel" (C++ on the CPU), "torch.compile" or "eager".
-    """
-
-    iteration: Callable[..., tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
-    name: str
-    reason: str = ""
+Execution = TorchExecution | KernelExecution
 
 
 def choose(
-    backend: str, rollout: Rollout, elites: int, threads: int, example: tuple[torch.Tensor, ...]
+    backend: str,
+    rollout: Rollout,
+    search: Search,
+    device: torch.device,
+    seed: int,
+    threads: int,
+    problem: Problem,
+    belief: Belief,
 ) -> Execution:
     """
-    Return the fastest execution that works for a rollout.
+    Return the fastest execution that works for a rollout, its `reason` saying why nothing faster.
 
-    With `backend` "compile" it is a C++ kernel on the CPU; where that cannot be made, and on other
-    devices, it is `torch.compile`; where that fails too, it is eager PyTorch.
+    With `backend` "auto" or "compile" it is the C++ kernel on the CPU; where that cannot be made,
+    and on other devices, it is `torch.compile`; where that fails too, it is eager PyTorch.
 
     Args:
         backend: one of BACKENDS.
         rollout: the model and the costs.
-        elites: K.
+        search: the settings.
+        device: where the tensors live.
+        seed: of the noise.
         threads: for the kernel.
-        example: arguments of an Iteration, to compile and to try it with.
+        problem, belief: to compile for and to try with.
     """
-    eager = Iteration(rollout, elites)
-    if backend == "eager":
-        return Execution(eager, "eager")
     reasons = []
-    if example[0].device.type == "cpu":
+    if backend != "eager":
+        if device.type == "cpu":
+            try:
+                return KernelExecution(rollout, search, seed, threads)
+            except UnsupportedError as error:
+                reasons.append(f"no C++ kernel: {error}")
+        execution = TorchExecution(rollout, search, device, seed)
         try:
-            return Execution(Iteration(KernelRollout(rollout, threads), elites), "kernel")
-        except UnsupportedError as error:
-            reasons.append(f"no C++ kernel: {error}")
-    try:
-        compiled = torch.compile(eager, dynamic=False)
-        compiled(*example)
-        return Execution(compiled, "torch.compile", "; ".join(reasons))
-    except Exception as error:  # Whatever the compiler raises, eager still plans.
-        text = str(error).strip().splitlines() or [""]
-        reasons.append(f"torch.compile failed: {type(error).__name__}: {text[0]}")
-    return Execution(eager, "eager", "; ".join(reasons))
+            execution.compile(problem, belief)
+            execution.reason = "; ".join(reasons)
+            return execution
+        except Exception as error:  # Whatever the compiler raises, eager still plans.
+            text = str(error).strip().splitlines() or [""]
+            reasons.append(f"torch.compile failed: {type(error).__name__}: {text[0]}")
+    execution = TorchExecution(rollout, search, device, seed)
+    execution.reason = "; ".join(reasons)
+    return execution

@@ -1,67 +1,68 @@
 """
-The Cross-Entropy Method on a Gaussian with independent components.
+The Cross-Entropy Method: weights over scored candidates, and the distribution refitted to them.
 
-One iteration samples candidates, lets the caller score them, keeps the K best and refits
-(Rubinstein and Kroese, The Cross-Entropy Method, 2004, algorithm 4.1). Candidates are the last
-dimension: `mean` and `std` have any shape (...), candidates (..., N).
+One iteration samples candidates, lets the caller score them, weighs them and refits (Rubinstein and
+Kroese, The Cross-Entropy Method, 2004, algorithm 4.1). Candidates are the last dimension.
 """
 
 from __future__ import annotations
 
+import math
+
 import torch
 
+WEIGHTINGS = ("elites", "softmax", "rank")
 
-def sample(
-    mean: torch.Tensor,
-    std: torch.Tensor,
-    noise: torch.Tensor,
-    low: torch.Tensor,
-    high: torch.Tensor,
-) -> torch.Tensor:
+
+def rank_weights(elites: int) -> list[float]:
     """
-    Return candidates mean + std * noise, clipped to [low, high].
+    Return the log-rank weights (K,) of the cheapest to the K-th cheapest; they sum to one.
 
-    Args:
-        mean, std: (...).
-        noise: (..., N), standard normal.
-        low, high: broadcastable to (..., N).
+    w_i ~ log(K + 1/2) - log(i), i = 1..K (Hansen, The CMA Evolution Strategy: A Tutorial, eq. 49).
     """
-    return torch.clamp(mean.unsqueeze(-1) + std.unsqueeze(-1) * noise, low, high)
+    raw = [math.log(elites + 0.5) - math.log(i) for i in range(1, elites + 1)]
+    return [weight / sum(raw) for weight in raw]
 
 
-def refit(
-    candidates: torch.Tensor,
-    cost: torch.Tensor,
-    elites: int,
-    mean: torch.Tensor,
-    std: torch.Tensor,
-    std_min: torch.Tensor,
+def select(
+    cost: torch.Tensor, weighting: str, elites: int, temperature: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    Return mean and std of the `elites` cheapest candidates.
+    Return the indices of the candidates that count, cheapest first, and their weights.
 
-    The variance divides by the number of elites, as maximum likelihood has it. A candidate whose
-    cost is NaN or infinite is never an elite; where fewer than `elites` are left, those count, and
-    where none is left the distribution stays as it was.
+    "elites" weighs the K cheapest equally (CEM), "rank" by their rank, "softmax" all candidates by
+    exp(-(cost - least cost) / temperature) (MPPI: Williams et al., Information Theoretic MPC for
+    Model-Based Reinforcement Learning, 2017, algorithm 2). A candidate whose cost is NaN or
+    infinite has no weight. The weights sum to one, or to zero if no candidate is valid.
 
     Args:
-        candidates: (..., N).
-        cost: (N,).
-        elites: K, 1 <= K <= N.
-        mean, std: (...), the distribution that the candidates were drawn from.
-        std_min: broadcastable to (...), the floor of the returned std.
+        cost: (..., N).
+        weighting: one of WEIGHTINGS.
+        elites: K, 1 <= K <= N; with "softmax" it is only how many indices come first.
+        temperature: 0-d, in units of the cost.
     """
     cost = torch.where(torch.isfinite(cost), cost, torch.inf)
-    best, index = torch.topk(cost, elites, largest=False, sorted=False)
-    weight = torch.isfinite(best).to(candidates.dtype)
-    count = weight.sum()
-    weight = weight / torch.clamp(count, min=1.0)
-    chosen = candidates[..., index]
-    new_mean = (weight * chosen).sum(-1)
-    deviation = chosen - new_mean.unsqueeze(-1)
-    new_std = torch.sqrt((weight * deviation * deviation).sum(-1))
-    any_valid = count > 0
-    return (
-        torch.where(any_valid, new_mean, mean),
-        torch.maximum(torch.where(any_valid, new_std, std), std_min),
-    )
+    if weighting == "softmax":
+        best, index = torch.sort(cost, dim=-1, stable=True)
+        least = torch.where(torch.isfinite(best[..., :1]), best[..., :1], 0.0)
+        weight = torch.exp((least - best) / temperature)
+    else:
+        best, index = torch.topk(cost, elites, largest=False)
+        weight = torch.ones_like(best)
+        if weighting == "rank":
+            weight = weight * torch.tensor(rank_weights(elites), device=cost.device)
+    weight = torch.where(torch.isfinite(best), weight, 0.0)
+    total = weight.sum(-1, keepdim=True)
+    return index, weight / torch.where(total > 0.0, total, 1.0)
+
+
+def refit(candidates: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    Return the weighted mean and std (...) of candidates (..., K) under weights (..., K).
+
+    The std divides by the sum of the weights, one, which for K equal weights is 1/K, as maximum
+    likelihood has it.
+    """
+    mean = (weight * candidates).sum(-1)
+    deviation = candidates - mean.unsqueeze(-1)
+    return mean, torch.sqrt((weight * deviation * deviation).sum(-1))

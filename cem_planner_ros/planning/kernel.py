@@ -1,11 +1,12 @@
 """
-Compiling a rollout for the CPU: one C++ function with the loop over the horizon inside.
+Compiling the search for the CPU: one C++ library with a whole iteration in it.
 
 The step of the model and of the costs is traced once into a graph of PyTorch operations
 (`make_fx`). Every operation on (rows, N) is written as C++ on scalars inside a loop over a block of
 samples, which g++ vectorises; the state of the block stays in the cache over the whole horizon.
-H and N are arguments of the function, so changing them compiles nothing, and the numbers of plugins
-are read through pointers, so tuning them compiles nothing either.
+Around it stand sampling, bounds and refitting (`search.cpp`), the same for every model. H, N and P
+are arguments, so changing them compiles nothing, and the numbers of plugins are read through
+pointers, so tuning them compiles nothing either.
 
 Only what keeps samples apart can be written this way. Anything else raises `UnsupportedError`,
 whose text says what it was.
@@ -53,48 +54,105 @@ class UnsupportedError(Exception):
     """The rollout cannot be compiled to a kernel; the text says why."""
 
 
-class KernelRollout:
+class Arguments(ctypes.Structure):
+    """The struct Arguments of search.cpp, field by field."""
+
+    def set(self, **values: int | float | torch.Tensor) -> None:
+        """
+        Set fields; of a tensor its address, and the tensor is kept alive with the struct.
+
+        Tensors are contiguous float32, but for `first` (int64) and `use` (bool).
+        """
+        for name, value in values.items():
+            if isinstance(value, torch.Tensor):
+                kind = {"first": torch.int64, "use": torch.bool}.get(name, torch.float32)
+                if not (value.is_contiguous() and value.dtype == kind):
+                    raise TypeError(f"{name} must be contiguous and {kind}")
+                self.__dict__.setdefault("tensors", {})[name] = value
+                value = value.data_ptr()
+            setattr(self, name, value)
+
+    _fields_ = (
+        [
+            (name, ctypes.c_long)
+            for name in (
+                "horizon knots order modes samples stride elites kept slots explorers"
+            ).split()
+        ]
+        + [(name, ctypes.c_int) for name in "weighting truncate threads".split()]
+        + [(name, ctypes.c_uint32) for name in "seed plan iteration".split()]
+        + [(name, ctypes.c_float) for name in "temperature momentum".split()]
+        + [
+            (name, ctypes.c_void_p)
+            for name in (
+                "state before durations first basis factor noise numbers low high step_reach "
+                "first_reach std_initial std_min use mean std injected best_cost candidates costs "
+                "ranks"
+            ).split()
+        ]
+    )
+
+
+class Kernel:
     """
-    A rollout's cost (N,), computed by a compiled kernel on the CPU.
+    The compiled library of a rollout: whole iterations, and the bare rollout, on the CPU.
 
     Raises UnsupportedError if the model or a cost cannot be translated or no compiler works.
     """
 
-    def __init__(self, rollout: Rollout, threads: int):
-        self.threads = threads
+    def __init__(self, rollout: Rollout):
         nx, nu = len(rollout.dynamics.state_names), len(rollout.dynamics.action_names)
         source, self._numbers = _generate(rollout, nx, nu)
-        self._function = _compile(source).rollout
-        self._function.restype = None
-        pointer = ctypes.c_void_p
-        self._function.argtypes = [ctypes.c_long] * 2 + [pointer] * 6 + [ctypes.c_int]
-        self._pointers = (pointer * max(1, len(self._numbers)))(
+        library = _compile(source)
+        self.iterate, self._rollout = library.iterate, library.rollout
+        for function in (self.iterate, self._rollout):
+            function.restype = None
+            function.argtypes = [ctypes.POINTER(Arguments)]
+        self._pointers = (ctypes.c_void_p * max(1, len(self._numbers)))(
             *(number.data_ptr() for number in self._numbers)
         )
 
-    def __call__(
+    def rollout(
         self,
         state: torch.Tensor,
         sequence: torch.Tensor,
         previous_action: torch.Tensor,
         durations: torch.Tensor,
+        threads: int = 1,
     ) -> torch.Tensor:
-        """Return what `Rollout.__call__` returns; all arguments contiguous float32 on the CPU."""
-        horizon, _, samples = sequence.shape
-        cost = torch.empty(samples)
-        arrays = (state, sequence, previous_action, durations)
-        for array in arrays:
-            assert array.is_contiguous()
-            assert array.dtype == torch.float32
-        self._function(
-            horizon,
-            samples,
-            *(array.data_ptr() for array in arrays),
-            self._pointers,
-            cost.data_ptr(),
-            self.threads,
+        """Return what `Rollout.__call__` returns; float32 on the CPU."""
+        horizon, nu, samples = sequence.shape
+        stride = padded(samples)
+        candidates = torch.zeros(horizon, nu, stride)
+        candidates[..., :samples] = sequence
+        costs = torch.empty(stride)
+        arguments = self.arguments(
+            horizon=horizon,
+            knots=horizon,
+            modes=1,
+            samples=samples,
+            stride=stride,
+            threads=threads,
+            state=state,
+            before=previous_action,
+            durations=durations,
+            first=torch.arange(horizon),
+            candidates=candidates,
+            costs=costs,
         )
-        return cost
+        self._rollout(arguments)
+        return costs[:samples]
+
+    def arguments(self, **values: int | float | torch.Tensor) -> Arguments:
+        """Return arguments of the library, with those of `values` set; the rest is zero."""
+        result = Arguments(numbers=ctypes.addressof(self._pointers))
+        result.set(**values)
+        return result
+
+
+def padded(samples: int) -> int:
+    """Return the length of a row of candidates, a whole number of blocks."""
+    return -(-samples // BLOCK) * BLOCK
 
 
 @dataclass
@@ -561,86 +619,19 @@ def _generate(rollout: Rollout, nx: int, nu: int) -> tuple[str, list[torch.Tenso
     ):
         if value.rows.shape != shape:
             raise UnsupportedError(f"{what} of the wrong shape, expected {(*shape, 'N')}")
-    moves = "\n".join(
-        [f"state[{i}][lane] = {row};" for i, row in enumerate(next_state.rows)]
-        + [f"previous[{i}][lane] = action[{i}][lane];" for i in range(nu)]
-    )
-    source = _SOURCE.format(
-        nx=nx,
-        nu=nu,
-        block=BLOCK,
-        step="\n".join(step.lines),
-        stage=cost.rows.item(),
-        moves=moves,
-        terminal="\n".join(terminal.lines),
-        last=last.rows.item(),
-    )
+    moves = [f"state[{i}][lane] = {row};" for i, row in enumerate(next_state.rows)]
+    moves += [f"previous[{i}][lane] = action[{i}][lane];" for i in range(nu)]
+    parts = {
+        "STEP": "\n".join([*step.lines, f"cost[lane] += {cost.rows.item()};", *moves]),
+        "TERMINAL": "\n".join([*terminal.lines, f"cost[lane] += {last.rows.item()};"]),
+    }
+    source = f"#define NX {nx}\n#define NU {nu}\n#define BLOCK {BLOCK}\n{_SOURCE.read_text()}"
+    for name, code in parts.items():
+        source = source.replace(f"/* {name} */", code)
     return source, numbers
 
 
-_SOURCE = """\
-#include <math.h>
-
-static inline float power(float base, float exponent) {{
-    return exponent == 2.0f ? base * base : powf(base, exponent);
-}}
-
-// sin(x + quarters * pi / 2), which unlike sinf runs in vectors. Reduced in three parts (Cody and
-// Waite, Software Manual for the Elementary Functions, 1980), polynomials of Moshier's Cephes
-// library. Exact to 2e-7 for |x| up to 1e4.
-static inline float sine(float x, float quarters) {{
-    const float n = rintf(x * 0.636619772f);
-    const float r = ((x - n * 1.5703125f) - n * 4.837512969970703e-4f) - n * 7.549789948768648e-8f;
-    const float r2 = r * r;
-    const float odd = r + r * r2 * (-1.6666654611e-1f + r2 * (8.3321608736e-3f
-                      - r2 * 1.9515295891e-4f));
-    const float even = 1.0f - 0.5f * r2 + r2 * r2 * (4.166664568298827e-2f
-                       + r2 * (-1.388731625493765e-3f + r2 * 2.443315711809948e-5f));
-    const float turn = n + quarters;
-    const float quadrant = turn - 4.0f * floorf(turn * 0.25f);
-    const float value = quadrant == 1.0f || quadrant == 3.0f ? even : odd;
-    return quadrant >= 2.0f ? -value : value;
-}}
-
-extern "C" void rollout(long horizon, long samples, const float* start, const float* sequence,
-                        const float* before, const float* durations, const float* const* numbers,
-                        float* costs, int threads) {{
-    const long blocks = (samples + {block} - 1) / {block};
-    #pragma omp parallel for num_threads(threads) schedule(static)
-    for (long block = 0; block < blocks; ++block) {{
-        const long first = block * {block};
-        const long count = samples - first < {block} ? samples - first : {block};
-        alignas(64) float state[{nx}][{block}], action[{nu}][{block}], previous[{nu}][{block}];
-        alignas(64) float cost[{block}];
-        for (long lane = 0; lane < {block}; ++lane) {{
-            cost[lane] = 0.0f;
-            for (int i = 0; i < {nx}; ++i) state[i][lane] = start[i];
-            for (int i = 0; i < {nu}; ++i) previous[i][lane] = before[i], action[i][lane] = 0.0f;
-        }}
-        float time = 0.0f;
-        for (long k = 0; k < horizon; ++k) {{
-            const float duration = durations[k];
-            time += duration;
-            for (int i = 0; i < {nu}; ++i) {{
-                const float* row = sequence + (k * {nu} + i) * samples + first;
-                for (long lane = 0; lane < count; ++lane) action[i][lane] = row[lane];
-            }}
-            #pragma omp simd
-            for (long lane = 0; lane < {block}; ++lane) {{
-{step}
-cost[lane] += {stage};
-{moves}
-            }}
-        }}
-        #pragma omp simd
-        for (long lane = 0; lane < {block}; ++lane) {{
-{terminal}
-cost[lane] += {last};
-        }}
-        for (long lane = 0; lane < count; ++lane) costs[first + lane] = cost[lane];
-    }}
-}}
-"""
+_SOURCE = Path(__file__).with_name("search.cpp")
 
 
 def _cache_directory() -> Path:

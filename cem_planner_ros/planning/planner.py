@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 
 import numpy as np
 import torch
@@ -11,33 +12,33 @@ from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.planning import backend as backends
+from cem_planner_ros.planning.backend import Problem
 from cem_planner_ros.planning.plan import Plan, TimeGrid
 from cem_planner_ros.planning.rollout import Rollout
+from cem_planner_ros.planning.search import Belief, Limits, Numbers, Search
+
+LIVE = ("temperature", "momentum", "std_initial", "std_min", "std_carry")
+"""Settings of `Search` that `Planner.tune` can change."""
 
 
 class Planner:
     """
     Searches for the action sequence of least cost, from the last one shifted to the present.
 
-    Each iteration draws N sequences from N(mean, std^2), clips them to the bounds, rolls them out,
-    and refits mean and std to the K cheapest. The mean of the last iteration is the plan. Between
-    calls the mean is moved by the time that passed, exactly, on a grid fixed in absolute time.
+    Each iteration draws N candidates, bounds them, rolls them out, and refits the distribution to
+    those that count most (`search.py`). Between calls distribution and kept elites are moved by the
+    time that passed, exactly, on a grid fixed in absolute time.
 
     Args:
         dynamics: the model.
         costs: the terms of the objective.
-        samples: N.
-        elites: K, at most N.
-        iterations: I.
-        horizon: H.
-        dt: length of a model step, s.
-        std_initial: std that every period begins with, as a share of half the action's range.
-        std_min: floor of the std, as a share of half the action's range.
         low, high: (nu,), bounds of the action; those of the model if None.
-        backend: "compile" or "eager"; `execution` says what became of it.
+        rate: (nu,), how fast an action may change, per s; inf for no limit, as is None.
+        backend: one of `backend.BACKENDS`; `execution` says what became of it.
         device: where the tensors of model and costs live, and the search runs.
         threads: CPU threads of a compiled kernel.
         seed: of the noise.
+        **settings: of `Search`.
 
     Raises ConfigurationError if the arguments do not go together.
     """
@@ -47,74 +48,94 @@ class Planner:
         dynamics: Dynamics,
         costs: Sequence[Cost],
         *,
-        samples: int = 1024,
-        elites: int = 64,
-        iterations: int = 4,
-        horizon: int = 30,
-        dt: float = 0.05,
-        std_initial: float = 0.5,
-        std_min: float = 0.02,
         low: Sequence[float] | None = None,
         high: Sequence[float] | None = None,
-        backend: str = "compile",
+        rate: Sequence[float] | None = None,
+        backend: str = "auto",
         device: torch.device | str = "cpu",
         threads: int = 1,
         seed: int = 0,
+        **settings,
     ):
-        if not 1 <= elites <= samples:
-            raise ConfigurationError(f"elites is {elites}, allowed: from 1 to samples ({samples})")
-        if iterations < 1 or horizon < 1 or not dt > 0.0:
-            raise ConfigurationError("iterations, horizon and dt must be positive")
+        unknown = set(settings) - {field.name for field in fields(Search)}
+        if unknown:
+            raise TypeError(f"Planner has no setting '{min(unknown)}'")
         if not costs:
             raise ConfigurationError("costs is empty, allowed: at least one cost")
+        self.search = Search(**settings)
         self.dynamics = dynamics
         self.costs = tuple(costs)
-        self.samples, self.iterations, self.horizon, self.dt = samples, iterations, horizon, dt
-        self.rollout = Rollout(dynamics, costs, dt)
+        self.rollout = Rollout(dynamics, costs, self.search.dt)
         self.device = torch.device(device)
+        self._spline = self.search.spline
         self._nu = len(dynamics.action_names)
-        self._generator = torch.Generator(self.device)
-        self._seed = seed
-        self._noise = torch.empty(horizon, self._nu, samples, device=self.device)
-        self._low, self._high = (torch.empty(self._nu, 1, device=self.device) for _ in range(2))
-        self._std_min = torch.empty(self._nu, device=self.device)
         self.tune(
             low=dynamics.action_low if low is None else low,
             high=dynamics.action_high if high is None else high,
-            std_initial=std_initial,
-            std_min=std_min,
+            rate=[np.inf] * self._nu if rate is None else rate,
+            **{name: getattr(self.search, name) for name in LIVE},
         )
         self.reset()
-        self.execution = backends.choose(backend, self.rollout, elites, threads, self._example())
+        nx = len(dynamics.state_names)
+        example = self._problem(np.zeros(nx), None, np.arange(self.search.horizon + 1.0), 0)
+        self.execution = backends.choose(
+            backend, self.rollout, self.search, self.device, seed, threads, example, self._belief
+        )
+        self.reset()
 
     def tune(
         self,
         *,
         low: Sequence[float],
         high: Sequence[float],
+        rate: Sequence[float],
+        temperature: float,
+        momentum: float,
         std_initial: float,
         std_min: float,
+        std_carry: float,
     ) -> None:
         """Change what may change between two plans; arguments as in the constructor."""
-        low_, high_ = np.asarray(low, np.float32), np.asarray(high, np.float32)
+        low_, high_, rate_ = (np.asarray(values, np.float32) for values in (low, high, rate))
         if low_.shape != (self._nu,) or high_.shape != (self._nu,) or not (low_ < high_).all():
             raise ConfigurationError(
                 f"action bounds are low {list(low)}, high {list(high)}, allowed: low < high for "
                 f"each of {', '.join(self.dynamics.action_names)}"
             )
+        # A spline of order 0 jumps between model steps, the others climb from knot to knot.
+        step = self.search.dt * (self._spline.spacing if self._spline.order else 1)
         half_range = 0.5 * (high_ - low_)
-        self._low.copy_(torch.from_numpy(low_[:, None]))
-        self._high.copy_(torch.from_numpy(high_[:, None]))
-        self._std_min.copy_(torch.from_numpy(std_min * half_range))
-        self._std_initial = torch.from_numpy(std_initial * half_range).to(self.device)
-        self._middle = torch.from_numpy(0.5 * (low_ + high_)).to(self.device)
+        self._limits = Limits(
+            *(
+                self._tensor(values)
+                for values in (
+                    low_,
+                    high_,
+                    rate_ * step,
+                    rate_ * self.search.dt,
+                    std_initial * half_range,
+                    std_min * half_range,
+                )
+            )
+        )
+        self._numbers = Numbers(self._tensor(temperature), self._tensor(momentum))
+        self._middle = self._tensor(0.5 * (low_ + high_))
+        self._std_carry = std_carry
 
     def reset(self) -> None:
-        """Forget the last plan and begin the noise anew."""
-        self._generator.manual_seed(self._seed)
+        """Forget the last plan; the noise begins anew."""
+        shape = (self._spline.knots, self._nu, self.search.modes)
         self._grid: TimeGrid | None = None
         self._cell = 0
-        self._mean = torch.zeros(self.horizon, self._nu, device=self.device)
+        self._plans = 0
+        self._has_elites = False
+        mean = self._middle[:, None].expand(shape).contiguous()
+        self._belief = Belief(
+            mean=mean,
+            std=self._limits.std_initial[:, None].expand(shape).contiguous(),
+            injected=mean.unsqueeze(-1).repeat(1, 1, 1, self.search.injected),
+            best_cost=torch.full((self.search.modes,), torch.inf, device=self.device),
+        )
 
     @torch.no_grad()
     def plan(
@@ -136,28 +157,18 @@ class Planner:
             more: asked with the number of iterations done, before each but the first; False ends
                 the search there.
         """
-        start = self._tensor(state)
-        previous = self._middle if previous_action is None else self._tensor(previous_action)
-        edges = self._shift(time)
-        durations = self._tensor(np.diff(edges))
-        mean = self._mean
-        std = self._std_initial.expand(self.horizon, -1)
+        search = self.search
+        edges, cell = self._shift(time)
+        problem = self._problem(state, previous_action, edges, cell)
+        belief = self._belief
         done = 0
-        while done == 0 or (done < self.iterations and more(done)):
-            self._noise.normal_(generator=self._generator)
-            mean, std, cost = self.execution.iteration(
-                start, previous, durations, mean, std, self._noise, *self._bounds()
-            )
+        while done == 0 or (done < search.iterations and more(done)):
+            belief, cost = self.execution.run(problem, belief, self._use(done), self._plans, done)
             done += 1
-        self._mean = mean
-        valid = torch.isfinite(cost)
-        return Plan(
-            edges=edges,
-            actions=mean.cpu().numpy().astype(np.float64),
-            cost=float(torch.where(valid, cost, torch.inf).min()),
-            iterations=done,
-            invalid_share=1.0 - float(valid.float().mean()),
-        )
+        self._belief = belief
+        self._plans += 1
+        self._has_elites = True
+        return self._read(problem, edges, cost, done)
 
     @torch.no_grad()
     def predict(self, plan: Plan, state: np.ndarray) -> np.ndarray:
@@ -167,31 +178,78 @@ class Planner:
         states = self.rollout.trajectory(self._tensor(state), actions, durations)
         return states.cpu().numpy().astype(np.float64)
 
-    def _shift(self, time: float) -> np.ndarray:
-        """Move the mean to `time` and return the edges (H + 1,) of the steps from there."""
+    def _shift(self, time: float) -> tuple[np.ndarray, int]:
+        """Move the belief to `time`; return the edges (H + 1,) of the steps and the first cell."""
         if self._grid is None or self._grid.cell(time) < self._cell:
-            self._grid = TimeGrid(time, self.dt)
-            self._cell = 0
-            self._mean = self._middle.expand(self.horizon, -1)
+            plans = self._plans
+            self.reset()
+            self._plans = plans
+            self._grid = TimeGrid(time, self.search.dt)
         cell = self._grid.cell(time)
-        # What comes in at the end of the horizon repeats the last action.
-        step = torch.arange(self.horizon, device=self.device) + (cell - self._cell)
-        self._mean = self._mean[step.clamp(max=self.horizon - 1)]
+        spacing, knots = self._spline.spacing, self._spline.knots
+        knot = torch.arange(knots, device=self.device) + cell // spacing - self._cell // spacing
+        # What comes in at the end of the horizon repeats the last knot.
+        index = knot.clamp(max=knots - 1)
+        mean, std, injected, best_cost = self._belief
+        initial = self._limits.std_initial[:, None].expand_as(std)
+        is_new = (knot >= knots)[:, None, None]
+        carried = torch.where(is_new, initial, std[index])
+        # The cheapest of the last period was the cheapest for another state.
+        best_cost.fill_(torch.inf)
+        self._belief = Belief(
+            mean[index],
+            torch.lerp(initial, carried, self._std_carry).contiguous(),
+            injected[index],
+            best_cost,
+        )
         self._cell = cell
-        return self._grid.edges(time, self.horizon)
+        return self._grid.edges(time, self.search.horizon), cell
 
-    def _bounds(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        return self._low, self._high, self._std_min
+    def _problem(
+        self,
+        state: np.ndarray,
+        previous_action: np.ndarray | None,
+        edges: np.ndarray,
+        cell: int,
+    ) -> Problem:
+        first, basis = self._spline.basis(cell)
+        return Problem(
+            state=self._tensor(state),
+            previous_action=(
+                self._middle if previous_action is None else self._tensor(previous_action)
+            ),
+            durations=self._tensor(np.diff(edges)),
+            first=torch.from_numpy(first).to(self.device),
+            basis=self._tensor(basis),
+            limits=self._limits,
+            numbers=self._numbers,
+        )
 
-    def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        return torch.as_tensor(np.asarray(array, np.float32)).to(self.device)
+    def _use(self, iteration: int) -> torch.Tensor:
+        """Return which injected slots (J,) are candidates in an iteration: elites, mean, best."""
+        search = self.search
+        again = iteration > 0 or self._has_elites
+        is_last = iteration == search.iterations - 1
+        mean = search.inject_mean == "each" or (search.inject_mean == "last" and is_last)
+        use = [again] * search.kept + [mean and again, search.inject_best and again]
+        return torch.tensor(use, device=self.device)
 
-    def _example(self) -> tuple[torch.Tensor, ...]:
-        """Return arguments for an iteration, as `plan` would pass them."""
-        nx = len(self.dynamics.state_names)
-        durations = torch.full((self.horizon,), self.dt, device=self.device)
-        mean = torch.zeros_like(self._mean)
-        self._noise.zero_()
-        start = torch.zeros(nx, device=self.device)
-        std = self._std_initial.expand(self.horizon, -1)
-        return start, self._middle, durations, mean, std, self._noise, *self._bounds()
+    def _read(self, problem: Problem, edges: np.ndarray, cost: torch.Tensor, done: int) -> Plan:
+        """Return what the belief says: the mean, or the best candidate, of the best mode."""
+        mean, _, injected, best_cost = self._belief
+        mode = int(torch.argmin(best_cost)) if self.search.modes > 1 else 0
+        knots = mean[..., mode] if self.search.execute == "mean" else injected[..., mode, -1]
+        weights = problem.basis
+        actions = sum(
+            weights[:, k, None] * knots[problem.first + k] for k in range(weights.shape[1])
+        )
+        return Plan(
+            edges=edges,
+            actions=actions.cpu().numpy().astype(np.float64),
+            cost=float(best_cost[mode]),
+            iterations=done,
+            invalid_share=1.0 - float(torch.isfinite(cost).float().mean()),
+        )
+
+    def _tensor(self, values) -> torch.Tensor:
+        return torch.as_tensor(np.asarray(values, np.float32)).to(self.device)

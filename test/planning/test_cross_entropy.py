@@ -1,24 +1,23 @@
+import math
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from cem_planner_ros.planning import cross_entropy
 
-FLOOR = torch.tensor(0.0)
+ONE = torch.tensor(1.0)
 
 
-def refit(candidates, cost, elites, std_min=FLOOR):
-    shape = candidates.shape[:-1]
-    mean, std = torch.full(shape, 7.0), torch.full(shape, 3.0)
-    return cross_entropy.refit(candidates, cost, elites, mean, std, std_min)
+def fit(candidates, cost, elites, weighting="elites", temperature=ONE):
+    index, weight = cross_entropy.select(cost, weighting, elites, temperature)
+    return cross_entropy.refit(candidates[..., index], weight)
 
 
 def test_mean_and_std_are_those_of_the_cheapest_with_one_over_k():
     candidates = torch.randn(3, 2, 50)
     cost = torch.randn(50)
-    mean, std = refit(candidates, cost, 10)
+    mean, std = fit(candidates, cost, 10)
     best = candidates.numpy()[..., np.argsort(cost.numpy())[:10]]
     np.testing.assert_allclose(mean, best.mean(-1), rtol=1e-5)
     np.testing.assert_allclose(std, best.std(-1, ddof=0), rtol=1e-4)
@@ -29,7 +28,7 @@ def test_an_invalid_candidate_is_never_an_elite(bad):
     candidates = torch.arange(10.0)
     cost = torch.arange(10.0)
     cost[:4] = bad
-    mean, std = refit(candidates, cost, 3)
+    mean, std = fit(candidates, cost, 3)
     assert mean.item() == 5.0
     assert std.item() == pytest.approx(np.std([4, 5, 6]), rel=1e-5)
 
@@ -37,33 +36,42 @@ def test_an_invalid_candidate_is_never_an_elite(bad):
 def test_fewer_valid_candidates_than_elites_all_count_and_no_other_does():
     cost = torch.full((10,), float("nan"))
     cost[[2, 8]] = torch.tensor([1.0, 100.0])
-    mean, std = refit(torch.arange(10.0), cost, 5)
+    mean, std = fit(torch.arange(10.0), cost, 5)
     assert (mean.item(), std.item()) == (5.0, 3.0)
 
 
-def test_without_a_valid_candidate_the_distribution_stays():
-    mean, std = refit(torch.randn(4, 10), torch.full((10,), float("nan")), 5)
-    assert mean.eq(7.0).all()
-    assert std.eq(3.0).all()
+@pytest.mark.parametrize("weighting", cross_entropy.WEIGHTINGS)
+def test_without_a_valid_candidate_no_weight_is_given(weighting):
+    cost = torch.tensor([math.nan, math.inf, -math.inf])
+    _, weight = cross_entropy.select(cost, weighting, 2, ONE)
+    assert not weight.any()
 
 
-def test_std_keeps_its_floor():
-    _, std = refit(torch.zeros(4, 10), torch.arange(10.0), 5, torch.tensor(0.25))
-    assert std.eq(0.25).all()
+@pytest.mark.parametrize("weighting", cross_entropy.WEIGHTINGS)
+def test_weights_sum_to_one_and_fall_with_the_cost(weighting):
+    cost = torch.randn(50)
+    cost[7] = math.nan
+    index, weight = cross_entropy.select(cost, weighting, 10, ONE)
+    assert weight.sum().item() == pytest.approx(1.0, abs=1e-5)
+    assert (weight[1:] <= weight[:-1] + 1e-7).all()
+    assert index[0] == torch.where(torch.isnan(cost), math.inf, cost).argmin()
 
 
-@given(
-    low=st.floats(-1e3, 1e3),
-    width=st.floats(1e-3, 1e3),
-    mean=st.floats(-1e4, 1e4),
-    std=st.floats(0.0, 1e4),
-    seed=st.integers(0, 2**31),
-)
-def test_no_candidate_leaves_its_bounds(low, width, mean, std, seed):
-    noise = torch.randn(3, 2, 20, generator=torch.Generator().manual_seed(seed))
-    low, high = torch.tensor([[low]]), torch.tensor([[low]]) + width
-    sequence = cross_entropy.sample(
-        torch.full((3, 2), mean), torch.full((3, 2), std), noise, low, high
-    )
-    assert (sequence >= low).all()
-    assert (sequence <= high).all()
+def test_softmax_is_that_of_mppi():
+    cost = torch.tensor([3.0, 1.0, 2.0])
+    index, weight = cross_entropy.select(cost, "softmax", 1, torch.tensor(0.5))
+    expected = torch.softmax(-cost / 0.5, 0)
+    torch.testing.assert_close(weight, expected[index])
+
+
+@pytest.mark.parametrize("spread", [1e-6, 1.0, 1e30])
+def test_softmax_bears_any_scale_of_the_cost(spread):
+    _, weight = cross_entropy.select(spread * torch.randn(20), "softmax", 1, ONE)
+    assert torch.isfinite(weight).all()
+    assert weight.sum().item() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_rank_weights_are_logarithmic():
+    weights = cross_entropy.rank_weights(3)
+    raw = [math.log(3.5 / i) for i in (1, 2, 3)]
+    assert weights == pytest.approx([value / sum(raw) for value in raw])

@@ -8,7 +8,7 @@ from cem_planner_ros.costs.quadratic import Quadratic, Terminal
 from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.dynamics.diff_drive import DiffDrive
 from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
-from cem_planner_ros.planning.kernel import KernelRollout, UnsupportedError
+from cem_planner_ros.planning.kernel import Kernel, UnsupportedError
 from cem_planner_ros.planning.rollout import Rollout
 
 WEIGHTS = torch.tensor([[0.5], [2.0], [0.1], [1.0]])
@@ -29,7 +29,7 @@ def arguments(model, horizon=9, samples=100):
 def both(model, costs, **sizes):
     rollout = Rollout(model, costs, 0.05)
     values = arguments(model, **sizes)
-    return rollout(*values), KernelRollout(rollout, 1)(*values)
+    return rollout(*values), Kernel(rollout).rollout(*values)
 
 
 def weights(names):
@@ -60,18 +60,19 @@ def test_several_threads_give_the_same_bits():
     model = CartPole()
     rollout = Rollout(model, [Quadratic(model, {"weight.theta": 1.0})], 0.05)
     values = arguments(model, samples=1000)
-    assert torch.equal(KernelRollout(rollout, 1)(*values), KernelRollout(rollout, 2)(*values))
+    one, two = (Kernel(rollout).rollout(*values, threads=threads) for threads in (1, 2))
+    assert torch.equal(one, two)
 
 
 def test_numbers_tuned_later_count_without_compiling_again():
     model = CartPole()
     cost = Quadratic(model, {"weight.theta": 1.0})
     rollout = Rollout(model, [cost], 0.05)
-    kernel = KernelRollout(rollout, 1)
+    kernel = Kernel(rollout)
     cost.set("weight.theta", 3.0)
     model.set("gravity", 1.6)
     values = arguments(model)
-    torch.testing.assert_close(kernel(*values), rollout(*values), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(kernel.rollout(*values), rollout(*values), rtol=1e-4, atol=1e-4)
 
 
 class Formula(Cost):

@@ -166,7 +166,10 @@ def test_every_planned_action_is_within_bounds(low, width, seed):
 def test_bounds_can_change_between_plans():
     planner, _ = ramp_planner()
     planner.plan(np.zeros(1), 0.0)
-    planner.tune(low=[-0.1, -0.1], high=[0.1, 0.1], std_initial=0.5, std_min=0.01)
+    tuning = {"temperature": 1.0, "momentum": 0.0, "std_carry": 0.0}
+    planner.tune(
+        low=[-0.1, -0.1], high=[0.1, 0.1], rate=[9.0, 9.0], std_initial=0.5, std_min=0.01, **tuning
+    )
     assert np.abs(planner.plan(np.zeros(1), 0.1).actions).max() <= 0.1 + 1e-6
 
 
@@ -193,6 +196,8 @@ def test_predict_follows_the_model():
         ({"elites": 65}, "elites"),
         ({"elites": 0}, "elites"),
         ({"horizon": 0}, "horizon"),
+        ({"order": 2}, "order"),
+        ({"samples": 1, "elites": 1}, "samples"),
         ({"dt": 0.0}, "dt"),
         ({"low": [1.0, -1.0], "high": [1.0, 1.0]}, "low < high"),
         ({"low": [0.0]}, "low < high"),

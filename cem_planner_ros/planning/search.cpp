@@ -1,0 +1,337 @@
+// One iteration of the search on the CPU: sample, bound, roll out, score, weigh, refit.
+//
+// kernel.py puts NX, NU and BLOCK before this text, and the code of the model and of the costs in
+// place of STEP and TERMINAL. Symbols and layout are those of the package: components first,
+// samples last; P knots, M modes. What is computed is stated in search.py; noise.py and spline.py
+// make `factor`, `first` and `basis`.
+
+#include <math.h>
+#include <stdint.h>
+
+#include <algorithm>
+#include <vector>
+
+struct Arguments {
+    long horizon, knots, order, modes, samples;  // samples: n, of each mode
+    long stride;                                 // of a row of candidates: >= modes * samples
+    long elites, kept, slots, explorers;
+    int weighting;  // 0 elites, 1 softmax, 2 rank
+    int truncate, threads;
+    uint32_t seed, plan, iteration;
+    float temperature, momentum;
+    const float* state;      // (NX)
+    const float* before;     // (NU)
+    const float* durations;  // (H)
+    const long* first;       // (H)
+    const float* basis;      // (H, order + 1)
+    const float* factor;     // (NU, P, P), or null for white noise
+    const float* noise;      // (P, NU, stride) instead of drawing, or null
+    const float* const* numbers;
+    const float *low, *high, *step_reach, *first_reach, *std_initial, *std_min;  // (NU)
+    const bool* use;                                                           // (slots)
+    float *mean, *std;  // (P, NU, M), in and out
+    float* injected;    // (P, NU, M, slots), in and out
+    float* best_cost;   // (M), in and out
+    float* candidates;  // (P, NU, stride), out
+    float* costs;       // (stride), out
+    const float* ranks;  // (elites), weights by rank
+};
+
+static inline float power(float base, float exponent) {
+    return exponent == 2.0f ? base * base : powf(base, exponent);
+}
+
+// sin(x + quarters * pi / 2), which unlike sinf runs in vectors. Reduced in three parts (Cody and
+// Waite, Software Manual for the Elementary Functions, 1980), polynomials of Moshier's Cephes
+// library. Exact to 2e-7 for |x| up to 1e4.
+static inline float sine(float x, float quarters) {
+    const float n = rintf(x * 0.636619772f);
+    const float r = ((x - n * 1.5703125f) - n * 4.837512969970703e-4f) - n * 7.549789948768648e-8f;
+    const float r2 = r * r;
+    const float odd = r + r * r2 * (-1.6666654611e-1f + r2 * (8.3321608736e-3f
+                      - r2 * 1.9515295891e-4f));
+    const float even = 1.0f - 0.5f * r2 + r2 * r2 * (4.166664568298827e-2f
+                       + r2 * (-1.388731625493765e-3f + r2 * 2.443315711809948e-5f));
+    const float turn = n + quarters;
+    const float quadrant = turn - 4.0f * floorf(turn * 0.25f);
+    const float value = quadrant == 1.0f || quadrant == 3.0f ? even : odd;
+    return quadrant >= 2.0f ? -value : value;
+}
+
+// log(x) for normal x > 0, in vectors (Moshier's Cephes library).
+static inline float logarithm(float x) {
+    union { float f; uint32_t i; } bits = {x};
+    float exponent = float(int32_t(bits.i >> 23) - 126);
+    bits.i = (bits.i & 0x007fffffu) | 0x3f000000u;  // mantissa in [0.5, 1)
+    const bool small = bits.f < 0.70710678f;
+    exponent -= small ? 1.0f : 0.0f;
+    const float m = (small ? bits.f + bits.f : bits.f) - 1.0f;
+    const float m2 = m * m;
+    float p = 7.0376836292e-2f;
+    p = p * m - 1.1514610310e-1f;
+    p = p * m + 1.1676998740e-1f;
+    p = p * m - 1.2420140846e-1f;
+    p = p * m + 1.4249322787e-1f;
+    p = p * m - 1.6668057665e-1f;
+    p = p * m + 2.0000714765e-1f;
+    p = p * m - 2.4999993993e-1f;
+    p = p * m + 3.3333331174e-1f;
+    return m + (m * m2 * p - 2.12194440e-4f * exponent - 0.5f * m2) + 0.693359375f * exponent;
+}
+
+// A hash of 32 bits (Wellons' lowbias32); it seeds the generators, one a sample.
+static inline uint32_t hash(uint32_t x) {
+    x ^= x >> 16; x *= 0x7feb352du;
+    x ^= x >> 15; x *= 0x846ca68bu;
+    return x ^ (x >> 16);
+}
+
+// One number of 24 bits of each sample's xoshiro128++ generator (Blackman and Vigna, 2021).
+static inline int32_t next(uint32_t& s0, uint32_t& s1, uint32_t& s2, uint32_t& s3) {
+    const uint32_t sum = s0 + s3, t = s1 << 9;
+    const uint32_t bits = ((sum << 7) | (sum >> 25)) + s0;
+    s2 ^= s0; s3 ^= s1; s1 ^= s2; s0 ^= s3; s2 ^= t;
+    s3 = (s3 << 11) | (s3 >> 21);
+    return int32_t(bits >> 8);
+}
+
+// Standard normal noise for a block of samples, by Box-Muller. What a sample draws
+// depends on seed, plan, iteration and its number alone, not on threads or time.
+static void draw(const Arguments& a, long begin, std::vector<float>& noise) {
+    alignas(64) uint32_t s0[BLOCK], s1[BLOCK], s2[BLOCK], s3[BLOCK];
+    const uint32_t key = hash(hash(hash(a.seed ^ 0x9e3779b9u) + a.plan) + a.iteration);
+    for (long lane = 0; lane < BLOCK; ++lane) {
+        const uint32_t sample = hash(key + uint32_t(begin + lane));
+        s0[lane] = hash(sample ^ 0xa511e9b3u);
+        s1[lane] = hash(sample ^ 0x63d83595u);
+        s2[lane] = hash(sample + 0x7f4a7c15u);
+        s3[lane] = hash(sample + 0x1b873593u) | 1u;  // never all zero
+    }
+    const long rows = a.knots * NU;
+    for (long row = 0; row < rows; row += 2) {
+        float* even = &noise[row * BLOCK];
+        float* odd = &noise[(row + 1) * BLOCK];
+        #pragma omp simd
+        for (long lane = 0; lane < BLOCK; ++lane) {
+            const int32_t one = next(s0[lane], s1[lane], s2[lane], s3[lane]);
+            const int32_t two = next(s0[lane], s1[lane], s2[lane], s3[lane]);
+            const float u = float(one + 1) * 5.9604645e-8f;  // (0, 1]
+            const float v = float(two) * 5.9604645e-8f;      // [0, 1)
+            const float square = -2.0f * logarithm(u);
+            const float radius = sqrtf(square > 0.0f ? square : 0.0f);
+            even[lane] = radius * sine(6.28318531f * v, 1.0f);
+            odd[lane] = radius * sine(6.28318531f * v, 0.0f);
+        }
+    }
+}
+
+// Multiply with the lower triangular factor, in place: the last knot first.
+static void colour(const Arguments& a, std::vector<float>& noise) {
+    for (long u = 0; u < NU; ++u) {
+        for (long p = a.knots - 1; p >= 0; --p) {
+            const float* factor = a.factor + (u * a.knots + p) * a.knots;
+            float* row = &noise[(p * NU + u) * BLOCK];
+            #pragma omp simd
+            for (long lane = 0; lane < BLOCK; ++lane) row[lane] *= factor[p];
+            for (long q = 0; q < p; ++q) {
+                const float* other = &noise[(q * NU + u) * BLOCK];
+                const float weight = factor[q];
+                #pragma omp simd
+                for (long lane = 0; lane < BLOCK; ++lane) row[lane] += weight * other[lane];
+            }
+        }
+    }
+}
+
+static inline double normal_cdf(double x) { return 0.5 * erfc(-x * 0.70710678118654752); }
+
+// The quantile of the normal distribution (Acklam's rational approximation and one Newton step).
+static double normal_quantile(double p) {
+    if (!(p > 1e-300)) return -38.0;
+    if (!(p < 1.0 - 1e-16)) return 8.3;
+    const double q = p < 0.5 ? p : 1.0 - p;
+    double x;
+    if (q < 0.02425) {
+        const double t = sqrt(-2.0 * log(q));
+        x = (((((-7.784894002430293e-3 * t - 3.223964580411365e-1) * t - 2.400758277161838) * t
+               - 2.549732539343734) * t + 4.374664141464968) * t + 2.938163982698783)
+            / ((((7.784695709041462e-3 * t + 3.224671290700398e-1) * t + 2.445134137142996) * t
+                + 3.754408661907416) * t + 1.0);
+    } else {
+        const double t = q - 0.5, r = t * t;
+        x = (((((-3.969683028665376e1 * r + 2.209460984245205e2) * r - 2.759285104469687e2) * r
+               + 1.383577518672690e2) * r - 3.066479806614716e1) * r + 2.506628277459239) * t
+            / (((((-5.447609879822406e1 * r + 1.615858368580409e2) * r - 1.556989798598866e2) * r
+                 + 6.680131188771972e1) * r - 1.328068155288572e1) * r + 1.0);
+    }
+    x -= (normal_cdf(x) - q) * 2.50662827463100050 * exp(0.5 * x * x);
+    return p < 0.5 ? x : -x;
+}
+
+// Write the knots of a block of candidates, within bounds and rates.
+static void sample(const Arguments& a, long begin, std::vector<float>& noise) {
+    if (a.noise) {
+        for (long row = 0; row < a.knots * NU; ++row)
+            std::copy_n(a.noise + row * a.stride + begin, BLOCK, &noise[row * BLOCK]);
+    } else {
+        draw(a, begin, noise);
+        if (a.factor) colour(a, noise);
+    }
+    long mode[BLOCK], place[BLOCK];
+    bool has_slots = false;
+    for (long lane = 0; lane < BLOCK; ++lane) {
+        mode[lane] = std::min((begin + lane) / a.samples, a.modes - 1);
+        place[lane] = begin + lane - mode[lane] * a.samples;
+        has_slots |= place[lane] < a.slots;
+    }
+    const bool one_mode = mode[0] == mode[BLOCK - 1];
+    const bool explores = a.explorers > 0;
+    for (long u = 0; u < NU; ++u) {
+        float before[BLOCK];
+        for (long lane = 0; lane < BLOCK; ++lane) before[lane] = a.before[u];
+        for (long p = 0; p < a.knots; ++p) {
+            const long row = p * NU + u;
+            const float* z = &noise[row * BLOCK];
+            float* out = a.candidates + row * a.stride + begin;
+            const float reach = p ? a.step_reach[u] : a.first_reach[u];
+            const float low = a.low[u], high = a.high[u];
+            float mean[BLOCK], std[BLOCK];
+            if (one_mode) {
+                std::fill_n(mean, BLOCK, a.mean[row * a.modes + mode[0]]);
+                std::fill_n(std, BLOCK, a.std[row * a.modes + mode[0]]);
+            } else {
+                for (long lane = 0; lane < BLOCK; ++lane) {
+                    mean[lane] = a.mean[row * a.modes + mode[lane]];
+                    std[lane] = a.std[row * a.modes + mode[lane]];
+                }
+            }
+            for (long lane = 0; explores && lane < BLOCK; ++lane)
+                if (place[lane] >= a.samples - a.explorers) std[lane] = a.std_initial[u];
+            for (long lane = 0; lane < BLOCK; ++lane) out[lane] = mean[lane] + std[lane] * z[lane];
+            if (a.truncate) {
+                for (long lane = 0; lane < BLOCK; ++lane) {
+                    const double below = normal_cdf((low - mean[lane]) / std[lane]);
+                    const double above = normal_cdf((high - mean[lane]) / std[lane]);
+                    const double q = below + (above - below) * normal_cdf(z[lane]);
+                    out[lane] = mean[lane] + std[lane] * float(normal_quantile(q));
+                }
+            }
+            for (long lane = 0; has_slots && lane < BLOCK; ++lane) {
+                if (place[lane] < a.slots && a.use[place[lane]])
+                    out[lane] = a.injected[(row * a.modes + mode[lane]) * a.slots + place[lane]];
+            }
+            #pragma omp simd
+            for (long lane = 0; lane < BLOCK; ++lane) {
+                const float least = before[lane] - reach, most = before[lane] + reach;
+                float x = out[lane];
+                x = x < low ? low : x > high ? high : x;
+                x = x > most ? most : x < least ? least : x;
+                before[lane] = x;
+                out[lane] = x;
+            }
+        }
+    }
+}
+
+// The cost of a block of candidates, whose knots lie in a.candidates.
+static void roll_out(const Arguments& a, long begin) {
+    const float* const* numbers = a.numbers;
+    (void)numbers;
+    alignas(64) float state[NX][BLOCK], action[NU][BLOCK], previous[NU][BLOCK], cost[BLOCK];
+    for (long lane = 0; lane < BLOCK; ++lane) {
+        cost[lane] = 0.0f;
+        for (int i = 0; i < NX; ++i) state[i][lane] = a.state[i];
+        for (int i = 0; i < NU; ++i) previous[i][lane] = a.before[i];
+    }
+    float time = 0.0f;
+    for (long k = 0; k < a.horizon; ++k) {
+        const float duration = a.durations[k];
+        time += duration;
+        for (int i = 0; i < NU; ++i) {
+            const float* knot = a.candidates + (a.first[k] * NU + i) * a.stride + begin;
+            if (a.order == 0) {
+                std::copy_n(knot, BLOCK, action[i]);
+                continue;
+            }
+            std::fill_n(action[i], BLOCK, 0.0f);
+            for (long o = 0; o <= a.order; ++o, knot += NU * a.stride) {
+                const float weight = a.basis[k * (a.order + 1) + o];
+                #pragma omp simd
+                for (long lane = 0; lane < BLOCK; ++lane) action[i][lane] += weight * knot[lane];
+            }
+        }
+        #pragma omp simd
+        for (long lane = 0; lane < BLOCK; ++lane) {
+/* STEP */
+        }
+    }
+    #pragma omp simd
+    for (long lane = 0; lane < BLOCK; ++lane) {
+/* TERMINAL */
+    }
+    std::copy_n(cost, BLOCK, a.costs + begin);
+}
+
+// Fit one mode to its candidates.
+static void refit(const Arguments& a, long mode) {
+    const long begin = mode * a.samples, n = a.samples;
+    std::vector<std::pair<float, long>> order(n);
+    for (long i = 0; i < n; ++i) {
+        const float cost = a.costs[begin + i];
+        order[i] = {isfinite(cost) ? cost : INFINITY, i};
+    }
+    const long count = a.weighting == 1 ? n : a.elites;
+    std::nth_element(order.begin(), order.begin() + a.elites - 1, order.end());
+    std::sort(order.begin(), order.begin() + a.elites);
+    if (!isfinite(order[0].first)) return;  // no valid candidate: everything stays
+    std::vector<float> weight(count);
+    double total = 0.0;
+    for (long i = 0; i < count; ++i) {
+        float w = a.weighting == 1 ? expf((order[0].first - order[i].first) / a.temperature)
+                  : a.weighting == 2 ? a.ranks[i] : 1.0f;
+        if (!isfinite(order[i].first)) w = 0.0f;
+        weight[i] = w;
+        total += w;
+    }
+    const bool better = order[0].first < a.best_cost[mode];
+    if (better) a.best_cost[mode] = order[0].first;
+    for (long row = 0; row < a.knots * NU; ++row) {
+        const float* x = a.candidates + row * a.stride + begin;
+        double mean = 0.0, variance = 0.0;
+        for (long i = 0; i < count; ++i) mean += double(weight[i]) * x[order[i].second];
+        mean /= total;
+        for (long i = 0; i < count; ++i) {
+            const double deviation = x[order[i].second] - mean;
+            variance += weight[i] * deviation * deviation;
+        }
+        float* old_mean = a.mean + row * a.modes + mode;
+        float* old_std = a.std + row * a.modes + mode;
+        const double keep = a.momentum;
+        *old_mean = float((1.0 - keep) * mean + keep * *old_mean);
+        *old_std = float((1.0 - keep) * sqrt(variance / total) + keep * *old_std);
+        *old_std = fmaxf(*old_std, a.std_min[row % NU]);
+        float* injected = a.injected + (row * a.modes + mode) * a.slots;
+        for (long i = 0; i < a.kept; ++i) injected[i] = x[order[i].second];
+        injected[a.kept] = *old_mean;
+        if (better) injected[a.kept + 1] = x[order[0].second];
+    }
+}
+
+extern "C" void rollout(const Arguments* a) {
+    #pragma omp parallel for num_threads(a->threads) schedule(static)
+    for (long begin = 0; begin < a->stride; begin += BLOCK) roll_out(*a, begin);
+}
+
+extern "C" void iterate(const Arguments* a) {
+    const long blocks = (a->modes * a->samples + BLOCK - 1) / BLOCK;
+    #pragma omp parallel num_threads(a->threads)
+    {
+        std::vector<float> noise((a->knots * NU + 1) * BLOCK);  // drawn in pairs of rows
+        #pragma omp for schedule(static)
+        for (long block = 0; block < blocks; ++block) {
+            sample(*a, block * BLOCK, noise);
+            roll_out(*a, block * BLOCK);
+        }
+    }
+    for (long mode = 0; mode < a->modes; ++mode) refit(*a, mode);
+}

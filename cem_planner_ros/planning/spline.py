@@ -1,0 +1,53 @@
+"""Action sequences as uniform B-splines: few knots for a long horizon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+ORDERS = (0, 1, 3)
+
+
+@dataclass(frozen=True)
+class Spline:
+    """
+    Uniform B-splines over a horizon, the knots `spacing` model steps apart on an absolute grid.
+
+    The basis sums to one and is never negative (de Boor, A Practical Guide to Splines, IX), so a
+    sequence stays within the bounds that its knots keep, and changes no faster than they do.
+
+    Attributes:
+        horizon: H.
+        order: 0 holds, 1 interpolates linearly, 3 is twice differentiable.
+        spacing: model steps from knot to knot.
+    """
+
+    horizon: int
+    order: int
+    spacing: int
+
+    @property
+    def knots(self) -> int:
+        """Knots P that any horizon may touch, wherever it begins between two knots."""
+        return (self.horizon + 2 * (self.spacing - 1)) // self.spacing + self.order
+
+    def basis(self, cell: int) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Return first knots (H,) and weights (H, order + 1) of the steps of a plan from `cell` on.
+
+        The action of step k is the weighted sum of the knots first[k], first[k] + 1, ...
+        """
+        steps = cell % self.spacing + np.arange(self.horizon)
+        first = steps // self.spacing
+        t = ((steps % self.spacing) + 0.5) / self.spacing
+        if self.order == 0:
+            weights = np.ones((1, self.horizon))
+        elif self.order == 1:
+            weights = np.array([1 - t, t])
+        else:
+            weights = np.array(
+                [(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, 3 * (t + t**2 - t**3) + 1, t**3]
+            )
+            weights = weights / 6
+        return first.astype(np.int64), np.ascontiguousarray(weights.T, np.float32)

@@ -1,0 +1,185 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.planning.backend import KernelExecution
+from cem_planner_ros.planning.kernel import padded
+from cem_planner_ros.planning.planner import Planner
+from cem_planner_ros.planning.search import Iteration, Search, truncated
+
+VARIANTS = {
+    "plain": {},
+    "softmax": {"weighting": "softmax", "temperature": 5.0},
+    "rank": {"weighting": "rank"},
+    "momentum": {"momentum": 0.3},
+    "keep": {"keep": 0.5, "inject_mean": "each", "inject_best": True},
+    "explore": {"explore": 0.25},
+    "decay": {"decay": 2.0},
+    "truncate": {"sampling": "truncate", "std_initial": 2.0},
+    "modes": {"modes": 3, "elites": 5},
+    "modes with kept elites": {"modes": 2, "elites": 9, "keep": 0.3, "samples": 150},
+    "splines": {"knot_spacing": 4, "order": 3},
+    "linear": {"knot_spacing": 3, "order": 1},
+    "steps": {"knot_spacing": 4},
+    "rate": {"rate": [20.0]},
+    "rate of splines": {"rate": [20.0], "knot_spacing": 4, "order": 1},
+}
+
+
+def arguments(planner, time=0.0):
+    edges, cell = planner._shift(time)
+    state = np.array([0.1, 0.0, 2.9, 0.3])
+    return planner._problem(state, np.array([3.0]), edges, cell)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_kernel_does_what_the_iteration_in_pytorch_does(cartpole, variant):
+    model, costs = cartpole
+    options = {"samples": 128, "elites": 16, "horizon": 21, "dt": 0.05} | VARIANTS[variant]
+    planner = Planner(model, costs, **options)
+    search = planner.search
+    assert isinstance(planner.execution, KernelExecution)
+    eager = Iteration(planner.rollout, search)
+    use = torch.ones(search.injected, dtype=torch.bool)
+    use[-2] = search.inject_mean == "each"
+    use[-1] = search.inject_best
+    belief = planner._belief
+    problem = arguments(planner)
+    for iteration in range(3):
+        count = search.population(iteration)
+        noise = torch.randn(search.spline.knots, 1, search.modes, count)
+        rows = torch.zeros(search.spline.knots, 1, padded(search.modes * search.population(0)))
+        rows[..., : search.modes * count] = noise.flatten(2)
+        expected, cost = eager(*problem[:5], belief, use, noise, *problem[5:])
+        # The kernel works in place.
+        inputs = type(belief)(*(tensor.clone() for tensor in belief))
+        got, kernel_cost = planner.execution.run(problem, inputs, use, 0, iteration, rows)
+        torch.testing.assert_close(kernel_cost, cost, rtol=1e-3, atol=1e-3)
+        for name in belief._fields:
+            torch.testing.assert_close(
+                getattr(got, name), getattr(expected, name), rtol=1e-3, atol=1e-3, msg=name
+            )
+        belief = expected
+
+
+def noise_of_the_kernel(cartpole, plan=0, iteration=0, **options):
+    """Return the noise (P, N) that a kernel drew: the candidates without bounds."""
+    model, costs = cartpole
+    planner = Planner(
+        model, costs, low=[-1e6], high=[1e6], std_initial=1e-6, std_min=1e-6, **options
+    )
+    use = torch.zeros(planner.search.injected, dtype=torch.bool)
+    planner.execution.run(arguments(planner), planner._belief, use, plan, iteration)
+    return planner.execution.candidates[:, 0].clone()
+
+
+def test_the_kernels_noise_is_standard_normal_and_independent(cartpole):
+    noise = noise_of_the_kernel(cartpole, samples=8192, horizon=31).double()
+    count = noise.numel()
+    assert noise.mean().abs() < 4 / math.sqrt(count)
+    assert (noise.var() - 1).abs() < 4 * math.sqrt(2 / count)
+    assert (noise**3).mean().abs() < 4 * math.sqrt(15 / count)
+    assert ((noise**4).mean() - 3).abs() < 4 * math.sqrt(96 / count)
+    # Kolmogorov and Smirnov: 1.95 / sqrt(n) is exceeded once in a thousand.
+    ordered = torch.sort(noise.flatten()).values
+    steps = torch.arange(1, count + 1) / count
+    assert (torch.special.ndtr(ordered) - steps).abs().max() < 1.95 / math.sqrt(count)
+    correlation = torch.corrcoef(noise) - torch.eye(len(noise))
+    assert correlation.abs().max() < 5 / math.sqrt(noise.shape[1])
+    across = torch.corrcoef(noise[:, :200].T) - torch.eye(200)
+    assert across.abs().max() < 5.5 / math.sqrt(len(noise))
+
+
+def test_the_kernels_noise_is_coloured_as_told(cartpole):
+    from cem_planner_ros.planning.noise import autocorrelation
+
+    noise = noise_of_the_kernel(cartpole, samples=8192, horizon=20, noise_beta=2.0)
+    np.testing.assert_allclose(
+        torch.corrcoef(noise)[0], autocorrelation(20, 2.0), atol=5 / math.sqrt(8192)
+    )
+    np.testing.assert_allclose(noise.var(1), 1.0, atol=0.08)
+
+
+def test_seed_plan_and_iteration_make_the_noise_and_nothing_else(cartpole):
+    options = {"samples": 200, "horizon": 8}
+    first = noise_of_the_kernel(cartpole, **options)
+    assert torch.equal(first, noise_of_the_kernel(cartpole, threads=2, **options))
+    for other in ({"plan": 1}, {"iteration": 1}, {"seed": 1}):
+        different = noise_of_the_kernel(cartpole, **options, **other)
+        assert (different == first).float().mean() < 0.01
+
+
+@pytest.mark.parametrize("backend", ["eager", "compile"])
+def test_how_often_it_was_called_off_does_not_change_later_noise(cartpole, backend):
+    """The noise of a plan does not depend on how many iterations the plans before had."""
+    model, costs = cartpole
+    sent = []
+    for first_iterations in (1, 4):
+        planner = Planner(model, costs, samples=64, elites=8, backend=backend)
+        planner.plan(np.ones(4), 0.0, more=lambda done, n=first_iterations: done < n)
+        planner._belief.mean.zero_()
+        sent.append(planner.plan(np.ones(4), 0.0).actions)
+    np.testing.assert_array_equal(*sent)
+
+
+class Wall(Cost):
+    """Two equally good ways: the action may be 0.7 or -0.7, not between."""
+
+    def stage(self, state, action, previous_action, time):
+        return (torch.abs(action[0]) - 0.7) ** 2
+
+
+class Stay(Dynamics):
+    state_names = ("x",)
+    action_names = ("a",)
+    action_low = (-1.0,)
+    action_high = (1.0,)
+    action_units = ("",)
+
+    def step(self, state, action, dt):
+        return state
+
+
+@pytest.mark.parametrize("backend", ["eager", "compile"])
+def test_modes_and_the_best_candidate_do_not_average_two_ways(backend):
+    model = Stay()
+    for options in ({"modes": 4, "elites": 4}, {"execute": "best"}):
+        planner = Planner(
+            model,
+            [Wall(model)],
+            backend=backend,
+            **{"samples": 256, "elites": 16, "horizon": 1, "iterations": 4} | options,
+        )
+        plan = planner.plan(np.zeros(1), 0.0)
+        assert abs(plan.actions[0, 0]) == pytest.approx(0.7, abs=0.15)
+
+
+@pytest.mark.parametrize("backend", ["eager", "compile"])
+@pytest.mark.parametrize("execute", ["mean", "best"])
+def test_rate_limits_hold_from_the_action_in_force_on(cartpole, backend, execute):
+    model, costs = cartpole
+    planner = Planner(
+        model, costs, samples=64, elites=8, rate=[10.0], dt=0.1, backend=backend, execute=execute
+    )
+    plan = planner.plan(np.array([0.0, 0.0, 3.0, 0.0]), 0.0, np.array([4.0]))
+    changes = np.diff(np.concatenate(([4.0], plan.actions[:, 0])))
+    assert np.abs(changes).max() <= 1.0 + 1e-4
+
+
+def test_truncated_noise_stays_inside_and_keeps_its_shape():
+    noise = torch.randn(100_000)
+    inside = truncated(noise, torch.tensor(-0.5), torch.tensor(1.5))
+    assert inside.min() >= -0.5
+    assert inside.max() <= 1.5
+    assert inside.std() < 0.6
+    wide = truncated(noise, torch.tensor(-9.0), torch.tensor(9.0))
+    torch.testing.assert_close(wide, noise, atol=1e-2, rtol=0)
+
+
+def test_the_population_decays_to_its_floor():
+    search = Search(samples=100, elites=10, decay=1.25)
+    assert [search.population(i) for i in (0, 1, 2, 9)] == [100, 80, 64, 20]
