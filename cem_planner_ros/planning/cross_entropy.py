@@ -8,6 +8,8 @@ Kroese, The Cross-Entropy Method, 2004, algorithm 4.1). Candidates are the last 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 
@@ -66,3 +68,129 @@ def refit(candidates: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor,
     mean = (weight * candidates).sum(-1)
     deviation = candidates - mean.unsqueeze(-1)
     return mean, torch.sqrt((weight * deviation * deviation).sum(-1))
+
+
+class Minimum(NamedTuple):
+    """What `minimize` found: the last distribution, and the best candidate seen."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+    best: torch.Tensor
+    best_cost: float
+
+
+def minimize(
+    objective: Callable[[torch.Tensor], torch.Tensor],
+    mean: torch.Tensor,
+    std: torch.Tensor,
+    *,
+    samples: int,
+    elites: int,
+    iterations: int,
+    weighting: str = "elites",
+    temperature: float = 1.0,
+    std_min: float = 0.0,
+    generator: torch.Generator | None = None,
+    report: Callable[[int, torch.Tensor], None] = lambda iteration, cost: None,
+) -> Minimum:
+    """
+    Minimise a function of a vector by the Cross-Entropy Method.
+
+    Args:
+        objective: takes candidates (..., N), samples last, and returns their costs (N,); a cost
+            that is NaN or infinite rules its candidate out.
+        mean, std: (...), where to begin.
+        samples: N.
+        elites: K.
+        iterations: how often to sample and refit.
+        weighting, temperature: as in `select`.
+        std_min: floor of the std, in units of the vector.
+        generator: of the noise, on the device of `mean`.
+        report: called with the iteration and its costs (N,).
+    """
+    if not 1 <= elites <= samples:
+        raise ValueError(f"elites is {elites}, allowed: from 1 to samples ({samples})")
+    scale = torch.as_tensor(temperature, device=mean.device)
+    best, best_cost = mean, math.inf
+    for iteration in range(iterations):
+        noise = torch.randn(
+            *mean.shape, samples, generator=generator, device=mean.device, dtype=mean.dtype
+        )
+        candidates = mean.unsqueeze(-1) + std.unsqueeze(-1) * noise
+        cost = objective(candidates)
+        report(iteration, cost)
+        index, weight = select(cost, weighting, elites, scale)
+        if not weight.any():
+            continue
+        if cost[index[0]] < best_cost:
+            best, best_cost = candidates[..., index[0]], float(cost[index[0]])
+        mean, std = refit(candidates[..., index], weight.to(mean.dtype))
+        std = torch.clamp(std, min=std_min)
+    return Minimum(mean, std, best, best_cost)
+
+
+class RareEvent(NamedTuple):
+    """An estimate of a small probability, its standard error, and how many levels it took."""
+
+    probability: float
+    standard_error: float
+    levels: int
+
+
+def rare_event(
+    performance: Callable[[torch.Tensor], torch.Tensor],
+    mean: torch.Tensor,
+    std: torch.Tensor,
+    threshold: float,
+    *,
+    samples: int = 10_000,
+    quantile: float = 0.1,
+    max_levels: int = 100,
+    generator: torch.Generator | None = None,
+) -> RareEvent:
+    """
+    Estimate P(f(x) > threshold) for x ~ N(mean, std^2), by importance sampling.
+
+    What the Cross-Entropy Method was made for: the mean of the sampling distribution climbs, level
+    by level, to where the event is common, refitted to the best `quantile` of the samples under
+    their likelihood ratios (Rubinstein and Kroese, algorithm 2.2, the std held). Then
+
+        p = 1/N sum_i 1[f(x_i) > threshold] w_i,   w_i = N(x_i; mean, std) / N(x_i; new mean, std).
+
+    Args:
+        performance: f, takes (..., N), samples last, and returns (N,).
+        mean, std: (...), of x; float64 for probabilities below about 1e-6.
+        threshold: gamma.
+        samples: N, of each level and of the final estimate.
+        quantile: share of the samples that a level is fitted to.
+        max_levels: how often the mean may climb.
+        generator: of the noise.
+
+    Raises RuntimeError if the threshold is not reached within `max_levels`.
+    """
+    centre = mean
+
+    def draw() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        noise = torch.randn(*mean.shape, samples, generator=generator, dtype=mean.dtype)
+        x = centre.unsqueeze(-1) + std.unsqueeze(-1) * noise
+        nominal = (x - mean.unsqueeze(-1)) / std.unsqueeze(-1)
+        exponent = 0.5 * (noise * noise - nominal * nominal)
+        ratio = torch.exp(exponent.reshape(-1, samples).sum(0))
+        return x, performance(x), ratio
+
+    levels, reached = 0, -math.inf
+    while reached < threshold:
+        if levels == max_levels:
+            raise RuntimeError(
+                f"{max_levels} levels reached {reached:g}, not the threshold {threshold:g}; "
+                "take more samples or a larger quantile"
+            )
+        x, value, ratio = draw()
+        reached = torch.quantile(value.double(), 1.0 - quantile).item()
+        weight = ratio * (value >= min(reached, threshold))
+        centre, _ = refit(x, weight / weight.sum())
+        levels += 1
+    _, value, ratio = draw()
+    term = ratio * (value > threshold)
+    error = term.std(correction=0) / math.sqrt(samples)
+    return RareEvent(term.mean().item(), error.item(), levels)

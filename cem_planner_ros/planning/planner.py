@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 import numpy as np
 import torch
@@ -14,8 +14,12 @@ from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.planning import backend as backends
 from cem_planner_ros.planning.backend import Problem
 from cem_planner_ros.planning.plan import Plan, TimeGrid
+from cem_planner_ros.planning.record import Recording
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Belief, Limits, Numbers, Search
+
+SAME_MODE = 0.2
+"""Modes whose means lie closer, in root mean square over std_initial, are one."""
 
 LIVE = ("temperature", "momentum", "std_initial", "std_min", "std_carry")
 """Settings of `Search` that `Planner.tune` can change."""
@@ -67,6 +71,8 @@ class Planner:
         self.costs = tuple(costs)
         self.rollout = Rollout(dynamics, costs, self.search.dt)
         self.device = torch.device(device)
+        self._seed = seed
+        self._recording: Recording | None = None
         self._spline = self.search.spline
         self._nu = len(dynamics.action_names)
         self.tune(
@@ -136,6 +142,8 @@ class Planner:
             injected=mean.unsqueeze(-1).repeat(1, 1, 1, self.search.injected),
             best_cost=torch.full((self.search.modes,), torch.inf, device=self.device),
         )
+        for mode in range(1, self.search.modes):
+            self._reseed(mode)
 
     @torch.no_grad()
     def plan(
@@ -166,9 +174,35 @@ class Planner:
             belief, cost = self.execution.run(problem, belief, self._use(done), self._plans, done)
             done += 1
         self._belief = belief
+        plan = self._read(problem, edges, cost, done)
         self._plans += 1
         self._has_elites = True
-        return self._read(problem, edges, cost, done)
+        self._reseed_dead()
+        if self._recording is not None:
+            self._recording.add(
+                state=state,
+                time=time,
+                previous_action=problem.previous_action.cpu().numpy(),
+                iterations=done,
+                actions=plan.actions,
+            )
+        return plan
+
+    def record(self) -> Recording:
+        """Forget the last plan, and note every plan from now on in the returned recording."""
+        self.reset()
+        self._recording = Recording(self.describe())
+        return self._recording
+
+    def describe(self) -> dict[str, object]:
+        """Return what has to be the same for the same plans, as `record.replay` compares it."""
+        return {
+            "search": asdict(self.search),
+            "seed": self._seed,
+            "execution": self.execution.name,
+            "states": list(self.dynamics.state_names),
+            "actions": list(self.dynamics.action_names),
+        }
 
     @torch.no_grad()
     def predict(self, plan: Plan, state: np.ndarray) -> np.ndarray:
@@ -204,6 +238,28 @@ class Planner:
         )
         self._cell = cell
         return self._grid.edges(time, self.search.horizon), cell
+
+    def _reseed(self, mode: int) -> None:
+        """Let a mode begin anew, around an action held over the horizon that is drawn at random."""
+        random = np.random.default_rng([self._seed, self._plans, mode])
+        low, high = self._limits.low, self._limits.high
+        action = low + (high - low) * self._tensor(random.random(self._nu))
+        self._belief.mean[..., mode] = action
+        self._belief.std[..., mode] = self._limits.std_initial
+        self._belief.injected[:, :, mode] = action[:, None]
+
+    def _reseed_dead(self) -> None:
+        """Reseed each mode that found nothing valid, or the same as a better one."""
+        mean, _, _, best_cost = self._belief
+        scale = self._limits.std_initial[:, None]
+        order = torch.argsort(best_cost).tolist() if self.search.modes > 1 else []
+        for rank, mode in enumerate(order[1:], 1):
+            apart = [
+                torch.sqrt(torch.mean(((mean[..., mode] - mean[..., other]) / scale[:, 0]) ** 2))
+                for other in order[:rank]
+            ]
+            if not torch.isfinite(best_cost[mode]) or min(apart) < SAME_MODE:
+                self._reseed(mode)
 
     def _problem(
         self,

@@ -75,3 +75,67 @@ def test_rank_weights_are_logarithmic():
     weights = cross_entropy.rank_weights(3)
     raw = [math.log(3.5 / i) for i in (1, 2, 3)]
     assert weights == pytest.approx([value / sum(raw) for value in raw])
+
+
+def rosenbrock(x):
+    return 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+
+
+@pytest.mark.parametrize("weighting", ["elites", "rank"])
+def test_minimize_finds_the_bottom_of_a_curved_valley(weighting):
+    found = cross_entropy.minimize(
+        rosenbrock,
+        torch.tensor([-1.0, 2.0]),
+        torch.ones(2),
+        samples=500,
+        elites=50,
+        iterations=100,
+        weighting=weighting,
+        std_min=0.02,
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert found.best_cost < 1e-2
+    torch.testing.assert_close(found.mean, torch.ones(2), atol=0.1, rtol=0)
+
+
+def test_minimize_bears_an_objective_that_is_mostly_undefined():
+    def objective(x):
+        return torch.where(x[0] > 1.0, x[0] ** 2, math.nan)
+
+    found = cross_entropy.minimize(
+        objective,
+        torch.zeros(1),
+        torch.ones(1),
+        samples=100,
+        elites=50,
+        iterations=30,
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert found.best[0] == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.parametrize(("threshold", "exact"), [(4.753424, 1e-6), (2.326348, 1e-2)])
+def test_a_rare_event_has_the_probability_of_the_exact_gaussian_tail(threshold, exact):
+    def direction(x):
+        return x.sum(0) / math.sqrt(len(x))
+
+    mean, std = torch.zeros(5, dtype=torch.float64), torch.ones(5, dtype=torch.float64)
+    estimates = [
+        cross_entropy.rare_event(
+            direction, mean, std, threshold, generator=torch.Generator().manual_seed(seed)
+        )
+        for seed in range(20)
+    ]
+    for found in estimates:
+        assert found.standard_error < 0.05 * exact
+        assert abs(found.probability - exact) < 5 * found.standard_error
+    # The standard errors are honest: about two thirds lie within one of them.
+    within = [abs(found.probability - exact) < found.standard_error for found in estimates]
+    assert 7 <= sum(within) <= 19
+
+
+def test_a_threshold_that_is_never_reached_is_said_so():
+    with pytest.raises(RuntimeError, match="not the threshold 9"):
+        cross_entropy.rare_event(
+            lambda x: torch.tanh(x[0]), torch.zeros(1), torch.ones(1), 9.0, max_levels=3
+        )

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -6,9 +7,11 @@ import torch
 
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.planning.backend import KernelExecution
 from cem_planner_ros.planning.kernel import padded
 from cem_planner_ros.planning.planner import Planner
+from cem_planner_ros.planning.record import replay
 from cem_planner_ros.planning.search import Iteration, Search, truncated
 
 VARIANTS = {
@@ -183,3 +186,37 @@ def test_truncated_noise_stays_inside_and_keeps_its_shape():
 def test_the_population_decays_to_its_floor():
     search = Search(samples=100, elites=10, decay=1.25)
     assert [search.population(i) for i in (0, 1, 2, 9)] == [100, 80, 64, 20]
+
+
+@pytest.mark.parametrize("backend", ["eager", "compile"])
+def test_a_mode_that_found_what_a_better_one_found_begins_anew(backend):
+    model = Stay()
+    planner = Planner(
+        model, [Wall(model)], backend=backend, modes=6, samples=600, elites=10, horizon=1
+    )
+    for tick in range(20):
+        planner.plan(np.zeros(1), 0.05 * tick)
+        means = sorted(planner._belief.mean.flatten().tolist())
+        # There are two ways; no two modes stay at the same one.
+        assert min(abs(a - b) for a, b in itertools.pairwise(means)) > 1e-4
+    assert max(means) > 0.6
+    assert min(means) < -0.6
+
+
+@pytest.mark.parametrize("backend", ["eager", "compile"])
+def test_a_recorded_run_is_planned_again_bit_for_bit(cartpole, tmp_path, backend):
+    model, costs = cartpole
+    options = {"samples": 64, "elites": 8, "modes": 2, "keep": 0.3, "backend": backend}
+    planner = Planner(model, costs, **options)
+    planner.plan(np.ones(4), 0.0)
+    recording = planner.record()
+    for tick in range(5):
+        planner.plan(np.ones(4) * tick, 0.03 * tick, more=lambda done, n=tick: done < n)
+    recording.save(tmp_path / "run.npz")
+    assert len(recording) == 5
+    again = Planner(model, costs, **options)
+    assert list(replay(again, tmp_path / "run.npz")) == [0.0] * 5
+    model.set("pole_mass", 0.3)
+    assert replay(again, tmp_path / "run.npz").max() > 0.0
+    with pytest.raises(ConfigurationError, match="seed 0, this planner has 1"):
+        replay(Planner(model, costs, seed=1, **options), tmp_path / "run.npz")

@@ -1,0 +1,68 @@
+"""A run of a planner on disk, to be planned again and compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cem_planner_ros.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from cem_planner_ros.planning.planner import Planner
+
+
+class Recording:
+    """What a planner was asked, and what it answered, plan by plan."""
+
+    def __init__(self, description: Mapping[str, object]):
+        self._description = json.dumps(description, sort_keys=True)
+        self._plans: list[dict[str, object]] = []
+
+    def __len__(self) -> int:
+        return len(self._plans)
+
+    def add(self, **plan: object) -> None:
+        """Note one plan: state, time, previous_action, iterations and the answered actions."""
+        self._plans.append({name: np.array(value) for name, value in plan.items()})
+
+    def save(self, path: str | Path) -> None:
+        """Write the run as one .npz file. Raises ValueError if nothing was planned."""
+        if not self._plans:
+            raise ValueError("nothing was planned since the recording began")
+        columns = {name: np.stack([p[name] for p in self._plans]) for name in self._plans[0]}
+        np.savez_compressed(path, planner=self._description, **columns)
+
+
+def replay(planner: Planner, path: str | Path) -> np.ndarray:
+    """
+    Plan a recorded run again, from the start, and return how far each plan differs (n,).
+
+    The distance is the largest difference of an action, in its units; zero where every bit is the
+    same, as it is on the same device with the same model, costs and settings.
+
+    Raises ConfigurationError if the run is of a planner with other settings.
+    """
+    with np.load(path) as run:
+        recorded, present = json.loads(str(run["planner"])), planner.describe()
+        for name, value in recorded.items():
+            if value != present[name]:
+                raise ConfigurationError(
+                    f"{path} was recorded with {name} {value}, this planner has {present[name]}"
+                )
+        columns = {name: run[name] for name in run.files if name != "planner"}
+    planner.reset()
+    differences = []
+    for index, expected in enumerate(columns["actions"]):
+        iterations = int(columns["iterations"][index])
+        plan = planner.plan(
+            columns["state"][index],
+            float(columns["time"][index]),
+            columns["previous_action"][index],
+            more=lambda done, iterations=iterations: done < iterations,
+        )
+        differences.append(np.abs(plan.actions - expected).max())
+    return np.array(differences)
