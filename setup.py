@@ -57,6 +57,7 @@ setup(
             f"cartpole = {NAME}.dynamics.cartpole:CartPole",
             f"diff_drive = {NAME}.dynamics.diff_drive:DiffDrive",
             f"double_integrator = {NAME}.dynamics.double_integrator:DoubleIntegrator",
+            f"quadrotor = {NAME}.dynamics.quadrotor:Quadrotor",
         ],
         f"{NAME}.costs": [
             f"quadratic = {NAME}.costs.quadratic:Quadratic",

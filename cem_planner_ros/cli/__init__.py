@@ -13,6 +13,7 @@ COMMANDS = {
     "demo": "control a simulated plant over ROS 2 and report how it went",
     "plugins": "list the installed dynamics and costs with their parameters",
     "parameters": "print every parameter of a file's configuration as commented YAML",
+    "bench": "measure plan times and control quality on this machine",
     "check": "validate a parameter file without ROS and time a plan",
 }
 

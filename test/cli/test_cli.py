@@ -7,8 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from cem_planner_ros import cli
+from cem_planner_ros.benchmarks import plan, tasks
+from cem_planner_ros.benchmarks.reference import PlainCEM
+from cem_planner_ros.planning.rollout import Rollout
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -72,6 +76,41 @@ def test_help_names_every_command(capsys):
     assert end.value.code == 0
     output = capsys.readouterr().out
     assert all(command in output for command in cli.COMMANDS)
+
+
+@pytest.mark.timeout(300)
+def test_bench_writes_what_it_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(plan, "WORKLOADS", (plan.Workload("cartpole", 64, 5, 2),))
+    assert cli.main(["bench", "plan", "--quick", "--json", str(tmp_path / "plan.json")]) == 0
+    results = json.loads((tmp_path / "plan.json").read_text())
+    assert results["machine"]["torch"]
+    (row,) = results["rows"]
+    assert row["backend"] == "kernel"
+    assert 0.0 < row["plan_ms"]["p50"] <= row["plan_ms"]["p99"] <= row["plan_ms"]["max"]
+    assert row["compile_s"]["cached"] < row["compile_s"]["cold"]
+    assert "cartpole 64 x 5 x 2" in capsys.readouterr().out
+
+
+def test_the_benchmarks_reference_and_the_planner_cost_the_same(capsys):
+    """Both are given the cart-pole of the benchmark, written down twice."""
+    reference = PlainCEM(samples=50, horizon=20, iterations=1)
+    actions = torch.rand(50, 20, 1) * 2 - 1
+    expected = reference.cost(torch.tensor([0.1, 0.2, 3.0, -0.1]), actions)
+    task = tasks.TASKS["cartpole"]
+    model = task.dynamics()
+    rollout = Rollout(model, [task.cost(model)], 0.02)
+    sequence = 10.0 * actions.permute(1, 2, 0)
+    got = rollout(
+        torch.tensor([0.1, 0.2, 3.0, -0.1]), sequence, torch.zeros(1), torch.full((20,), 0.02)
+    )
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_bench_refuses_a_device_that_is_not_there(capsys):
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    assert cli.main(["bench", "plan", "--device", "cuda"]) == 1
+    assert "no CUDA device" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

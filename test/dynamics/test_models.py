@@ -7,6 +7,7 @@ import torch
 from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.dynamics.diff_drive import DiffDrive
 from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
+from cem_planner_ros.dynamics.quadrotor import Quadrotor
 from cem_planner_ros.errors import ConfigurationError
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -71,6 +72,27 @@ def test_diff_drive_follows_its_circle():
 def test_double_integrator_is_exact_at_any_step():
     state = simulate(DoubleIntegrator(), [0.0, 1.0, 2.0, -1.0], [0.5, -0.5], 3.0, 1)
     np.testing.assert_allclose(state, [8.25, -4.25, 3.5, -2.5], rtol=1e-6)
+
+
+def test_quadrotor_hovers_falls_and_turns():
+    start = [0.0, 0.0, 5.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0]
+    model = Quadrotor({"drag": 0.0})
+    hover = simulate(model, start, [9.81, 0.0, 0.0, 0.0], 0.01, 100)
+    np.testing.assert_allclose(hover, [1.0, *start[1:]], atol=1e-4)
+    fall = simulate(model, start, [0.0, 0.0, 0.0, 0.0], 0.01, 100)
+    assert fall[2] == pytest.approx(5.0 - 9.81 / 2, abs=1e-3)
+    # A quarter turn of yaw, then of pitch: the thrust points along y.
+    turned = simulate(model, start, [0.0, 0.0, 0.0, np.pi / 2], 0.001, 1000)
+    np.testing.assert_allclose(turned[6:], [np.sqrt(0.5), 0.0, 0.0, np.sqrt(0.5)], atol=1e-4)
+    pitched = simulate(model, turned.tolist(), [0.0, 0.0, np.pi / 2, 0.0], 0.001, 1000)
+    pushed = simulate(model, pitched.tolist(), [9.81, 0.0, 0.0, 0.0], 0.001, 100)
+    np.testing.assert_allclose((pushed - pitched)[3:6], [0.0, 0.981, -0.981], atol=1e-3)
+
+
+def test_quadrotor_loses_speed_to_drag():
+    start = [0.0] * 3 + [2.0, 0.0, 0.0] + [1.0, 0.0, 0.0, 0.0]
+    state = simulate(Quadrotor({"drag": 0.5, "gravity": 0.0}), start, [0.0] * 4, 0.001, 2000)
+    assert state[3] == pytest.approx(2.0 * np.exp(-1.0), rel=1e-3)
 
 
 def test_an_unknown_or_impossible_parameter_is_refused():

@@ -8,6 +8,7 @@ from cem_planner_ros.costs.quadratic import Quadratic, Terminal
 from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.dynamics.diff_drive import DiffDrive
 from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
+from cem_planner_ros.dynamics.quadrotor import Quadrotor
 from cem_planner_ros.planning.kernel import Kernel, UnsupportedError
 from cem_planner_ros.planning.rollout import Rollout
 
@@ -36,7 +37,7 @@ def weights(names):
     return {name: 0.5 + index for index, name in enumerate(names)}
 
 
-@pytest.mark.parametrize("model_class", [CartPole, DoubleIntegrator, DiffDrive])
+@pytest.mark.parametrize("model_class", [CartPole, DoubleIntegrator, DiffDrive, Quadrotor])
 @pytest.mark.parametrize("samples", [1, 64, 100, 1000])
 def test_agrees_with_pytorch(model_class, samples):
     model = model_class()
