@@ -43,6 +43,8 @@ $(VENV)/.dependencies: setup.py constraints.txt
 		"name another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' || \
 		{ echo "$(PYTHON) lacks venv: install it (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
+	@command -v $${CXX:-g++} >/dev/null || \
+		echo "warning: no C++ compiler: planning will be slow (Debian, Ubuntu: apt install g++)"
 	@echo "setting up $(VENV): takes minutes, once"
 	$(PYTHON) -m venv $(VENV)
 	@# An old pip may search for half an hour for versions that go together.

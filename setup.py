@@ -30,7 +30,7 @@ setup(
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
     package_data={f"{NAME}.planning": ["search.cpp"]},
     data_files=data_files,
-    install_requires=["setuptools", "numpy", "pyyaml", "torch>=2.4"],
+    install_requires=["numpy", "pyyaml", "torch>=2.4"],
     extras_require={
         # ROS 2 for machines without a ROS installation.
         "ros": [

@@ -7,11 +7,13 @@ Nothing here needs ROS, so `python -m cem_planner_ros check` says of a YAML what
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 
@@ -28,6 +30,9 @@ from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.search import EXECUTE, INJECT_MEAN, SAMPLINGS, Search
 
 NODE_NAME = "cem_planner"
+
+TOPIC = r"(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*"
+"""A topic name (ROS 2 design: Topic and Service name mapping), substitutions left out."""
 
 TABLE = (
     Parameter("autostart", True, "Configure and activate without being told to.", when=READ_ONLY),
@@ -54,6 +59,7 @@ TABLE = (
         Search.samples,
         "Candidates per iteration, N, over all modes.",
         low=1,
+        high=10_000_000,
         when=INACTIVE,
     ),
     Parameter(
@@ -64,9 +70,21 @@ TABLE = (
         when=INACTIVE,
     ),
     Parameter(
-        "planner.iterations", Search.iterations, "Iterations per period, I.", low=1, when=INACTIVE
+        "planner.iterations",
+        Search.iterations,
+        "Iterations per period, I.",
+        low=1,
+        high=10_000,
+        when=INACTIVE,
     ),
-    Parameter("planner.horizon", Search.horizon, "Model steps per plan, H.", low=1, when=INACTIVE),
+    Parameter(
+        "planner.horizon",
+        Search.horizon,
+        "Model steps per plan, H.",
+        low=1,
+        high=10_000,
+        when=INACTIVE,
+    ),
     Parameter(
         "planner.dt",
         Search.dt,
@@ -427,6 +445,14 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
             if cost is not None:
                 costs[name] = cost
         unknown = set(values) - set(parameters) - set(leftover)
+        for name in sorted({name.partition(".")[0] for name in unknown if ".plugin" in name}):
+            unknown = {other for other in unknown if not other.startswith(f"{name}.")}
+            if not isinstance(values.get("costs"), list):
+                continue
+            problems.append(
+                f"parameter '{name}.plugin' is given, but 'costs', which is {checked['costs']!r}, "
+                f"does not name '{name}'"
+            )
         # Parameters of a cost whose plugin is broken are not unknown, only not known yet.
         broken = tuple(f"{name}." for name in checked["costs"] if name not in costs)
         problems += [
@@ -449,7 +475,8 @@ def _cross_check(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
         problems.append(str(error))
     for name in dynamics.action_names:
         low, high, safe = (value[f"action.{group}.{name}"] for group in ("low", "high", "safe"))
-        if not low < high:
+        # In float32, in which the planner computes.
+        if not np.float32(low) < np.float32(high):
             problems.append(
                 f"parameter 'action.low.{name}' is {low}, allowed: less than action.high.{name}, "
                 f"which is {high}"
@@ -468,11 +495,25 @@ def _cross_check(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
         grammar = types[value[f"{side}.type"]]
         for name in names:
             field = value[f"{side}.fields.{name}"]
-            if not grammar.match(field):
+            if not field:
+                problems.append(
+                    f"parameter '{side}.fields.{name}' is missing, allowed for "
+                    f"{value[f'{side}.type']}: {grammar.words}"
+                )
+            elif not grammar.match(field):
                 problems.append(
                     f"parameter '{side}.fields.{name}' is {field!r}, allowed for "
                     f"{value[f'{side}.type']}: {grammar.words}"
                 )
+        fields_ = [value[f"{side}.fields.{name}"] for name in names]
+        if side == "command" and len(set(fields_)) < len(fields_):
+            problems.append(f"parameters 'command.fields' are {fields_}, allowed: different ones")
+        topic = value[f"{side}.topic"]
+        if not re.fullmatch(TOPIC, topic):
+            problems.append(
+                f"parameter '{side}.topic' is {topic!r}, allowed: a ROS topic name, such as "
+                "joint_states, /robot/joint_states or ~/states"
+            )
     return problems
 
 
@@ -511,15 +552,40 @@ def _device(name: str, problems: list[str]) -> torch.device:
         return torch.device("cpu")
 
 
+class MissingSectionError(ConfigurationError):
+    """A parameter file has nothing for the node."""
+
+
+class _RosLoader(yaml.SafeLoader):
+    """Reads plain values as the YAML parser of rcl does, which differs from PyYAML's."""
+
+    bool_values = yaml.SafeLoader.bool_values | {"y": True, "n": False}
+
+    def construct_mapping(self, node, deep=False):
+        """Return the mapping with every key as it is written: `y` is a name, not true."""
+        return {key.value: self.construct_object(value, deep=True) for key, value in node.value}
+
+
+_RosLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"([yY]|[nN])$"), list("yYnN")
+)
+_RosLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
 def load_yaml(path: str | Path, node_name: str = NODE_NAME, namespace: str = "/") -> dict[str, Any]:
     """
     Return the parameters that a ROS parameter file holds for a node, by full name.
 
-    Raises ConfigurationError, naming the file, if it cannot be read or holds none.
+    Raises ConfigurationError, naming the file, if it cannot be read, and MissingSectionError if it
+    holds none.
     """
     try:
         text = Path(path).read_text()
-        tree = yaml.safe_load(text) or {}
+        tree = yaml.load(text, _RosLoader) or {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read: {error}") from error
     except yaml.YAMLError as error:
@@ -535,7 +601,7 @@ def load_yaml(path: str | Path, node_name: str = NODE_NAME, namespace: str = "/"
             matched = True
             values.update(flatten(content["ros__parameters"]))
     if not matched:
-        raise ConfigurationError(
+        raise MissingSectionError(
             f"{path}: no section for the node '{node_name}', expected "
             f"'/**: {{ros__parameters: ...}}', found: {', '.join(map(str, tree)) or 'nothing'}"
         )

@@ -7,7 +7,6 @@ The same record describes a parameter of the node and one of a plugin. Declarati
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +14,8 @@ from typing import Any
 import torch
 
 from cem_planner_ros.errors import ConfigurationError
+
+FLOAT32_MAX = torch.finfo(torch.float32).max
 
 LIVE = "live"
 INACTIVE = "inactive-only"
@@ -51,12 +52,13 @@ class Parameter:
             return "one of " + ", ".join(self.choices) if self.choices else "a string"
         kind = "an integer" if isinstance(self.default, int) else "a finite number"
         unit = f" {self.unit}" if self.unit else ""
+        low, high = (f"{x:d}" if isinstance(x, int) else f"{x}" for x in (self.low, self.high))
         if self.low is not None and self.high is not None:
-            return f"{kind} from {self.low:g} to {self.high:g}{unit}"
+            return f"{kind} from {low} to {high}{unit}"
         if self.low is not None:
-            return f"{kind} of at least {self.low:g}{unit}"
+            return f"{kind} of at least {low}{unit}"
         if self.high is not None:
-            return f"{kind} of at most {self.high:g}{unit}"
+            return f"{kind} of at most {high}{unit}"
         return kind + (f" in {self.unit}" if self.unit else "")
 
     def check(self, value: Any) -> Any:
@@ -75,8 +77,9 @@ class Parameter:
             right_type = type(value) is type(self.default)
         in_range = right_type
         if right_type and isinstance(value, (int, float)) and not isinstance(value, bool):
+            # What is finite must stay so in float32, in which models compute.
             in_range = (
-                math.isfinite(value)
+                abs(value) <= FLOAT32_MAX
                 and (self.low is None or value >= self.low)
                 and (self.high is None or value <= self.high)
             )
@@ -151,6 +154,11 @@ class Parameterised:
             for row, name in enumerate(names):
                 self._numbers[name] = tensor[row, 0] if is_vector else tensor
                 self.set(name, values.get(name, declared[name].default))
+
+    @property
+    def number_tensors(self) -> tuple[torch.Tensor, ...]:
+        """The storage of the numbers, each of them 0-d."""
+        return tuple(self._numbers.values())
 
     @property
     def numbers(self) -> tuple[str, ...]:

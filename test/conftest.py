@@ -118,7 +118,7 @@ class Observer:
 class Process:
     """A node in a process of its own, with its output."""
 
-    def __init__(self, name, log, *arguments):
+    def __init__(self, name, log, *arguments, cache=None):
         code = f"import sys; from cem_planner_ros.ros.process import {name}; sys.exit({name}())"
         self.log = log
         self._file = log.open("w")
@@ -126,16 +126,22 @@ class Process:
             [sys.executable, "-c", code, "--ros-args", *map(str, arguments)],
             stdout=self._file,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=os.environ
+            | {"PYTHONUNBUFFERED": "1"}
+            | ({"XDG_CACHE_HOME": str(cache)} if cache else {}),
+            start_new_session=True,
         )
 
     def output(self):
         return self.log.read_text()
 
-    def end(self, number=signal.SIGINT, timeout=15.0):
-        """Send a signal and return the exit status."""
+    def end(self, number=signal.SIGINT, timeout=15.0, group=False):
+        """Send a signal, to the process or to its group, and return the exit status."""
         if self.popen.poll() is None:
-            self.popen.send_signal(number)
+            if group:
+                os.killpg(self.popen.pid, number)
+            else:
+                self.popen.send_signal(number)
         try:
             return self.popen.wait(timeout)
         finally:
@@ -176,8 +182,9 @@ def start(tmp_path, domain_id):
     """A function that starts a node in a process; all are ended after the test."""
     running = []
 
-    def start_process(name, *arguments):
-        process = Process(name, tmp_path / f"{len(running)}_{name}.log", *arguments)
+    def start_process(name, *arguments, **options):
+        log = tmp_path / f"{len(running)}_{name}.log"
+        process = Process(name, log, *arguments, **options)
         running.append(process)
         return process
 

@@ -27,11 +27,11 @@ def refusal(changes, drop=()):
     [
         ("planner.sampels", 5, "did you mean 'planner.samples'"),
         ("way.weight.tetha", 1.0, "did you mean 'way.weight.theta'"),
-        ("planner.samples", "many", "an integer of at least 1"),
-        ("planner.samples", 0, "an integer of at least 1"),
-        ("planner.samples", 10.5, "an integer of at least 1"),
-        ("planner.samples", True, "an integer of at least 1"),
-        ("control_rate", -1.0, "from 0.1 to 2000 Hz"),
+        ("planner.samples", "many", "an integer from 1 to 10000000"),
+        ("planner.samples", 0, "an integer from 1 to"),
+        ("planner.samples", 10.5, "an integer from 1 to"),
+        ("planner.samples", True, "an integer from 1 to"),
+        ("control_rate", -1.0, "from 0.1 to 2000.0 Hz"),
         ("max_state_age", float("nan"), "finite number"),
         ("max_state_age", float("inf"), "finite number"),
         ("planner.backend", "fast", "one of auto, compile, eager"),
@@ -51,6 +51,10 @@ def refusal(changes, drop=()):
         ("costs", ["planner"], "none of"),
         ("costs", "way", "a list of strings"),
         ("autostart", 1, "true or false"),
+        ("way.weight.theta", 1e300, "at least 0"),
+        ("action.low.force", 9.9999999999, "less than action.high.force"),
+        ("state.topic", "my topic!", "a ROS topic name"),
+        ("command.topic", "", "a ROS topic name"),
     ],
 )
 def test_a_wrong_value_is_refused_naming_parameter_value_and_what_is_allowed(name, value, allowed):
@@ -62,6 +66,38 @@ def test_a_wrong_value_is_refused_naming_parameter_value_and_what_is_allowed(nam
 
 def test_a_state_that_no_field_is_named_for_is_refused():
     assert "state.fields.theta_dot" in refusal({}, drop=["state.fields.theta_dot"])
+
+
+def test_a_cost_that_is_given_but_not_named_is_said_once():
+    text = refusal({"costs": ["way"]})
+    assert "'end.plugin' is given, but 'costs', which is ['way'], does not name 'end'" in text
+    assert "end.weight" not in text
+
+
+def test_two_actions_cannot_share_a_field():
+    text = refusal(
+        {
+            "dynamics.plugin": "double_integrator",
+            "command.fields.x_ddot": "data[0]",
+            "command.fields.y_ddot": "data[0]",
+        }
+    )
+    assert "allowed: different ones" in text
+
+
+def test_yaml_is_read_as_rcl_reads_it(tmp_path):
+    file = tmp_path / "p.yaml"
+    lines = ["a: y", "b: 'y'", "y: 1e-1", "c: 1.0e3", "d: yes", "e: yellow", "f: 3"]
+    file.write_text("/**:\n  ros__parameters:\n" + "".join(f"    {line}\n" for line in lines))
+    assert load_yaml(file) == {
+        "a": True,
+        "b": "y",
+        "y": 0.1,
+        "c": 1000.0,
+        "d": True,
+        "e": "yellow",
+        "f": 3,
+    }
 
 
 def test_all_that_is_wrong_is_said_at_once():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 
 from cem_planner_ros import __version__
@@ -20,6 +21,20 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit status; 2 for wrong usage, 130 after Ctrl-C."""
+    try:
+        return _main(arguments)
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has had enough of it, such as `head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _main(arguments: list[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m cem_planner_ros",
         description="Sampling-based control on the onboard GPU or CPU under ROS 2.",
@@ -28,13 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     modules = {}
     for name, text in COMMANDS.items():
+        # Importing takes seconds, in which Ctrl-C must end as quietly as later.
         modules[name] = importlib.import_module(f"cem_planner_ros.cli.{name}")
         modules[name].add_arguments(commands.add_parser(name, help=text, description=text))
     options = parser.parse_args(arguments)
-    try:
-        return modules[options.command].run(options)
-    except ConfigurationError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return modules[options.command].run(options)

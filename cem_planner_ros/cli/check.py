@@ -41,16 +41,17 @@ def run(options: argparse.Namespace) -> int:
     if execution.reason:
         print(f"            because: {execution.reason}")
     state = np.zeros(len(dynamics.state_names))
+    planner.plan(state, 0.0)  # The first plan warms up.
     period = 1.0 / value["control_rate"]
     times = []
     for index in range(PLANS):
         began = time.perf_counter()
-        plan = planner.plan(state, index * period)
+        plan = planner.plan(state, (1 + index) * period)
         times.append(1e3 * (time.perf_counter() - began))
         if not np.isfinite(plan.cost):
             raise ConfigurationError(
-                f"the plan from state zero has no valid candidate: model or costs return NaN or "
-                f"infinity\n  in {options.file}"
+                "the plan from state zero has no valid candidate: each one's cost is NaN or "
+                f"infinite; look at the model, the costs and the action bounds\n  in {options.file}"
             )
     p50, p99 = np.percentile(times, [50, 99])
     budget = 1e3 * period * value["budget_fraction"]
@@ -59,9 +60,9 @@ def run(options: argparse.Namespace) -> int:
         f"{budget:g} ms of it for planning"
     )
     if p50 > budget:
-        fitting = max(1, int(planner.iterations * budget / p50))
+        fitting = max(1, int(planner.search.iterations * budget / p50))
         print(
-            f"  warning: {planner.iterations} iterations do not fit, about {fitting} will be done; "
-            "lower planner.samples, planner.horizon or control_rate"
+            f"  warning: of {planner.search.iterations} iterations about {fitting} fit and will be "
+            "done; lower planner.samples, planner.horizon or control_rate"
         )
     return 0

@@ -30,6 +30,11 @@ GOAL_WINDOW = 2.0
 
 MAX_LATE_SHARE = 0.01
 
+DIE_WITH_PARENT = (
+    "import ctypes; ctypes.CDLL(None).prctl(1, 2); " if sys.platform == "linux" else ""
+)
+"""prctl(PR_SET_PDEATHSIG, SIGINT): the processes end also when the demo is killed."""
+
 PROCESS_NOISE = 0.02
 """Of the simulated actions, over half their range; it is what makes seeds differ."""
 
@@ -108,6 +113,8 @@ def run(options: argparse.Namespace) -> int:
     scenario = SCENARIOS[options.scenario]
     try:
         options.report.mkdir(parents=True, exist_ok=True)
+        for name in ("planner.log", "simulator.log", "summary.json", "demo.png"):
+            (options.report / name).unlink(missing_ok=True)
     except OSError as error:
         raise ConfigurationError(f"--report {options.report}: {error}") from error
     # A domain of its own on this machine alone: the demo must not meet a robot.
@@ -129,6 +136,9 @@ def run(options: argparse.Namespace) -> int:
     period = 1.0 / configuration.values["control_rate"]
     summary = _summary(scenario, options, recording, period)
     _show(scenario, summary, options.report)
+    for line in (options.report / "planner.log").read_text().splitlines():
+        if "planning runs as" in line:
+            print(line)
     (options.report / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     _plot(scenario, configuration.dynamics.action_names, recording, options.report)
     return 0 if summary["success"] else 1
@@ -154,7 +164,8 @@ def _processes(
     with contextlib.ExitStack() as stack:
         try:
             for name, (file, parameters) in commands.items():
-                code = f"from cem_planner_ros.ros.process import {name} as run; exit(run())"
+                code = DIE_WITH_PARENT
+                code += f"from cem_planner_ros.ros.process import {name} as run; exit(run())"
                 arguments = ["--ros-args", "--params-file", str(file)]
                 for parameter in parameters:
                     arguments += ["-p", parameter]

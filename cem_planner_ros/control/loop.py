@@ -87,7 +87,9 @@ class ControlLoop:
         self._send = send
         self._report = report
         self._clock = clock
-        self._change: Configuration | None = None
+        self._change = configuration
+        self.problem = ""
+        """What went wrong beside planning and sending, last; for diagnostics."""
         self._period = 1.0 / configuration.values["control_rate"]
         self._iteration_time = 0.0
         self._published = math.nan
@@ -114,10 +116,7 @@ class ControlLoop:
 
     def tick(self, scheduled: float) -> Tick:
         """Send the command of the period that began at `scheduled` and return what happened."""
-        configuration, self._change = self._change, None
-        if configuration is not None:
-            configuration.tune(self._planner)
-            self._use(configuration)
+        self._take_change()
         started = self._clock()
         sample = self._latest_state()
         age = started - sample.time if sample else math.nan
@@ -152,10 +151,26 @@ class ControlLoop:
         self.commands += 1
         self.late += tick.late
         self.ticks.append(tick)
-        self._report(tick)
+        try:
+            self._report(tick)
+        except Exception as error:  # Telling about a command must not cost the next one.
+            self.problem = f"reporting failed: {type(error).__name__}: {error}"
         return tick
 
+    def _take_change(self) -> None:
+        configuration = self._change
+        if configuration is self._configuration:
+            return
+        try:
+            configuration.tune(self._planner)
+        except Exception as error:  # A plugin may refuse; the old values go on.
+            self.problem = f"a change was not taken over: {type(error).__name__}: {error}"
+            self._change = self._configuration
+            return
+        self._use(configuration)
+
     def _use(self, configuration: Configuration) -> None:
+        self._configuration = configuration
         self._low = np.array(configuration.action("low"))
         self._high = np.array(configuration.action("high"))
         self._safe = np.array(configuration.action("safe"))

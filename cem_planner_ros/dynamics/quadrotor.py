@@ -10,9 +10,10 @@ class Quadrotor(DifferentialEquation):
     """
     A rigid body under gravity and a thrust along its z axis; the actions are thrust and body rates.
 
-    p_dot = v, v_dot = R(q) (0, 0, thrust) - (0, 0, g) - drag v, q_dot = q * (0, rates) / 2 (Faessler,
-    Franchi and Scaramuzza, Differential Flatness of Quadrotor Dynamics Subject to Rotor Drag, 2018,
-    with one drag coefficient). q is a unit quaternion from body to world; the thrust is per mass.
+    p_dot = v, v_dot = R(q) (0, 0, thrust) - (0, 0, g) - drag v, q_dot = q * (0, rates) / 2
+    (Faessler, Franchi and Scaramuzza, Differential Flatness of Quadrotor Dynamics Subject to Rotor
+    Drag, 2018, with one drag coefficient). q is a unit quaternion from body to world; the thrust is
+    per mass.
     """
 
     state_names = ("x", "y", "z", "x_dot", "y_dot", "z_dot", "qw", "qx", "qy", "qz")

@@ -206,6 +206,9 @@ def choose(
                 return KernelExecution(rollout, search, seed, threads)
             except UnsupportedError as error:
                 reasons.append(f"no C++ kernel: {error}")
+            except Exception as error:  # Tracing runs the plugin, which may raise anything.
+                text = str(error).strip().splitlines() or [""]
+                reasons.append(f"no C++ kernel: {type(error).__name__}: {text[0]}")
         execution = TorchExecution(rollout, search, device, seed)
         try:
             execution.compile(problem, belief)

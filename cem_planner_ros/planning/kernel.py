@@ -14,7 +14,9 @@ whose text says what it was.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import functools
 import hashlib
 import itertools
 import math
@@ -111,6 +113,43 @@ class Kernel:
         self._pointers = (ctypes.c_void_p * max(1, len(self._numbers)))(
             *(number.data_ptr() for number in self._numbers)
         )
+        self._compare(rollout, nx, nu)
+
+    def _compare(self, rollout: Rollout, nx: int, nu: int) -> None:
+        """
+        Raise UnsupportedError if the library does not compute what PyTorch does.
+
+        A plugin that reads a number in Python, or the count of samples, is traced with what it read
+        then; other numbers and counts show it.
+        """
+        numbers = [
+            number
+            for plugin in (rollout.dynamics, *rollout.costs)
+            for number in plugin.number_tensors
+        ]
+        before = [number.clone() for number in numbers]
+        generator = torch.Generator().manual_seed(0)
+        for scale, samples in ((1.0, BLOCK + 3), (1.25, 7)):
+            state = torch.randn(nx, generator=generator)
+            sequence = torch.randn(3, nu, samples, generator=generator)
+            durations = torch.full((3,), rollout.dt) * torch.tensor([0.7, 1.0, 1.0])
+            arguments = (state, sequence, sequence[0, :, 0].contiguous(), durations)
+            try:
+                for number in numbers:
+                    number.mul_(scale)
+                with torch.no_grad():
+                    expected = rollout(*arguments)
+                    got = self.rollout(*arguments)
+            finally:
+                for number, value in zip(numbers, before, strict=True):
+                    number.copy_(value)
+            same = torch.isclose(got, expected, rtol=1e-2, atol=1e-3)
+            same |= ~torch.isfinite(got) & ~torch.isfinite(expected)
+            if not same.all():
+                raise UnsupportedError(
+                    "the kernel and PyTorch disagree: does a plugin read a number or a size in "
+                    "Python (item, float, int, shape), or keep a state of its own?"
+                )
 
     def rollout(
         self,
@@ -246,6 +285,9 @@ class _Translator:
         name = str(node.target).removeprefix("aten.")
         base = name.partition(".")[0]
         if base in _POINTWISE:
+            kind = node.meta["val"].dtype
+            if kind != torch.float32 and (kind != torch.bool or base in _ARITHMETIC):
+                raise UnsupportedError(f"operation '{name}' on {kind}")
             return self._pointwise(base, args, kwargs)
         if base in _SHAPES:
             return _SHAPES[base](self, args, kwargs, node.meta.get("val"))
@@ -302,7 +344,7 @@ def _literal(item: bool | int | float) -> str:
         return "NAN"
     if math.isinf(item):
         return "INFINITY" if item > 0 else "-INFINITY"
-    return f"{float(item)!r}f"
+    return f"({float(item)!r}f)"
 
 
 def _bound(value: str, bound: str, function: str) -> str:
@@ -370,6 +412,8 @@ _POINTWISE = {
     "atan2": ("atan2f({0}, {1})", 2),
     "hypot": ("hypotf({0}, {1})", 2),
 }
+
+_ARITHMETIC = "add sub mul maximum minimum".split()
 
 _FORMULAS = "elu gelu leaky_relu silu hardtanh softplus mish log_sigmoid_forward addmm".split()
 
@@ -484,7 +528,7 @@ def _index(translator, args, kwargs, result):
         if entry is None:
             index.append(slice(None))
             continue
-        literals = [item.removesuffix("f") for item in entry.rows.reshape(-1)]
+        literals = [item.strip("(f)") for item in entry.rows.reshape(-1)]
         try:
             numbers = [int(float(item)) for item in literals]
         except ValueError:
@@ -619,7 +663,9 @@ def _generate(rollout: Rollout, nx: int, nu: int) -> tuple[str, list[torch.Tenso
     ):
         if value.rows.shape != shape:
             raise UnsupportedError(f"{what} of the wrong shape, expected {(*shape, 'N')}")
-    moves = [f"state[{i}][lane] = {row};" for i, row in enumerate(next_state.rows)]
+    # A model may only move its states about, so all are read before any is written.
+    moves = [f"const float next{i} = {row};" for i, row in enumerate(next_state.rows)]
+    moves += [f"state[{i}][lane] = next{i};" for i in range(nx)]
     moves += [f"previous[{i}][lane] = action[{i}][lane];" for i in range(nu)]
     parts = {
         "STEP": "\n".join([*step.lines, f"cost[lane] += {cost.rows.item()};", *moves]),
@@ -635,8 +681,23 @@ _SOURCE = Path(__file__).with_name("search.cpp")
 
 
 def _cache_directory() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "cem_planner_ros" / "kernels"
+    """Return where libraries are kept: of the user, or of this process where that cannot be."""
+    try:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = root / "cem_planner_ros" / "kernels"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except (OSError, RuntimeError):  # RuntimeError: a user without a home.
+        pass
+    return _own_directory()
+
+
+@functools.cache
+def _own_directory() -> Path:
+    folder = tempfile.TemporaryDirectory(prefix="cem_planner_ros_")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
 
 
 def _processor() -> str:
@@ -656,21 +717,30 @@ def _compile(source: str) -> ctypes.CDLL:
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
     recipe = "\n".join((source, *COMPILER_FLAGS, version, _processor()))
     library = _cache_directory() / f"{hashlib.sha256(recipe.encode()).hexdigest()[:32]}.so"
-    if not library.exists():
-        try:
-            library.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=library.parent) as folder:
-                code, result = Path(folder) / "rollout.cpp", Path(folder) / "rollout.so"
-                code.write_text(source)
-                run = subprocess.run(
-                    [compiler, *COMPILER_FLAGS, "-o", str(result), str(code)],
-                    capture_output=True,
-                    text=True,
-                )
-                if run.returncode != 0:
-                    raise UnsupportedError(f"{compiler} failed: {run.stderr.strip()[-500:]}")
-                # A rename is atomic: another process sees no library or a whole one.
-                result.replace(library)
-        except OSError as error:
-            raise UnsupportedError(f"the kernel cannot be written: {error}") from error
-    return ctypes.CDLL(str(library))
+    try:
+        if library.exists():
+            try:
+                return ctypes.CDLL(str(library))
+            except OSError:
+                library.unlink()  # Cut short by a full disk, say.
+        _build(compiler, source, library)
+        return ctypes.CDLL(str(library))
+    except OSError as error:
+        raise UnsupportedError(f"the kernel cannot be written or loaded: {error}") from error
+
+
+def _build(compiler: str, source: str, library: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
+        code, result = Path(folder) / "search.cpp", Path(folder) / "search.so"
+        code.write_text(source)
+        run = subprocess.run(
+            [compiler, *COMPILER_FLAGS, "-o", str(result), str(code)],
+            capture_output=True,
+            text=True,
+            # Ctrl-C is for this process; it waits the second that the compiler needs.
+            start_new_session=True,
+        )
+        if run.returncode != 0:
+            raise UnsupportedError(f"{compiler} failed: {run.stderr.strip()[-500:]}")
+        # A rename is atomic: another process sees no library or a whole one.
+        result.replace(library)

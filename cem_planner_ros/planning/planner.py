@@ -70,6 +70,7 @@ class Planner:
         self.dynamics = dynamics
         self.costs = tuple(costs)
         self.rollout = Rollout(dynamics, costs, self.search.dt)
+        self.rollout.try_out(torch.device(device))
         self.device = torch.device(device)
         self._seed = seed
         self._recording: Recording | None = None
@@ -162,9 +163,17 @@ class Planner:
             state: (nx,), in the units of the model.
             time: s, on any clock that does not jump.
             previous_action: (nu,), in force until now; the middle of the bounds if None.
+                Raises ValueError if this or the state has another shape.
             more: asked with the number of iterations done, before each but the first; False ends
                 the search there.
         """
+        nx = len(self.dynamics.state_names)
+        if np.shape(state) != (nx,):
+            raise ValueError(f"state has shape {np.shape(state)}, expected ({nx},)")
+        if previous_action is not None and np.shape(previous_action) != (self._nu,):
+            raise ValueError(
+                f"previous_action has shape {np.shape(previous_action)}, expected ({self._nu},)"
+            )
         search = self.search
         edges, cell = self._shift(time)
         problem = self._problem(state, previous_action, edges, cell)

@@ -8,6 +8,7 @@ import torch
 
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.errors import ConfigurationError
 
 
 class Rollout:
@@ -76,6 +77,44 @@ class Rollout:
             total = total + cost
             previous = action
         return total + self.terminal(state)
+
+    def try_out(self, device: torch.device) -> None:
+        """
+        Take one step with every plugin and look at what comes back.
+
+        Raises ConfigurationError, naming the plugin, if it raises, returns another shape or type
+        than it should, or changes what it was given.
+        """
+        nx, nu = len(self.dynamics.state_names), len(self.dynamics.action_names)
+        for samples in (3, 1):
+            state = torch.full((nx, samples), 0.1, device=device)
+            action = torch.full((nu, samples), 0.1, device=device)
+            time = torch.tensor(self.dt, device=device)
+            given = (state, action, time)
+            self._call(self.dynamics, "step", given, (nx, samples))
+            for term in self.costs:
+                self._call(term, "stage", (state, action, action.clone(), time), (samples,))
+                self._call(term, "terminal", (state,), (samples,))
+
+    @staticmethod
+    def _call(plugin, method: str, arguments: tuple[torch.Tensor, ...], shape: tuple) -> None:
+        name = f"{type(plugin).__name__}.{method}"
+        before = [argument.clone() for argument in arguments]
+        try:
+            with torch.no_grad():
+                result = getattr(plugin, method)(*arguments)
+        except Exception as error:
+            raise ConfigurationError(f"{name} raised {type(error).__name__}: {error}") from error
+        if not isinstance(result, torch.Tensor):
+            raise ConfigurationError(f"{name} returned {type(result).__name__}, expected a tensor")
+        if tuple(result.shape) != shape or result.dtype != torch.float32:
+            raise ConfigurationError(
+                f"{name} returned {result.dtype} of shape {tuple(result.shape)}, expected "
+                f"{torch.float32} of shape {shape} for {shape[-1]} samples"
+            )
+        for argument, value in zip(arguments, before, strict=True):
+            if not torch.equal(argument, value):
+                raise ConfigurationError(f"{name} changes its arguments in place")
 
     def trajectory(
         self, state: torch.Tensor, actions: torch.Tensor, durations: torch.Tensor

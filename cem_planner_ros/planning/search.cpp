@@ -46,7 +46,8 @@ static inline float power(float base, float exponent) {
 // library. Exact to 2e-7 for |x| up to 1e4.
 static inline float sine(float x, float quarters) {
     const float n = rintf(x * 0.636619772f);
-    const float r = ((x - n * 1.5703125f) - n * 4.837512969970703e-4f) - n * 7.549789948768648e-8f;
+    float r = ((x - n * 1.5703125f) - n * 4.837512969970703e-4f) - n * 7.549789948768648e-8f;
+    r = r > 0.8f ? 0.8f : r < -0.8f ? -0.8f : r;  // beyond 1e7 inexact, but never above one
     const float r2 = r * r;
     const float odd = r + r * r2 * (-1.6666654611e-1f + r2 * (8.3321608736e-3f
                       - r2 * 1.9515295891e-4f));

@@ -97,6 +97,9 @@ def diagnostic_status(
         if last.status != FRESH:
             result.level = DiagnosticStatus.ERROR
             result.message = f"{last.status}: {last.reason}" if last.reason else last.status
+        if loop.problem:
+            values["problem"] = loop.problem
+            result.level, result.message = DiagnosticStatus.ERROR, loop.problem
         values |= {
             "status": last.status,
             "commands": loop.commands,

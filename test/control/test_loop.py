@@ -145,6 +145,28 @@ def test_live_values_count_from_the_next_tick(bench):
     assert bench.planner.tuned[0]["high"] == [0.5, 0.25]
 
 
+def test_a_change_that_a_plugin_refuses_leaves_the_old_values(bench):
+    def refuse(**values):
+        raise RuntimeError("no")
+
+    bench.loop.change(CONFIGURATION.changed({"action.high.x_ddot": 0.5}))
+    bench.planner.tune = refuse
+    bench.tick()
+    assert bench.sent[-1][1] == [1.0, 0.25]
+    assert "not taken over: RuntimeError: no" in bench.loop.problem
+
+
+def test_telling_about_a_command_never_costs_the_next_one(bench):
+    def broken(tick):
+        raise RuntimeError("nobody listens")
+
+    bench.loop._report = broken
+    bench.tick()
+    bench.tick()
+    assert len(bench.sent) == 2
+    assert "nobody listens" in bench.loop.problem
+
+
 def test_late_ticks_are_dropped_and_counted_never_replayed(bench):
     class Stop(threading.Event):
         """A clock's sleep: moves the time instead, and stops before the eleventh tick."""

@@ -5,10 +5,12 @@ import torch
 
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.costs.quadratic import Quadratic, Terminal
+from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.dynamics.diff_drive import DiffDrive
 from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
 from cem_planner_ros.dynamics.quadrotor import Quadrotor
+from cem_planner_ros.parameters import Parameter
 from cem_planner_ros.planning.kernel import Kernel, UnsupportedError
 from cem_planner_ros.planning.rollout import Rollout
 
@@ -57,6 +59,87 @@ def test_agrees_with_pytorch(model_class, samples):
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
 
+class Moving(Dynamics):
+    """Any function of state and action as a model."""
+
+    state_names = ("a", "b", "c")
+    action_names = ("u",)
+    action_low = (-1.0,)
+    action_high = (1.0,)
+    action_units = ("",)
+    parameters = (Parameter("gain", 1.5, "Any."),)
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def step(self, state, action, dt):
+        return self.function(self, state, action, dt)
+
+
+MOVES = {
+    "delay line": lambda m, s, u, dt: torch.cat((u, s[:2])),
+    "stack": lambda m, s, u, dt: torch.stack((u[0], s[0], s[1])),
+    "swap": lambda m, s, u, dt: s.flip(0),
+    "rotation": lambda m, s, u, dt: s[[1, 2, 0]],
+}
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_a_model_may_move_its_states_about(name):
+    model = Moving(MOVES[name])
+    expected, got = both(model, [Quadratic(model, {"weight": {"a": 1.0, "b": 2.0, "c": 3.0}})])
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+
+
+READ_IN_PYTHON = {
+    "item": lambda m, s, u, dt: s + dt * m.gain.item() * u,
+    "float": lambda m, s, u, dt: s + dt * float(m.gain) * u,
+    "size": lambda m, s, u, dt: s + dt * u / s.shape[1],
+}
+
+
+@pytest.mark.parametrize("name", READ_IN_PYTHON)
+def test_a_number_or_size_that_is_read_in_python_is_noticed(name):
+    model = Moving(READ_IN_PYTHON[name])
+    with pytest.raises(UnsupportedError, match="disagree"):
+        both(model, [Quadratic(model, {"weight.a": 1.0})])
+    assert model.gain == 1.5
+
+
+def test_a_sine_of_a_huge_angle_stays_a_sine():
+    cost = Formula(DoubleIntegrator())
+    cost.formula = lambda s: torch.sin(s[0] * 1e20)
+    rollout = Rollout(DoubleIntegrator(), [cost], 0.05)
+    values = arguments(DoubleIntegrator(), horizon=1)
+    with pytest.raises(UnsupportedError, match="disagree"):
+        Kernel(rollout)
+    cost.formula = lambda s: torch.sin(s[0])
+    compiled = Kernel(rollout)
+    values[0][0] = 1e20
+    values[3].fill_(0.05)  # A full step, whose cost counts once.
+    assert compiled.rollout(*values).abs().max() <= 1.0 + 1e-6
+
+
+def test_a_library_cut_short_in_the_cache_is_made_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    model = Moving(MOVES["swap"])
+    rollout = Rollout(model, [Quadratic(model, {"weight.b": 1.0})], 0.125)
+    Kernel(rollout)
+    (library,) = tmp_path.glob("**/*.so")
+    library.unlink()
+    library.write_bytes(b"")
+    Kernel(rollout)
+    assert library.stat().st_size > 0
+
+
+def test_without_a_writable_home_it_compiles_all_the_same(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    model = Moving(MOVES["swap"])
+    Kernel(Rollout(model, [Quadratic(model, {"weight.c": 1.0})], 0.05))
+
+
 def test_several_threads_give_the_same_bits():
     model = CartPole()
     rollout = Rollout(model, [Quadratic(model, {"weight.theta": 1.0})], 0.05)
@@ -69,11 +152,11 @@ def test_numbers_tuned_later_count_without_compiling_again():
     model = CartPole()
     cost = Quadratic(model, {"weight.theta": 1.0})
     rollout = Rollout(model, [cost], 0.05)
-    kernel = Kernel(rollout)
+    compiled = Kernel(rollout)
     cost.set("weight.theta", 3.0)
     model.set("gravity", 1.6)
     values = arguments(model)
-    torch.testing.assert_close(kernel.rollout(*values), rollout(*values), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(compiled.rollout(*values), rollout(*values), rtol=1e-4, atol=1e-4)
 
 
 class Formula(Cost):

@@ -206,3 +206,48 @@ def test_predict_follows_the_model():
 def test_arguments_that_cannot_work_are_refused(options, text):
     with pytest.raises(ConfigurationError, match=text):
         ramp_planner(**options)
+
+
+@pytest.mark.parametrize(("state", "previous"), [(np.zeros(2), None), (np.zeros(1), np.zeros(1))])
+def test_a_state_or_action_of_another_length_is_refused(state, previous):
+    planner, _ = ramp_planner()
+    with pytest.raises(ValueError, match=r"has shape \(., ?\)|has shape \(.,\), expected"):
+        planner.plan(state, 0.0, previous)
+
+
+class Wrong(Stay):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def step(self, state, action, dt):
+        return self.function(state)
+
+
+def raises(state):
+    raise RuntimeError("boom")
+
+
+@pytest.mark.parametrize(
+    ("function", "text"),
+    [
+        (lambda s: s[:0], r"Wrong.step returned torch.float32 of shape \(0, 3\), expected"),
+        (lambda s: s.double(), "Wrong.step returned torch.float64"),
+        (lambda s: (s,), "Wrong.step returned tuple, expected a tensor"),
+        (lambda s: s.mul_(2.0), "Wrong.step changes its arguments in place"),
+        (raises, "Wrong.step raised RuntimeError: boom"),
+    ],
+)
+def test_a_model_that_returns_something_else_is_named(function, text):
+    model = Wrong(function)
+    with pytest.raises(ConfigurationError, match=text):
+        Planner(model, [Effort(model)])
+
+
+def test_a_model_with_control_flow_on_values_plans_all_the_same(monkeypatch):
+    monkeypatch.setattr(torch, "compile", raises)
+    model = Wrong(lambda state: state * 0.5 if state.max() > 0.05 else state)
+    planner = Planner(model, [Effort(model)], samples=32, elites=4, horizon=3)
+    assert planner.execution.name == "eager"
+    assert "no C++ kernel" in planner.execution.reason
+    assert np.isfinite(planner.plan(np.ones(1), 0.0).cost)

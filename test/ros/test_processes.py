@@ -75,11 +75,12 @@ def test_a_planner_that_stood_still_goes_on_without_a_burst(observer, planner, p
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_while_compiling_ends_it(start, write_yaml, drive, number, wait_until):
-    drive |= {"planner.backend": "compile", "planner.horizon": 200, "goal.weight.x": 1.25}
-    planner = start("planner", "--params-file", write_yaml(drive))
+def test_a_signal_while_compiling_ends_it(start, write_yaml, drive, number, wait_until, tmp_path):
+    drive |= {"planner.backend": "compile"}
+    planner = start("planner", "--params-file", write_yaml(drive), cache=tmp_path)
     wait_until(lambda: "configuring" in planner.output(), 60.0)
-    assert planner.end(number, timeout=60.0) == 0
+    # A terminal's Ctrl-C reaches the whole group, the compiler too.
+    assert planner.end(number, timeout=20.0, group=True) == 0
     assert "Traceback" not in planner.output()
 
 
@@ -104,3 +105,39 @@ def test_an_invalid_transition_leaves_it_alive(observer, planner, plant, wait_un
     assert observer.lifecycle() == "active"
     count = len(commands)
     wait_until(lambda: len(commands) > count + 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("planner.samples", "", "planner.samples"),
+        ("costs", "[goal, 3]", "a list of strings"),
+    ],
+)
+def test_a_yaml_that_rcl_itself_refuses_is_explained_and_the_process_lives(
+    observer, start, write_yaml, drive, wait_until, name, text, words
+):
+    file = write_yaml(drive | {name: text})
+    planner = start("planner", "--params-file", file)
+    wait_until(lambda: "not configured" in planner.output(), 60.0)
+    assert words in planner.output()
+    assert str(file) in planner.output()
+    write_yaml(drive)
+    assert observer.transition("configure")
+
+
+def test_a_yaml_for_another_node_is_said_so(start, tmp_path, wait_until):
+    file = tmp_path / "other.yaml"
+    file.write_text("/other:\n  ros__parameters:\n    a: 1\n")
+    planner = start("planner", "--params-file", file)
+    wait_until(lambda: "no section for the node 'cem_planner'" in planner.output(), 60.0)
+    assert str(file) in planner.output()
+
+
+def test_a_plant_that_stands_still_does_not_keep_the_planner(observer, planner, plant, wait_until):
+    commands = observer.listen(Float64MultiArray, "command")
+    wait_until(lambda: len(commands) > 10, 60.0)
+    plant.popen.send_signal(signal.SIGSTOP)
+    began = time.monotonic()
+    assert planner.end(signal.SIGINT) == 0
+    assert time.monotonic() - began < 5.0
