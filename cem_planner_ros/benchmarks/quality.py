@@ -47,7 +47,7 @@ METHODS = {
 
 BUDGETS = ((100, 3), (300, 3), (1000, 5))
 
-HORIZONS = {"cartpole": (50, 100), "doorway": (30,), "quadrotor": (30,)}
+HORIZONS = {"cartpole": (50, 100), "doorway": (60,), "quadrotor": (30,)}
 
 
 def run(

@@ -96,6 +96,7 @@ class KernelExecution:
         self._kernel = Kernel(rollout)
         self._search = search
         self._problem: Problem | None = None
+        self._belief: Belief | None = None
         knots, actions = search.spline.knots, len(rollout.dynamics.action_names)
         stride = padded(search.modes * search.population(0))
         self._costs = torch.zeros(stride)
@@ -133,8 +134,8 @@ class KernelExecution:
         """Do as `TorchExecution.run`, in place; `noise` (P, nu, stride) replaces what is drawn."""
         search = self._search
         samples = search.population(iteration)
-        if problem is not self._problem:
-            self._bind(problem)
+        if problem is not self._problem or belief is not self._belief:
+            self._bind(problem, belief)
         self._arguments.set(
             samples=samples,
             explorers=int(search.explore * samples),
@@ -142,16 +143,13 @@ class KernelExecution:
             iteration=iteration,
             use=use,
             noise=noise if noise is not None else 0,
-            mean=belief.mean,
-            std=belief.std,
-            injected=belief.injected,
-            best_cost=belief.best_cost,
         )
         self._kernel.iterate(self._arguments)
         count = search.modes * samples
-        return belief, self._costs[:count].reshape(search.modes, samples)
+        return belief, self._costs[:count].view(search.modes, samples)
 
-    def _bind(self, problem: Problem) -> None:
+    def _bind(self, problem: Problem, belief: Belief) -> None:
+        """Set what the iterations of one period share."""
         limits = problem.limits
         self._arguments.set(
             temperature=float(problem.numbers.temperature),
@@ -167,8 +165,12 @@ class KernelExecution:
             first_reach=limits.first,
             std_initial=limits.std_initial,
             std_min=limits.std_min,
+            mean=belief.mean,
+            std=belief.std,
+            injected=belief.injected,
+            best_cost=belief.best_cost,
         )
-        self._problem = problem
+        self._problem, self._belief = problem, belief
 
 
 Execution = TorchExecution | KernelExecution

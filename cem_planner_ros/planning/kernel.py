@@ -742,5 +742,8 @@ def _build(compiler: str, source: str, library: Path) -> None:
         )
         if run.returncode != 0:
             raise UnsupportedError(f"{compiler} failed: {run.stderr.strip()[-500:]}")
-        # A rename is atomic: another process sees no library or a whole one.
+        # A rename is atomic: another process sees no library or a whole one, and after a power
+        # failure, thanks to the fsync, too.
+        with result.open("rb") as file:
+            os.fsync(file.fileno())
         result.replace(library)
