@@ -11,7 +11,17 @@ import torch
 from cem_planner_ros.benchmarks.tasks import TASKS, Task
 from cem_planner_ros.planning.planner import Planner
 
-ICEM = {
+PLAIN = {
+    "weighting": "elites",
+    "std_initial": 0.5,
+    "noise_beta": 0.0,
+    "keep": 0.0,
+    "inject_mean": "never",
+    "inject_best": False,
+}
+"""The CEM of the seed note: every ingredient that the defaults have, left out."""
+
+ICEM = PLAIN | {
     "noise_beta": 2.0,
     "keep": 0.3,
     "momentum": 0.1,
@@ -20,46 +30,50 @@ ICEM = {
 }
 """The ingredients of iCEM (Pinneri et al., 2020) without population decay, which would change N."""
 
+MPPI = PLAIN | {"weighting": "softmax", "temperature": 5.0, "noise_beta": 2.0}
+
 
 @dataclass(frozen=True)
 class Method:
     """
-    Settings of the planner.
+    Settings of the planner that differ from its defaults.
 
     With `cold`, every period begins without the last plan. `one` spends all rollouts in one
-    iteration. `elite_share` is of N, at least 5 per mode.
+    iteration. K is a tenth of the candidates of each mode, at least 5.
     """
 
     settings: dict = field(default_factory=dict)
-    elite_share: float = 0.1
     cold: bool = False
     one: bool = False
 
 
 METHODS = {
-    "plain CEM": Method(cold=True),
-    "warm CEM": Method(),
+    "plain CEM": Method(PLAIN, cold=True),
+    "warm CEM": Method(PLAIN),
     "iCEM": Method(ICEM),
-    "MPPI": Method({"weighting": "softmax", "temperature": 5.0, "noise_beta": 2.0}, one=True),
-    "splines": Method({"knot_spacing": 5, "order": 1, "keep": 0.3, "inject_best": True}),
-    "modes": Method(ICEM | {"modes": 3}, elite_share=0.05),
+    "MPPI": Method(MPPI, one=True),
+    "defaults": Method(),
+    "defaults, splines": Method({"knot_spacing": 5, "order": 3}),
+    "defaults, 2 modes": Method({"modes": 2}),
 }
+
+LEFT_OUT = {f"defaults without {name}": Method({name: value}) for name, value in PLAIN.items()}
+"""Each ingredient of the defaults left out on its own, for one budget."""
 
 BUDGETS = ((100, 3), (300, 3), (1000, 5))
 
 HORIZONS = {"cartpole": (50, 100), "doorway": (60,), "quadrotor": (30,)}
 
 
-def run(
-    quick: bool, say: Callable[[str], None], methods: dict[str, Method] = METHODS
-) -> Iterator[dict]:
+def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
     """Yield a row of results for each task, budget and method."""
     torch.set_num_threads(1)
     seeds = range(2 if quick else 10)
     for name, task in TASKS.items():
         for horizon in HORIZONS[name][:1] if quick else HORIZONS[name]:
             for samples, iterations in BUDGETS[1:2] if quick else BUDGETS:
-                for method_name, method in methods.items():
+                left_out = LEFT_OUT if (samples, iterations) == BUDGETS[1] else {}
+                for method_name, method in (METHODS | left_out).items():
                     label = f"{name} H={horizon} {samples} x {iterations} {method_name}"
                     say(label)
                     runs = [
@@ -96,9 +110,7 @@ def closed_loop(
         model,
         [cost],
         samples=samples,
-        elites=max(5, int(method.elite_share * samples))
-        if modes == 1
-        else max(5, int(method.elite_share * samples / modes)),
+        elites=max(5, samples // modes // 10),
         iterations=iterations,
         horizon=horizon,
         dt=task.dt,

@@ -22,6 +22,8 @@ class Search:
     """
     How candidates are drawn, weighed and kept; what each setting means is in the parameter table.
 
+    The defaults won in `bench quality` (docs/benchmarks.md).
+
     Raises ConfigurationError if the settings do not go together.
     """
 
@@ -31,18 +33,18 @@ class Search:
     horizon: int = 30
     dt: float = 0.05
     modes: int = 1
-    weighting: str = "elites"
+    weighting: str = "rank"
     temperature: float = 1.0
-    std_initial: float = 0.5
+    std_initial: float = 0.75
     std_min: float = 0.02
     std_carry: float = 0.0
     momentum: float = 0.0
-    noise_beta: float = 0.0
-    keep: float = 0.0
+    noise_beta: float = 2.0
+    keep: float = 0.3
     decay: float = 1.0
     explore: float = 0.0
-    inject_mean: str = "never"
-    inject_best: bool = False
+    inject_mean: str = "each"
+    inject_best: bool = True
     execute: str = "mean"
     sampling: str = "clip"
     knot_spacing: int = 1

@@ -51,7 +51,13 @@ def test_the_seed_notes_example_finds_the_action_of_least_effort():
         elites=100,
         iterations=5,
         horizon=10,
+        std_initial=0.5,
         std_min=1e-5,
+        weighting="elites",
+        noise_beta=0.0,
+        keep=0.0,
+        inject_mean="never",
+        inject_best=False,
         backend="eager",
     )
     plan = planner.plan(np.zeros(1), 0.0)
