@@ -132,6 +132,8 @@ def run(options: argparse.Namespace) -> int:
         load_yaml(planner_file) | {"planner.device": "cpu"}, str(planner_file)
     )
     with _processes(scenario, options) as processes:
+        # Looking on must not take the processor from those it looks at.
+        os.nice(10)
         recording = _record(scenario, configuration, options.duration, processes)
     period = 1.0 / configuration.values["control_rate"]
     summary = _summary(scenario, options, recording, period)
