@@ -75,6 +75,8 @@ class Planner:
         self._seed = seed
         self._recording: Recording | None = None
         self._spline = self.search.spline
+        self._knots = torch.arange(self._spline.knots, device=self.device)
+        self._uses: dict[tuple[bool, bool], torch.Tensor] = {}
         self._nu = len(dynamics.action_names)
         self.tune(
             low=dynamics.action_low if low is None else low,
@@ -136,10 +138,11 @@ class Planner:
         self._cell = 0
         self._plans = 0
         self._has_elites = False
-        mean = self._middle[:, None].expand(shape).contiguous()
+        # Copies, for executions may refit in place.
+        mean = self._middle[:, None].repeat(shape[0], 1, shape[2])
         self._belief = Belief(
             mean=mean,
-            std=self._limits.std_initial[:, None].expand(shape).contiguous(),
+            std=self._limits.std_initial[:, None].repeat(shape[0], 1, shape[2]),
             injected=mean.unsqueeze(-1).repeat(1, 1, 1, self.search.injected),
             best_cost=torch.full((self.search.modes,), torch.inf, device=self.device),
         )
@@ -230,21 +233,21 @@ class Planner:
             self._grid = TimeGrid(time, self.search.dt)
         cell = self._grid.cell(time)
         spacing, knots = self._spline.spacing, self._spline.knots
-        knot = torch.arange(knots, device=self.device) + cell // spacing - self._cell // spacing
-        # What comes in at the end of the horizon repeats the last knot.
-        index = knot.clamp(max=knots - 1)
         mean, std, injected, best_cost = self._belief
+        shift = min(cell // spacing - self._cell // spacing, knots)
+        if shift:
+            # What comes in at the end of the horizon repeats the last knot.
+            index = self._knots.add(shift).clamp_(max=knots - 1)
+            mean, std, injected = mean[index], std[index], injected[index]
         initial = self._limits.std_initial[:, None].expand_as(std)
-        is_new = (knot >= knots)[:, None, None]
-        carried = torch.where(is_new, initial, std[index])
+        if self._std_carry:
+            std[knots - shift :] = initial[knots - shift :]
+            std = torch.lerp(initial, std, self._std_carry)
+        else:
+            std = initial.clone(memory_format=torch.contiguous_format)
         # The cheapest of the last period was the cheapest for another state.
         best_cost.fill_(torch.inf)
-        self._belief = Belief(
-            mean[index],
-            torch.lerp(initial, carried, self._std_carry).contiguous(),
-            injected[index],
-            best_cost,
-        )
+        self._belief = Belief(mean, std, injected, best_cost)
         self._cell = cell
         return self._grid.edges(time, self.search.horizon), cell
 
@@ -295,25 +298,29 @@ class Planner:
         search = self.search
         again = iteration > 0 or self._has_elites
         is_last = iteration == search.iterations - 1
-        mean = search.inject_mean == "each" or (search.inject_mean == "last" and is_last)
-        use = [again] * search.kept + [mean and again, search.inject_best and again]
-        return torch.tensor(use, device=self.device)
+        if (again, is_last) not in self._uses:
+            mean = search.inject_mean == "each" or (search.inject_mean == "last" and is_last)
+            use = [again] * search.kept + [mean and again, search.inject_best and again]
+            self._uses[again, is_last] = torch.tensor(use, device=self.device)
+        return self._uses[again, is_last]
 
     def _read(self, problem: Problem, edges: np.ndarray, cost: torch.Tensor, done: int) -> Plan:
         """Return what the belief says: the mean, or the best candidate, of the best mode."""
         mean, _, injected, best_cost = self._belief
         mode = int(torch.argmin(best_cost)) if self.search.modes > 1 else 0
         knots = mean[..., mode] if self.search.execute == "mean" else injected[..., mode, -1]
-        weights = problem.basis
-        actions = sum(
-            weights[:, k, None] * knots[problem.first + k] for k in range(weights.shape[1])
-        )
+        if self._spline.spacing > 1 or self._spline.order > 0:
+            weights = problem.basis
+            knots = sum(
+                weights[:, k, None] * knots[problem.first + k] for k in range(weights.shape[1])
+            )
+        valid = int(torch.isfinite(cost).sum())
         return Plan(
             edges=edges,
-            actions=actions.cpu().numpy().astype(np.float64),
+            actions=knots.cpu().numpy().astype(np.float64),
             cost=float(best_cost[mode]),
             iterations=done,
-            invalid_share=1.0 - float(torch.isfinite(cost).float().mean()),
+            invalid_share=1.0 - valid / cost.numel(),
         )
 
     def _tensor(self, values) -> torch.Tensor:

@@ -257,3 +257,18 @@ def test_a_model_with_control_flow_on_values_plans_all_the_same(monkeypatch):
     assert planner.execution.name == "eager"
     assert "no C++ kernel" in planner.execution.reason
     assert np.isfinite(planner.plan(np.ones(1), 0.0).cost)
+
+
+@pytest.mark.parametrize("backend", ["eager", "compile"])
+def test_a_horizon_of_one_step_explores_as_much_in_every_period(backend):
+    """Refitting in place must not narrow what later periods and `reset` begin with."""
+    model = Stay()
+    planner = Planner(
+        model, [Effort(model)], horizon=1, samples=64, elites=8, backend=backend, keep=0.0
+    )
+    planner.reset()
+    first = planner.plan(np.zeros(1), 0.0).actions
+    for tick in range(5):
+        planner.plan(np.zeros(1), 1.0 + tick)
+    planner.reset()
+    np.testing.assert_array_equal(planner.plan(np.zeros(1), 0.0).actions, first)
