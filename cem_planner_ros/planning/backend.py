@@ -8,9 +8,10 @@ from typing import NamedTuple
 import torch
 
 from cem_planner_ros.planning import cross_entropy, noise
-from cem_planner_ros.planning.kernel import Kernel, UnsupportedError, padded
+from cem_planner_ros.planning.kernel import Kernel, padded
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Belief, Iteration, Limits, Numbers, Search
+from cem_planner_ros.planning.translate import UnsupportedError
 
 BACKENDS = ("auto", "compile", "eager")
 

@@ -19,7 +19,6 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from cem_planner_ros.configuration import (
-    TABLE,
     Configuration,
     MissingSectionError,
     configure,
@@ -27,6 +26,7 @@ from cem_planner_ros.configuration import (
 )
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.parameters import INACTIVE, LIVE, READ_ONLY, Parameter
+from cem_planner_ros.table import TABLE
 
 
 class NodeParameters:

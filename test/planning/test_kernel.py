@@ -11,8 +11,9 @@ from cem_planner_ros.dynamics.diff_drive import DiffDrive
 from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
 from cem_planner_ros.dynamics.quadrotor import Quadrotor
 from cem_planner_ros.parameters import Parameter
-from cem_planner_ros.planning.kernel import Kernel, UnsupportedError
+from cem_planner_ros.planning.kernel import Kernel
 from cem_planner_ros.planning.rollout import Rollout
+from cem_planner_ros.planning.translate import UnsupportedError
 
 WEIGHTS = torch.tensor([[0.5], [2.0], [0.1], [1.0]])
 MATRIX = torch.arange(12.0).reshape(3, 4) / 10
