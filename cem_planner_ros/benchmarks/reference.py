@@ -11,23 +11,17 @@ class PlainCEM:
     """
     The planner of the first seed note on the cart-pole, its rollout written out.
 
-    Candidates are (N, H, nu); every period begins with mean zero and std 0.5 unless `warm`, where
-    the mean is moved by one step.
+    Candidates are (N, H, nu); every period begins with mean zero and std 0.5.
     """
 
-    def __init__(
-        self, samples: int, horizon: int, iterations: int, elites: int = 100, warm: bool = False
-    ):
+    def __init__(self, samples: int, horizon: int, iterations: int, elites: int = 100):
         self.samples, self.horizon, self.iterations = samples, horizon, iterations
-        self.elites, self.warm = min(elites, samples), warm
+        self.elites = min(elites, samples)
         self.generator = torch.Generator()
-        self.mean = torch.zeros(horizon, 1)
 
     def plan(self, state: torch.Tensor) -> torch.Tensor:
         """Return the first action (1,) for a cart-pole state (4,)."""
         mean = torch.zeros(self.horizon, 1)
-        if self.warm:
-            mean = torch.cat((self.mean[1:], self.mean[-1:]))
         std = torch.full_like(mean, 0.5)
         for _ in range(self.iterations):
             noise = torch.randn(self.samples, self.horizon, 1, generator=self.generator)
@@ -35,7 +29,6 @@ class PlainCEM:
             cost = self.cost(state, actions)
             elites = actions[cost.topk(self.elites, largest=False).indices]
             mean, std = elites.mean(0), elites.std(0, correction=0) + 1e-5
-        self.mean = mean
         return mean[0]
 
     def cost(self, state: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:

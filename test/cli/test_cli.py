@@ -151,6 +151,17 @@ def demo(report, *arguments):
     )
 
 
+def long_demo(report):
+    """Start a demo that would take a minute; return it and the two processes it started."""
+    process = demo(report, "--duration", "60")
+    end = time.monotonic() + 60.0
+    while len(children(process)) < 2 and time.monotonic() < end:
+        time.sleep(0.1)
+    started = children(process)
+    assert len(started) == 2
+    return process, started
+
+
 @pytest.mark.timeout(300)
 def test_demo_swings_the_pole_up_and_reports(tmp_path):
     pytest.importorskip("rclpy")
@@ -185,12 +196,7 @@ def test_demo_swings_the_pole_up_and_reports(tmp_path):
 def test_a_signal_ends_the_demo_and_both_processes(tmp_path, number):
     pytest.importorskip("rclpy")
     pytest.importorskip("mujoco")
-    process = demo(tmp_path, "--duration", "60")
-    end = time.monotonic() + 60.0
-    while len(children(process)) < 2 and time.monotonic() < end:
-        time.sleep(0.1)
-    started = children(process)
-    assert len(started) == 2
+    process, started = long_demo(tmp_path)
     time.sleep(1.0)
     process.send_signal(number)
     output, _ = process.communicate(timeout=30)
@@ -203,11 +209,7 @@ def test_a_signal_ends_the_demo_and_both_processes(tmp_path, number):
 def test_a_demo_that_is_killed_leaves_no_process(tmp_path):
     pytest.importorskip("rclpy")
     pytest.importorskip("mujoco")
-    process = demo(tmp_path, "--duration", "60")
-    end = time.monotonic() + 60.0
-    while len(children(process)) < 2 and time.monotonic() < end:
-        time.sleep(0.1)
-    started = children(process)
+    process, started = long_demo(tmp_path)
     time.sleep(5.0)
     process.kill()
     process.wait()
