@@ -182,11 +182,10 @@ class ControlLoop:
         deadline = scheduled + self._budget
         began = self._clock()
 
-        def more(done: int) -> bool:
-            return self._clock() + self._iteration_time < deadline
-
         try:
-            plan = self._planner.plan(state, scheduled, self._last_action, more)
+            plan = self._planner.plan(
+                state, scheduled, self._last_action, until=deadline - self._iteration_time
+            )
         except Exception as error:  # A plugin may raise anything; the robot must not coast on.
             return PLAN_FAILED, f"{type(error).__name__}: {error}", None
         measured = (self._clock() - began) / plan.iterations

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 
 from cem_planner_ros.planning import cross_entropy, noise
-from cem_planner_ros.planning.kernel import Kernel, padded
+from cem_planner_ros.planning.kernel import Kernel, padded, tiled
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Belief, Iteration, Limits, Numbers, Search
 from cem_planner_ros.planning.translate import UnsupportedError
@@ -48,18 +50,43 @@ class TorchExecution:
     def compile(self, problem: Problem, belief: Belief) -> None:
         """Compile the iteration with `torch.compile`; raises whatever that raises."""
         self._iteration = torch.compile(self._iteration, dynamic=False)
-        use = torch.zeros(self._search.injected, dtype=torch.bool, device=self._device)
-        self.run(problem, belief, use, plan=0, iteration=0)
+        uses = torch.zeros(1, self._search.injected, dtype=torch.bool, device=self._device)
+        self.run(problem, belief, uses, 0, range(1))
         self.name = "torch.compile"
 
     def run(
-        self, problem: Problem, belief: Belief, use: torch.Tensor, plan: int, iteration: int
-    ) -> tuple[Belief, torch.Tensor]:
+        self,
+        problem: Problem,
+        belief: Belief,
+        uses: torch.Tensor,
+        plan: int,
+        iterations: range,
+        until: float = math.inf,
+    ) -> tuple[Belief, torch.Tensor, int]:
         """
-        Return the belief after an iteration and the costs (M, n) of its candidates.
+        Return the belief after some iterations, the last costs (M, n), and how many were done.
 
         The noise depends on the seed and on the numbers of plan and iteration alone.
+
+        Args:
+            problem: what the iterations share.
+            belief: where they begin.
+            uses: (I, J), which injected slots are candidates in which iteration.
+            plan: number of the plan.
+            iterations: their numbers.
+            until: s on `time.monotonic`; no iteration but the first begins after it.
         """
+        done = 0
+        for iteration in iterations:
+            belief, cost = self._iterate(problem, belief, uses[iteration], plan, iteration)
+            done += 1
+            if time.monotonic() >= until:
+                break
+        return belief, cost, done
+
+    def _iterate(
+        self, problem: Problem, belief: Belief, use: torch.Tensor, plan: int, iteration: int
+    ) -> tuple[Belief, torch.Tensor]:
         search = self._search
         # Python's hash of integers is the same in every process.
         self._generator.manual_seed(hash((self._seed, plan, iteration)) & (2**63 - 1))
@@ -96,10 +123,9 @@ class KernelExecution:
         self.reason = ""
         self._kernel = Kernel(rollout)
         self._search = search
-        self._problem: Problem | None = None
-        self._belief: Belief | None = None
         knots, actions = search.spline.knots, len(rollout.dynamics.action_names)
-        stride = padded(search.modes * search.population(0))
+        self._populations = [search.population(i) for i in range(search.iterations)]
+        stride = padded(search.modes * self._populations[0])
         self._costs = torch.zeros(stride)
         self.candidates = torch.zeros(knots, actions, stride)
         self._arguments = self._kernel.arguments(
@@ -112,6 +138,8 @@ class KernelExecution:
             kept=search.kept,
             slots=search.injected,
             weighting=cross_entropy.WEIGHTINGS.index(search.weighting),
+            samples=torch.tensor(self._populations),
+            explorers=torch.tensor([int(search.explore * n) for n in self._populations]),
             truncate=int(search.sampling == "truncate"),
             threads=threads,
             seed=seed & 0xFFFFFFFF,
@@ -121,38 +149,27 @@ class KernelExecution:
         )
         if search.noise_beta:
             factor = torch.tensor(noise.factor(knots, search.noise_beta), dtype=torch.float32)
-            self._arguments.set(factor=factor.repeat(actions, 1, 1))
+            self._arguments.set(factor=tiled(factor.repeat(actions, 1, 1)))
 
     def run(
         self,
         problem: Problem,
         belief: Belief,
-        use: torch.Tensor,
+        uses: torch.Tensor,
         plan: int,
-        iteration: int,
+        iterations: range,
+        until: float = math.inf,
         noise: torch.Tensor | None = None,
-    ) -> tuple[Belief, torch.Tensor]:
+    ) -> tuple[Belief, torch.Tensor, int]:
         """Do as `TorchExecution.run`, in place; `noise` (P, nu, stride) replaces what is drawn."""
-        search = self._search
-        samples = search.population(iteration)
-        if problem is not self._problem or belief is not self._belief:
-            self._bind(problem, belief)
-        self._arguments.set(
-            samples=samples,
-            explorers=int(search.explore * samples),
-            plan=plan & 0xFFFFFFFF,
-            iteration=iteration,
-            use=use,
-            noise=noise if noise is not None else 0,
-        )
-        self._kernel.iterate(self._arguments)
-        count = search.modes * samples
-        return belief, self._costs[:count].view(search.modes, samples)
-
-    def _bind(self, problem: Problem, belief: Belief) -> None:
-        """Set what the iterations of one period share."""
         limits = problem.limits
         self._arguments.set(
+            plan=plan & 0xFFFFFFFF,
+            begin=iterations.start,
+            end=iterations.stop,
+            until=until,
+            use=uses,
+            noise=noise if noise is not None else 0,
             temperature=float(problem.numbers.temperature),
             momentum=float(problem.numbers.momentum),
             state=problem.state,
@@ -171,7 +188,9 @@ class KernelExecution:
             injected=belief.injected,
             best_cost=belief.best_cost,
         )
-        self._problem, self._belief = problem, belief
+        done = self._kernel.search(self._arguments)
+        samples, modes = self._populations[iterations.start + done - 1], self._search.modes
+        return belief, self._costs[: modes * samples].view(modes, samples), done
 
 
 Execution = TorchExecution | KernelExecution

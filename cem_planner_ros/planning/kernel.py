@@ -24,6 +24,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
@@ -39,6 +40,9 @@ from cem_planner_ros.planning.translate import (
 BLOCK = 64
 """Samples that run through the horizon together. A multiple of every vector length in use."""
 
+TILE = 8
+"""Rows of a factor that are multiplied together, so that their sums stay in registers."""
+
 COMPILER_FLAGS = (
     "-std=c++17 -O3 -march=native -fopenmp -fPIC -shared "
     "-fno-math-errno -fno-trapping-math -ffp-contract=fast"
@@ -53,33 +57,40 @@ class Arguments(ctypes.Structure):
         """
         Set fields; of a tensor its address, and the tensor is kept alive with the struct.
 
-        Tensors are contiguous float32, but for `first` (int64) and `use` (bool).
+        Tensors are contiguous and of the type that the struct says, float32 but for a few.
         """
         for name, value in values.items():
             if isinstance(value, torch.Tensor):
-                kind = {"first": torch.int64, "use": torch.bool}.get(name, torch.float32)
+                kind = self.KINDS.get(name, torch.float32)
                 if not (value.is_contiguous() and value.dtype == kind):
                     raise TypeError(f"{name} must be contiguous and {kind}")
                 self.__dict__.setdefault("tensors", {})[name] = value
                 value = value.data_ptr()
             setattr(self, name, value)
 
+    KINDS: ClassVar = {
+        "samples": torch.int64,
+        "explorers": torch.int64,
+        "first": torch.int64,
+        "use": torch.bool,
+        "spent": torch.float64,
+    }
+
     _fields_ = (
         [
             (name, ctypes.c_long)
-            for name in (
-                "horizon knots order modes samples stride elites kept slots explorers"
-            ).split()
+            for name in ("horizon knots order modes begin end stride elites kept slots").split()
         ]
         + [(name, ctypes.c_int) for name in "weighting truncate threads".split()]
-        + [(name, ctypes.c_uint32) for name in "seed plan iteration".split()]
+        + [(name, ctypes.c_uint32) for name in "seed plan".split()]
         + [(name, ctypes.c_float) for name in "temperature momentum".split()]
+        + [("until", ctypes.c_double)]
         + [
             (name, ctypes.c_void_p)
             for name in (
-                "state before durations first basis factor noise numbers low high step_reach "
-                "first_reach std_initial std_min use mean std injected best_cost candidates costs "
-                "ranks"
+                "samples explorers state before durations first basis factor noise numbers low "
+                "high step_reach first_reach std_initial std_min use mean std injected best_cost "
+                "candidates costs ranks spent"
             ).split()
         ]
     )
@@ -96,10 +107,10 @@ class Kernel:
         nx, nu = len(rollout.dynamics.state_names), len(rollout.dynamics.action_names)
         source, self._numbers = _generate(rollout, nx, nu)
         library = _compile(source)
-        self.iterate, self._rollout = library.iterate, library.rollout
-        for function in (self.iterate, self._rollout):
-            function.restype = None
+        self.search, self._rollout = library.search, library.rollout
+        for function in (self.search, self._rollout):
             function.argtypes = [ctypes.POINTER(Arguments)]
+        self.search.restype, self._rollout.restype = ctypes.c_long, None
         self._pointers = (ctypes.c_void_p * max(1, len(self._numbers)))(
             *(number.data_ptr() for number in self._numbers)
         )
@@ -158,8 +169,6 @@ class Kernel:
         arguments = self.arguments(
             horizon=horizon,
             knots=horizon,
-            modes=1,
-            samples=samples,
             stride=stride,
             threads=threads,
             state=state,
@@ -182,6 +191,15 @@ class Kernel:
 def padded(samples: int) -> int:
     """Return the length of a row of candidates, a whole number of blocks."""
     return -(-samples // BLOCK) * BLOCK
+
+
+def tiled(factor: torch.Tensor) -> torch.Tensor:
+    """Return factors (nu, P, P) of noise as the library reads them: (nu, tiles of P, P, TILE)."""
+    actions, knots, _ = factor.shape
+    tiles = -(-knots // TILE)
+    rows = torch.zeros(actions, tiles * TILE, knots)
+    rows[:, :knots] = factor
+    return rows.view(actions, tiles, TILE, knots).transpose(2, 3).contiguous()
 
 
 def _generate(rollout: Rollout, nx: int, nu: int) -> tuple[str, list[torch.Tensor]]:
@@ -218,7 +236,9 @@ def _generate(rollout: Rollout, nx: int, nu: int) -> tuple[str, list[torch.Tenso
         "STEP": "\n".join([*step.lines, f"cost[lane] += {cost.rows.item()};", *moves]),
         "TERMINAL": "\n".join([*terminal.lines, f"cost[lane] += {last.rows.item()};"]),
     }
-    source = f"#define NX {nx}\n#define NU {nu}\n#define BLOCK {BLOCK}\n{_SOURCE.read_text()}"
+    sizes = {"NX": nx, "NU": nu, "BLOCK": BLOCK, "TILE": TILE}
+    source = "".join(f"#define {name} {size}\n" for name, size in sizes.items())
+    source += _SOURCE.read_text()
     for name, code in parts.items():
         source = source.replace(f"/* {name} */", code)
     return source, numbers

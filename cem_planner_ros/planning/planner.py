@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, fields
 
 import numpy as np
@@ -76,7 +77,7 @@ class Planner:
         self._recording: Recording | None = None
         self._spline = self.search.spline
         self._knots = torch.arange(self._spline.knots, device=self.device)
-        self._uses: dict[tuple[bool, bool], torch.Tensor] = {}
+        self._uses_of: dict[bool, torch.Tensor] = {}
         self._nu = len(dynamics.action_names)
         self.tune(
             low=dynamics.action_low if low is None else low,
@@ -155,7 +156,9 @@ class Planner:
         state: np.ndarray,
         time: float,
         previous_action: np.ndarray | None = None,
-        more: Callable[[int], bool] = lambda done: True,
+        *,
+        until: float = math.inf,
+        iterations: int | None = None,
     ) -> Plan:
         """
         Improve the plan for `state` at `time` and return it.
@@ -167,8 +170,8 @@ class Planner:
             time: s, on any clock that does not jump.
             previous_action: (nu,), in force until now; the middle of the bounds if None.
                 Raises ValueError if this or the state has another shape.
-            more: asked with the number of iterations done, before each but the first; False ends
-                the search there.
+            until: s on `time.monotonic`; no iteration but the first begins after it.
+            iterations: how many at most; those of the settings if None.
         """
         nx = len(self.dynamics.state_names)
         if np.shape(state) != (nx,):
@@ -180,11 +183,10 @@ class Planner:
         search = self.search
         edges, cell = self._shift(time)
         problem = self._problem(state, previous_action, edges, cell)
-        belief = self._belief
-        done = 0
-        while done == 0 or (done < search.iterations and more(done)):
-            belief, cost = self.execution.run(problem, belief, self._use(done), self._plans, done)
-            done += 1
+        at_most = min(search.iterations, iterations or search.iterations)
+        belief, cost, done = self.execution.run(
+            problem, self._belief, self._uses(), self._plans, range(at_most), until
+        )
         self._belief = belief
         plan = self._read(problem, edges, cost, done)
         self._plans += 1
@@ -293,16 +295,18 @@ class Planner:
             numbers=self._numbers,
         )
 
-    def _use(self, iteration: int) -> torch.Tensor:
-        """Return which injected slots (J,) are candidates in an iteration: elites, mean, best."""
+    def _uses(self) -> torch.Tensor:
+        """Return which injected slots are candidates in which iteration (I, J)."""
         search = self.search
-        again = iteration > 0 or self._has_elites
-        is_last = iteration == search.iterations - 1
-        if (again, is_last) not in self._uses:
-            mean = search.inject_mean == "each" or (search.inject_mean == "last" and is_last)
-            use = [again] * search.kept + [mean and again, search.inject_best and again]
-            self._uses[again, is_last] = torch.tensor(use, device=self.device)
-        return self._uses[again, is_last]
+        if self._has_elites not in self._uses_of:
+            rows = []
+            for iteration in range(search.iterations):
+                again = iteration > 0 or self._has_elites
+                is_last = iteration == search.iterations - 1
+                mean = search.inject_mean == "each" or (search.inject_mean == "last" and is_last)
+                rows.append([again] * search.kept + [mean and again, search.inject_best and again])
+            self._uses_of[self._has_elites] = torch.tensor(rows, device=self.device)
+        return self._uses_of[self._has_elites]
 
     def _read(self, problem: Problem, edges: np.ndarray, cost: torch.Tensor, done: int) -> Plan:
         """Return what the belief says: the mean, or the best candidate, of the best mode."""

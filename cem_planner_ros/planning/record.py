@@ -62,7 +62,7 @@ def replay(planner: Planner, path: str | Path) -> np.ndarray:
             columns["state"][index],
             float(columns["time"][index]),
             columns["previous_action"][index],
-            more=lambda done, iterations=iterations: done < iterations,
+            iterations=iterations,
         )
         differences.append(np.abs(plan.actions - expected).max())
     return np.array(differences)

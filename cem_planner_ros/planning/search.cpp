@@ -1,41 +1,57 @@
-// One iteration of the search on the CPU: sample, bound, roll out, score, weigh, refit.
+// The search on the CPU: sample, bound, roll out, score, weigh, refit, and again.
 //
-// kernel.py puts NX, NU and BLOCK before this text, and the code of the model and of the costs in
+// kernel.py puts NX, NU, BLOCK and TILE before this text, and the code of the model and of the costs in
 // place of STEP and TERMINAL. Symbols and layout are those of the package: components first,
 // samples last; P knots, M modes. What is computed is stated in search.py; noise.py and spline.py
 // make `factor`, `first` and `basis`.
 
 #include <math.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <algorithm>
 #include <vector>
 
 struct Arguments {
-    long horizon, knots, order, modes, samples;  // samples: n, of each mode
-    long stride;                                 // of a row of candidates: >= modes * samples
-    long elites, kept, slots, explorers;
+    long horizon, knots, order, modes;
+    long begin, end;  // the first iteration, and the one after the last
+    long stride;      // of a row of candidates: >= modes * samples
+    long elites, kept, slots;
     int weighting;  // 0 elites, 1 softmax, 2 rank
     int truncate, threads;
-    uint32_t seed, plan, iteration;
+    uint32_t seed, plan;
     float temperature, momentum;
+    double until;  // s on the monotonic clock: no iteration but the first begins after it
+    const long* samples;    // (I), of each mode
+    const long* explorers;  // (I)
     const float* state;      // (NX)
     const float* before;     // (NU)
     const float* durations;  // (H)
     const long* first;       // (H)
     const float* basis;      // (H, order + 1)
-    const float* factor;     // (NU, P, P), or null for white noise
+    const float* factor;     // (NU, tiles of P, P, TILE), or null for white noise
     const float* noise;      // (P, NU, stride) instead of drawing, or null
     const float* const* numbers;
     const float *low, *high, *step_reach, *first_reach, *std_initial, *std_min;  // (NU)
-    const bool* use;                                                           // (slots)
+    const bool* use;                                                           // (I, slots)
     float *mean, *std;  // (P, NU, M), in and out
     float* injected;    // (P, NU, M, slots), in and out
     float* best_cost;   // (M), in and out
     float* candidates;  // (P, NU, stride), out
     float* costs;       // (stride), out
     const float* ranks;  // (elites), weights by rank
+    double* spent;       // (3), s for sampling, rollout and refit are added to it, or null
 };
+
+// Vectors of the widest registers in use; the compiler splits them where they are narrower.
+constexpr long WIDTH = 16;
+typedef float Lanes __attribute__((vector_size(WIDTH * sizeof(float)), may_alias));
+
+static double now() {
+    timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
+}
 
 static inline float power(float base, float exponent) {
     return exponent == 2.0f ? base * base : powf(base, exponent);
@@ -98,9 +114,9 @@ static inline int32_t next(uint32_t& s0, uint32_t& s1, uint32_t& s2, uint32_t& s
 
 // Standard normal noise for a block of samples, by Box-Muller. What a sample draws
 // depends on seed, plan, iteration and its number alone, not on threads or time.
-static void draw(const Arguments& a, long begin, std::vector<float>& noise) {
+static void draw(const Arguments& a, long iteration, long begin, float* noise) {
     alignas(64) uint32_t s0[BLOCK], s1[BLOCK], s2[BLOCK], s3[BLOCK];
-    const uint32_t key = hash(hash(hash(a.seed ^ 0x9e3779b9u) + a.plan) + a.iteration);
+    const uint32_t key = hash(hash(hash(a.seed ^ 0x9e3779b9u) + a.plan) + uint32_t(iteration));
     for (long lane = 0; lane < BLOCK; ++lane) {
         const uint32_t sample = hash(key + uint32_t(begin + lane));
         s0[lane] = hash(sample ^ 0xa511e9b3u);
@@ -110,8 +126,8 @@ static void draw(const Arguments& a, long begin, std::vector<float>& noise) {
     }
     const long rows = a.knots * NU;
     for (long row = 0; row < rows; row += 2) {
-        float* even = &noise[row * BLOCK];
-        float* odd = &noise[(row + 1) * BLOCK];
+        float* even = noise + row * BLOCK;
+        float* odd = noise + (row + 1) * BLOCK;
         #pragma omp simd
         for (long lane = 0; lane < BLOCK; ++lane) {
             const int32_t one = next(s0[lane], s1[lane], s2[lane], s3[lane]);
@@ -126,19 +142,22 @@ static void draw(const Arguments& a, long begin, std::vector<float>& noise) {
     }
 }
 
-// Multiply with the lower triangular factor, in place: the last knot first.
-static void colour(const Arguments& a, std::vector<float>& noise) {
+// Multiply with the lower triangular factor, in place: the last knots first. The sums of a tile of
+// knots stay in registers, so that a product costs no store.
+static void colour(const Arguments& a, float* noise) {
+    const long tiles = (a.knots + TILE - 1) / TILE;
     for (long u = 0; u < NU; ++u) {
-        for (long p = a.knots - 1; p >= 0; --p) {
-            const float* factor = a.factor + (u * a.knots + p) * a.knots;
-            float* row = &noise[(p * NU + u) * BLOCK];
-            #pragma omp simd
-            for (long lane = 0; lane < BLOCK; ++lane) row[lane] *= factor[p];
-            for (long q = 0; q < p; ++q) {
-                const float* other = &noise[(q * NU + u) * BLOCK];
-                const float weight = factor[q];
-                #pragma omp simd
-                for (long lane = 0; lane < BLOCK; ++lane) row[lane] += weight * other[lane];
+        for (long tile = tiles - 1; tile >= 0; --tile) {
+            const long top = tile * TILE, end = std::min(top + TILE, a.knots);
+            const float* factor = a.factor + (u * tiles + tile) * a.knots * TILE;
+            for (long lane = 0; lane < BLOCK; lane += WIDTH) {
+                Lanes sum[TILE] = {};
+                for (long q = 0; q < end; ++q) {
+                    const Lanes z = *(const Lanes*)(noise + (q * NU + u) * BLOCK + lane);
+                    for (long t = 0; t < TILE; ++t) sum[t] += factor[q * TILE + t] * z;
+                }
+                for (long p = top; p < end; ++p)
+                    *(Lanes*)(noise + (p * NU + u) * BLOCK + lane) = sum[p - top];
             }
         }
     }
@@ -170,29 +189,30 @@ static double normal_quantile(double p) {
 }
 
 // Write the knots of a block of candidates, within bounds and rates.
-static void sample(const Arguments& a, long begin, std::vector<float>& noise) {
+static void sample(const Arguments& a, long iteration, long begin, float* noise) {
+    const long samples = a.samples[iteration], explorers = a.explorers[iteration];
+    const bool* use = a.use + iteration * a.slots;
     if (a.noise) {
         for (long row = 0; row < a.knots * NU; ++row)
-            std::copy_n(a.noise + row * a.stride + begin, BLOCK, &noise[row * BLOCK]);
+            std::copy_n(a.noise + row * a.stride + begin, BLOCK, noise + row * BLOCK);
     } else {
-        draw(a, begin, noise);
+        draw(a, iteration, begin, noise);
         if (a.factor) colour(a, noise);
     }
     long mode[BLOCK], place[BLOCK];
     bool has_slots = false;
     for (long lane = 0; lane < BLOCK; ++lane) {
-        mode[lane] = std::min((begin + lane) / a.samples, a.modes - 1);
-        place[lane] = begin + lane - mode[lane] * a.samples;
+        mode[lane] = std::min((begin + lane) / samples, a.modes - 1);
+        place[lane] = begin + lane - mode[lane] * samples;
         has_slots |= place[lane] < a.slots;
     }
     const bool one_mode = mode[0] == mode[BLOCK - 1];
-    const bool explores = a.explorers > 0;
     for (long u = 0; u < NU; ++u) {
         float before[BLOCK];
         for (long lane = 0; lane < BLOCK; ++lane) before[lane] = a.before[u];
         for (long p = 0; p < a.knots; ++p) {
             const long row = p * NU + u;
-            const float* z = &noise[row * BLOCK];
+            const float* z = noise + row * BLOCK;
             float* out = a.candidates + row * a.stride + begin;
             const float reach = p ? a.step_reach[u] : a.first_reach[u];
             const float low = a.low[u], high = a.high[u];
@@ -206,8 +226,8 @@ static void sample(const Arguments& a, long begin, std::vector<float>& noise) {
                     std[lane] = a.std[row * a.modes + mode[lane]];
                 }
             }
-            for (long lane = 0; explores && lane < BLOCK; ++lane)
-                if (place[lane] >= a.samples - a.explorers) std[lane] = a.std_initial[u];
+            for (long lane = 0; explorers && lane < BLOCK; ++lane)
+                if (place[lane] >= samples - explorers) std[lane] = a.std_initial[u];
             for (long lane = 0; lane < BLOCK; ++lane) out[lane] = mean[lane] + std[lane] * z[lane];
             if (a.truncate) {
                 for (long lane = 0; lane < BLOCK; ++lane) {
@@ -218,7 +238,7 @@ static void sample(const Arguments& a, long begin, std::vector<float>& noise) {
                 }
             }
             for (long lane = 0; has_slots && lane < BLOCK; ++lane) {
-                if (place[lane] < a.slots && a.use[place[lane]])
+                if (place[lane] < a.slots && use[place[lane]])
                     out[lane] = a.injected[(row * a.modes + mode[lane]) * a.slots + place[lane]];
             }
             #pragma omp simd
@@ -273,49 +293,62 @@ static void roll_out(const Arguments& a, long begin) {
     std::copy_n(cost, BLOCK, a.costs + begin);
 }
 
-// Fit one mode to its candidates.
-static void refit(const Arguments& a, long mode) {
-    const long begin = mode * a.samples, n = a.samples;
-    std::vector<std::pair<float, long>> order(n);
-    for (long i = 0; i < n; ++i) {
-        const float cost = a.costs[begin + i];
+// The candidates of one mode that count, cheapest first, and their weights.
+struct Chosen {
+    std::vector<std::pair<float, long>> order;
+    std::vector<float> weight;
+    double total;
+    bool better;  // than the best before; false if no candidate is valid
+};
+
+static void select(const Arguments& a, long samples, long mode, Chosen& chosen) {
+    auto& order = chosen.order;
+    order.resize(samples);
+    for (long i = 0; i < samples; ++i) {
+        const float cost = a.costs[mode * samples + i];
         order[i] = {isfinite(cost) ? cost : INFINITY, i};
     }
-    const long count = a.weighting == 1 ? n : a.elites;
     std::nth_element(order.begin(), order.begin() + a.elites - 1, order.end());
     std::sort(order.begin(), order.begin() + a.elites);
-    if (!isfinite(order[0].first)) return;  // no valid candidate: everything stays
-    std::vector<float> weight(count);
-    double total = 0.0;
-    for (long i = 0; i < count; ++i) {
-        float w = a.weighting == 1 ? expf((order[0].first - order[i].first) / a.temperature)
+    chosen.weight.resize(a.weighting == 1 ? samples : a.elites);
+    chosen.total = 0.0;
+    const float least = order[0].first;
+    for (size_t i = 0; i < chosen.weight.size(); ++i) {
+        float w = a.weighting == 1 ? expf((least - order[i].first) / a.temperature)
                   : a.weighting == 2 ? a.ranks[i] : 1.0f;
         if (!isfinite(order[i].first)) w = 0.0f;
-        weight[i] = w;
-        total += w;
+        chosen.weight[i] = w;
+        chosen.total += w;
     }
-    const bool better = order[0].first < a.best_cost[mode];
-    if (better) a.best_cost[mode] = order[0].first;
-    for (long row = 0; row < a.knots * NU; ++row) {
-        const float* x = a.candidates + row * a.stride + begin;
-        double mean = 0.0, variance = 0.0;
-        for (long i = 0; i < count; ++i) mean += double(weight[i]) * x[order[i].second];
-        mean /= total;
-        for (long i = 0; i < count; ++i) {
-            const double deviation = x[order[i].second] - mean;
-            variance += weight[i] * deviation * deviation;
-        }
-        float* old_mean = a.mean + row * a.modes + mode;
-        float* old_std = a.std + row * a.modes + mode;
-        const double keep = a.momentum;
-        *old_mean = float((1.0 - keep) * mean + keep * *old_mean);
-        *old_std = float((1.0 - keep) * sqrt(variance / total) + keep * *old_std);
-        *old_std = fmaxf(*old_std, a.std_min[row % NU]);
-        float* injected = a.injected + (row * a.modes + mode) * a.slots;
-        for (long i = 0; i < a.kept; ++i) injected[i] = x[order[i].second];
-        injected[a.kept] = *old_mean;
-        if (better) injected[a.kept + 1] = x[order[0].second];
+    chosen.better = least < a.best_cost[mode];
+    if (chosen.better) a.best_cost[mode] = least;
+}
+
+// Fit one row of knots of one mode to its candidates.
+static void refit(const Arguments& a, long samples, long mode, long row, const Chosen& chosen) {
+    if (!(chosen.total > 0.0)) return;  // no valid candidate: everything stays
+    const float* x = a.candidates + row * a.stride + mode * samples;
+    const long count = long(chosen.weight.size());
+    double mean = 0.0, variance = 0.0;
+    #pragma omp simd reduction(+ : mean)
+    for (long i = 0; i < count; ++i)
+        mean += double(chosen.weight[i]) * x[chosen.order[i].second];
+    mean /= chosen.total;
+    #pragma omp simd reduction(+ : variance)
+    for (long i = 0; i < count; ++i) {
+        const double deviation = x[chosen.order[i].second] - mean;
+        variance += chosen.weight[i] * deviation * deviation;
     }
+    float* old_mean = a.mean + row * a.modes + mode;
+    float* old_std = a.std + row * a.modes + mode;
+    const double keep = a.momentum;
+    *old_mean = float((1.0 - keep) * mean + keep * *old_mean);
+    *old_std = float((1.0 - keep) * sqrt(variance / chosen.total) + keep * *old_std);
+    *old_std = fmaxf(*old_std, a.std_min[row % NU]);
+    float* injected = a.injected + (row * a.modes + mode) * a.slots;
+    for (long i = 0; i < a.kept; ++i) injected[i] = x[chosen.order[i].second];
+    injected[a.kept] = *old_mean;
+    if (chosen.better) injected[a.kept + 1] = x[chosen.order[0].second];
 }
 
 extern "C" void rollout(const Arguments* a) {
@@ -323,16 +356,48 @@ extern "C" void rollout(const Arguments* a) {
     for (long begin = 0; begin < a->stride; begin += BLOCK) roll_out(*a, begin);
 }
 
-extern "C" void iterate(const Arguments* a) {
-    const long blocks = (a->modes * a->samples + BLOCK - 1) / BLOCK;
+// Return how many iterations were done.
+extern "C" long search(const Arguments* a) {
+    long done = 0;
+    bool more = true;
+    std::vector<Chosen> chosen(a->modes);
     #pragma omp parallel num_threads(a->threads)
     {
-        std::vector<float> noise((a->knots * NU + 1) * BLOCK);  // drawn in pairs of rows
-        #pragma omp for schedule(static)
-        for (long block = 0; block < blocks; ++block) {
-            sample(*a, block * BLOCK, noise);
-            roll_out(*a, block * BLOCK);
+        std::vector<Lanes> storage((a->knots * NU + 1) * BLOCK / WIDTH);  // drawn in pairs of rows
+        float* noise = (float*)storage.data();
+        // The first thread's share stands for all.
+        double* spent = nullptr;
+        #pragma omp master
+        spent = a->spent;
+        for (long iteration = a->begin; more; ++iteration) {
+            const long samples = a->samples[iteration];
+            const long blocks = (a->modes * samples + BLOCK - 1) / BLOCK;
+            const double began = spent ? now() : 0.0;
+            double rolling = 0.0;
+            #pragma omp for schedule(static)
+            for (long block = 0; block < blocks; ++block) {
+                sample(*a, iteration, block * BLOCK, noise);
+                const double sampled = spent ? now() : 0.0;
+                roll_out(*a, block * BLOCK);
+                if (spent) rolling += now() - sampled;
+            }
+            const double rolled = spent ? now() : 0.0;
+            #pragma omp for schedule(static)
+            for (long mode = 0; mode < a->modes; ++mode) select(*a, samples, mode, chosen[mode]);
+            #pragma omp for schedule(static)
+            for (long part = 0; part < a->modes * a->knots * NU; ++part)
+                refit(*a, samples, part % a->modes, part / a->modes, chosen[part % a->modes]);
+            if (spent) {
+                spent[0] += rolled - began - rolling;
+                spent[1] += rolling;
+                spent[2] += now() - rolled;
+            }
+            #pragma omp single
+            {
+                ++done;
+                more = iteration + 1 < a->end && now() < a->until;
+            }
         }
     }
-    for (long mode = 0; mode < a->modes; ++mode) refit(*a, mode);
+    return done;
 }

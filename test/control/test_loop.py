@@ -46,12 +46,12 @@ class FakePlanner:
         self.previous = None
         self.tuned = []
 
-    def plan(self, state, time, previous_action, more):
+    def plan(self, state, time, previous_action, until):
         if self.error:
             raise self.error
         self.previous = previous_action
         done = 0
-        while done == 0 or (done < 8 and more(done)):
+        while done == 0 or (done < 8 and self.clock.time < until):
             self.clock.time += self.iteration_time
             done += 1
         return Plan(np.array([time, time + 1.0]), np.full((1, 2), self.value), self.cost, done, 0.0)
@@ -179,10 +179,10 @@ def test_late_ticks_are_dropped_and_counted_never_replayed(bench):
     bench.planner.iteration_time = 0.01
     plan = bench.planner.plan
 
-    def slow_once(*arguments):
+    def slow_once(*arguments, **options):
         if len(bench.sent) == 3:
             bench.clock.time += 0.35
-        return plan(*arguments)
+        return plan(*arguments, **options)
 
     bench.planner.plan = slow_once
     bench.loop.run(Stop())

@@ -1,3 +1,6 @@
+import math
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -179,12 +182,27 @@ def test_bounds_can_change_between_plans():
     assert np.abs(planner.plan(np.zeros(1), 0.1).actions).max() <= 0.1 + 1e-6
 
 
-def test_more_ends_the_search_but_never_before_the_first_iteration():
-    planner, _ = ramp_planner(iterations=3)
-    asked = []
-    plan = planner.plan(np.zeros(1), 0.0, more=lambda done: asked.append(done) or done < 2)
-    assert (plan.iterations, asked) == (2, [1, 2])
-    assert planner.plan(np.zeros(1), 0.0, more=lambda done: False).iterations == 1
+@pytest.mark.parametrize("backend", ["eager", "compile"])
+def test_the_search_ends_on_time_but_never_before_the_first_iteration(cartpole, backend):
+    model, costs = cartpole
+    planner = Planner(model, costs, backend=backend, samples=64, elites=8, iterations=3)
+    now = time.monotonic()
+    for limits, iterations in (
+        ({}, 3),
+        ({"iterations": 2}, 2),
+        ({"iterations": 9}, 3),
+        ({"until": now + 60.0}, 3),
+        ({"until": now}, 1),
+        ({"until": -math.inf}, 1),
+    ):
+        assert planner.plan(np.zeros(4), 0.0, **limits).iterations == iterations
+
+
+def test_the_search_uses_the_time_it_has(cartpole):
+    model, costs = cartpole
+    planner = Planner(model, costs, samples=1024, elites=8, iterations=10_000)
+    plan = planner.plan(np.zeros(4), 0.0, until=time.monotonic() + 0.05)
+    assert 1 < plan.iterations < 10_000
 
 
 def test_predict_follows_the_model():

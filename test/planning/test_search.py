@@ -54,9 +54,9 @@ def test_the_kernel_does_what_the_iteration_in_pytorch_does(cartpole, variant):
     search = planner.search
     assert isinstance(planner.execution, KernelExecution)
     eager = Iteration(planner.rollout, search)
-    use = torch.ones(search.injected, dtype=torch.bool)
-    use[-2] = search.inject_mean == "each"
-    use[-1] = search.inject_best
+    uses = torch.ones(search.iterations, search.injected, dtype=torch.bool)
+    uses[:, -2] = search.inject_mean == "each"
+    uses[:, -1] = search.inject_best
     belief = planner._belief
     problem = arguments(planner)
     for iteration in range(3):
@@ -64,10 +64,12 @@ def test_the_kernel_does_what_the_iteration_in_pytorch_does(cartpole, variant):
         noise = torch.randn(search.spline.knots, 1, search.modes, count)
         rows = torch.zeros(search.spline.knots, 1, padded(search.modes * search.population(0)))
         rows[..., : search.modes * count] = noise.flatten(2)
-        expected, cost = eager(*problem[:5], belief, use, noise, *problem[5:])
+        expected, cost = eager(*problem[:5], belief, uses[0], noise, *problem[5:])
         # The kernel works in place.
         inputs = type(belief)(*(tensor.clone() for tensor in belief))
-        got, kernel_cost = planner.execution.run(problem, inputs, use, 0, iteration, rows)
+        got, kernel_cost, _ = planner.execution.run(
+            problem, inputs, uses, 0, range(iteration, iteration + 1), noise=rows
+        )
         torch.testing.assert_close(kernel_cost, cost, rtol=1e-3, atol=1e-3)
         for name in belief._fields:
             torch.testing.assert_close(
@@ -82,8 +84,9 @@ def noise_of_the_kernel(cartpole, plan=0, iteration=0, **options):
     planner = Planner(
         model, costs, low=[-1e6], high=[1e6], std_initial=1e-6, std_min=1e-6, **options
     )
-    use = torch.zeros(planner.search.injected, dtype=torch.bool)
-    planner.execution.run(arguments(planner), planner._belief, use, plan, iteration)
+    uses = torch.zeros(4, planner.search.injected, dtype=torch.bool)
+    iterations = range(iteration, iteration + 1)
+    planner.execution.run(arguments(planner), planner._belief, uses, plan, iterations)
     return planner.execution.candidates[:, 0].clone()
 
 
@@ -137,7 +140,7 @@ def test_how_often_it_was_called_off_does_not_change_later_noise(cartpole, backe
             **{"samples": 64, "elites": 8, "keep": 0.0, "inject_mean": "never"},
             inject_best=False,
         )
-        planner.plan(np.ones(4), 0.0, more=lambda done, n=first_iterations: done < n)
+        planner.plan(np.ones(4), 0.0, iterations=first_iterations)
         planner._belief.mean.zero_()
         sent.append(planner.plan(np.ones(4), 0.0).actions)
     np.testing.assert_array_equal(*sent)
@@ -225,7 +228,7 @@ def test_a_recorded_run_is_planned_again_bit_for_bit(cartpole, tmp_path, backend
     planner.plan(np.ones(4), 0.0)
     recording = planner.record()
     for tick in range(5):
-        planner.plan(np.ones(4) * tick, 0.03 * tick, more=lambda done, n=tick: done < n)
+        planner.plan(np.ones(4) * tick, 0.03 * tick, iterations=tick + 1)
     recording.save(tmp_path / "run.npz")
     assert len(recording) == 5
     again = Planner(model, costs, **options)
