@@ -13,11 +13,10 @@ from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.planning import backend as backends
-from cem_planner_ros.planning.backend import Problem
 from cem_planner_ros.planning.plan import Plan, TimeGrid
 from cem_planner_ros.planning.record import Recording
 from cem_planner_ros.planning.rollout import Rollout
-from cem_planner_ros.planning.search import Belief, Limits, Numbers, Search
+from cem_planner_ros.planning.search import Belief, Limits, Numbers, Problem, Search
 
 SAME_MODE = 0.2
 """Modes whose means lie closer, in root mean square over std_initial, are one."""
@@ -76,9 +75,10 @@ class Planner:
         self._seed = seed
         self._recording: Recording | None = None
         self._spline = self.search.spline
-        self._knots = torch.arange(self._spline.knots, device=self.device)
         self._uses_of: dict[bool, torch.Tensor] = {}
+        self._moved: dict[int, torch.Tensor] = {}
         self._nu = len(dynamics.action_names)
+        self._allocate(len(dynamics.state_names))
         self.tune(
             low=dynamics.action_low if low is None else low,
             high=dynamics.action_high if high is None else high,
@@ -87,11 +87,46 @@ class Planner:
         )
         self.reset()
         nx = len(dynamics.state_names)
-        example = self._problem(np.zeros(nx), None, np.arange(self.search.horizon + 1.0), 0)
+        self._load(np.zeros(nx), self._middle, np.arange(self.search.horizon + 1), 0)
         self.execution = backends.choose(
-            backend, self.rollout, self.search, self.device, seed, threads, example, self._belief
+            backend, self.rollout, self.search, self._problem, self._belief, seed, threads
         )
         self.reset()
+
+    def _allocate(self, nx: int) -> None:
+        """
+        Make the tensors that executions read and refine, filled anew for every plan.
+
+        They stay where they are, so an execution looks for them once.
+        """
+
+        def zeros(*shape: int) -> torch.Tensor:
+            return torch.zeros(shape, device=self.device)
+
+        nu, horizon, spline = self._nu, self.search.horizon, self._spline
+        # What changes with every plan goes to the device in one piece.
+        self._inputs = zeros(nx + nu + horizon)
+        self._staged = self._inputs.cpu()
+        if self._inputs.is_cuda:
+            self._staged = self._staged.pin_memory()
+        state, previous_action, durations = self._inputs.split((nx, nu, horizon))
+        self._problem = Problem(
+            state=state,
+            previous_action=previous_action,
+            durations=durations,
+            first=zeros(horizon).long(),
+            basis=zeros(horizon, spline.order + 1),
+            limits=Limits(*(zeros(nu) for _ in Limits._fields)),
+            numbers=Numbers(*(zeros() for _ in Numbers._fields)),
+        )
+        self._phase: int | None = None
+        shape = (spline.knots, nu, self.search.modes)
+        self._belief = Belief(
+            mean=zeros(*shape),
+            std=zeros(*shape),
+            injected=zeros(*shape, self.search.injected),
+            best_cost=zeros(self.search.modes),
+        )
 
     def tune(
         self,
@@ -115,38 +150,33 @@ class Planner:
         # A spline of order 0 jumps between model steps, the others climb from knot to knot.
         step = self.search.dt * (self._spline.spacing if self._spline.order else 1)
         half_range = 0.5 * (high_ - low_)
-        self._limits = Limits(
-            *(
-                self._tensor(values)
-                for values in (
-                    low_,
-                    high_,
-                    rate_ * step,
-                    rate_ * self.search.dt,
-                    std_initial * half_range,
-                    std_min * half_range,
-                )
-            )
+        values = Limits(
+            low=low_,
+            high=high_,
+            step=rate_ * step,
+            first=rate_ * self.search.dt,
+            std_initial=std_initial * half_range,
+            std_min=std_min * half_range,
         )
-        self._numbers = Numbers(self._tensor(temperature), self._tensor(momentum))
-        self._middle = self._tensor(0.5 * (low_ + high_))
+        for tensor, value in zip(self._problem.limits, values, strict=True):
+            tensor.copy_(torch.as_tensor(value))
+        self._problem.numbers.temperature.fill_(temperature)
+        self._problem.numbers.momentum.fill_(momentum)
+        self._middle = 0.5 * (low_ + high_)
         self._std_carry = std_carry
 
     def reset(self) -> None:
         """Forget the last plan; the noise begins anew."""
-        shape = (self._spline.knots, self._nu, self.search.modes)
         self._grid: TimeGrid | None = None
         self._cell = 0
         self._plans = 0
         self._has_elites = False
-        # Copies, for executions may refit in place.
-        mean = self._middle[:, None].repeat(shape[0], 1, shape[2])
-        self._belief = Belief(
-            mean=mean,
-            std=self._limits.std_initial[:, None].repeat(shape[0], 1, shape[2]),
-            injected=mean.unsqueeze(-1).repeat(1, 1, 1, self.search.injected),
-            best_cost=torch.full((self.search.modes,), torch.inf, device=self.device),
-        )
+        mean, std, injected, best_cost = self._belief
+        middle = torch.as_tensor(self._middle, device=self.device)
+        mean.copy_(middle[:, None])
+        std.copy_(self._problem.limits.std_initial[:, None])
+        injected.copy_(middle[:, None, None])
+        best_cost.fill_(torch.inf)
         for mode in range(1, self.search.modes):
             self._reseed(mode)
 
@@ -180,15 +210,13 @@ class Planner:
             raise ValueError(
                 f"previous_action has shape {np.shape(previous_action)}, expected ({self._nu},)"
             )
-        search = self.search
         edges, cell = self._shift(time)
-        problem = self._problem(state, previous_action, edges, cell)
-        at_most = min(search.iterations, iterations or search.iterations)
-        belief, cost, done = self.execution.run(
-            problem, self._belief, self._uses(), self._plans, range(at_most), until
-        )
-        self._belief = belief
-        plan = self._read(problem, edges, cost, done)
+        previous_action = self._middle if previous_action is None else previous_action
+        self._load(state, previous_action, edges, cell)
+        at_most = self.search.iterations
+        at_most = at_most if iterations is None else max(1, min(iterations, at_most))
+        cost, done = self.execution.run(self._uses(), self._plans, range(at_most), until)
+        plan = self._read(edges, cost, done)
         self._plans += 1
         self._has_elites = True
         self._reseed_dead()
@@ -196,7 +224,7 @@ class Planner:
             self._recording.add(
                 state=state,
                 time=time,
-                previous_action=problem.previous_action.cpu().numpy(),
+                previous_action=np.asarray(previous_action, np.float32),
                 iterations=done,
                 actions=plan.actions,
             )
@@ -221,9 +249,9 @@ class Planner:
     @torch.no_grad()
     def predict(self, plan: Plan, state: np.ndarray) -> np.ndarray:
         """Return the states (H + 1, nx) that a plan leads through from `state` (nx,)."""
-        durations = self._tensor(np.diff(plan.edges))
-        actions = self._tensor(plan.actions)
-        states = self.rollout.trajectory(self._tensor(state), actions, durations)
+        inputs = (state, plan.actions, np.diff(plan.edges))
+        tensors = (torch.tensor(x, dtype=torch.float32, device=self.device) for x in inputs)
+        states = self.rollout.trajectory(*tensors)
         return states.cpu().numpy().astype(np.float64)
 
     def _shift(self, time: float) -> tuple[np.ndarray, int]:
@@ -237,36 +265,41 @@ class Planner:
         spacing, knots = self._spline.spacing, self._spline.knots
         mean, std, injected, best_cost = self._belief
         shift = min(cell // spacing - self._cell // spacing, knots)
+        initial = self._problem.limits.std_initial[:, None]
         if shift:
-            # What comes in at the end of the horizon repeats the last knot.
-            index = self._knots.add(shift).clamp_(max=knots - 1)
-            mean, std, injected = mean[index], std[index], injected[index]
-        initial = self._limits.std_initial[:, None].expand_as(std)
+            if shift not in self._moved:
+                # What comes in at the end of the horizon repeats the last knot.
+                knot = torch.arange(knots, device=self.device) + shift
+                self._moved[shift] = knot.clamp_(max=knots - 1)
+            for rows in (mean, injected, std) if self._std_carry else (mean, injected):
+                rows.copy_(rows.index_select(0, self._moved[shift]))
         if self._std_carry:
-            std[knots - shift :] = initial[knots - shift :]
-            std = torch.lerp(initial, std, self._std_carry)
+            std[knots - shift :] = initial
+            std.lerp_(initial.expand_as(std), 1.0 - self._std_carry)
         else:
-            std = initial.clone(memory_format=torch.contiguous_format)
+            std.copy_(initial)
         # The cheapest of the last period was the cheapest for another state.
         best_cost.fill_(torch.inf)
-        self._belief = Belief(mean, std, injected, best_cost)
         self._cell = cell
         return self._grid.edges(time, self.search.horizon), cell
 
     def _reseed(self, mode: int) -> None:
         """Let a mode begin anew, around an action held over the horizon that is drawn at random."""
         random = np.random.default_rng([self._seed, self._plans, mode])
-        low, high = self._limits.low, self._limits.high
-        action = low + (high - low) * self._tensor(random.random(self._nu))
+        limits = self._problem.limits
+        share = torch.as_tensor(random.random(self._nu, np.float32), device=self.device)
+        action = limits.low + (limits.high - limits.low) * share
         self._belief.mean[..., mode] = action
-        self._belief.std[..., mode] = self._limits.std_initial
+        self._belief.std[..., mode] = limits.std_initial
         self._belief.injected[:, :, mode] = action[:, None]
 
     def _reseed_dead(self) -> None:
         """Reseed each mode that found nothing valid, or the same as a better one."""
+        if self.search.modes == 1:
+            return
         mean, _, _, best_cost = self._belief
-        scale = self._limits.std_initial[:, None]
-        order = torch.argsort(best_cost).tolist() if self.search.modes > 1 else []
+        scale = self._problem.limits.std_initial[:, None]
+        order = torch.argsort(best_cost).tolist()
         for rank, mode in enumerate(order[1:], 1):
             apart = [
                 torch.sqrt(torch.mean(((mean[..., mode] - mean[..., other]) / scale[:, 0]) ** 2))
@@ -275,25 +308,21 @@ class Planner:
             if not torch.isfinite(best_cost[mode]) or min(apart) < SAME_MODE:
                 self._reseed(mode)
 
-    def _problem(
-        self,
-        state: np.ndarray,
-        previous_action: np.ndarray | None,
-        edges: np.ndarray,
-        cell: int,
-    ) -> Problem:
-        first, basis = self._spline.basis(cell)
-        return Problem(
-            state=self._tensor(state),
-            previous_action=(
-                self._middle if previous_action is None else self._tensor(previous_action)
-            ),
-            durations=self._tensor(np.diff(edges)),
-            first=torch.from_numpy(first).to(self.device),
-            basis=self._tensor(basis),
-            limits=self._limits,
-            numbers=self._numbers,
+    def _load(
+        self, state: np.ndarray, previous_action: np.ndarray, edges: np.ndarray, cell: int
+    ) -> None:
+        """Bring what a plan begins with to where the execution reads it."""
+        np.concatenate(
+            (state, previous_action, np.diff(edges)), out=self._staged.numpy(), casting="same_kind"
         )
+        if self._inputs.is_cuda:
+            self._inputs.copy_(self._staged, non_blocking=True)
+        phase = cell % self._spline.spacing
+        if phase != self._phase:
+            first, basis = self._spline.basis(cell)
+            self._problem.first.copy_(torch.from_numpy(first))
+            self._problem.basis.copy_(torch.from_numpy(basis))
+            self._phase = phase
 
     def _uses(self) -> torch.Tensor:
         """Return which injected slots are candidates in which iteration (I, J)."""
@@ -308,17 +337,15 @@ class Planner:
             self._uses_of[self._has_elites] = torch.tensor(rows, device=self.device)
         return self._uses_of[self._has_elites]
 
-    def _read(self, problem: Problem, edges: np.ndarray, cost: torch.Tensor, done: int) -> Plan:
+    def _read(self, edges: np.ndarray, cost: torch.Tensor, done: int) -> Plan:
         """Return what the belief says: the mean, or the best candidate, of the best mode."""
         mean, _, injected, best_cost = self._belief
         mode = int(torch.argmin(best_cost)) if self.search.modes > 1 else 0
         knots = mean[..., mode] if self.search.execute == "mean" else injected[..., mode, -1]
         if self._spline.spacing > 1 or self._spline.order > 0:
-            weights = problem.basis
-            knots = sum(
-                weights[:, k, None] * knots[problem.first + k] for k in range(weights.shape[1])
-            )
-        valid = int(torch.isfinite(cost).sum())
+            first, basis = self._problem.first, self._problem.basis
+            knots = sum(basis[:, k, None] * knots[first + k] for k in range(basis.shape[1]))
+        valid = np.count_nonzero(np.isfinite(cost.cpu().numpy()))
         return Plan(
             edges=edges,
             actions=knots.cpu().numpy().astype(np.float64),
@@ -326,6 +353,3 @@ class Planner:
             iterations=done,
             invalid_share=1.0 - valid / cost.numel(),
         )
-
-    def _tensor(self, values) -> torch.Tensor:
-        return torch.as_tensor(np.asarray(values, np.float32)).to(self.device)

@@ -20,7 +20,6 @@ struct Arguments {
     int weighting;  // 0 elites, 1 softmax, 2 rank
     int truncate, threads;
     uint32_t seed, plan;
-    float temperature, momentum;
     double until;  // s on the monotonic clock: no iteration but the first begins after it
     const long* samples;    // (I), of each mode
     const long* explorers;  // (I)
@@ -32,6 +31,7 @@ struct Arguments {
     const float* factor;     // (NU, tiles of P, P, TILE), or null for white noise
     const float* noise;      // (P, NU, stride) instead of drawing, or null
     const float* const* numbers;
+    const float *temperature, *momentum;
     const float *low, *high, *step_reach, *first_reach, *std_initial, *std_min;  // (NU)
     const bool* use;                                                           // (I, slots)
     float *mean, *std;  // (P, NU, M), in and out
@@ -295,28 +295,36 @@ static void roll_out(const Arguments& a, long begin) {
 
 // The candidates of one mode that count, cheapest first, and their weights.
 struct Chosen {
-    std::vector<std::pair<float, long>> order;
+    std::vector<uint64_t> order;  // cost and number in one integer, which sorts like the pair
+    std::vector<uint32_t> index;
     std::vector<float> weight;
     double total;
     bool better;  // than the best before; false if no candidate is valid
 };
 
 static void select(const Arguments& a, long samples, long mode, Chosen& chosen) {
+    const float* costs = a.costs + mode * samples;
     auto& order = chosen.order;
     order.resize(samples);
     for (long i = 0; i < samples; ++i) {
-        const float cost = a.costs[mode * samples + i];
-        order[i] = {isfinite(cost) ? cost : INFINITY, i};
+        union { float f; uint32_t i; } cost = {isfinite(costs[i]) ? costs[i] : INFINITY};
+        // The bits of positive floats ascend with them, those of negative ones descend.
+        const uint32_t key = cost.i & 0x80000000u ? ~cost.i : cost.i | 0x80000000u;
+        order[i] = uint64_t(key) << 32 | uint64_t(i);
     }
     std::nth_element(order.begin(), order.begin() + a.elites - 1, order.end());
     std::sort(order.begin(), order.begin() + a.elites);
-    chosen.weight.resize(a.weighting == 1 ? samples : a.elites);
+    const size_t count = a.weighting == 1 ? samples : a.elites;
+    chosen.index.resize(count);
+    chosen.weight.resize(count);
     chosen.total = 0.0;
-    const float least = order[0].first;
-    for (size_t i = 0; i < chosen.weight.size(); ++i) {
-        float w = a.weighting == 1 ? expf((least - order[i].first) / a.temperature)
+    const float least = costs[uint32_t(order[0])];
+    for (size_t i = 0; i < count; ++i) {
+        chosen.index[i] = uint32_t(order[i]);
+        const float cost = costs[chosen.index[i]];
+        float w = a.weighting == 1 ? expf((least - cost) / *a.temperature)
                   : a.weighting == 2 ? a.ranks[i] : 1.0f;
-        if (!isfinite(order[i].first)) w = 0.0f;
+        if (!isfinite(cost)) w = 0.0f;
         chosen.weight[i] = w;
         chosen.total += w;
     }
@@ -332,23 +340,23 @@ static void refit(const Arguments& a, long samples, long mode, long row, const C
     double mean = 0.0, variance = 0.0;
     #pragma omp simd reduction(+ : mean)
     for (long i = 0; i < count; ++i)
-        mean += double(chosen.weight[i]) * x[chosen.order[i].second];
+        mean += double(chosen.weight[i]) * x[chosen.index[i]];
     mean /= chosen.total;
     #pragma omp simd reduction(+ : variance)
     for (long i = 0; i < count; ++i) {
-        const double deviation = x[chosen.order[i].second] - mean;
+        const double deviation = x[chosen.index[i]] - mean;
         variance += chosen.weight[i] * deviation * deviation;
     }
     float* old_mean = a.mean + row * a.modes + mode;
     float* old_std = a.std + row * a.modes + mode;
-    const double keep = a.momentum;
+    const double keep = *a.momentum;
     *old_mean = float((1.0 - keep) * mean + keep * *old_mean);
     *old_std = float((1.0 - keep) * sqrt(variance / chosen.total) + keep * *old_std);
     *old_std = fmaxf(*old_std, a.std_min[row % NU]);
     float* injected = a.injected + (row * a.modes + mode) * a.slots;
-    for (long i = 0; i < a.kept; ++i) injected[i] = x[chosen.order[i].second];
+    for (long i = 0; i < a.kept; ++i) injected[i] = x[chosen.index[i]];
     injected[a.kept] = *old_mean;
-    if (chosen.better) injected[a.kept + 1] = x[chosen.order[0].second];
+    if (chosen.better) injected[a.kept + 1] = x[chosen.index[0]];
 }
 
 extern "C" void rollout(const Arguments* a) {

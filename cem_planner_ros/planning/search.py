@@ -131,6 +131,18 @@ class Numbers(NamedTuple):
     momentum: torch.Tensor
 
 
+class Problem(NamedTuple):
+    """What the iterations of one period share, in tensors that are filled anew for each."""
+
+    state: torch.Tensor  # (nx,), where all candidates begin
+    previous_action: torch.Tensor  # (nu,), in force until now
+    durations: torch.Tensor  # (H,), s
+    first: torch.Tensor  # (H,), first knot of each step
+    basis: torch.Tensor  # (H, order + 1), weights of the knots from there on
+    limits: Limits
+    numbers: Numbers
+
+
 class Iteration:
     """One CEM iteration: sample, bound, roll out, score, weigh, refit."""
 
@@ -139,38 +151,23 @@ class Iteration:
         self.search = search
 
     def __call__(
-        self,
-        state: torch.Tensor,
-        previous_action: torch.Tensor,
-        durations: torch.Tensor,
-        first: torch.Tensor,
-        basis: torch.Tensor,
-        belief: Belief,
-        use: torch.Tensor,
-        noise: torch.Tensor,
-        limits: Limits,
-        numbers: Numbers,
+        self, problem: Problem, belief: Belief, use: torch.Tensor, noise: torch.Tensor
     ) -> tuple[Belief, torch.Tensor]:
         """
         Return the refitted belief and the cost (M, n) of every candidate.
 
         Args:
-            state: (nx,), where all candidates begin.
-            previous_action: (nu,), the action in force until now.
-            durations: (H,), s.
-            first: (H,), first knot of each step.
-            basis: (H, order + 1), weights of the knots from there on.
+            problem: what the iterations of a period share.
             belief: the distribution to draw from.
             use: (J,), which injected slots replace drawn candidates in this iteration.
             noise: (P, nu, M, n), standard normal, coloured.
-            limits: bounds and rates.
-            numbers: settings.
         """
-        knots = self._draw(belief, noise, use, previous_action, limits)
-        sequence = self._sequence(knots.flatten(2), first, basis)
-        cost = self.evaluate(state, sequence, previous_action, durations)
+        previous, limits = problem.previous_action, problem.limits
+        knots = self._draw(belief, noise, use, previous, limits)
+        sequence = self._sequence(knots.flatten(2), problem.first, problem.basis)
+        cost = self.evaluate(problem.state, sequence, previous, problem.durations)
         cost = cost.reshape(noise.shape[2:])
-        return self._refit(belief, knots, cost, limits, numbers), cost
+        return self._refit(belief, knots, cost, limits, problem.numbers), cost
 
     def _draw(
         self,

@@ -40,10 +40,10 @@ VARIANTS = {
 }
 
 
-def arguments(planner, time=0.0):
-    edges, cell = planner._shift(time)
-    state = np.array([0.1, 0.0, 2.9, 0.3])
-    return planner._problem(state, np.array([3.0]), edges, cell)
+def begin(planner):
+    """Let a planner begin a plan."""
+    edges, cell = planner._shift(0.0)
+    planner._load(np.array([0.1, 0.0, 2.9, 0.3]), np.array([3.0]), edges, cell)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -57,25 +57,22 @@ def test_the_kernel_does_what_the_iteration_in_pytorch_does(cartpole, variant):
     uses = torch.ones(search.iterations, search.injected, dtype=torch.bool)
     uses[:, -2] = search.inject_mean == "each"
     uses[:, -1] = search.inject_best
+    begin(planner)
     belief = planner._belief
-    problem = arguments(planner)
     for iteration in range(3):
         count = search.population(iteration)
         noise = torch.randn(search.spline.knots, 1, search.modes, count)
         rows = torch.zeros(search.spline.knots, 1, padded(search.modes * search.population(0)))
         rows[..., : search.modes * count] = noise.flatten(2)
-        expected, cost = eager(*problem[:5], belief, uses[0], noise, *problem[5:])
-        # The kernel works in place.
-        inputs = type(belief)(*(tensor.clone() for tensor in belief))
-        got, kernel_cost, _ = planner.execution.run(
-            problem, inputs, uses, 0, range(iteration, iteration + 1), noise=rows
-        )
+        expected, cost = eager(planner._problem, belief, uses[0], noise)
+        iterations = range(iteration, iteration + 1)
+        kernel_cost, _ = planner.execution.run(uses, 0, iterations, noise=rows)
         torch.testing.assert_close(kernel_cost, cost, rtol=1e-3, atol=1e-3)
         for name in belief._fields:
             torch.testing.assert_close(
-                getattr(got, name), getattr(expected, name), rtol=1e-3, atol=1e-3, msg=name
+                getattr(belief, name), getattr(expected, name), rtol=1e-3, atol=1e-3, msg=name
             )
-        belief = expected
+            getattr(belief, name).copy_(getattr(expected, name))
 
 
 def noise_of_the_kernel(cartpole, plan=0, iteration=0, **options):
@@ -86,7 +83,8 @@ def noise_of_the_kernel(cartpole, plan=0, iteration=0, **options):
     )
     uses = torch.zeros(4, planner.search.injected, dtype=torch.bool)
     iterations = range(iteration, iteration + 1)
-    planner.execution.run(arguments(planner), planner._belief, uses, plan, iterations)
+    begin(planner)
+    planner.execution.run(uses, plan, iterations)
     return planner.execution.candidates[:, 0].clone()
 
 
