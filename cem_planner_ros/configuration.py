@@ -96,15 +96,12 @@ class Configuration:
     def planner(self) -> Planner:
         """Make the planner; this compiles."""
         value = self.values
+        settings = _search_settings(value, self.dynamics)
         return Planner(
             self.dynamics,
             list(self.costs.values()),
-            **{
-                name: value[f"planner.{name}"]
-                for name in [field.name for field in fields(Search)]
-                + ["backend", "threads", "seed"]
-                if name not in LIVE_SETTINGS
-            },
+            **{name: setting for name, setting in settings.items() if name not in LIVE_SETTINGS},
+            **{name: value[f"planner.{name}"] for name in ("backend", "threads", "seed")},
             **self.tuning(),
             device=self.device,
         )
@@ -218,11 +215,20 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
     return Configuration(checked, parameters, dynamics, costs, device)
 
 
+def _search_settings(value: Mapping[str, Any], dynamics: Dynamics) -> dict[str, Any]:
+    """Return the settings of `Search` that the values of all parameters make."""
+    names = [field.name for field in fields(Search) if f"planner.{field.name}" in value]
+    settings = {name: value[f"planner.{name}"] for name in names}
+    own = (value[f"action.noise_beta.{name}"] for name in dynamics.action_names)
+    settings["noise_beta"] = tuple(settings["noise_beta"] if b < 0 else b for b in own)
+    return settings
+
+
 def _cross_check(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
     """Return what is wrong with values that are right one by one."""
     problems = []
     try:
-        Search(**{field.name: value[f"planner.{field.name}"] for field in fields(Search)})
+        Search(**_search_settings(value, dynamics))
     except ConfigurationError as error:
         problems.append(str(error))
     for name in dynamics.action_names:

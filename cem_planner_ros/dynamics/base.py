@@ -62,7 +62,7 @@ class Dynamics(Parameterised, ABC):
         """
 
     def action_parameters(self) -> tuple[Parameter, ...]:
-        """Return the node parameters each action brings: its bounds, rate and safe value."""
+        """Return the node parameters each action brings: its bounds, rate, safe value and noise."""
         none = [0.0] * len(self.action_names)
         groups = (
             ("low", self.action_low, "", None, "Smallest {name} ever commanded."),
@@ -70,7 +70,7 @@ class Dynamics(Parameterised, ABC):
             ("rate", none, "/s", 0.0, "How fast a plan may change {name}; 0 for no limit."),
             ("safe", none, "", None, "The {name} commanded when no plan may be used."),
         )
-        return tuple(
+        parameters = tuple(
             replace(parameter, default=float(default), unit=unit + suffix)
             for group, defaults, suffix, low, text in groups
             for parameter, default, unit in zip(
@@ -80,6 +80,9 @@ class Dynamics(Parameterised, ABC):
                 strict=True,
             )
         )
+        text = "Exponent of the noise of {name}; below 0 it is planner.noise_beta."
+        limits = {"low": -1.0, "high": 8.0, "when": INACTIVE}
+        return parameters + named("action.noise_beta", self.action_names, -1.0, text, **limits)
 
 
 class DifferentialEquation(Dynamics):

@@ -33,10 +33,11 @@ class TorchExecution:
         self._device = belief.mean.device
         self._generator = torch.Generator(self._device)
         self._iteration: Callable = Iteration(rollout, search)
-        self._factor = None
-        if search.noise_beta:
-            factor = noise.factor(search.spline.knots, search.noise_beta)
-            self._factor = torch.tensor(factor, dtype=torch.float32, device=self._device)
+        knots, actions, _ = belief.mean.shape
+        factors = noise.factors(knots, search.noise_beta, actions)
+        self._factors = None
+        if factors is not None:
+            self._factors = torch.tensor(factors, dtype=torch.float32, device=self._device)
 
     def compile(self) -> None:
         """Compile the iteration with `torch.compile`; raises whatever that raises."""
@@ -81,7 +82,9 @@ class TorchExecution:
             generator=self._generator,
             device=self._device,
         )
-        return white if self._factor is None else torch.tensordot(self._factor, white, 1)
+        if self._factors is None:
+            return white
+        return torch.einsum("upq,qumn->pumn", self._factors, white)
 
 
 class KernelExecution:
@@ -139,9 +142,9 @@ class KernelExecution:
             **problem.numbers._asdict(),
             **belief._asdict(),
         )
-        if search.noise_beta:
-            factor = torch.tensor(noise.factor(knots, search.noise_beta), dtype=torch.float32)
-            self._arguments.set(factor=tiled(factor.repeat(actions, 1, 1)))
+        factors = noise.factors(knots, search.noise_beta, actions)
+        if factors is not None:
+            self._arguments.set(factor=tiled(torch.tensor(factors, dtype=torch.float32)))
 
     def run(
         self,

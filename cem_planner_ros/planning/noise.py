@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 FREQUENCIES = 4096
@@ -20,6 +22,12 @@ def autocorrelation(length: int, beta: float) -> np.ndarray:
     power = np.maximum(f, 1.0 / length) ** -beta
     lags = np.arange(length)[:, None]
     return (power * np.cos(2 * np.pi * f * lags)).sum(1) / power.sum()
+
+
+def factors(length: int, beta: float | Sequence[float], actions: int) -> np.ndarray | None:
+    """Return a `factor` for each action (nu, length, length), or None if all noise is white."""
+    betas = np.broadcast_to(beta, actions)
+    return np.stack([factor(length, b) for b in betas]) if betas.any() else None
 
 
 def factor(length: int, beta: float) -> np.ndarray:

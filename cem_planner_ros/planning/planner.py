@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 
 import numpy as np
@@ -42,6 +42,9 @@ class Planner:
         device: where the tensors of model and costs live, and the search runs.
         threads: CPU threads of a compiled kernel.
         seed: of the noise.
+        policy: called with the state (nx,) and the edges (H + 1,), s, of the plan's steps before
+            each search; returns the setting `proposals` of action sequences (E, H, nu) that are
+            candidates in the first iteration.
         **settings: of `Search`.
 
     Raises ConfigurationError if the arguments do not go together.
@@ -59,6 +62,7 @@ class Planner:
         device: torch.device | str = "cpu",
         threads: int = 1,
         seed: int = 0,
+        policy: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
         **settings,
     ):
         unknown = set(settings) - {field.name for field in fields(Search)}
@@ -73,6 +77,7 @@ class Planner:
         self.rollout.try_out(torch.device(device))
         self.device = torch.device(device)
         self._seed = seed
+        self._policy = policy
         self._recording: Recording | None = None
         self._spline = self.search.spline
         self._uses_of: dict[bool, torch.Tensor] = {}
@@ -213,6 +218,8 @@ class Planner:
         edges, cell = self._shift(time)
         previous_action = self._middle if previous_action is None else previous_action
         self._load(state, previous_action, edges, cell)
+        if self._policy is not None:
+            self._propose(self._policy(np.asarray(state), edges))
         at_most = self.search.iterations
         at_most = at_most if iterations is None else max(1, min(iterations, at_most))
         cost, done = self.execution.run(self._uses(), self._plans, range(at_most), until)
@@ -324,6 +331,23 @@ class Planner:
             self._problem.basis.copy_(torch.from_numpy(basis))
             self._phase = phase
 
+    def _propose(self, sequences: np.ndarray) -> None:
+        """Make action sequences (E, H, nu) candidates; what is not finite becomes the middle."""
+        expected = (self.search.proposals, self.search.horizon, self._nu)
+        if np.shape(sequences) != expected:
+            raise ValueError(
+                f"the policy returned shape {np.shape(sequences)}, expected {expected}"
+            )
+        sequences = np.where(np.isfinite(sequences), sequences, self._middle)
+        first, basis = self._spline.basis(self._cell)
+        weights = np.zeros((self.search.horizon, self._spline.knots))
+        for k in range(basis.shape[1]):
+            weights[np.arange(len(first)), first + k] += basis[:, k]
+        # The knots whose spline comes closest; exact where every step has its knot.
+        knots = np.einsum("ph,ehu->pue", np.linalg.pinv(weights), sequences)
+        proposals = self._belief.injected[..., self.search.kept + 2 :]
+        proposals.copy_(torch.as_tensor(knots[:, :, None]))
+
     def _uses(self) -> torch.Tensor:
         """Return which injected slots are candidates in which iteration (I, J)."""
         search = self.search
@@ -333,7 +357,12 @@ class Planner:
                 again = iteration > 0 or self._has_elites
                 is_last = iteration == search.iterations - 1
                 mean = search.inject_mean == "each" or (search.inject_mean == "last" and is_last)
-                rows.append([again] * search.kept + [mean and again, search.inject_best and again])
+                proposed = iteration == 0 and self._policy is not None
+                rows.append(
+                    [again] * search.kept
+                    + [mean and again, search.inject_best and again]
+                    + [proposed] * search.proposals
+                )
             self._uses_of[self._has_elites] = torch.tensor(rows, device=self.device)
         return self._uses_of[self._has_elites]
 
@@ -341,7 +370,11 @@ class Planner:
         """Return what the belief says: the mean, or the best candidate, of the best mode."""
         mean, _, injected, best_cost = self._belief
         mode = int(torch.argmin(best_cost)) if self.search.modes > 1 else 0
-        knots = mean[..., mode] if self.search.execute == "mean" else injected[..., mode, -1]
+        knots = (
+            mean[..., mode]
+            if self.search.execute == "mean"
+            else injected[..., mode, self.search.kept + 1]
+        )
         if self._spline.spacing > 1 or self._spline.order > 0:
             first, basis = self._problem.first, self._problem.basis
             knots = sum(basis[:, k, None] * knots[first + k] for k in range(basis.shape[1]))

@@ -47,7 +47,8 @@ def replay(planner: Planner, path: str | Path) -> np.ndarray:
     Raises ConfigurationError if the run is of a planner with other settings.
     """
     with np.load(path) as run:
-        recorded, present = json.loads(str(run["planner"])), planner.describe()
+        recorded = json.loads(str(run["planner"]))
+        present = json.loads(json.dumps(planner.describe()))
         for name, value in recorded.items():
             if value != present[name]:
                 raise ConfigurationError(

@@ -39,7 +39,7 @@ class Search:
     std_min: float = 0.02
     std_carry: float = 0.0
     momentum: float = 0.0
-    noise_beta: float = 2.0
+    noise_beta: float | tuple[float, ...] = 2.0
     keep: float = 0.3
     decay: float = 1.0
     explore: float = 0.0
@@ -49,6 +49,7 @@ class Search:
     sampling: str = "clip"
     knot_spacing: int = 1
     order: int = 0
+    proposals: int = 0
 
     def __post_init__(self):
         if self.iterations < 1 or self.horizon < 1 or self.modes < 1 or not self.dt > 0.0:
@@ -66,7 +67,8 @@ class Search:
         if self.injected > each:
             raise ConfigurationError(
                 f"parameter 'planner.samples' is {self.samples}, allowed: at least "
-                f"{self.injected} for each mode, for the kept elites, the mean and the best"
+                f"{self.injected} for each mode, for the kept elites, the mean, the best and what "
+                "a policy proposes"
             )
         if self.order not in ORDERS:
             raise ConfigurationError(
@@ -85,8 +87,8 @@ class Search:
 
     @property
     def injected(self) -> int:
-        """Slots for candidates of each mode that are not drawn: kept elites, mean, best."""
-        return self.kept + 2
+        """Slots for candidates of each mode that are not drawn: elites, mean, best, proposals."""
+        return self.kept + 2 + self.proposals
 
     def population(self, iteration: int) -> int:
         """Return the candidates of each mode in an iteration, decayed to a floor (iCEM, 3.2)."""
@@ -99,13 +101,14 @@ class Belief(NamedTuple):
     """
     What the search knows: the distribution over knots and the candidates worth another look.
 
-    P knots, nu actions, M modes, J = `Search.injected` slots: the kept elites, the mean, the best.
+    P knots, nu actions, M modes, J = `Search.injected` slots: the kept elites, the mean, the best,
+    and what a policy proposes.
     """
 
     mean: torch.Tensor  # (P, nu, M)
     std: torch.Tensor  # (P, nu, M)
     injected: torch.Tensor  # (P, nu, M, J)
-    best_cost: torch.Tensor  # (M,), of the last slot; inf if there is none
+    best_cost: torch.Tensor  # (M,), of the best; inf if there is none
 
 
 class Limits(NamedTuple):
@@ -237,11 +240,12 @@ class Iteration:
 
         cheapest = torch.gather(cost, -1, index[:, :1]).squeeze(-1)
         better = cheapest < belief.best_cost  # False for NaN
-        best = torch.where(better, chosen[..., 0], belief.injected[..., -1])
-        kept = torch.where(
-            any_valid[:, None], chosen[..., : search.kept], belief.injected[..., : search.kept]
+        kept, _, best, proposals = belief.injected.split(
+            (search.kept, 1, 1, search.proposals), dim=-1
         )
-        injected = torch.cat((kept, mean.unsqueeze(-1), best.unsqueeze(-1)), -1)
+        best = torch.where(better[:, None], chosen[..., :1], best)
+        kept = torch.where(any_valid[:, None], chosen[..., : search.kept], kept)
+        injected = torch.cat((kept, mean.unsqueeze(-1), best, proposals), -1)
         return Belief(mean, std, injected, torch.where(better, cheapest, belief.best_cost))
 
 

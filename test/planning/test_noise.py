@@ -18,6 +18,13 @@ def test_beta_zero_is_white():
     np.testing.assert_allclose(noise.factor(50, 0.0), np.eye(50), atol=1e-6)
 
 
+def test_each_action_has_its_own_exponent():
+    factors = noise.factors(20, (0.0, 2.0), 2)
+    np.testing.assert_allclose(factors[0], np.eye(20), atol=1e-6)
+    np.testing.assert_array_equal(factors[1], noise.factor(20, 2.0))
+    assert noise.factors(20, 0.0, 2) is None
+
+
 @pytest.mark.parametrize("beta", [0.5, 1.0, 2.0])
 def test_the_spectrum_falls_with_the_exponent(beta):
     length = 512

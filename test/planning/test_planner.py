@@ -290,3 +290,45 @@ def test_a_horizon_of_one_step_explores_as_much_in_every_period(backend):
         planner.plan(np.zeros(1), 1.0 + tick)
     planner.reset()
     np.testing.assert_array_equal(planner.plan(np.zeros(1), 0.0).actions, first)
+
+
+@pytest.mark.parametrize("backend", ["eager", "compile"])
+@pytest.mark.parametrize("spline", [{}, {"knot_spacing": 3, "order": 1}])
+def test_what_a_policy_proposes_is_a_candidate(backend, spline):
+    """Nothing that is drawn comes near the one action that is good."""
+    model = Stay()
+
+    class Only(Cost):
+        def stage(self, state, action, previous_action, time):
+            return torch.where(torch.abs(action[0] - 0.9) < 1e-3, 0.0, 1.0)
+
+    asked = []
+
+    def policy(state, edges):
+        asked.append((state, edges))
+        good = np.full((1, 8, 2), 0.9)
+        return np.concatenate((np.full_like(good, np.nan), good))
+
+    planner = Planner(
+        model,
+        [Only(model)],
+        backend=backend,
+        policy=policy,
+        **{"samples": 32, "elites": 4, "horizon": 8, "proposals": 2, "execute": "best"},
+        **{"std_initial": 1e-3, "std_min": 1e-3} | spline,
+    )
+    plan = planner.plan(np.array([3.0]), 7.0)
+    np.testing.assert_allclose(plan.actions, 0.9, atol=1e-4)
+    assert plan.cost == pytest.approx(0.0, abs=1e-6)
+    (state, edges), *_ = asked
+    assert list(state) == [3.0]
+    np.testing.assert_array_equal(edges, plan.edges)
+
+
+def test_a_policy_of_another_shape_is_refused():
+    model = Stay()
+    planner = Planner(
+        model, [Quadratic(model, {"weight.x": 1.0})], policy=lambda s, e: np.zeros(3), proposals=1
+    )
+    with pytest.raises(ValueError, match=r"expected \(1, 30, 2\)"):
+        planner.plan(np.zeros(1), 0.0)

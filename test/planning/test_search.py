@@ -35,6 +35,7 @@ VARIANTS = {
     "splines": {"knot_spacing": 4, "order": 3},
     "linear": {"knot_spacing": 3, "order": 1},
     "steps": {"knot_spacing": 4},
+    "proposals": {"proposals": 3},
     "rate": {"rate": [20.0]},
     "rate of splines": {"rate": [20.0], "knot_spacing": 4, "order": 1},
 }
@@ -55,8 +56,8 @@ def test_the_kernel_does_what_the_iteration_in_pytorch_does(cartpole, variant):
     assert isinstance(planner.execution, KernelExecution)
     eager = Iteration(planner.rollout, search)
     uses = torch.ones(search.iterations, search.injected, dtype=torch.bool)
-    uses[:, -2] = search.inject_mean == "each"
-    uses[:, -1] = search.inject_best
+    uses[:, search.kept] = search.inject_mean == "each"
+    uses[:, search.kept + 1] = search.inject_best
     begin(planner)
     belief = planner._belief
     for iteration in range(3):
