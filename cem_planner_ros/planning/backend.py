@@ -14,7 +14,7 @@ from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Belief, Iteration, Problem, Search
 from cem_planner_ros.planning.translate import UnsupportedError
 
-BACKENDS = ("auto", "compile", "eager")
+BACKENDS = ("auto", "cudagraph", "compile", "eager")
 
 
 class TorchExecution:
@@ -23,7 +23,7 @@ class TorchExecution:
     name = "eager"
 
     def __init__(
-        self, rollout: Rollout, search: Search, problem: Problem, belief: Belief, seed: int
+        self, rollout: Callable, search: Search, problem: Problem, belief: Belief, seed: int
     ):
         self.reason = ""
         self._search = search
@@ -62,23 +62,28 @@ class TorchExecution:
         """
         belief, done = self._belief, 0
         for iteration in iterations:
-            white = self._noise(plan, iteration)
-            belief, cost = self._iteration(self._problem, belief, uses[iteration], white)
+            self._seed_noise(plan, iteration)
+            noise = self._draw(self._search.population(iteration))
+            belief, cost = self._iteration(self._problem, belief, uses[iteration], noise)
             done += 1
             if time.monotonic() >= until:
                 break
-        for mine, refined in zip(self._belief, belief, strict=True):
-            mine.copy_(refined)
+        self._write(belief)
         return cost, done
 
-    def _noise(self, plan: int, iteration: int) -> torch.Tensor:
-        """Return the noise (P, nu, M, n) of an iteration."""
-        search = self._search
+    def _write(self, refined: Belief) -> None:
+        for mine, value in zip(self._belief, refined, strict=True):
+            mine.copy_(value)
+
+    def _seed_noise(self, plan: int, iteration: int) -> None:
         # Python's hash of integers is the same in every process.
         self._generator.manual_seed(hash((self._seed, plan, iteration)) & (2**63 - 1))
+
+    def _draw(self, population: int) -> torch.Tensor:
+        """Return noise (P, nu, M, n)."""
         white = torch.randn(
             *self._belief.mean.shape,
-            search.population(iteration),
+            population,
             generator=self._generator,
             device=self._device,
         )
@@ -183,8 +188,9 @@ def choose(
     """
     Return the fastest execution that works for a rollout, its `reason` saying why nothing faster.
 
-    With `backend` "auto" or "compile" it is the C++ kernel on the CPU; where that cannot be made,
-    and on other devices, it is `torch.compile`; where that fails too, it is eager PyTorch.
+    With `backend` "auto" it is the C++ kernel on the CPU, and a CUDA graph on a GPU; where that
+    cannot be made, it is `torch.compile`; where that fails too, it is eager PyTorch. "compile"
+    leaves the CUDA graph out.
 
     Args:
         backend: one of BACKENDS.
@@ -201,14 +207,26 @@ def choose(
         name = "" if isinstance(error, UnsupportedError) else f"{type(error).__name__}: "
         reasons.append(f"{what}: {name}{text[0]}")
 
+    on_cpu = belief.mean.device.type == "cpu"
+    if backend == "cudagraph" and on_cpu:
+        reasons.append("no CUDA graph: the device is a CPU")
     if backend != "eager":
         # Tracing runs the plugin, which may raise anything; and whatever a compiler raises, eager
         # still plans.
-        if belief.mean.device.type == "cpu":
+        if on_cpu:
             try:
-                return KernelExecution(rollout, search, problem, belief, seed, threads)
+                execution = KernelExecution(rollout, search, problem, belief, seed, threads)
+                execution.reason = "; ".join(reasons)
+                return execution
             except Exception as error:
                 gave_up("no C++ kernel", error)
+        elif backend != "compile":
+            from cem_planner_ros.planning.cuda import CapturedExecution
+
+            try:
+                return CapturedExecution(rollout, search, problem, belief, seed)
+            except Exception as error:
+                gave_up("no CUDA graph", error)
         execution = TorchExecution(rollout, search, problem, belief, seed)
         try:
             execution.compile()

@@ -52,7 +52,9 @@ def select(
         best, index = torch.topk(cost, elites, largest=False)
         weight = torch.ones_like(best)
         if weighting == "rank":
-            weight = weight * torch.tensor(rank_weights(elites), device=cost.device)
+            # Made where it is used: a copy from the host could not be part of a CUDA graph.
+            place = torch.arange(1, elites + 1, device=cost.device)
+            weight = weight * (math.log(elites + 0.5) - torch.log(place))
     weight = torch.where(torch.isfinite(best), weight, 0.0)
     total = weight.sum(-1, keepdim=True)
     return index, weight / torch.where(total > 0.0, total, 1.0)

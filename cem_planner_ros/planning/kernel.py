@@ -23,6 +23,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -109,8 +110,8 @@ class Kernel:
     """
 
     def __init__(self, rollout: Rollout):
-        nx, nu = len(rollout.dynamics.state_names), len(rollout.dynamics.action_names)
-        source, self._numbers = _generate(rollout, nx, nu)
+        sizes, parts, self._numbers = step_code(rollout)
+        source = fill(_SOURCE, sizes | {"BLOCK": BLOCK, "TILE": TILE}, parts)
         library = _compile(source)
         self.search, self._rollout = library.search, library.rollout
         for function in (self.search, self._rollout):
@@ -119,43 +120,7 @@ class Kernel:
         self._pointers = (ctypes.c_void_p * max(1, len(self._numbers)))(
             *(number.data_ptr() for number in self._numbers)
         )
-        self._compare(rollout, nx, nu)
-
-    def _compare(self, rollout: Rollout, nx: int, nu: int) -> None:
-        """
-        Raise UnsupportedError if the library does not compute what PyTorch does.
-
-        A plugin that reads a number in Python, or the count of samples, is traced with what it read
-        then; other numbers and counts show it.
-        """
-        numbers = [
-            number
-            for plugin in (rollout.dynamics, *rollout.costs)
-            for number in plugin.number_tensors
-        ]
-        before = [number.clone() for number in numbers]
-        generator = torch.Generator().manual_seed(0)
-        for scale, samples in ((1.0, BLOCK + 3), (1.25, 7)):
-            state = torch.randn(nx, generator=generator)
-            sequence = torch.randn(3, nu, samples, generator=generator)
-            durations = torch.full((3,), rollout.dt) * torch.tensor([0.7, 1.0, 1.0])
-            arguments = (state, sequence, sequence[0, :, 0].contiguous(), durations)
-            try:
-                for number in numbers:
-                    number.mul_(scale)
-                with torch.no_grad():
-                    expected = rollout(*arguments)
-                    got = self.rollout(*arguments)
-            finally:
-                for number, value in zip(numbers, before, strict=True):
-                    number.copy_(value)
-            same = torch.isclose(got, expected, rtol=1e-2, atol=1e-3)
-            same |= ~torch.isfinite(got) & ~torch.isfinite(expected)
-            if not same.all():
-                raise UnsupportedError(
-                    "the kernel and PyTorch disagree: does a plugin read a number or a size in "
-                    "Python (item, float, int, shape), or keep a state of its own?"
-                )
+        compare(rollout, self.rollout, torch.device("cpu"))
 
     def rollout(
         self,
@@ -207,25 +172,79 @@ def tiled(factor: torch.Tensor) -> torch.Tensor:
     return rows.view(actions, tiles, TILE, knots).transpose(2, 3).contiguous()
 
 
-def _generate(rollout: Rollout, nx: int, nu: int) -> tuple[str, list[torch.Tensor]]:
-    """Return the C++ source and the tensors it reads through `numbers`, in their order."""
+def compare(rollout: Rollout, other: Callable[..., torch.Tensor], device: torch.device) -> None:
+    """
+    Raise UnsupportedError if `other` does not compute what `rollout` does in PyTorch.
+
+    A plugin that reads a number in Python, or the count of samples, is traced with what it read
+    then; other numbers and counts show it.
+    """
+    numbers = [
+        number for plugin in (rollout.dynamics, *rollout.costs) for number in plugin.number_tensors
+    ]
+    before = [number.clone() for number in numbers]
+    nx, nu = len(rollout.dynamics.state_names), len(rollout.dynamics.action_names)
+    generator = torch.Generator().manual_seed(0)
+    for scale, samples in ((1.0, BLOCK + 3), (1.25, 7)):
+        state = torch.randn(nx, generator=generator)
+        sequence = torch.randn(3, nu, samples, generator=generator)
+        durations = torch.full((3,), rollout.dt) * torch.tensor([0.7, 1.0, 1.0])
+        given = (state, sequence, sequence[0, :, 0].contiguous(), durations)
+        given = tuple(tensor.to(device) for tensor in given)
+        try:
+            for number in numbers:
+                number.mul_(scale)
+            with torch.no_grad():
+                expected = rollout(*given)
+                got = other(*given)
+        finally:
+            for number, value in zip(numbers, before, strict=True):
+                number.copy_(value)
+        same = torch.isclose(got, expected, rtol=1e-2, atol=1e-3)
+        same |= ~torch.isfinite(got) & ~torch.isfinite(expected)
+        if not same.all():
+            raise UnsupportedError(
+                "the kernel and PyTorch disagree: does a plugin read a number or a size in "
+                "Python (item, float, int, shape), or keep a state of its own?"
+            )
+
+
+def fill(template: Path, sizes: dict[str, int], parts: dict[str, str]) -> str:
+    """Return the text of a source file with sizes defined before it and code put into it."""
+    text = "".join(f"#define {name} {size}\n" for name, size in sizes.items())
+    text += template.read_text()
+    for name, code in parts.items():
+        text = text.replace(f"/* {name} */", code)
+    return text
+
+
+def step_code(
+    rollout: Rollout, device: torch.device | str = "cpu"
+) -> tuple[dict[str, int], dict[str, str], list[torch.Tensor]]:
+    """
+    Return sizes (NX, NU), the code of STEP and TERMINAL, and the tensors read through `numbers`.
+
+    Raises UnsupportedError if the model or a cost has no translation.
+    """
+    nx, nu = len(rollout.dynamics.state_names), len(rollout.dynamics.action_names)
     numbers: list[torch.Tensor] = []
 
     def lanes(name: str, rows: int) -> Value:
         return Value(rows_of([f"{name}[{i}][lane]" for i in range(rows)], (rows,)), lanes=True)
 
+    def example(*shape: int) -> torch.Tensor:
+        return torch.rand(shape, device=device)
+
     state, action, previous = lanes("state", nx), lanes("action", nu), lanes("previous", nu)
-    example_state, example_action = torch.rand(nx, LANES), torch.rand(nu, LANES)
     time, duration = (Value(rows_of([name], ()), lanes=False) for name in ("time", "duration"))
+    examples = [example(nx, LANES), example(nu, LANES), example(nu, LANES), example(), example()]
 
     step = Translator(numbers)
     next_state, cost = step.translate(
-        rollout.step,
-        [state, action, previous, time, duration],
-        [example_state, example_action, torch.rand(nu, LANES), torch.rand(()), torch.rand(())],
+        rollout.step, [state, action, previous, time, duration], examples
     )
     terminal = Translator(numbers)
-    last = terminal.translate(rollout.terminal, [state], [example_state])
+    last = terminal.translate(rollout.terminal, [state], examples[:1])
     for what, value, shape in (
         ("dynamics.step returned", next_state, (nx,)),
         ("the stage costs are", cost, ()),
@@ -241,12 +260,7 @@ def _generate(rollout: Rollout, nx: int, nu: int) -> tuple[str, list[torch.Tenso
         "STEP": "\n".join([*step.lines, f"cost[lane] += {cost.rows.item()};", *moves]),
         "TERMINAL": "\n".join([*terminal.lines, f"cost[lane] += {last.rows.item()};"]),
     }
-    sizes = {"NX": nx, "NU": nu, "BLOCK": BLOCK, "TILE": TILE}
-    source = "".join(f"#define {name} {size}\n" for name, size in sizes.items())
-    source += _SOURCE.read_text()
-    for name, code in parts.items():
-        source = source.replace(f"/* {name} */", code)
-    return source, numbers
+    return {"NX": nx, "NU": nu}, parts, numbers
 
 
 _SOURCE = Path(__file__).with_name("search.cpp")

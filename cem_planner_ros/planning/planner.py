@@ -114,6 +114,7 @@ class Planner:
         self._staged = self._inputs.cpu()
         if self._inputs.is_cuda:
             self._staged = self._staged.pin_memory()
+            self._outputs = torch.zeros(horizon * nu + 2).pin_memory()
         state, previous_action, durations = self._inputs.split((nx, nu, horizon))
         self._problem = Problem(
             state=state,
@@ -369,20 +370,24 @@ class Planner:
     def _read(self, edges: np.ndarray, cost: torch.Tensor, done: int) -> Plan:
         """Return what the belief says: the mean, or the best candidate, of the best mode."""
         mean, _, injected, best_cost = self._belief
-        mode = int(torch.argmin(best_cost)) if self.search.modes > 1 else 0
-        knots = (
-            mean[..., mode]
-            if self.search.execute == "mean"
-            else injected[..., mode, self.search.kept + 1]
-        )
+        if self.search.execute == "best":
+            mean = injected[..., self.search.kept + 1]
+        mode = torch.argmin(best_cost).view(1)
+        knots = mean.index_select(-1, mode).squeeze(-1)
         if self._spline.spacing > 1 or self._spline.order > 0:
             first, basis = self._problem.first, self._problem.basis
             knots = sum(basis[:, k, None] * knots[first + k] for k in range(basis.shape[1]))
-        valid = np.count_nonzero(np.isfinite(cost.cpu().numpy()))
+        valid_share = torch.isfinite(cost).float().mean().view(1)
+        # In one piece, like the inputs.
+        outputs = torch.cat((knots.flatten(), best_cost.index_select(0, mode), valid_share))
+        if outputs.is_cuda:
+            outputs = self._outputs.copy_(outputs, non_blocking=True)
+            torch.cuda.current_stream(self.device).synchronize()
+        *actions, cost_of_best, valid_share = outputs.tolist()
         return Plan(
             edges=edges,
-            actions=knots.cpu().numpy().astype(np.float64),
-            cost=float(best_cost[mode]),
+            actions=np.array(actions).reshape(-1, self._nu),
+            cost=cost_of_best,
             iterations=done,
-            invalid_share=1.0 - valid / cost.numel(),
+            invalid_share=1.0 - valid_share,
         )

@@ -1,0 +1,40 @@
+// The costs of candidates on a GPU, a thread for each.
+//
+// cuda.py puts NX and NU before this text, and the code of the model and of the costs in place of
+// STEP and TERMINAL. It is written for a loop over lanes; here a thread has one.
+
+#ifndef INFINITY
+#define INFINITY __int_as_float(0x7f800000)
+#define NAN __int_as_float(0x7fc00000)
+#endif
+
+static __device__ inline float power(float base, float exponent) {
+    return exponent == 2.0f ? base * base : powf(base, exponent);
+}
+
+// sin(x + quarters * pi / 2) for zero or one quarter.
+static __device__ inline float sine(float x, float quarters) {
+    return quarters == 0.0f ? sinf(x) : cosf(x);
+}
+
+// start (NX), before (NU), durations (H), sequence (H, NU, N), costs (N).
+extern "C" __global__ void rollout(const float* start, const float* before, const float* durations,
+                                   const float* sequence, const float* const* numbers,
+                                   float* costs, int horizon, int samples) {
+    const int sample = blockIdx.x * blockDim.x + threadIdx.x;
+    if (sample >= samples) return;
+    constexpr int lane = 0;
+    float state[NX][1], action[NU][1], previous[NU][1], cost[1] = {0.0f};
+    for (int i = 0; i < NX; ++i) state[i][lane] = start[i];
+    for (int i = 0; i < NU; ++i) previous[i][lane] = before[i];
+    float time = 0.0f;
+    for (int k = 0; k < horizon; ++k) {
+        const float duration = durations[k];
+        time += duration;
+        for (int i = 0; i < NU; ++i)
+            action[i][lane] = sequence[(long long)(k * NU + i) * samples + sample];
+/* STEP */
+    }
+/* TERMINAL */
+    costs[sample] = cost[lane];
+}

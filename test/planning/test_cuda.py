@@ -1,0 +1,133 @@
+"""The CUDA kernel, as C++ where there is no GPU; the search on a GPU where there is one."""
+
+import ctypes
+import subprocess
+
+import numpy as np
+import pytest
+import torch
+
+from cem_planner_ros.configuration import configure
+from cem_planner_ros.dynamics.cartpole import CartPole
+from cem_planner_ros.planning.cuda import THREADS, CudaRollout
+from cem_planner_ros.planning.planner import Planner
+from cem_planner_ros.planning.rollout import Rollout
+from cem_planner_ros.planning.translate import UnsupportedError
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+
+AS_CPP = """
+#include <math.h>
+#define __global__
+#define __device__
+struct Index { int x; };
+static Index blockIdx, threadIdx, blockDim;
+%s
+extern "C" void launch(int blocks, int threads, const float* start, const float* before,
+        const float* durations, const float* sequence, const float* const* numbers, float* costs,
+        int horizon, int samples) {
+    blockDim.x = threads;
+    for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x)
+        for (threadIdx.x = 0; threadIdx.x < threads; ++threadIdx.x)
+            rollout(start, before, durations, sequence, numbers, costs, horizon, samples);
+}
+"""
+
+
+@pytest.fixture
+def nvrtc_as_cpp(monkeypatch, tmp_path):
+    """Let a C++ compiler stand in for NVRTC, and a loop for the GPU."""
+
+    def compile_kernel(source, name):
+        assert name == "rollout"
+        (tmp_path / "kernel.cpp").write_text(AS_CPP % source)
+        command = ["g++", "-shared", "-fPIC", "-o", tmp_path / "kernel.so", tmp_path / "kernel.cpp"]
+        subprocess.run(command, check=True)
+        library = ctypes.CDLL(str(tmp_path / "kernel.so"))
+
+        def launch(grid, block, args):
+            values = [
+                ctypes.c_void_p(arg.data_ptr()) if isinstance(arg, torch.Tensor) else arg
+                for arg in args
+            ]
+            library.launch(grid[0], block[0], *values)
+
+        return launch
+
+    monkeypatch.setattr(torch.cuda, "_compile_kernel", compile_kernel, raising=False)
+
+
+@pytest.mark.parametrize("model", ["cartpole", "double_integrator", "diff_drive", "quadrotor"])
+def test_the_kernel_agrees_with_pytorch(nvrtc_as_cpp, model):
+    configuration = configure(
+        {
+            "planner.device": "cpu",
+            "dynamics.plugin": model,
+            "costs": ["way"],
+            "state.type": "std_msgs/msg/Float64MultiArray",
+        }
+    )
+    cost = configuration.costs["way"]
+    for name in cost.numbers:
+        cost.set(name, 0.7)
+    rollout = Rollout(configuration.dynamics, [cost], 0.05)
+    kernel = CudaRollout(rollout, torch.device("cpu"))
+    nx, nu = len(configuration.dynamics.state_names), len(configuration.dynamics.action_names)
+    for samples in (1, THREADS, 3 * THREADS + 5):
+        given = (torch.randn(nx), torch.randn(9, nu, samples), torch.randn(nu), torch.rand(9) * 0.1)
+        torch.testing.assert_close(kernel(*given), rollout(*given), rtol=1e-3, atol=1e-3)
+    configuration.dynamics.set(configuration.dynamics.numbers[0], 1.3) if (
+        configuration.dynamics.numbers
+    ) else cost.set(cost.numbers[0], 1.3)
+    torch.testing.assert_close(kernel(*given), rollout(*given), rtol=1e-3, atol=1e-3)
+
+
+def test_without_nvrtc_the_reason_is_named(cartpole):
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    model, costs = cartpole
+    with pytest.raises(UnsupportedError, match="NVRTC"):
+        CudaRollout(Rollout(model, costs, 0.05), torch.device("cpu"))
+
+
+def test_a_cuda_graph_on_the_cpu_is_the_kernel_with_a_reason(cartpole):
+    model, costs = cartpole
+    planner = Planner(model, costs, backend="cudagraph", samples=64, elites=8)
+    assert planner.execution.name == "kernel"
+    assert planner.execution.reason == "no CUDA graph: the device is a CPU"
+
+
+@needs_gpu
+@pytest.mark.parametrize(
+    "options", [{}, {"modes": 2, "decay": 1.3}, {"knot_spacing": 4, "order": 3}]
+)
+def test_a_captured_search_plans_as_the_eager_one(options):
+    plans = []
+    for backend in ("cudagraph", "eager", "cudagraph"):
+        model, costs = swing_up("cuda")
+        planner = Planner(
+            model, costs, samples=512, elites=32, backend=backend, device="cuda", **options
+        )
+        assert planner.execution.name == backend
+        assert planner.execution.reason == ""
+        plans.append([planner.plan(np.ones(4), 0.02 * k).actions for k in range(5)])
+    np.testing.assert_array_equal(plans[0], plans[2])
+    # The same noise and other roundings, which may exchange elites of nearly equal cost.
+    np.testing.assert_allclose(plans[0][0], plans[1][0], atol=0.5)
+
+
+@needs_gpu
+def test_numbers_tuned_later_count_in_a_captured_search():
+    model, costs = swing_up("cuda")
+    planner = Planner(model, costs, samples=512, elites=32, device="cuda")
+    before = planner.plan(np.ones(4), 0.0).actions
+    planner.reset()
+    model.set("gravity", 1.0)
+    assert not np.array_equal(planner.plan(np.ones(4), 0.0).actions, before)
+
+
+def swing_up(device):
+    from cem_planner_ros.costs.quadratic import Quadratic
+
+    model = CartPole(device=device)
+    return model, [Quadratic(model, {"weight": {"x": 1.0, "theta": 5.0}}, device=device)]
