@@ -38,7 +38,7 @@ class Workload:
         """Name of the workload in the results."""
         return f"{self.task} {self.samples} x {self.horizon} x {self.iterations}"
 
-    def planner(self, device: str, backend: str) -> Planner:
+    def planner(self, device: str, backend: str = "auto") -> Planner:
         """Return its planner, compiled."""
         model, costs = self._objective(device)
         return Planner(

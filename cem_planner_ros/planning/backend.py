@@ -151,6 +151,12 @@ class KernelExecution:
         if factors is not None:
             self._arguments.set(factor=tiled(torch.tensor(factors, dtype=torch.float32)))
 
+    def measure(self) -> torch.Tensor:
+        """Return seconds (3,) to which those of sampling, rollout and refit are added from now."""
+        spent = torch.zeros(3, dtype=torch.float64)
+        self._arguments.set(spent=spent)
+        return spent
+
     def run(
         self,
         uses: torch.Tensor,

@@ -91,6 +91,19 @@ def test_bench_writes_what_it_measured(tmp_path, capsys, monkeypatch):
     assert "cartpole 64 x 5 x 2" in capsys.readouterr().out
 
 
+def test_bench_scaling_draws_where_the_time_goes(tmp_path, capsys):
+    files = {"--json": tmp_path / "scaling.json", "--plot": tmp_path / "scaling.png"}
+    arguments = [str(text) for pair in files.items() for text in pair]
+    assert cli.main(["bench", "scaling", "--quick", *arguments]) == 0
+    for row in json.loads(files["--json"].read_text())["rows"]:
+        phases = row["phases_ms"]
+        assert min(phases.values()) > 0.0
+        assert sum(phases.values()) == pytest.approx(row["plan_ms"]["p50"], rel=0.5)
+    assert files["--plot"].read_bytes().startswith(b"\x89PNG")
+    assert "sampling" in capsys.readouterr().out
+    assert cli.main(["bench", "plan", "--plot", str(tmp_path / "plan.png")]) == 1
+
+
 def test_the_benchmarks_reference_and_the_planner_cost_the_same(capsys):
     """Both are given the cart-pole of the benchmark, written down twice."""
     reference = PlainCEM(samples=50, horizon=20, iterations=1)
