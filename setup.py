@@ -44,8 +44,8 @@ setup(
         "sim": ["mujoco"],
         "report": ["matplotlib", "rich"],
         # colcon test runs pytest if the extra "test" asks for it.
-        "test": ["hypothesis", "pytest<8", "pytest-timeout"],
-        "dev": ["hypothesis", "pytest<8", "pytest-timeout", "ruff"],
+        "test": ["hypothesis", "pytest<8", "pytest-timeout", "scipy"],
+        "dev": ["hypothesis", "pytest<8", "pytest-timeout", "ruff", "scipy"],
     },
     zip_safe=True,
     entry_points={
@@ -54,12 +54,21 @@ setup(
             f"simulator_node = {NAME}.ros.process:simulator",
         ],
         f"{NAME}.dynamics": [
+            f"ackermann = {NAME}.dynamics.ackermann:Ackermann",
             f"cartpole = {NAME}.dynamics.cartpole:CartPole",
             f"diff_drive = {NAME}.dynamics.diff_drive:DiffDrive",
+            f"diff_drive_lag = {NAME}.dynamics.diff_drive:DiffDriveLag",
             f"double_integrator = {NAME}.dynamics.double_integrator:DoubleIntegrator",
+            f"pendulum = {NAME}.dynamics.pendulum:Pendulum",
+            f"planar_arm = {NAME}.dynamics.planar_arm:PlanarArm",
             f"quadrotor = {NAME}.dynamics.quadrotor:Quadrotor",
+            f"single_track = {NAME}.dynamics.single_track:SingleTrack",
         ],
         f"{NAME}.costs": [
+            f"action_rate = {NAME}.costs.actions:ActionRate",
+            f"barrier = {NAME}.costs.barrier:Barrier",
+            f"effort = {NAME}.costs.actions:Effort",
+            f"goal = {NAME}.costs.goal:Goal",
             f"quadratic = {NAME}.costs.quadratic:Quadratic",
             f"terminal = {NAME}.costs.quadratic:Terminal",
         ],

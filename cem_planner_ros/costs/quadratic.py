@@ -12,10 +12,9 @@ from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.parameters import Parameter, named
 
 
-class StateCost(Cost):
-    """The weighted squared distance between a state and a target, angles wrapped."""
+class TargetCost(Cost):
+    """A cost of how far the state is from a target."""
 
-    weight: torch.Tensor
     target: torch.Tensor
 
     def __init__(
@@ -29,6 +28,18 @@ class StateCost(Cost):
         is_angle = [[name in dynamics.angle_names] for name in dynamics.state_names]
         self._is_angle = torch.tensor(is_angle, device=device)
 
+    def error(self, state: torch.Tensor) -> torch.Tensor:
+        """Return state - target, shape (nx, N), angles wrapped to [-pi, pi)."""
+        error = state - self.target
+        wrapped = torch.remainder(error + torch.pi, 2.0 * torch.pi) - torch.pi
+        return torch.where(self._is_angle, wrapped, error)
+
+
+class StateCost(TargetCost):
+    """The weighted squared distance between a state and a target, angles wrapped."""
+
+    weight: torch.Tensor
+
     @classmethod
     def parameters_for(cls, dynamics: Dynamics) -> tuple[Parameter, ...]:
         """Return a weight and a target for each state."""
@@ -37,10 +48,8 @@ class StateCost(Cost):
         ) + named("target", dynamics.state_names, 0.0, "Where {name} should be.")
 
     def squared_error(self, state: torch.Tensor) -> torch.Tensor:
-        """Return sum_i weight_i (state_i - target_i)^2, shape (N,), angles wrapped to [-pi, pi)."""
-        error = state - self.target
-        wrapped = torch.remainder(error + torch.pi, 2.0 * torch.pi) - torch.pi
-        error = torch.where(self._is_angle, wrapped, error)
+        """Return sum_i weight_i (state_i - target_i)^2, shape (N,), angles wrapped."""
+        error = self.error(state)
         return (self.weight * error * error).sum(0)
 
 

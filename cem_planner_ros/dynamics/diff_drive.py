@@ -3,6 +3,7 @@
 import torch
 
 from cem_planner_ros.dynamics.base import INTEGRATOR, DifferentialEquation
+from cem_planner_ros.parameters import Parameter
 
 
 class DiffDrive(DifferentialEquation):
@@ -26,3 +27,38 @@ class DiffDrive(DifferentialEquation):
         yaw = state[2]
         v, yaw_rate = action
         return torch.stack((v * torch.cos(yaw), v * torch.sin(yaw), yaw_rate))
+
+
+class DiffDriveLag(DifferentialEquation):
+    """
+    The same robot with motors: speeds follow the commands with a lag and limited acceleration.
+
+    v_dot = clamp((v_command - v) / lag, -acceleration, acceleration), yaw_rate alike: a velocity
+    loop of first order that saturates (Astrom and Murray, Feedback Systems).
+    """
+
+    state_names = ("x", "y", "yaw", "v", "yaw_rate")
+    action_names = ("v", "yaw_rate")
+    action_low = DiffDrive.action_low
+    action_high = DiffDrive.action_high
+    action_units = DiffDrive.action_units
+    angle_names = ("yaw",)
+    parameters = (
+        Parameter("lag", 0.15, "Time constant of both speeds.", unit="s", low=1e-3),
+        Parameter("acceleration", 1.0, "Largest of v, both ways.", unit="m/s^2", low=1e-3),
+        Parameter("yaw_acceleration", 4.0, "Largest, both ways.", unit="rad/s^2", low=1e-3),
+        INTEGRATOR,
+    )
+
+    lag: torch.Tensor
+    acceleration: torch.Tensor
+    yaw_acceleration: torch.Tensor
+
+    def derivative(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        """Return the time derivative of the state, shape (5, N)."""
+        _, _, yaw, v, yaw_rate = state
+        v_dot = torch.clamp((action[0] - v) / self.lag, -self.acceleration, self.acceleration)
+        yaw_ddot = torch.clamp(
+            (action[1] - yaw_rate) / self.lag, -self.yaw_acceleration, self.yaw_acceleration
+        )
+        return torch.stack((v * torch.cos(yaw), v * torch.sin(yaw), yaw_rate, v_dot, yaw_ddot))

@@ -1,0 +1,46 @@
+"""Soft limits of states."""
+
+from __future__ import annotations
+
+import torch
+
+from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.parameters import Parameter, named
+
+FAR = 1e9
+"""A limit that no state reaches."""
+
+
+class Barrier(Cost):
+    """
+    The weighted squares of how far states lie beyond their limits, nothing within.
+
+    It is a quadratic penalty (Nocedal and Wright, Numerical Optimization, section 17.1): the larger
+    the weight, the less a limit is passed. Angles are not wrapped.
+    """
+
+    weight: torch.Tensor
+    low: torch.Tensor
+    high: torch.Tensor
+
+    @classmethod
+    def parameters_for(cls, dynamics: Dynamics) -> tuple[Parameter, ...]:
+        """Return a weight and two limits for each state."""
+        names = dynamics.state_names
+        return (
+            named("weight", names, 0.0, "Price of the squared excess of {name}.", low=0.0)
+            + named("low", names, -FAR, "Below it {name} costs.")
+            + named("high", names, FAR, "Above it {name} costs.")
+        )
+
+    def stage(
+        self,
+        state: torch.Tensor,
+        action: torch.Tensor,
+        previous_action: torch.Tensor,
+        time: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return sum_i weight_i excess_i^2, shape (N,)."""
+        excess = torch.relu(self.low - state) + torch.relu(state - self.high)
+        return (self.weight * excess * excess).sum(0)
