@@ -157,14 +157,17 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
                 problems.append(str(error))
                 checked[parameter.name] = parameter.default
 
-    def plugin(kind: str, prefix: str, make) -> Dynamics | Cost | None:
+    def plugin(kind: str, prefix: str, declared_by, make) -> Dynamics | Cost | None:
         """Load the plugin named by PREFIX.plugin and make it of its own parameters."""
         try:
             plugin_class = plugins.load(kind, checked[f"{prefix}.plugin"])
-            declared = make(plugin_class, {}).parameters
+            declared = declared_by(plugin_class)
             declare(parameter.under(prefix) for parameter in declared)
             own = {p.name: checked[f"{prefix}.{p.name}"] for p in declared}
-            return make(plugin_class, own)
+            made = make(plugin_class, own)
+            if isinstance(made, Dynamics):
+                made.check()
+            return made
         except ConfigurationError as error:
             problems.append(f"parameter '{prefix}.plugin': {error}")
         except Exception as error:  # A plugin's constructor may raise anything.
@@ -176,7 +179,12 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
 
     declare(TABLE)
     device = _device(checked["planner.device"], problems)
-    dynamics = plugin("dynamics", "dynamics", lambda cls, own: cls(own, device=device))
+    dynamics = plugin(
+        "dynamics",
+        "dynamics",
+        lambda cls: cls.parameters,
+        lambda cls, own: cls(own, device=device),
+    )
     costs: dict[str, Cost] = {}
     if dynamics is not None:
         declare(dynamics.action_parameters())
@@ -190,7 +198,12 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
                 )
                 break
             declare([_cost_plugin(name)])
-            cost = plugin("costs", name, lambda cls, own: cls(dynamics, own, device=device))
+            cost = plugin(
+                "costs",
+                name,
+                lambda cls: cls.parameters_for(dynamics),
+                lambda cls, own: cls(dynamics, own, device=device),
+            )
             if cost is not None:
                 costs[name] = cost
         unknown = set(values) - set(parameters) - set(leftover)

@@ -129,6 +129,9 @@ class Parameterised:
     that was compiled around it sees the new value without being compiled again.
     """
 
+    api_version = 1
+    """The plugin interface. A plugin that states its own is refused once they differ."""
+
     parameters: tuple[Parameter, ...] = ()
 
     def __init__(self, values: Mapping[str, Any], device: torch.device | str = "cpu"):

@@ -12,7 +12,7 @@ from cem_planner_ros.errors import ConfigurationError
 def test_built_in_plugins_are_found_by_name():
     assert plugins.load("dynamics", "cartpole") is CartPole
     assert plugins.load("costs", "quadratic") is Quadratic
-    assert {"cartpole", "diff_drive", "double_integrator"} <= set(plugins.installed("dynamics"))
+    assert {"cartpole", "diff_drive", "single_track"} <= set(plugins.installed("dynamics"))
 
 
 def test_a_class_is_found_by_its_module():
@@ -23,7 +23,7 @@ def test_a_class_is_found_by_its_module():
 @pytest.mark.parametrize(
     ("kind", "name", "text"),
     [
-        ("dynamics", "cartpol", "did you mean 'cartpole'.*installed: cartpole, diff_drive"),
+        ("dynamics", "cartpol", "did you mean 'cartpole'.*installed: ackermann, cartpole, "),
         ("dynamics", "cem_planner_ros.dynamics.cartpole:Pole", "no attribute 'Pole'|Pole"),
         (
             "dynamics",
@@ -53,3 +53,13 @@ def test_a_name_registered_twice_is_refused_naming_both(monkeypatch):
     monkeypatch.setattr(plugins, "entry_points", lambda group: entries)
     with pytest.raises(ConfigurationError, match=r"more than once: a:Model .*, b:Model"):
         plugins.load("dynamics", "mine")
+
+
+def test_a_plugin_for_another_interface_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "from_the_future.py").write_text(
+        "from cem_planner_ros.costs.base import Cost\nclass Price(Cost):\n    api_version = 7\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    text = "'from_the_future:Price' is written for version 7 of the plugin interface, expected .* 1"
+    with pytest.raises(ConfigurationError, match=text):
+        plugins.load("costs", "from_the_future:Price")

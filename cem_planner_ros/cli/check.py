@@ -13,6 +13,14 @@ from cem_planner_ros.errors import ConfigurationError
 
 PLANS = 50
 
+EXECUTIONS = {
+    "kernel": "iterations in C++ that was made of the model and the costs",
+    "torch.compile": "iterations compiled by PyTorch",
+    "captured": "iterations replayed as a CUDA graph",
+    "eager": "PyTorch, operation by operation",
+}
+"""What `Execution.name` means."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the file and the node's name."""
@@ -37,7 +45,11 @@ def run(options: argparse.Namespace) -> int:
     planner = configuration.planner()
     ready = time.perf_counter() - began
     execution = planner.execution
-    print(f"  execution {execution.name} on {configuration.device}, ready in {ready:.1f} s")
+    print(
+        f"  execution {execution.name} on {configuration.device}: "
+        f"{EXECUTIONS.get(execution.name, execution.name)}; "
+        f"ready in {ready:.1f} s"
+    )
     if execution.reason:
         print(f"            because: {execution.reason}")
     state = np.zeros(len(dynamics.state_names))
@@ -53,6 +65,19 @@ def run(options: argparse.Namespace) -> int:
                 "the plan from state zero has no valid candidate: each one's cost is NaN or "
                 f"infinite; look at the model, the costs and the action bounds\n  in {options.file}"
             )
+    actions, durations = (
+        torch.as_tensor(np.asarray(values, np.float32), device=configuration.device)
+        for values in (plan.actions, np.diff(plan.edges))
+    )
+    with torch.no_grad():
+        terms = planner.rollout.breakdown(
+            torch.zeros(len(state), device=configuration.device), actions, actions[0], durations
+        )
+    shares = zip(configuration.costs, terms.tolist(), strict=True)
+    print(
+        "  cost of a plan from state zero: "
+        + ", ".join(f"{name} {value:.4g}" for name, value in shares)
+    )
     p50, p99 = np.percentile(times, [50, 99])
     budget = 1e3 * period * value["budget_fraction"]
     print(

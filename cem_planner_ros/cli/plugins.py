@@ -53,8 +53,9 @@ def run(options: argparse.Namespace) -> int:
                     strict=True,
                 )
                 bounds = (f"{name} [{low:g}, {high:g}] {unit}" for name, low, high, unit in actions)
-                print(f"    states: {', '.join(plugin.state_names)}")
-                print(f"    actions: {', '.join(bounds)}")
+                of_file = "those of its file"
+                print(f"    states: {', '.join(plugin.state_names) or of_file}")
+                print(f"    actions: {', '.join(bounds) or of_file}")
                 parameters = plugin.parameters
             else:
                 parameters = plugin.parameters_for(_AnyModel())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from cem_planner_ros.parameters import INACTIVE, Parameter, Parameterised, named
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.parameters import FLOAT32_MAX, INACTIVE, Parameter, Parameterised, named
 
 INTEGRATOR = Parameter(
     "integrator",
@@ -60,6 +61,53 @@ class Dynamics(Parameterised, ABC):
             action: (nu, N), rows in the order of `action_names`.
             dt: 0-d, s.
         """
+
+    def rollout(
+        self, state: torch.Tensor, sequence: torch.Tensor, durations: torch.Tensor
+    ) -> Iterable[torch.Tensor]:
+        """
+        Return the H states (nx, N) after each step of `sequence` (H, nu, N) from `state` (nx, N).
+
+        A plant that is no PyTorch function, such as a physics engine, overrides this; nothing is
+        compiled then. `durations` is (H,), s.
+        """
+        states = []
+        for action, duration in zip(sequence, durations, strict=True):
+            state = self.step(state, action, duration)
+            states.append(state)
+        return states
+
+    def check(self) -> None:
+        """Raise ConfigurationError if the names, bounds and units do not go together."""
+        name = type(self).__name__
+        for what, names in (("state_names", self.state_names), ("action_names", self.action_names)):
+            good = all(isinstance(item, str) and item and "." not in item for item in names)
+            if not names or not good or len(set(names)) < len(names):
+                raise ConfigurationError(
+                    f"{name}.{what} is {names!r}, expected at least one name, all different, "
+                    "without dots"
+                )
+        strangers = sorted(set(self.angle_names) - set(self.state_names))
+        if strangers:
+            raise ConfigurationError(
+                f"{name}.angle_names has {strangers[0]!r}, expected names of states: "
+                f"{', '.join(self.state_names)}"
+            )
+        for what in ("action_low", "action_high", "action_units"):
+            values = getattr(self, what)
+            if len(values) != len(self.action_names):
+                raise ConfigurationError(
+                    f"{name}.{what} has {len(values)} entries, expected {len(self.action_names)}, "
+                    f"for {', '.join(self.action_names)}"
+                )
+        for action, low, high in zip(
+            self.action_names, self.action_low, self.action_high, strict=True
+        ):
+            if not (low < high and abs(low) <= FLOAT32_MAX and abs(high) <= FLOAT32_MAX):
+                raise ConfigurationError(
+                    f"{name} bounds its action {action!r} to [{low}, {high}], expected two finite "
+                    "numbers, the smaller one first"
+                )
 
     def action_parameters(self) -> tuple[Parameter, ...]:
         """Return the node parameters each action brings: its bounds, rate, safe value and noise."""

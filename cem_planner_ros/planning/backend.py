@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import torch
 
+from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.planning import cross_entropy, noise
 from cem_planner_ros.planning.kernel import Kernel, padded, tiled
 from cem_planner_ros.planning.rollout import Rollout
@@ -216,6 +217,9 @@ def choose(
     on_cpu = belief.mean.device.type == "cpu"
     if backend == "cudagraph" and on_cpu:
         reasons.append("no CUDA graph: the device is a CPU")
+    if type(rollout.dynamics).rollout is not Dynamics.rollout:
+        backend = "eager"
+        reasons.append("the model rolls out by itself, not in PyTorch")
     if backend != "eager":
         # Tracing runs the plugin, which may raise anything; and whatever a compiler raises, eager
         # still plans.

@@ -9,6 +9,10 @@ import torch
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.parameters import Parameterised
+
+TRIALS = 5
+"""Samples that plugins are tried out with."""
 
 
 class Rollout:
@@ -39,10 +43,20 @@ class Rollout:
         end of the step, from the start of the plan.
         """
         state = self.dynamics.step(state, action, duration)
+        return state, self._stage(state, action, previous_action, time, duration)
+
+    def _stage(
+        self,
+        state: torch.Tensor,
+        action: torch.Tensor,
+        previous_action: torch.Tensor,
+        time: torch.Tensor,
+        duration: torch.Tensor,
+    ) -> torch.Tensor:
         cost = torch.zeros_like(state[0])
         for term in self.costs:
             cost = cost + term.stage(state, action, previous_action, time)
-        return state, cost * (duration / self.dt)
+        return cost * (duration / self.dt)
 
     def terminal(self, state: torch.Tensor) -> torch.Tensor:
         """Return the terminal cost (N,) of the states (nx, N)."""
@@ -72,49 +86,49 @@ class Rollout:
         previous = previous_action.unsqueeze(-1).expand(-1, samples)
         times = torch.cumsum(durations, 0)
         total = torch.zeros_like(sequence[0, 0])
-        for action, time, duration in zip(sequence, times, durations, strict=True):
-            state, cost = self.step(state, action, previous, time, duration)
-            total = total + cost
+        states = self.dynamics.rollout(state, sequence, durations)
+        for state, action, time, duration in zip(states, sequence, times, durations, strict=True):
+            total = total + self._stage(state, action, previous, time, duration)
             previous = action
         return total + self.terminal(state)
 
+    def breakdown(
+        self,
+        state: torch.Tensor,
+        actions: torch.Tensor,
+        previous_action: torch.Tensor,
+        durations: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return what each cost contributes (len(costs),) to one action sequence (H, nu)."""
+        sequence = actions.unsqueeze(-1)
+        alone = [Rollout(self.dynamics, [term], self.dt) for term in self.costs]
+        return torch.cat([one(state, sequence, previous_action, durations) for one in alone])
+
     def try_out(self, device: torch.device) -> None:
         """
-        Take one step with every plugin and look at what comes back.
+        Call every plugin with random inputs and look at what comes back.
 
-        Raises ConfigurationError, naming the plugin, if it raises, returns another shape or type
-        than it should, or changes what it was given.
+        Raises ConfigurationError, naming the plugin, what was expected and what came, if it raises,
+        returns another shape, type or device than it should, changes what it was given, returns
+        something else the second time, or lets samples influence one another.
         """
-        nx, nu = len(self.dynamics.state_names), len(self.dynamics.action_names)
-        for samples in (3, 1):
-            state = torch.full((nx, samples), 0.1, device=device)
-            action = torch.full((nu, samples), 0.1, device=device)
-            time = torch.tensor(self.dt, device=device)
-            given = (state, action, time)
-            self._call(self.dynamics, "step", given, (nx, samples))
-            for term in self.costs:
-                self._call(term, "stage", (state, action, action.clone(), time), (samples,))
-                self._call(term, "terminal", (state,), (samples,))
-
-    @staticmethod
-    def _call(plugin, method: str, arguments: tuple[torch.Tensor, ...], shape: tuple) -> None:
-        name = f"{type(plugin).__name__}.{method}"
-        before = [argument.clone() for argument in arguments]
-        try:
-            with torch.no_grad():
-                result = getattr(plugin, method)(*arguments)
-        except Exception as error:
-            raise ConfigurationError(f"{name} raised {type(error).__name__}: {error}") from error
-        if not isinstance(result, torch.Tensor):
-            raise ConfigurationError(f"{name} returned {type(result).__name__}, expected a tensor")
-        if tuple(result.shape) != shape or result.dtype != torch.float32:
-            raise ConfigurationError(
-                f"{name} returned {result.dtype} of shape {tuple(result.shape)}, expected "
-                f"{torch.float32} of shape {shape} for {shape[-1]} samples"
-            )
-        for argument, value in zip(arguments, before, strict=True):
-            if not torch.equal(argument, value):
-                raise ConfigurationError(f"{name} changes its arguments in place")
+        self.dynamics.check()
+        nx = len(self.dynamics.state_names)
+        generator = torch.Generator().manual_seed(0)
+        low, high = (
+            torch.tensor(bound, dtype=torch.float32)[:, None]
+            for bound in (self.dynamics.action_low, self.dynamics.action_high)
+        )
+        state = torch.randn(nx, TRIALS, generator=generator).to(device)
+        action, previous = (
+            (low + (high - low) * torch.rand(len(low), TRIALS, generator=generator)).to(device)
+            for _ in range(2)
+        )
+        time = torch.tensor(self.dt, device=device)
+        _try_out(self.dynamics, "step", (state, action, time), (nx, TRIALS))
+        for term in self.costs:
+            _try_out(term, "stage", (state, action, previous, time), (TRIALS,))
+            _try_out(term, "terminal", (state,), (TRIALS,))
 
     def trajectory(
         self, state: torch.Tensor, actions: torch.Tensor, durations: torch.Tensor
@@ -124,7 +138,63 @@ class Rollout:
 
         The first row is `state` (nx,); `durations` is (H,), s.
         """
-        states = [state.unsqueeze(-1)]
-        for action, duration in zip(actions, durations, strict=True):
-            states.append(self.dynamics.step(states[-1], action.unsqueeze(-1), duration))
-        return torch.cat(states, -1).T
+        state = state.unsqueeze(-1)
+        states = self.dynamics.rollout(state, actions.unsqueeze(-1), durations)
+        return torch.cat((state, *states), -1).T
+
+
+def _try_out(
+    plugin: Parameterised, method: str, arguments: tuple[torch.Tensor, ...], shape: tuple[int, ...]
+) -> None:
+    """Call a method of a plugin in several ways; `shape` is what it should return."""
+    name = f"{type(plugin).__name__}.{method}"
+    result = _call(plugin, method, arguments, shape)
+    again = _call(plugin, method, arguments, shape)
+    if not torch.equal(result.nan_to_num(), again.nan_to_num()):
+        raise ConfigurationError(
+            f"{name} returned {again.tolist()} where the same arguments gave {result.tolist()} "
+            "before, expected the same: no random numbers and no memory"
+        )
+    rounding = 1e-4 * max(1.0, float(result.nan_to_num(posinf=0.0, neginf=0.0).abs().max()))
+    for sample in range(TRIALS):
+        column = slice(sample, sample + 1)
+        alone = _call(
+            plugin,
+            method,
+            tuple(value[:, column] if value.ndim else value for value in arguments),
+            (*shape[:-1], 1),
+        )
+        together = result[..., column]
+        if not torch.allclose(alone, together, rtol=1e-3, atol=rounding, equal_nan=True):
+            raise ConfigurationError(
+                f"{name} returned {together[..., 0].tolist()} for a sample among {TRIALS} and "
+                f"{alone[..., 0].tolist()} for the same one alone, expected the same: samples, "
+                "the last dimension, must not influence one another"
+            )
+
+
+def _call(
+    plugin: Parameterised, method: str, arguments: tuple[torch.Tensor, ...], shape: tuple[int, ...]
+) -> torch.Tensor:
+    name = f"{type(plugin).__name__}.{method}"
+    before = [argument.clone() for argument in arguments]
+    try:
+        with torch.no_grad():
+            result = getattr(plugin, method)(*arguments)
+    except Exception as error:
+        raise ConfigurationError(f"{name} raised {type(error).__name__}: {error}") from error
+    if not isinstance(result, torch.Tensor):
+        raise ConfigurationError(f"{name} returned {type(result).__name__}, expected a tensor")
+    if tuple(result.shape) != shape or result.dtype != torch.float32:
+        raise ConfigurationError(
+            f"{name} returned {result.dtype} of shape {tuple(result.shape)}, expected "
+            f"{torch.float32} of shape {shape} for {shape[-1]} samples"
+        )
+    if result.device != arguments[0].device:
+        raise ConfigurationError(
+            f"{name} returned a tensor on {result.device}, expected {arguments[0].device}"
+        )
+    for argument, value in zip(arguments, before, strict=True):
+        if not torch.equal(argument, value):
+            raise ConfigurationError(f"{name} changes its arguments in place")
+    return result

@@ -230,7 +230,6 @@ _POINTWISE = {
     **{
         name: (f"{name}f({{0}})", 1)
         for name in [
-            "tan",
             "asin",
             "acos",
             "atan",
@@ -246,6 +245,7 @@ _POINTWISE = {
     },
     "sin": ("sine({0}, 0.0f)", 1),
     "cos": ("sine({0}, 1.0f)", 1),
+    "tan": ("sine({0}, 0.0f) / sine({0}, 1.0f)", 1),
     "atan2": ("atan2f({0}, {1})", 2),
     "hypot": ("hypotf({0}, {1})", 2),
 }

@@ -255,7 +255,7 @@ def raises(state):
 @pytest.mark.parametrize(
     ("function", "text"),
     [
-        (lambda s: s[:0], r"Wrong.step returned torch.float32 of shape \(0, 3\), expected"),
+        (lambda s: s[:0], r"Wrong.step returned torch.float32 of shape \(0, 5\), expected"),
         (lambda s: s.double(), "Wrong.step returned torch.float64"),
         (lambda s: (s,), "Wrong.step returned tuple, expected a tensor"),
         (lambda s: s.mul_(2.0), "Wrong.step changes its arguments in place"),
@@ -270,7 +270,8 @@ def test_a_model_that_returns_something_else_is_named(function, text):
 
 def test_a_model_with_control_flow_on_values_plans_all_the_same(monkeypatch):
     monkeypatch.setattr(torch, "compile", raises)
-    model = Wrong(lambda state: state * 0.5 if state.max() > 0.05 else state)
+    model = Wrong(lambda state: state)
+    model.step = lambda state, action, dt: state * 0.5 if dt > 0.05 else state
     planner = Planner(model, [Effort(model)], samples=32, elites=4, horizon=3)
     assert planner.execution.name == "eager"
     assert "no C++ kernel" in planner.execution.reason
