@@ -16,7 +16,7 @@ def generate_launch_description():
     default_file = [PathJoinSubstitution([share, "config", scenario]), ".yaml"]
     simulator_file = [PathJoinSubstitution([share, "config", scenario]), "_simulator.yaml"]
     arguments = {
-        "scenario": ("cartpole", "What is simulated: cartpole or diff_drive."),
+        "scenario": ("cartpole", "What is simulated: a file in config/, such as cartpole."),
         "namespace": ("", "Namespace of both nodes."),
         "params_file": (default_file, "YAML file with the planner's parameters."),
         "autostart": ("true", "Configure and activate the planner at the start."),

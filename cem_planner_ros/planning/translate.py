@@ -247,7 +247,7 @@ _POINTWISE = {
     "cos": ("sine({0}, 1.0f)", 1),
     "tan": ("sine({0}, 0.0f) / sine({0}, 1.0f)", 1),
     "atan2": ("atan2f({0}, {1})", 2),
-    "hypot": ("hypotf({0}, {1})", 2),
+    "hypot": ("sqrtf({0} * {0} + {1} * {1})", 2),
 }
 
 _ARITHMETIC = "add sub mul maximum minimum".split()

@@ -1,0 +1,1 @@
+"""A skid-steered robot and a place to keep out of."""

@@ -1,0 +1,39 @@
+"""A disc that a robot should not enter."""
+
+import torch
+
+from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.parameters import Parameter
+
+
+class KeepOut(Cost):
+    """The weighted squared depth inside a disc, for models with the states x and y."""
+
+    api_version = 1
+    parameters = (
+        Parameter("x", 0.0, "Of the middle.", unit="m"),
+        Parameter("y", 0.0, "Of the middle.", unit="m"),
+        Parameter("radius", 0.5, "Of the disc and the robot together.", unit="m", low=0.0),
+        Parameter("weight", 100.0, "Price of the squared depth.", unit="1/m^2", low=0.0),
+    )
+
+    x: torch.Tensor
+    y: torch.Tensor
+    radius: torch.Tensor
+    weight: torch.Tensor
+
+    def __init__(self, dynamics, values=None, *, device="cpu"):
+        super().__init__(dynamics, values, device=device)
+        self._rows = [dynamics.state_names.index(name) for name in ("x", "y")]
+
+    def stage(
+        self,
+        state: torch.Tensor,
+        action: torch.Tensor,
+        previous_action: torch.Tensor,
+        time: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the cost (N,) of the states (nx, N) after one step."""
+        x, y = (state[row] for row in self._rows)
+        depth = torch.relu(self.radius - torch.hypot(x - self.x, y - self.y))
+        return self.weight * depth * depth

@@ -1,0 +1,38 @@
+"""A robot with a track on either side."""
+
+import torch
+
+from cem_planner_ros.dynamics.base import INTEGRATOR, DifferentialEquation
+from cem_planner_ros.parameters import Parameter
+
+
+class SkidSteer(DifferentialEquation):
+    """
+    Driven by the speeds of its tracks; they slip in a turn, as if they were further apart.
+
+    Mandow et al., Experimental kinematics for wheeled skid-steer mobile robots (2007).
+    """
+
+    api_version = 1
+    state_names = ("x", "y", "yaw")
+    action_names = ("left", "right")
+    action_low = (-0.8, -0.8)
+    action_high = (0.8, 0.8)
+    action_units = ("m/s", "m/s")
+    angle_names = ("yaw",)
+    parameters = (
+        Parameter("width", 0.4, "From track to track.", unit="m", low=0.01),
+        Parameter("slip", 1.5, "Width that turns alike without slip, over width.", low=1.0),
+        INTEGRATOR,
+    )
+
+    width: torch.Tensor
+    slip: torch.Tensor
+
+    def derivative(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        """Return (x_dot, y_dot, yaw_dot), shape (3, N)."""
+        yaw = state[2]
+        left, right = action
+        v = 0.5 * (left + right)
+        yaw_rate = (right - left) / (self.slip * self.width)
+        return torch.stack((v * torch.cos(yaw), v * torch.sin(yaw), yaw_rate))
