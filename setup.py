@@ -40,6 +40,7 @@ setup(
             "ros-nav-msgs",
             "ros-sensor-msgs",
             "ros-std-msgs",
+            "ros-std-srvs",
         ],
         "sim": ["mujoco"],
         "report": ["matplotlib", "rich"],

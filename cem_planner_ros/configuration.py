@@ -22,7 +22,7 @@ from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import COMMAND_TYPES, MULTI_ARRAY, STATE_TYPES, Grammar
-from cem_planner_ros.parameters import INACTIVE, LIVE, Parameter, flatten
+from cem_planner_ros.parameters import INACTIVE, LIVE, Parameter, flatten, named
 from cem_planner_ros.planning.planner import LIVE as LIVE_SETTINGS
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.search import Search
@@ -57,7 +57,7 @@ class Configuration:
     device: torch.device
 
     def action(self, group: str) -> list[float]:
-        """Return the parameters action.GROUP.NAME (nu,), GROUP being low, high, rate or safe."""
+        """Return the parameters action.GROUP.NAME (nu,), GROUP as in low, rate, safe."""
         return [self.values[f"action.{group}.{name}"] for name in self.dynamics.action_names]
 
     def fields(self, side: str) -> dict[str, str]:
@@ -81,10 +81,14 @@ class Configuration:
                     "deactivate and clean it up, set it, then configure and activate it"
                 )
             values[name] = self.parameters[name].check(value)
+        self.check_together(values)
+        return replace(self, values=values)
+
+    def check_together(self, values: Mapping[str, Any]) -> None:
+        """Raise ConfigurationError if values of all parameters, right one by one, do not agree."""
         problems = _cross_check(values, self.dynamics)
         if problems:
             raise ConfigurationError("\n".join(problems))
-        return replace(self, values=values)
 
     def tune(self, planner: Planner) -> None:
         """Bring the numbers of a planner and of its plugins to these values, in place."""
@@ -188,6 +192,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
     costs: dict[str, Cost] = {}
     if dynamics is not None:
         declare(dynamics.action_parameters())
+        declare(_low_pass(dynamics))
         declare(_fields("state", dynamics.state_names, STATE_TYPES[checked["state.type"]]))
         declare(_fields("command", dynamics.action_names, COMMAND_TYPES[checked["command.type"]]))
         for name in checked["costs"]:
@@ -257,6 +262,10 @@ def _cross_check(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
                 f"parameter 'action.safe.{name}' is {safe}, allowed: from action.low.{name} to "
                 f"action.high.{name}, which are {low} and {high}"
             )
+    try:
+        cpu_set(value["realtime.cpus"])
+    except ConfigurationError as error:
+        problems.append(str(error))
     if not value["costs"]:
         problems.append("parameter 'costs' is [], allowed: at least one name")
     for side, names, types in (
@@ -299,6 +308,26 @@ def _fields(side: str, names: Iterable[str], grammar: Grammar) -> list[Parameter
         )
         for index, name in enumerate(names)
     ]
+
+
+def cpu_set(text: str) -> set[int]:
+    """
+    Return the CPUs that "0 2" or "0,2" names.
+
+    Raises ConfigurationError if it is not a list of numbers.
+    """
+    try:
+        return {int(number) for number in text.replace(",", " ").split()}
+    except ValueError:
+        raise ConfigurationError(
+            f"parameter 'realtime.cpus' is {text!r}, allowed: numbers of CPUs, such as '2 3'"
+        ) from None
+
+
+def _low_pass(dynamics: Dynamics) -> tuple[Parameter, ...]:
+    """Return the parameters of the low-pass that every command goes through last."""
+    text = "Time constant of a low-pass on the {name} that is sent; 0 for none."
+    return named("action.low_pass", dynamics.action_names, 0.0, text, unit="s", low=0.0, high=10.0)
 
 
 def _cost_plugin(name: str) -> Parameter:

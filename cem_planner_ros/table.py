@@ -22,9 +22,43 @@ TABLE = (
     Parameter(
         "max_state_age",
         0.2,
-        "A state older than this is not planned from; the safe action goes out instead.",
+        "A state older than this is not planned from.",
         unit="s",
         low=0.0,
+    ),
+    Parameter(
+        "actuation_delay",
+        0.0,
+        "From sending a command to its effect. States are predicted to the time at which the "
+        "command planned from them takes effect.",
+        unit="s",
+        low=0.0,
+        high=1.0,
+    ),
+    Parameter(
+        "max_plan_age",
+        0.2,
+        "Without a good plan the one before is read on until it is this old (status shifted).",
+        unit="s",
+        low=0.0,
+        high=60.0,
+    ),
+    Parameter(
+        "hold",
+        "brake",
+        "What follows for hold_time (status hold): brake moves evenly to the safe action, hold "
+        "repeats the last command. The safe action comes next (status stopped).",
+        choices=("brake", "hold"),
+    ),
+    Parameter(
+        "hold_time", 0.3, "How long status hold lasts at most.", unit="s", low=0.0, high=60.0
+    ),
+    Parameter(
+        "recover_periods",
+        3,
+        "Good plans in a row that end hold and stopped; the first after a reset are still rough.",
+        low=1,
+        high=1000,
     ),
     Parameter(
         "planner.samples",
@@ -240,14 +274,61 @@ TABLE = (
         choices=tuple(COMMAND_TYPES),
         when=INACTIVE,
     ),
-    Parameter("frame_id", "odom", "Frame of the state, of the path and of stamped commands."),
+    Parameter("frame_id", "odom", "Frame of the state, of ~/path and of stamped commands."),
     Parameter(
-        "path_rate",
+        "plan_rate",
         5.0,
-        "How often the predicted path is published for models with x and y; 0 for never.",
+        "How often ~/plan, and for models with x and y ~/path, is published; 0 for never.",
         unit="Hz",
         low=0.0,
         high=100.0,
+    ),
+    Parameter(
+        "allow_rebuild",
+        False,
+        "Whether planner.* may change while the node controls: a new planner is made beside the "
+        "old one, which controls until then, and goes on with its plan.",
+    ),
+    Parameter(
+        "allow_cpu_fallback",
+        False,
+        "Whether to go on with fewer candidates on the CPU when the planning device is out of "
+        "memory or lost.",
+    ),
+    Parameter(
+        "realtime.priority",
+        0,
+        "Of the planner's thread under SCHED_FIFO; 0 for the ordinary scheduler.",
+        low=0,
+        high=99,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "realtime.cpus",
+        "",
+        "CPUs that the planner's thread runs on, such as '2 3'; all if empty.",
+        when=INACTIVE,
+    ),
+    Parameter(
+        "realtime.lock_memory",
+        False,
+        "Keep the memory of the process from being swapped out (mlockall).",
+        when=INACTIVE,
+    ),
+    Parameter(
+        "realtime.freeze_garbage",
+        True,
+        "Python's garbage collector does not start by itself while the node controls.",
+        when=INACTIVE,
+    ),
+    Parameter(
+        "realtime.switch_interval",
+        0.0005,
+        "After this a Python thread has to let another run; Python's own is 0.005 s.",
+        unit="s",
+        low=1e-5,
+        high=0.1,
+        when=INACTIVE,
     ),
     Parameter("publish_statistics", False, "Publish ~/statistics with every command."),
 )

@@ -34,7 +34,7 @@ def refusal(changes, drop=()):
         ("control_rate", -1.0, "from 0.1 to 2000.0 Hz"),
         ("max_state_age", float("nan"), "finite number"),
         ("max_state_age", float("inf"), "finite number"),
-        ("planner.backend", "fast", "one of auto, compile, eager"),
+        ("planner.backend", "fast", "one of auto, cudagraph, compile, eager"),
         ("planner.device", "tpu", "auto, cpu, or a CUDA device"),
         ("planner.device", "cuda:99", "auto, cpu, or a CUDA device"),
         ("planner.elites", 2000, "planner.samples / planner.modes, which is 1024"),
@@ -53,6 +53,9 @@ def refusal(changes, drop=()):
         ("autostart", 1, "true or false"),
         ("way.weight.theta", 1e300, "at least 0"),
         ("action.low.force", 9.9999999999, "less than action.high.force"),
+        ("realtime.cpus", "first", "numbers of CPUs"),
+        ("hold", "coast", "one of brake, hold"),
+        ("action.low_pass.force", -1.0, "from 0.0 to 10.0 s"),
         ("state.topic", "my topic!", "a ROS topic name"),
         ("command.topic", "", "a ROS topic name"),
     ],
@@ -176,6 +179,11 @@ def test_values_set_together_are_checked_together():
 def test_shipped_files_are_right(name):
     path = CONFIG / f"{name}.yaml"
     configure(load_yaml(path) | {"planner.device": "cpu"}, str(path))
+
+
+def test_the_table_of_parameters_is_up_to_date():
+    text = (CONFIG.parent / "docs" / "parameters.md").read_text()
+    assert text == parameters.markdown(), "python -m cem_planner_ros parameters --markdown"
 
 
 def test_planner_yaml_explains_every_parameter_and_is_up_to_date():

@@ -1,4 +1,4 @@
-"""Every period one command, on time: a fresh plan's first action or the safe action."""
+"""Every period one command, on time, and what it rests on."""
 
 from __future__ import annotations
 
@@ -11,21 +11,61 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.control.ladder import FRESH, HOLD, SHIFTED, STOPPED, Ladder
+from cem_planner_ros.control.latency import SentCommands
+from cem_planner_ros.control.limits import CommandLimits
+from cem_planner_ros.control.timing import Quantile
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
 
-FRESH = "fresh"
 NO_STATE = "no_state"
 STALE_STATE = "stale_state"
+OVER_BUDGET = "over_budget"
 NO_VALID_PLAN = "no_valid_plan"
 PLAN_FAILED = "plan_failed"
-STATUSES = (FRESH, NO_STATE, STALE_STATE, NO_VALID_PLAN, PLAN_FAILED)
-"""What a command rests on. All but FRESH mean that the safe action went out."""
+DEVICE_FAILED = "device_failed"
+RECOVERING = "recovering"
+PAUSED = "paused"
+EMERGENCY_STOP = "emergency_stop"
+CAUSES = (
+    "",
+    NO_STATE,
+    STALE_STATE,
+    OVER_BUDGET,
+    NO_VALID_PLAN,
+    PLAN_FAILED,
+    DEVICE_FAILED,
+    RECOVERING,
+    PAUSED,
+    EMERGENCY_STOP,
+)
+"""Why a command does not rest on a fresh plan; "" if it does."""
 
 HISTORY = 1000
 """Ticks remembered for diagnostics."""
+
+HIGH = 0.95
+"""
+Quantile of the measured times that must fit into what is left of a period.
+
+One slow iteration in a hundred does not shorten the plans that follow, five do.
+"""
+
+RELAX = 0.8
+"""
+For each period in a row without time for one iteration, what it takes is thought so much less.
+
+Otherwise nothing would be measured any more, and one slow phase would end planning for good.
+"""
+
+MAX_GAP = 1.0
+"""s by which a clock that is not the steady one may move between two looks without a jump."""
+
+CLOCK_LOOK = 0.002
+"""s between two looks at a clock that is not the steady one."""
 
 
 class StateSample(NamedTuple):
@@ -40,16 +80,26 @@ class Tick:
     """
     What happened in one period; times in s on the loop's clock, NaN where there was none.
 
-    `state_age` is that of the state when planning began, `interval` the time since the last
-    publication, `late` whether the command went out after the end of its period.
+    Attributes:
+        status: one of `ladder.STATUSES`.
+        cause: one of CAUSES; `reason` says more.
+        interval: since the last publication.
+        state_age: of the state when the period's work began.
+        latency: from the time of the state to the publication.
+        plan_time: for prediction and plan.
+        late: whether the command went out after the end of its period.
+        state: (nx,), predicted, from which was planned.
+        plan: what was planned in this period, good or not sent yet.
     """
 
     status: str
+    cause: str
     reason: str
     scheduled: float
     published: float
     interval: float
     state_age: float
+    latency: float
     plan_time: float
     late: bool
     action: np.ndarray
@@ -57,20 +107,39 @@ class Tick:
     plan: Plan | None
 
 
+class _Attempt(NamedTuple):
+    """What came of planning; `plan` is None if it may not be used."""
+
+    cause: str
+    reason: str = ""
+    state: np.ndarray | None = None
+    plan: Plan | None = None
+
+
+class _Change(NamedTuple):
+    """What the loop works with; replaced whole."""
+
+    configuration: Configuration
+    planner: Planner
+    iteration_time: float
+
+
 class ControlLoop:
     """
-    Reads the newest state, plans, sends, on an absolute schedule.
+    Reads the newest state, predicts it, plans, sends, on an absolute schedule.
 
-    A tick whose time has passed is dropped and counted in `missing`, never made up for. The
-    measured time of an iteration decides whether one more fits into the budget.
+    A tick whose time has passed is dropped and counted in `missing`, never made up for. A high
+    quantile of the measured time of an iteration decides whether one more fits into the budget.
 
     Args:
-        planner: the planner; this loop alone uses it from now on.
+        planner: the planner; the loop's thread alone uses it from now on.
         configuration: rates, limits and the safe action.
         latest_state: returns the newest state, or None before the first.
         send: publishes an action (nu,).
         report: called with each tick after its command is out.
-        clock: steady time, s.
+        clock: of the schedule and the states, s.
+        steady: of costs and deadlines, s; that of the planner, `time.monotonic`.
+        iteration_time: s, first guess of what an iteration takes.
     """
 
     def __init__(
@@ -81,38 +150,81 @@ class ControlLoop:
         send: Callable[[np.ndarray], None],
         report: Callable[[Tick], None] = lambda tick: None,
         clock: Callable[[], float] = time.monotonic,
+        steady: Callable[[], float] = time.monotonic,
+        iteration_time: float = 0.0,
     ):
-        self._planner = planner
+        self.planner = planner
         self._latest_state = latest_state
         self._send = send
         self._report = report
         self._clock = clock
-        self._change = configuration
+        self._steady = steady
+        self._is_steady = clock is steady
+        self._change = _Change(configuration, planner, iteration_time)
+        self._forget = False
+        self.halted = ""
+        """PAUSED or EMERGENCY_STOP while the safe action has to go out; any thread may set it."""
         self.problem = ""
         """What went wrong beside planning and sending, last; for diagnostics."""
-        self._period = 1.0 / configuration.values["control_rate"]
-        self._iteration_time = 0.0
+        self.period = 1.0 / configuration.values["control_rate"]
+        self._iteration_time = _iteration_times(iteration_time)
+        self._publish_time = Quantile(HIGH)
+        self._plan_time = Quantile(0.5)
+        self._skipped = 0
+        self._effect = -math.inf
         self._published = math.nan
+        self.ladder = Ladder()
         self.ticks: deque[Tick] = deque(maxlen=HISTORY)
         self.commands = 0
         self.late = 0
         self.missing = 0
-        self._use(configuration)
-        self._last_action = self._safe
+        self._use(self._change)
+        self._last_action = self._held_action = self._safe
+        self._sent = SentCommands(self._safe)
 
-    def change(self, configuration: Configuration) -> None:
-        """Use other live values from the next tick on. May be called from any thread."""
-        self._change = configuration
+    def change(
+        self,
+        configuration: Configuration,
+        planner: Planner | None = None,
+        iteration_time: float = 0.0,
+    ) -> None:
+        """
+        Use other values from the next tick on, and another planner, which goes on with the plan.
+
+        May be called from any one thread.
+        """
+        if planner is None:
+            _, planner, iteration_time = self._change
+        self._change = _Change(configuration, planner, iteration_time)
+
+    def forget(self) -> None:
+        """Forget the warm start, the plan and what was sent. May be called from any thread."""
+        self._forget = True
 
     def run(self, stop: threading.Event) -> None:
         """Tick until `stop` is set."""
         scheduled = self._clock()
-        while not stop.wait(max(0.0, scheduled - self._clock())):
+        while not self._wait(scheduled, stop):
+            now = self._clock()
+            if now < scheduled:  # The clock was set back.
+                scheduled = now
             self.tick(scheduled)
-            scheduled += self._period
-            behind = max(0, math.floor((self._clock() - scheduled) / self._period))
-            scheduled += behind * self._period
-            self.missing += behind
+            scheduled += self.period
+            behind = max(0, math.floor((self._clock() - scheduled) / self.period))
+            scheduled += behind * self.period
+            # A simulation's clock that was set forward skips periods that never were.
+            if self._is_steady or behind * self.period < MAX_GAP:
+                self.missing += behind
+
+    def _wait(self, scheduled: float, stop: threading.Event) -> bool:
+        """Wait for a time on the loop's clock; return whether `stop` was set meanwhile."""
+        if self._is_steady:
+            return stop.wait(max(0.0, scheduled - self._clock()))
+        # A simulation's clock may run at any rate, stand still or be set back.
+        while 0.0 < scheduled - self._clock() <= 2.0 * self.period:
+            if stop.wait(CLOCK_LOOK):
+                return True
+        return stop.is_set()
 
     def tick(self, scheduled: float) -> Tick:
         """Send the command of the period that began at `scheduled` and return what happened."""
@@ -120,32 +232,43 @@ class ControlLoop:
         started = self._clock()
         sample = self._latest_state()
         age = started - sample.time if sample else math.nan
-        plan = None
-        reason = ""
+        effect = started + self._publish_time.value + self._delay
         if sample is None:
-            status = NO_STATE
+            attempt = _Attempt(NO_STATE)
         elif age > self._max_state_age:
-            status, reason = STALE_STATE, f"the state is {age:.3f} s old"
+            attempt = _Attempt(STALE_STATE, f"the state is {age:.3f} s old")
         else:
-            status, reason, plan = self._plan(sample.state, scheduled)
-        plan_time = self._clock() - started
-        action = plan.action_at(scheduled) if plan else self._safe
-        action = np.clip(action, self._low, self._high)
+            # A time that goes back would reset the warm start.
+            effect = self._effect = max(effect + self._plan_time.value, self._effect)
+            attempt = self._plan(sample, effect, scheduled)
+        planned = self._clock()
+        status, cause, action = self._choose(attempt, effect, planned)
+        before = self._last_action
+        if status != STOPPED:
+            # A late command does not catch up with one jump.
+            elapsed = min(planned - self._published, self.period)
+            elapsed = self.period if math.isnan(elapsed) else max(elapsed, 0.0)
+            action = self._limits.apply(action, before, elapsed)
+        began = self._steady()
         self._send(action)
+        self._publish_time.add(self._steady() - began)
         published = self._clock()
         self._last_action = action
+        self._sent.add(published + self._delay, action)
         tick = Tick(
             status=status,
-            reason=reason,
+            cause=cause,
+            reason="" if cause in (PAUSED, EMERGENCY_STOP) else attempt.reason,
             scheduled=scheduled,
             published=published,
             interval=published - self._published,
             state_age=age,
-            plan_time=plan_time if plan else math.nan,
-            late=published > scheduled + self._period,
+            latency=published - sample.time if sample else math.nan,
+            plan_time=planned - started if attempt.plan else math.nan,
+            late=published > scheduled + self.period,
             action=action,
-            state=sample.state if sample else None,
-            plan=plan,
+            state=attempt.state,
+            plan=attempt.plan,
         )
         self._published = published
         self.commands += 1
@@ -157,41 +280,140 @@ class ControlLoop:
             self.problem = f"reporting failed: {type(error).__name__}: {error}"
         return tick
 
+    def _choose(self, attempt: _Attempt, effect: float, now: float) -> tuple[str, str, np.ndarray]:
+        """Return status, cause and action of the command that takes effect at `effect`."""
+        halted = self.halted
+        if halted:
+            return self.ladder.stop(), halted, self._safe
+        was = self.ladder.status
+        values = self._current.configuration.values
+        status = self.ladder.step(
+            now,
+            attempt.plan,
+            tried=attempt.cause != OVER_BUDGET,
+            max_plan_age=values["max_plan_age"],
+            hold_time=values["hold_time"],
+            recover_periods=values["recover_periods"],
+        )
+        cause = attempt.cause
+        if attempt.plan is not None and status != FRESH:
+            cause = RECOVERING
+        if status == STOPPED:
+            # As it is: what stops the plant must not be slowed by a limit meant for comfort.
+            return status, cause, self._safe
+        if status != HOLD:
+            return status, cause, self.ladder.plan.action_at(effect)
+        if was != HOLD:
+            self._held_action = self._last_action
+        if values["hold"] == "hold":
+            return status, cause, self._held_action
+        share = (now - self.ladder.held_since) / values["hold_time"] if values["hold_time"] else 1.0
+        return status, cause, self._held_action + min(share, 1.0) * (self._safe - self._held_action)
+
     def _take_change(self) -> None:
-        configuration = self._change
-        if configuration is self._configuration:
+        if self._forget:
+            self._forget = False
+            self._reset()
+            self.ladder.stop()
+            self._effect = -math.inf
+            self._published = math.nan
+            self._sent = SentCommands(self._last_action)
+        change = self._change
+        if change is self._current:
             return
         try:
-            configuration.tune(self._planner)
+            change.configuration.tune(change.planner)
+            if change.planner is not self.planner and self.ladder.plan is not None:
+                change.planner.adopt(self.ladder.plan)
         except Exception as error:  # A plugin may refuse; the old values go on.
             self.problem = f"a change was not taken over: {type(error).__name__}: {error}"
-            self._change = self._configuration
+            self._change = self._current
             return
-        self._use(configuration)
+        self._use(change)
 
-    def _use(self, configuration: Configuration) -> None:
-        self._configuration = configuration
-        self._low = np.array(configuration.action("low"))
-        self._high = np.array(configuration.action("high"))
-        self._safe = np.array(configuration.action("safe"))
-        self._max_state_age = configuration.values["max_state_age"]
-        self._budget = configuration.values["budget_fraction"] * self._period
+    def _is_aging(self, now: float) -> bool:
+        """Return whether the plan in use is so old that a late new one is better than none."""
+        ladder = self.ladder
+        age = now - ladder.planned
+        return (
+            ladder.status in (FRESH, SHIFTED)
+            and age > 0.5 * self._current.configuration.values["max_plan_age"]
+        )
 
-    def _plan(self, state: np.ndarray, scheduled: float) -> tuple[str, str, Plan | None]:
-        """Return the status, a reason, and the plan if it may be used."""
-        deadline = scheduled + self._budget
-        began = self._clock()
-
+    def _reset(self) -> None:
         try:
-            plan = self._planner.plan(
-                state, scheduled, self._last_action, until=deadline - self._iteration_time
-            )
+            self.planner.reset()
+        except Exception as error:  # A lost device; planning will say so too.
+            self.problem = f"the planner cannot be reset: {type(error).__name__}: {error}"
+
+    def _use(self, change: _Change) -> None:
+        configuration = change.configuration
+        values = configuration.values
+        if change.planner is not self.planner:
+            self.planner = change.planner
+            self._iteration_time = _iteration_times(change.iteration_time)
+            self._skipped = 0
+        self._current = change
+        self._safe = np.array(configuration.action("safe"))
+        self._limits = CommandLimits(
+            low=np.array(configuration.action("low")),
+            high=np.array(configuration.action("high")),
+            rate=np.array([rate or math.inf for rate in configuration.action("rate")]),
+            low_pass=np.array(configuration.action("low_pass")),
+            safe=self._safe,
+        )
+        self._max_state_age = values["max_state_age"]
+        self._delay = values["actuation_delay"]
+        self._budget = values["budget_fraction"] * self.period
+
+    def _plan(self, sample: StateSample, effect: float, scheduled: float) -> _Attempt:
+        """Plan for the time `effect`, if that fits into the period."""
+        end = scheduled + self.period - self._publish_time.value
+        started = self._steady()
+        try:
+            before = self._sent.between(sample.time, effect, self.planner.search.dt)
+            state = self.planner.predict(before, sample.state)[-1]
+            iteration_time = self._iteration_time.value * RELAX**self._skipped
+            # The first iteration may use the whole period, what comes after it the budget.
+            now = self._clock()
+            left = end - now
+            if left < iteration_time and not self._is_aging(now):
+                self._skipped += 1
+                return _Attempt(
+                    OVER_BUDGET,
+                    f"{1e3 * left:.1f} ms left, an iteration takes {1e3 * iteration_time:.1f} ms",
+                )
+            began = self._steady()
+            until = began + left - (self.period - self._budget) - iteration_time
+            plan = self.planner.plan(state, effect, self._last_action, until=until)
         except Exception as error:  # A plugin may raise anything; the robot must not coast on.
-            return PLAN_FAILED, f"{type(error).__name__}: {error}", None
-        measured = (self._clock() - began) / plan.iterations
-        # Up at once, down slowly: a slow iteration is likely followed by another.
-        self._iteration_time = max(measured, 0.9 * self._iteration_time + 0.1 * measured)
+            cause = DEVICE_FAILED if _is_device_failure(error) else PLAN_FAILED
+            return _Attempt(cause, f"{type(error).__name__}: {first_line(error)}")
+        ended = self._steady()
+        if self._skipped and ended - began <= left:
+            self._iteration_time.clear()  # What made it slow is over.
+        self._skipped = 0
+        self._iteration_time.add((ended - began) / plan.iterations)
+        self._plan_time.add(ended - started)
         if not (math.isfinite(plan.cost) and np.isfinite(plan.actions).all()):
-            self._planner.reset()
-            return NO_VALID_PLAN, "every candidate has a NaN or infinite cost", None
-        return FRESH, "", plan
+            self._reset()
+            if not np.isfinite(state).all():
+                return _Attempt(NO_VALID_PLAN, "the predicted state is not finite")
+            return _Attempt(NO_VALID_PLAN, "every candidate has a NaN or infinite cost")
+        return _Attempt("", "", state, plan)
+
+
+def _iteration_times(first: float) -> Quantile:
+    """Return a quantile that one slow iteration does not move, from the first one on."""
+    return Quantile(HIGH, [first] * 20 if first else ())
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says."""
+    return (str(error).splitlines() or [""])[0]
+
+
+def _is_device_failure(error: Exception) -> bool:
+    """Return whether a device ran out of memory or was lost, which another device may mend."""
+    kinds = (torch.OutOfMemoryError, getattr(torch, "AcceleratorError", torch.OutOfMemoryError))
+    return isinstance(error, kinds) or "CUDA error" in str(error)

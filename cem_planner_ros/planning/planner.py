@@ -187,6 +187,34 @@ class Planner:
             self._reseed(mode)
 
     @torch.no_grad()
+    def adopt(self, plan: Plan) -> None:
+        """Begin anew around a plan, such as that of a planner with another grid."""
+        self.reset()
+        self._grid = TimeGrid(float(plan.edges[0]), self.search.dt)
+        spacing, order = self._spline.spacing, self._spline.order
+        # A knot acts around the middle of its spline, on a grid that begins with the plan.
+        middles = (np.arange(self._spline.knots) + 0.5 * (1 - order)) * spacing * self.search.dt
+        actions = np.array([plan.action_at(plan.edges[0] + middle) for middle in middles])
+        actions = torch.as_tensor(actions, dtype=torch.float32, device=self.device)
+        limits = self._problem.limits
+        actions = actions.clamp(limits.low, limits.high)
+        self._belief.mean[..., 0] = actions
+        self._belief.injected[:, :, 0] = actions[..., None]
+        self._has_elites = True
+
+    def spread(self) -> tuple[float, float]:
+        """
+        Return how wide the search is: the mean std, and the std of the kept elites.
+
+        Both are shares of half the action's range; near std_min the search has collapsed.
+        """
+        limits = self._problem.limits
+        half_range = 0.5 * (limits.high - limits.low)[:, None]
+        kept = self._belief.injected[..., : max(1, self.search.kept)]
+        elites = kept.std(-1, correction=0)
+        return float((self._belief.std / half_range).mean()), float((elites / half_range).mean())
+
+    @torch.no_grad()
     def plan(
         self,
         state: np.ndarray,
@@ -353,18 +381,15 @@ class Planner:
         """Return which injected slots are candidates in which iteration (I, J)."""
         search = self.search
         if self._has_elites not in self._uses_of:
-            rows = []
-            for iteration in range(search.iterations):
-                again = iteration > 0 or self._has_elites
-                is_last = iteration == search.iterations - 1
-                mean = search.inject_mean == "each" or (search.inject_mean == "last" and is_last)
-                proposed = iteration == 0 and self._policy is not None
-                rows.append(
-                    [again] * search.kept
-                    + [mean and again, search.inject_best and again]
-                    + [proposed] * search.proposals
-                )
-            self._uses_of[self._has_elites] = torch.tensor(rows, device=self.device)
+            uses = torch.zeros(search.iterations, search.injected, dtype=torch.bool)
+            kept = search.kept
+            uses[:, :kept] = True
+            uses[-1 if search.inject_mean == "last" else 0 :, kept] = search.inject_mean != "never"
+            uses[:, kept + 1] = search.inject_best
+            if not self._has_elites:
+                uses[0] = False
+            uses[0, kept + 2 :] = self._policy is not None
+            self._uses_of[self._has_elites] = uses.to(self.device)
         return self._uses_of[self._has_elites]
 
     def _read(self, edges: np.ndarray, cost: torch.Tensor, done: int) -> Plan:

@@ -1,10 +1,10 @@
-"""What the node tells about itself: `/diagnostics`, `~/statistics` and the predicted path."""
+"""What the node tells about itself: `/diagnostics`, `~/statistics` and the predicted plan."""
 
 from __future__ import annotations
 
 import array
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -12,14 +12,19 @@ from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Path
 from std_msgs.msg import Float64MultiArray, MultiArrayDimension
 
-from cem_planner_ros.control.loop import FRESH, STATUSES, ControlLoop, Tick
+from cem_planner_ros.control.ladder import FRESH, HOLD, STATUSES, STOPPED
+from cem_planner_ros.control.loop import CAUSES, PAUSED, ControlLoop, Tick
+from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.ros.messages import quaternion
 
 STATISTICS = (
     "status",
+    "cause",
     "plan_ms",
     "state_age_ms",
+    "latency_ms",
     "interval_ms",
+    "margin_ms",
     "late",
     "missing",
     "iterations",
@@ -29,8 +34,9 @@ STATISTICS = (
 """
 Labels of `~/statistics`, in the order of its data.
 
-`status` is an index into `STATUSES`, `late` 0 or 1 of this command, `missing` counts since
-activation. What a period did not have is NaN.
+`status` is an index into `STATUSES`, `cause` one into `CAUSES`, `late` 0 or 1 of this command;
+`missing` counts since activation. `latency_ms` is from the state to the command, `margin_ms` from
+the command to the end of its period. What a period did not have is NaN.
 """
 
 
@@ -43,14 +49,17 @@ def statistics_message() -> Float64MultiArray:
     return message
 
 
-def fill_statistics(message: Float64MultiArray, tick: Tick, missing: int) -> None:
-    """Write a tick into a message of `statistics_message`."""
+def fill_statistics(message: Float64MultiArray, tick: Tick, missing: int, period: float) -> None:
+    """Write a tick into a message of `statistics_message`; `period` is in s."""
     plan = tick.plan
     values = (
         STATUSES.index(tick.status),
+        CAUSES.index(tick.cause),
         1e3 * tick.plan_time,
         1e3 * tick.state_age,
+        1e3 * tick.latency,
         1e3 * tick.interval,
+        1e3 * (tick.scheduled + period - tick.published),
         tick.late,
         missing,
         plan.iterations if plan else 0,
@@ -60,65 +69,97 @@ def fill_statistics(message: Float64MultiArray, tick: Tick, missing: int) -> Non
     message.data = array.array("d", values)
 
 
-def percentiles(values: Iterable[float]) -> dict[str, float]:
-    """Return p50, p99 and max of the numbers that are not NaN; NaN where there are none."""
+def quantiles(values: Iterable[float], shares: Mapping[str, float]) -> dict[str, float]:
+    """Return named quantiles of the numbers that are not NaN; NaN where there are none."""
     numbers = np.array([value for value in values if not math.isnan(value)])
     if not numbers.size:
-        return {"p50": math.nan, "p99": math.nan, "max": math.nan}
-    p50, p99 = np.percentile(numbers, [50, 99])
-    return {"p50": float(p50), "p99": float(p99), "max": float(numbers.max())}
+        return dict.fromkeys(shares, math.nan)
+    found = np.quantile(numbers, list(shares.values()))
+    return {name: float(value) for name, value in zip(shares, found, strict=True)}
+
+
+UPPER = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+LOWER = {"p50": 0.5, "p99": 0.01, "min": 0.0}
+"""Of what should be large: 99 % are above p99."""
+
+
+def control_values(loop: ControlLoop) -> dict[str, object]:
+    """Return what `/diagnostics` says of a loop that has ticked."""
+    ticks = list(loop.ticks)
+    last = ticks[-1]
+    values: dict[str, object] = {
+        "status": last.status,
+        "cause": last.cause,
+        "commands": loop.commands,
+        "commands late": loop.late,
+        "commands missing": loop.missing,
+    }
+    values |= {f"steps to {status}": loop.ladder.steps[status] for status in STATUSES}
+    for label, numbers, shares in (
+        ("plan time", [tick.plan_time for tick in ticks], UPPER),
+        ("deadline margin", [t.scheduled + loop.period - t.published for t in ticks], LOWER),
+        ("state age", [tick.state_age for tick in ticks], UPPER),
+        ("state to command", [tick.latency for tick in ticks], UPPER),
+        ("interval", [tick.interval for tick in ticks], UPPER),
+    ):
+        for quantile, value in quantiles(numbers, shares).items():
+            values[f"{label} {quantile} (ms)"] = f"{1e3 * value:.3f}"
+    if last.plan:
+        values["iterations"] = last.plan.iterations
+        values["cost"] = f"{last.plan.cost:.6g}"
+        values["invalid candidates (%)"] = f"{100 * last.plan.invalid_share:.2f}"
+    return values
 
 
 def diagnostic_status(
     name: str,
     loop: ControlLoop | None,
     lifecycle: str,
-    execution: str,
-    received: int,
-    dropped: Mapping[str, int],
+    facts: Mapping[str, object],
+    warnings: Iterable[str] = (),
 ) -> DiagnosticStatus:
     """
     Return the state of the control loop for `/diagnostics`.
 
-    It is ERROR while the safe action goes out, WARN if one of the last commands was late or the
-    node does not control, OK otherwise.
+    It is ERROR while the plant is braked or stopped because of a fault, OK while all is well, and
+    WARN in between: an earlier plan is read, the node is paused or does not control, a command was
+    late, or there are `warnings`.
+
+    Args:
+        name: of the status.
+        loop: the loop while the node is active.
+        lifecycle: state of the node.
+        facts: shown as they are.
+        warnings: what else is not as it should be.
     """
-    result = DiagnosticStatus(name=name, hardware_id="cem_planner")
-    values = {"lifecycle": lifecycle, "execution": execution, "states received": received}
-    values |= {f"states dropped: {cause}": count for cause, count in dropped.items()}
-    ticks = list(loop.ticks) if loop else []
-    if not ticks:
-        result.level, result.message = DiagnosticStatus.WARN, f"not controlling ({lifecycle})"
+    values = {"lifecycle": lifecycle, **facts}
+    level, messages = DiagnosticStatus.OK, []
+    if loop is None or not loop.ticks:
+        level, messages = DiagnosticStatus.WARN, [f"not controlling ({lifecycle})"]
     else:
-        last = ticks[-1]
-        result.level, result.message = DiagnosticStatus.OK, last.status
-        if any(tick.late for tick in ticks):
-            result.level, result.message = DiagnosticStatus.WARN, "commands were late"
-        if last.status != FRESH:
-            result.level = DiagnosticStatus.ERROR
-            result.message = f"{last.status}: {last.reason}" if last.reason else last.status
+        last = loop.ticks[-1]
+        values |= control_values(loop)
+        text = ": ".join(filter(None, (last.cause, last.reason)))
+        messages.append(f"{last.status} ({text})" if text else last.status)
+        if last.status != FRESH or any(tick.late for tick in list(loop.ticks)):
+            level = DiagnosticStatus.WARN
+        if last.status == FRESH and level == DiagnosticStatus.WARN:
+            messages.append("commands were late")
+        if last.status in (HOLD, STOPPED) and last.cause != PAUSED:
+            level = DiagnosticStatus.ERROR
         if loop.problem:
-            values["problem"] = loop.problem
-            result.level, result.message = DiagnosticStatus.ERROR, loop.problem
-        values |= {
-            "status": last.status,
-            "commands": loop.commands,
-            "commands late": loop.late,
-            "commands missing": loop.missing,
-        }
-        for label, numbers in (
-            ("plan time", [tick.plan_time for tick in ticks]),
-            ("state age", [tick.state_age for tick in ticks]),
-            ("interval", [tick.interval for tick in ticks]),
-        ):
-            for quantile, value in percentiles(numbers).items():
-                values[f"{label} {quantile} (ms)"] = f"{1e3 * value:.3f}"
-        if last.plan:
-            values["iterations"] = last.plan.iterations
-            values["cost"] = f"{last.plan.cost:.6g}"
-            values["invalid candidates (%)"] = f"{100 * last.plan.invalid_share:.2f}"
-    result.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
-    return result
+            level = DiagnosticStatus.ERROR
+            messages.append(loop.problem)
+    warnings = list(warnings)
+    if warnings and level == DiagnosticStatus.OK:
+        level = DiagnosticStatus.WARN
+    return DiagnosticStatus(
+        name=name,
+        hardware_id="cem_planner",
+        level=level,
+        message="; ".join([*messages, *warnings]),
+        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+    )
 
 
 def diagnostics_message(status: DiagnosticStatus, stamp) -> DiagnosticArray:
@@ -142,4 +183,25 @@ def path_message(states: np.ndarray, names: tuple[str, ...], stamp, frame: str) 
         orientation = pose.pose.orientation
         orientation.x, orientation.y, orientation.z, orientation.w = quaternion(0.0, 0.0, heading)
         message.poses.append(pose)
+    return message
+
+
+def plan_message(
+    plan: Plan, states: np.ndarray, state_names: Sequence[str], action_names: Sequence[str]
+) -> Float64MultiArray:
+    """
+    Return a plan and the states (H + 1, nx) it leads through, a row for each edge of its grid.
+
+    A row holds the time from the start of the plan (s), the state and the action held from then
+    on; the last one's is repeated. The columns are named by the label of the second dimension.
+    """
+    columns = ("time", *state_names, *action_names)
+    times = (plan.edges - plan.edges[0])[:, None]
+    actions = np.vstack((plan.actions, plan.actions[-1:]))
+    rows = np.hstack((times, states, actions))
+    message = Float64MultiArray(data=array.array("d", rows.tobytes()))
+    message.layout.dim = [
+        MultiArrayDimension(label="step", size=len(rows), stride=rows.size),
+        MultiArrayDimension(label=",".join(columns), size=len(columns), stride=len(columns)),
+    ]
     return message

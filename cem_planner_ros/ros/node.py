@@ -7,56 +7,64 @@ import gc
 import threading
 import time
 import traceback
-from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import torch
 from diagnostic_msgs.msg import DiagnosticArray
-from nav_msgs.msg import Path
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from std_msgs.msg import Float64MultiArray
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Bool
+from std_srvs.srv import SetBool, Trigger
 
-from cem_planner_ros.configuration import NODE_NAME, Configuration, configure
-from cem_planner_ros.control.loop import FRESH, ControlLoop, StateSample, Tick
-from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.planning.planner import Planner
-from cem_planner_ros.ros import diagnostics
-from cem_planner_ros.ros.messages import (
-    MESSAGES,
-    MessageError,
-    command_writer,
-    stamp_of,
-    state_reader,
+from cem_planner_ros.configuration import NODE_NAME, Configuration, cpu_set
+from cem_planner_ros.control.loop import (
+    DEVICE_FAILED,
+    EMERGENCY_STOP,
+    MAX_GAP,
+    PAUSED,
+    ControlLoop,
+    Tick,
 )
+from cem_planner_ros.control.realtime import realtime
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.ros import diagnostics
+from cem_planner_ros.ros.making import Made, fewer_samples, make_planner
+from cem_planner_ros.ros.messages import MESSAGES, command_writer, state_reader
 from cem_planner_ros.ros.parameters import NodeParameters
-
-WARM_UP_PLANS = 5
+from cem_planner_ros.ros.reports import Reports
+from cem_planner_ros.ros.state_input import StateInput
 
 ACKNOWLEDGE_TIMEOUT = Duration(seconds=0.5)
 
-LOG_INTERVAL = 1.0
-"""s between two lines about the status; it may change with every command."""
+LOOK_AFTER = 0.1
+"""s between two looks at whether a planner made in the background is ready, or one is needed."""
 
 
-def _guarded(transition: Callable) -> Callable:
-    """Make a transition that raises fail with a message; rclpy would swallow the exception."""
+def _guarded(on_exception: TransitionCallbackReturn) -> Callable:
+    """
+    Make a transition that raises say so and return `on_exception`; rclpy would swallow it.
 
-    @functools.wraps(transition)
-    def guarded(self, state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            return transition(self, state)
-        except ConfigurationError as error:
-            self.get_logger().error(f"not configured:\n{error}")
-        except Exception:
-            self.get_logger().error(f"{transition.__name__} failed:\n{traceback.format_exc()}")
-        return TransitionCallbackReturn.FAILURE
+    FAILURE goes back to where the transition began, ERROR through `on_error` to unconfigured.
+    """
 
-    return guarded
+    def decorate(transition: Callable) -> Callable:
+        @functools.wraps(transition)
+        def guarded(self, state: LifecycleState) -> TransitionCallbackReturn:
+            try:
+                return transition(self, state)
+            except ConfigurationError as error:
+                self.get_logger().error(f"{transition.__name__} refused:\n{error}")
+            except Exception:
+                self.get_logger().error(f"{transition.__name__} failed:\n{traceback.format_exc()}")
+            return on_exception
+
+        return guarded
+
+    return decorate
 
 
 class PlannerNode(LifecycleNode):
@@ -65,7 +73,8 @@ class PlannerNode(LifecycleNode):
 
     The executor's thread serves ROS; one thread of its own makes the planner, warms it up and runs
     the control loop, so that a single thread uses PyTorch. Between them are the newest state and
-    the newest configuration, each replaced whole.
+    the newest configuration, each replaced whole. Only with `allow_rebuild` a second thread makes
+    the next planner beside the one that controls.
 
     Args:
         interrupted: asked during a long configure whether to give up.
@@ -76,23 +85,36 @@ class PlannerNode(LifecycleNode):
         super().__init__(NODE_NAME, **options)
         self._interrupted = interrupted
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="planner")
-        self._planner: Planner | None = None
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="planner_rebuild")
+        self._made: Made | None = None
         self._loop: ControlLoop | None = None
         self._control: Future | None = None
+        self._rebuild: Future | None = None
+        self._rebuild_problem = ""
         self._is_making = False
         self._stop = threading.Event()
-        self._state: StateSample | None = None
-        self._received = 0
-        self._dropped: Counter[str] = Counter()
-        self._status = FRESH
-        self._path_due = self._log_due = 0.0
-        self._statistics_message = diagnostics.statistics_message()
-        self._entities: list[tuple[Callable, object]] = []
+        self._input: StateInput | None = None
+        self._reports: Reports | None = None
+        self._is_pressed = self._is_stopped = self._is_paused = False
+        self._clock_jumps = 0
+        self._loop_clock: Callable[[], float] = time.monotonic
+        self._entities: list[Callable[[], object]] = []
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
-        self.create_timer(
-            1.0, self._publish_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0, self._publish_diagnostics, clock=steady)
+        self.create_timer(LOOK_AFTER, self._look_after, clock=steady)
+        self.create_service(Trigger, "~/reset", self._on_reset)
+        self.create_service(SetBool, "~/pause", self._on_pause)
+        # Latched, and for publishers that are not: `ros2 topic pub` must be able to stop it too.
+        for durability in (DurabilityPolicy.TRANSIENT_LOCAL, DurabilityPolicy.VOLATILE):
+            qos = QoSProfile(depth=1, durability=durability)
+            self.create_subscription(Bool, "~/emergency_stop", self._on_emergency_stop, qos)
+        gap = Duration(seconds=MAX_GAP)
+        self._jumps = self.get_clock().create_jump_callback(
+            JumpThreshold(min_forward=gap, min_backward=Duration(nanoseconds=-1)),
+            post_callback=self._on_clock_jump,
         )
-        self._table = NodeParameters(self, self._on_change)
+        self._table = NodeParameters(self, self._on_change, self._on_shape_change)
 
     def autostart(self) -> None:
         """Configure and activate, if the parameter `autostart` says so."""
@@ -101,63 +123,56 @@ class PlannerNode(LifecycleNode):
             self.trigger_activate()
 
     def close(self) -> None:
-        """Send the safe command if the node controls, and end its thread."""
+        """Send the safe command if the node controls, and end its threads."""
         self._stop_control()
         self._release()
         # A compiler that runs cannot be called off; `process` ends without waiting for it.
         self._thread.shutdown(wait=not self._is_making)
+        self._background.shutdown(wait=False, cancel_futures=True)
 
     # Transitions
 
-    @_guarded
+    @_guarded(TransitionCallbackReturn.FAILURE)
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the plugins, make the planner, compile it, warm it up, and only then say ready."""
         self.get_logger().info("configuring: loading plugins and compiling")
         self._build()
         return TransitionCallbackReturn.SUCCESS
 
-    @_guarded
+    @_guarded(TransitionCallbackReturn.FAILURE)
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to control, with a new planner if its shape was changed meanwhile."""
-        if self._table.needs_rebuild:
+        if self._is_pressed:
+            raise ConfigurationError("the emergency stop is pressed: release it, then activate")
+        if self._table.needs_rebuild or self._table.waits_for:
             self._build()
-        configuration = self._table.configuration
-        self._loop = ControlLoop(
-            self._planner, configuration, lambda: self._state, self._send, self._report
-        )
-        self._status = FRESH
-        # With torch imported a full collection takes 0.1 s; what lives now need not be looked at.
-        gc.collect()
-        gc.freeze()
-        self._stop.clear()
-        self._table.active = True
-        self._control = self._thread.submit(self._run, self._loop)
-        self.get_logger().info(
-            f"active: {configuration.values['control_rate']:g} commands per second on "
-            f"'{self._command_publisher.topic_name}'"
-        )
-        return super().on_activate(state)
+        try:
+            self._start_control()
+            return super().on_activate(state)
+        except Exception:
+            self._stop_control()
+            raise
 
-    @_guarded
+    @_guarded(TransitionCallbackReturn.ERROR)
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop controlling and send the safe command."""
         self._stop_control()
         return super().on_deactivate(state)
 
-    @_guarded
+    @_guarded(TransitionCallbackReturn.ERROR)
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give up the planner and the topics."""
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
-    @_guarded
+    @_guarded(TransitionCallbackReturn.ERROR)
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop controlling, send the safe command, give everything up."""
         self._stop_control()
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
-    @_guarded
+    @_guarded(TransitionCallbackReturn.FAILURE)
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Go back to unconfigured, from where the node can be configured again."""
         self._stop_control()
@@ -173,7 +188,7 @@ class PlannerNode(LifecycleNode):
         Raises ConfigurationError, and leaves everything as it was, if they cannot be made.
         """
         values, source = self._table.values(), self._table.source
-        making = self._thread.submit(self._make_planner, values, source, self._table.names)
+        making = self._thread.submit(make_planner, values, source, self._table.names)
         while not making.done():
             self._is_making = True
             if self._interrupted():
@@ -181,134 +196,249 @@ class PlannerNode(LifecycleNode):
             time.sleep(0.02)
         self._is_making = False
         try:
-            configuration, planner, plan_time = making.result()
+            made = making.result()
         except ConfigurationError as error:
             # What the plugins now named bring can be set, and so be mended.
             self._table.declare(error.parameters)
             raise
-        entities = self._connect(configuration)
+        entities = self._connect(made.configuration)
         self._release()
         self._entities = entities
-        self._table.use(configuration)
-        self._planner = planner
-        names = configuration.dynamics.state_names
-        self._is_planar = "x" in names and "y" in names
-        self._received = 0
-        self._dropped.clear()
-        execution = planner.execution
+        self._table.use(made.configuration)
+        self._use(made)
+
+    def _use(self, made: Made) -> None:
+        self._made = made
+        execution = made.planner.execution
         if execution.reason:
             self.get_logger().warning(f"planning runs as {execution.name}: {execution.reason}")
-        period = 1.0 / configuration.values["control_rate"]
+        period = 1.0 / made.configuration.values["control_rate"]
         self.get_logger().info(
-            f"ready: a plan takes {1e3 * plan_time:.2f} ms of the {1e3 * period:g} ms period "
-            f"({execution.name} on {configuration.device})"
+            f"ready: a plan takes {1e3 * made.plan_time:.2f} ms of the {1e3 * period:g} ms period "
+            f"({execution.name} on {made.configuration.device})"
         )
 
-    @staticmethod
-    def _make_planner(
-        values: dict, source: str, leftover: Collection[str]
-    ) -> tuple[Configuration, Planner, float]:
-        """Return configuration, planner and the time of a warm plan, s; on the planner's thread."""
-        torch.set_num_threads(1)
-        configuration = configure(values, source, leftover)
-        planner = configuration.planner()
-        start = np.zeros(len(configuration.dynamics.state_names))
-        times = []
-        for _ in range(WARM_UP_PLANS):
-            began = time.perf_counter()
-            planner.plan(start, 0.0)
-            times.append(time.perf_counter() - began)
-        planner.reset()
-        return configuration, planner, min(times)
-
-    def _connect(self, configuration: Configuration) -> list[tuple[Callable, object]]:
-        """Make the topics of a configuration; return how to destroy each."""
+    def _connect(self, configuration: Configuration) -> list[Callable[[], object]]:
+        """Make the topics of a configuration; return how to give each up."""
         values = configuration.values
-        read = state_reader(values["state.type"], configuration.fields("state"))
-        write = command_writer(values["command.type"], configuration.fields("command"))
-        made = []
+        clock = self._ros_time if self.get_parameter("use_sim_time").value else time.monotonic
+        state_input = StateInput(
+            state_reader(values["state.type"], configuration.fields("state")),
+            clock,
+            self._ros_time,
+            lambda text: self.get_logger().warning(text),
+        )
+        undo: list[Callable[[], object]] = []
         try:
-            for kind, topic in (
-                (MESSAGES[values["command.type"]], values["command.topic"]),
-                (Float64MultiArray, "~/statistics"),
-                (Path, "~/path"),
-            ):
-                made.append((self.destroy_publisher, self.create_publisher(kind, topic, 1)))
+            command = self.create_publisher(
+                MESSAGES[values["command.type"]], values["command.topic"], 1
+            )
+            undo.append(functools.partial(self.destroy_publisher, command))
             # Best effort takes what reliable and best-effort publishers send; the newest matters.
             newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
             subscription = self.create_subscription(
-                MESSAGES[values["state.type"]], values["state.topic"], self._on_state, newest
+                MESSAGES[values["state.type"]], values["state.topic"], state_input, newest
             )
-            made.append((self.destroy_subscription, subscription))
+            undo.append(functools.partial(self.destroy_subscription, subscription))
+            reports = Reports(self, lambda: self._table.configuration)
+            undo.append(reports.destroy)
         except Exception as error:
-            for destroy, entity in made:
-                destroy(entity)
+            for give_up in undo:
+                give_up()
             raise ConfigurationError(f"a topic cannot be made: {error}") from error
-        self._command_publisher, self._statistics_publisher, self._path_publisher = (
-            entity for _, entity in made[:3]
-        )
-        self._read, self._write = read, write
-        return made
+        self._loop_clock, self._input, self._reports = clock, state_input, reports
+        self._command_publisher = command
+        self._write = command_writer(values["command.type"], configuration.fields("command"))
+        return undo
 
     def _release(self) -> None:
-        for destroy, entity in self._entities:
-            destroy(entity)
+        for give_up in self._entities:
+            give_up()
         self._entities = []
-        self._planner = self._loop = self._state = None
+        self._made = self._loop = None
         self._table.use(None)
+
+    def _start_control(self) -> None:
+        configuration = self._table.configuration
+        state_input = self._input
+        state_input.newest = None
+        self._reports.forget()
+        self._rebuild_problem = ""
+        self._is_stopped = False
+        self._loop = ControlLoop(
+            self._made.planner,
+            configuration,
+            lambda: state_input.newest,
+            self._send,
+            self._report,
+            clock=self._loop_clock,
+            iteration_time=self._made.iteration_time,
+        )
+        self._halt()
+        self._stop.clear()
+        self._table.active = True
+        self._control = self._thread.submit(self._run, self._loop)
+        self.get_logger().info(
+            f"active: {configuration.values['control_rate']:g} commands per second on "
+            f"'{self._command_publisher.topic_name}'"
+        )
 
     def _stop_control(self) -> None:
         """End the control loop and send the safe command after its last one."""
         self._table.active = False
+        self._rebuild = None
         if self._control is None:
             return
+        control, self._control = self._control, None
         self._stop.set()
-        self._control.result()
-        self._control = None
+        control.result()
         self._send_safe()
         # A subscriber that does not answer must not keep the node.
         self._command_publisher.wait_for_all_acked(ACKNOWLEDGE_TIMEOUT)
-        gc.unfreeze()
 
     # The executor's thread
 
-    def _on_state(self, message) -> None:
-        arrived = time.monotonic()
-        self._received += 1
-        try:
-            state = self._read(message)
-        except MessageError as error:
-            if str(error) not in self._dropped:
-                self.get_logger().warning(f"state message dropped: {error}")
-            self._dropped[str(error)] += 1
-            return
-        stamp = stamp_of(message)
-        age = 0.0 if stamp is None else self.get_clock().now().nanoseconds * 1e-9 - stamp
-        self._state = StateSample(state, arrived - max(0.0, age))
+    def _ros_time(self) -> float:
+        return self.get_clock().now().nanoseconds * 1e-9
 
     def _on_change(self, configuration: Configuration) -> None:
         if self._loop is not None:
             self._loop.change(configuration)
 
+    def _on_reset(self, request, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._table.active
+        response.message = "the warm start is forgotten" if response.success else "not active"
+        if response.success:
+            self._loop.forget()
+        return response
+
+    def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._is_paused = request.data
+        self._halt()
+        response.success = True
+        response.message = "the safe command goes out" if request.data else "controlling again"
+        return response
+
+    def _on_emergency_stop(self, message: Bool) -> None:
+        if message.data and not self._is_pressed:
+            self.get_logger().error("emergency stop: the safe command goes out until released")
+        elif self._is_pressed and not message.data:
+            self.get_logger().warning(
+                "emergency stop released: deactivate and activate the node to go on"
+            )
+        self._is_pressed = message.data
+        self._is_stopped |= message.data
+        self._halt()
+
+    def _halt(self) -> None:
+        if self._loop is not None:
+            paused = PAUSED if self._is_paused else ""
+            self._loop.halted = EMERGENCY_STOP if self._is_stopped else paused
+
+    def _on_clock_jump(self, jump) -> None:
+        if self._loop_clock is time.monotonic or self._input is None:
+            return
+        self._clock_jumps += 1
+        self._input.newest = None
+        self._reports.forget()
+        if self._loop is not None:
+            self._loop.forget()
+        self.get_logger().warning(
+            f"the clock was set by {jump.delta.nanoseconds * 1e-9:+.3f} s: planning begins anew"
+        )
+
+    def _on_shape_change(self) -> None:
+        if self._rebuild is None:
+            self._rebuild_problem = ""
+            self._rebuild = self._background.submit(make_planner, self._table.current())
+
+    def _look_after(self) -> None:
+        """Swap a planner that is ready in, and ask for one where the device failed."""
+        if self._rebuild is not None and self._rebuild.done():
+            rebuild, self._rebuild = self._rebuild, None
+            try:
+                self._swap(rebuild.result())
+            except Exception as error:  # A model may raise anything; the old planner goes on.
+                self._rebuild_problem = f"no new planner, the old one goes on: {error}"
+                self.get_logger().error(self._rebuild_problem)
+        if self._rebuild is not None or not self._table.active or not self._loop.ticks:
+            return
+        values = self._table.configuration.values
+        if self._loop.ticks[-1].cause == DEVICE_FAILED and values["allow_cpu_fallback"]:
+            samples = fewer_samples(self._loop.planner)
+            self.get_logger().error(
+                f"{self._loop.ticks[-1].reason}: going on with {samples} samples on the CPU"
+            )
+            self._table.force({"planner.device": "cpu", "planner.samples": samples})
+            self._on_shape_change()
+
+    def _swap(self, made: Made) -> None:
+        configuration = self._table.swap(made.configuration)
+        self._loop.change(configuration, made.planner, made.iteration_time)
+        self._use(made)
+        if self._table.needs_rebuild:  # Changed again meanwhile.
+            self._on_shape_change()
+
     def _publish_diagnostics(self) -> None:
         _, lifecycle = self._state_machine.current_state
-        execution = self._planner.execution if self._planner else None
         status = diagnostics.diagnostic_status(
             f"{self.get_name()}: control",
             self._loop if self._table.active else None,
             lifecycle,
-            f"{execution.name} {execution.reason}".strip() if execution else "none",
-            self._received,
-            self._dropped,
+            self._facts(),
+            self._warnings(),
         )
         stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(diagnostics.diagnostics_message(status, stamp))
+        if not gc.isenabled():
+            # Of what came into being since it was frozen, which is little.
+            gc.collect()
+
+    def _facts(self) -> dict[str, object]:
+        if self._made is None:
+            return {"execution": "none"}
+        execution, device = self._made.planner.execution, self._made.configuration.device
+        std, elites = self._reports.spread
+        facts = {
+            "execution": f"{execution.name} {execution.reason}".strip(),
+            "device": str(device),
+            "search std (%)": f"{100 * std:.2f}",
+            "elite spread (%)": f"{100 * elites:.2f}",
+            "states received": self._input.received,
+            "clock jumps": self._clock_jumps,
+        }
+        if device.type == "cuda":
+            facts["GPU memory (MB)"] = f"{torch.cuda.memory_allocated(device) / 1e6:.1f}"
+        facts |= {f"states dropped: {c}": n for c, n in self._input.dropped.items()}
+        return facts | {f"states with {c}": n for c, n in self._input.disbelieved.items()}
+
+    def _warnings(self) -> list[str]:
+        warnings = [self._rebuild_problem] if self._rebuild_problem else []
+        if self._table.waits_for:
+            warnings.append(f"values that wait for others: {self._table.waits_for}")
+        if self._rebuild is not None:
+            warnings.append("a new planner is being made")
+        if self._entities:
+            topic = self._command_publisher.topic_name
+            others = self.count_publishers(topic) - 1
+            if others > 0:
+                warnings.append(f"{others} other publishers on the command topic '{topic}'")
+        return warnings
 
     # The planner's thread
 
     def _run(self, loop: ControlLoop) -> None:
+        values = self._table.configuration.values
         try:
-            loop.run(self._stop)
+            with realtime(
+                priority=values["realtime.priority"],
+                cpus=cpu_set(values["realtime.cpus"]),
+                lock_memory=values["realtime.lock_memory"],
+                freeze_garbage=values["realtime.freeze_garbage"],
+                switch_interval=values["realtime.switch_interval"],
+                warn=lambda text: self.get_logger().warning(text),
+            ):
+                loop.run(self._stop)
         except Exception as error:
             loop.problem = f"the control loop ended: {type(error).__name__}: {error}"
             self.get_logger().fatal(f"the control loop ended:\n{traceback.format_exc()}")
@@ -323,25 +453,4 @@ class PlannerNode(LifecycleNode):
         self._send(np.array(self._table.configuration.action("safe")))
 
     def _report(self, tick: Tick) -> None:
-        """Tell about a tick, after its command is out."""
-        values = self._table.configuration.values
-        if tick.status != self._status and tick.published >= self._log_due:
-            self._log_due = tick.published + LOG_INTERVAL
-            log = self.get_logger()
-            if tick.status == FRESH:
-                log.info("planning again")
-            else:
-                log.warning(f"sending the safe command: {tick.status} {tick.reason}".rstrip())
-            self._status = tick.status
-        if values["publish_statistics"]:
-            diagnostics.fill_statistics(self._statistics_message, tick, self._loop.missing)
-            self._statistics_publisher.publish(self._statistics_message)
-        rate = values["path_rate"]
-        if self._is_planar and rate > 0.0 and tick.plan and tick.published >= self._path_due:
-            self._path_due = tick.published + 1.0 / rate
-            if self._path_publisher.get_subscription_count():
-                states = self._planner.predict(tick.plan, tick.state)
-                names = self._planner.dynamics.state_names
-                stamp = self.get_clock().now().to_msg()
-                frame = values["frame_id"]
-                self._path_publisher.publish(diagnostics.path_message(states, names, stamp, frame))
+        self._reports.tell(tick, self._loop)

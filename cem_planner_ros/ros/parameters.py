@@ -41,11 +41,22 @@ class NodeParameters:
         node: the node, without parameters of the table yet.
         on_change: called with the new configuration after live parameters of a configured node
             changed, on the executor's thread.
+        on_rebuild: called after a parameter changed, while the node controls, that needs a new
+            planner.
     """
 
-    def __init__(self, node: Node, on_change: Callable[[Configuration], None]):
+    def __init__(
+        self,
+        node: Node,
+        on_change: Callable[[Configuration], None],
+        on_rebuild: Callable[[], None],
+    ):
         self._node = node
         self._on_change = on_change
+        self._on_rebuild = on_rebuild
+        self._waiting: dict[str, Any] = {}
+        self.waits_for = ""
+        """Why values that were set are not used yet; "" if all are."""
         self._declared: dict[str, Parameter] = {}
         self._accept_all = False
         self._files = params_files(sys.argv)
@@ -58,7 +69,7 @@ class NodeParameters:
         self.configuration: Configuration | None = None
         """What the node is configured with; None while it is not."""
         self.active = False
-        """Whether the node controls; only live parameters may change then."""
+        """Whether the node controls; only live parameters may change then, or `planner.*`."""
         self.needs_rebuild = False
         """Whether a parameter that is not live changed since the configuration was made."""
         try:
@@ -90,13 +101,13 @@ class NodeParameters:
             elif in_files[name] != self._in_files.get(name):
                 self._given[name] = in_files[name]
         self._in_files = in_files
-        values = {name: self._node.get_parameter(name).value for name in self._declared}
-        return values | self._given
+        return self.current() | self._given
 
     def use(self, configuration: Configuration | None) -> None:
         """Take over a configuration: declare what its plugins brought, drop what others left."""
         self.configuration = configuration
         self.needs_rebuild = False
+        self._waiting, self.waits_for = {}, ""
         if configuration is None:
             return
         for name in self._declared.keys() - configuration.parameters.keys():
@@ -137,52 +148,126 @@ class NodeParameters:
             finally:
                 self._accept_all = False
 
+    def current(self) -> dict[str, Any]:
+        """Return the values of all parameters as they are set now."""
+        return {name: self._node.get_parameter(name).value for name in self._declared}
+
+    def force(self, values: Mapping[str, Any]) -> None:
+        """Set parameters whatever may change now; a new planner is wanted afterwards."""
+        self._accept_all = True
+        try:
+            self._node.set_parameters([RosParameter(n, value=v) for n, v in values.items()])
+        finally:
+            self._accept_all = False
+        self.needs_rebuild = True
+
+    def swap(self, configuration: Configuration) -> Configuration:
+        """Take over a configuration made beside the one in use; return it with live values."""
+        live = {n: v for n, v in self._in_use().items() if self._declared[n].when == LIVE}
+        self.configuration = configuration.changed(live)
+        self.needs_rebuild = self._differs()
+        return self.configuration
+
+    def _in_use(self) -> dict[str, Any]:
+        """Return all values as set, but for those that wait for others."""
+        waiting = {name: self.configuration.values[name] for name in self._waiting}
+        return self.current() | waiting
+
+    def _differs(self) -> bool:
+        """Return whether a parameter that is not live is set to another value than is in use."""
+        return any(
+            self.configuration.values.get(name, value) != value
+            for name, value in self.current().items()
+            if self._declared[name].when != LIVE
+        )
+
     def _check(self, parameters: Sequence[RosParameter]) -> SetParametersResult:
         if self._accept_all:
             return SetParametersResult(successful=True)
         try:
-            self._changes(parameters)
+            changes = self._changes(parameters)
+            # One by one, any order that ends valid is accepted; together they must be valid.
+            if self.configuration is not None and len(changes) > 1:
+                live = {n: v for n, v in changes.items() if self._declared[n].when == LIVE}
+                self._together(changes if self.active else live)
         except ConfigurationError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
-    def _changes(self, parameters: Sequence[RosParameter]) -> Configuration | None:
-        """Return the configuration after a change; raise ConfigurationError if it cannot be."""
-        live = {}
-        for parameter in parameters:
-            declared = self._declared.get(parameter.name)
-            if declared is None:
+    def _changes(self, parameters: Sequence[RosParameter]) -> dict[str, Any]:
+        """Return the changed values; raise ConfigurationError if one cannot be, or not now."""
+        values = {
+            p.name: self._declared[p.name].check(p.value)
+            for p in parameters
+            if p.name in self._declared
+        }
+        for name, value in values.items():
+            declared = self._declared[name]
+            if value == self._node.get_parameter(name).value:
                 continue
-            value = declared.check(parameter.value)
-            same = value == self._node.get_parameter(parameter.name).value
-            if declared.when == READ_ONLY and not same:
-                raise ConfigurationError(f"parameter '{parameter.name}' is read-only")
-            if declared.when == INACTIVE and self.active and not same:
-                raise ConfigurationError(
-                    f"parameter '{parameter.name}' can only change while the node is not active: "
-                    "deactivate it, set the parameter, activate it"
-                )
-            if declared.when == LIVE:
-                live[parameter.name] = value
-        if self.configuration is None or self.needs_rebuild:
-            return None
-        return self.configuration.changed(live)
+            if declared.when == READ_ONLY:
+                raise ConfigurationError(f"parameter '{name}' is read-only")
+            if declared.when == INACTIVE and self.active:
+                if not name.startswith("planner."):
+                    raise ConfigurationError(
+                        f"parameter '{name}' can only change while the node is not active: "
+                        "deactivate it, set the parameter, activate it"
+                    )
+                allowed = self._node.get_parameter("allow_rebuild").value
+                if not values.get("allow_rebuild", allowed):
+                    raise ConfigurationError(
+                        f"parameter '{name}' can only change while the node is not active: "
+                        "deactivate it, set the parameter, activate it; or set allow_rebuild"
+                    )
+        return values
+
+    def _together(self, changes: Mapping[str, Any]) -> None:
+        """Raise ConfigurationError if values agree neither with those set nor those in use."""
+        try:
+            self.configuration.check_together(self.configuration.values | self.current() | changes)
+        except ConfigurationError:
+            self.configuration.check_together(self.configuration.values | changes)
 
     def _apply(self, parameters: Sequence[RosParameter]) -> None:
         if self._accept_all:
             return
         for parameter in parameters:
             self._given.pop(parameter.name, None)
-            declared = self._declared.get(parameter.name)
-            if declared is not None and declared.when != LIVE and self.configuration is not None:
-                self.needs_rebuild |= (
-                    self._node.get_parameter(parameter.name).value
-                    != self.configuration.values[parameter.name]
-                )
-        changed = self._changes(parameters)
-        if changed is not None:
-            self.configuration = changed
-            self._on_change(changed)
+        if self.configuration is None:
+            return
+        names = [p.name for p in parameters if p.name in self._declared]
+        live = {
+            name: self._declared[name].check(self._node.get_parameter(name).value)
+            for name in names
+            if self._declared[name].when == LIVE
+        }
+        if live:
+            self._tune(live)
+        if len(live) < len(names):
+            self.needs_rebuild = self._differs()
+            if self.needs_rebuild and self.active:
+                self._on_rebuild()
+
+    def _tune(self, live: Mapping[str, Any]) -> None:
+        """Use live values, with those that waited for them, or let them wait for others."""
+        waiting = {name: v for name, v in self._waiting.items() if name not in live}
+        for changes in (waiting | live, live):
+            try:
+                self.configuration = self.configuration.changed(changes)
+            except ConfigurationError as error:
+                reason = str(error)
+                continue
+            self._waiting = {name: v for name, v in waiting.items() if name not in changes}
+            if not self._waiting:
+                self.waits_for = ""
+            self._on_change(self.configuration)
+            return
+        self._waiting = waiting | live
+        self.waits_for = reason
+        self._node.get_logger().warning(
+            f"{', '.join(sorted(self._waiting))} set, but not used until other parameters fit: "
+            f"{reason}"
+        )
 
     def _read_files(self) -> dict[str, Any]:
         """

@@ -1,10 +1,14 @@
+import itertools
 import threading
+import types
 
 import numpy as np
 import pytest
+import torch
 
 from cem_planner_ros.configuration import configure
 from cem_planner_ros.control import loop as control
+from cem_planner_ros.control.ladder import FRESH, HOLD, SHIFTED, STOPPED
 from cem_planner_ros.control.loop import ControlLoop, StateSample
 from cem_planner_ros.planning.plan import Plan
 
@@ -13,6 +17,9 @@ CONFIGURATION = configure(
         "planner.device": "cpu",
         "control_rate": 10.0,
         "max_state_age": 0.15,
+        "max_plan_age": 0.2,
+        "hold_time": 0.45,
+        "recover_periods": 1,
         "dynamics.plugin": "double_integrator",
         "state.type": "std_msgs/msg/Float64MultiArray",
         "costs": ["way"],
@@ -35,7 +42,13 @@ class Clock:
 
 
 class FakePlanner:
-    """Takes `iteration_time` for each iteration and plans [2, 2], beyond the bounds."""
+    """
+    Takes `iteration_time` for each iteration and plans [2, 2], beyond the bounds.
+
+    States move by the first action and no dynamics: x += x_ddot dt.
+    """
+
+    search = types.SimpleNamespace(dt=0.5)
 
     def __init__(self, clock):
         self.clock = clock
@@ -44,12 +57,18 @@ class FakePlanner:
         self.value = 2.0
         self.cost = 1.0
         self.previous = None
+        self.state = self.time = None
+        self.plans = self.resets = 0
         self.tuned = []
+
+    def predict(self, plan, state):
+        return np.array([state, state + (np.diff(plan.edges) @ plan.actions)[0] * np.eye(4)[0]])
 
     def plan(self, state, time, previous_action, until):
         if self.error:
             raise self.error
-        self.previous = previous_action
+        self.previous, self.state, self.time = previous_action, state, time
+        self.plans += 1
         done = 0
         while done == 0 or (done < 8 and self.clock.time < until):
             self.clock.time += self.iteration_time
@@ -57,25 +76,38 @@ class FakePlanner:
         return Plan(np.array([time, time + 1.0]), np.full((1, 2), self.value), self.cost, done, 0.0)
 
     def reset(self):
-        pass
+        self.resets += 1
 
 
 class Bench:
-    def __init__(self):
+    def __init__(self, **changes):
         self.clock = Clock()
         self.planner = FakePlanner(self.clock)
         self.state = StateSample(np.zeros(4), self.clock.time)
         self.sent = []
         self.loop = ControlLoop(
             self.planner,
-            CONFIGURATION,
+            CONFIGURATION.changed({name.replace("__", "."): v for name, v in changes.items()}),
             lambda: self.state,
             lambda action: self.sent.append((self.clock.time, list(action))),
             clock=self.clock,
+            steady=self.clock,
         )
+        self.scheduled = itertools.count(100.0, 0.1)
 
     def tick(self):
         return self.loop.tick(self.clock.time)
+
+    def period(self):
+        """A tick on the schedule, with a state of that time."""
+        scheduled = next(time for time in self.scheduled if time > self.clock.time - 0.099)
+        self.clock.time = max(self.clock.time, scheduled)
+        if self.state is not None:
+            self.state = StateSample(self.state.state, self.clock.time)
+        return self.loop.tick(scheduled)
+
+    def fail(self, on=True):
+        self.planner.error = RuntimeError("step went wrong") if on else None
 
 
 @pytest.fixture
@@ -84,7 +116,7 @@ def bench():
 
 
 def test_a_fresh_plan_is_sent_within_bounds(bench):
-    assert bench.tick().status == control.FRESH
+    assert bench.tick().status == FRESH
     assert bench.sent[-1][1] == [1.0, 0.25]
     bench.tick()
     np.testing.assert_array_equal(bench.planner.previous, [1.0, 0.25])
@@ -92,34 +124,137 @@ def test_a_fresh_plan_is_sent_within_bounds(bench):
 
 def test_without_a_state_the_safe_action_is_sent(bench):
     bench.state = None
-    assert bench.tick().status == control.NO_STATE
+    tick = bench.tick()
+    assert (tick.status, tick.cause) == (STOPPED, control.NO_STATE)
     assert bench.sent[-1][1] == SAFE
+
+
+def test_it_steps_down_one_rung_at_a_time_and_up_again(bench):
+    bench.period()
+    bench.planner.value = 0.2
+    bench.period()
+    bench.fail()
+    ticks = [bench.period() for _ in range(9)]
+    assert [tick.status for tick in ticks] == [SHIFTED] * 2 + [HOLD] * 5 + [STOPPED] * 2
+    assert {tick.cause for tick in ticks} == {control.PLAN_FAILED}
+    assert "RuntimeError: step went wrong" in ticks[0].reason
+    # Brake: from the last command evenly to the safe one, and no jump when that is reached.
+    forces = [tick.action[0] for tick in ticks]
+    assert forces[:2] == [0.2, 0.2]
+    steps = np.diff(forces[1:])
+    assert steps[0] == 0.0
+    np.testing.assert_allclose(steps[1:5], -0.7 * 0.1 / 0.45)
+    assert -0.1 < steps[5] < 0.0
+    assert list(ticks[-1].action) == SAFE
+    bench.fail(False)
+    assert bench.period().status == FRESH
+    assert bench.loop.ladder.steps == {FRESH: 2, SHIFTED: 1, HOLD: 1, STOPPED: 1}
+
+
+def test_hold_repeats_the_last_command_until_it_stops():
+    bench = Bench(hold="hold")
+    bench.period()
+    bench.fail()
+    ticks = [bench.period() for _ in range(8)]
+    held = [list(tick.action) for tick in ticks if tick.status == HOLD]
+    assert held == [[1.0, 0.25]] * 5
+    assert list(ticks[-1].action) == SAFE
+
+
+def test_an_earlier_plan_is_read_at_the_present_time(bench):
+    rising = Plan(np.arange(100.0, 101.0, 0.1), np.arange(9)[:, None] * [0.1, 0.0], 1.0, 1, 0.0)
+    bench.planner.plan = lambda *arguments, **options: rising
+    assert bench.period().action[0] == pytest.approx(0.0)
+    bench.fail()
+    bench.planner.plan = FakePlanner.plan.__get__(bench.planner)
+    assert bench.period().action[0] == pytest.approx(0.1)
+    assert bench.period().action[0] == pytest.approx(0.2)
+
+
+def test_one_good_plan_does_not_end_a_stop_but_several_in_a_row_do():
+    bench = Bench(recover_periods=3)
+    good = [bench.period() for _ in range(2)]
+    assert [(tick.status, tick.cause) for tick in good] == [(STOPPED, control.RECOVERING)] * 2
+    assert {tuple(action) for _, action in bench.sent} == {tuple(SAFE)}
+    bench.fail()
+    bench.period()
+    bench.fail(False)
+    assert [bench.period().status for _ in range(3)] == [STOPPED, STOPPED, FRESH]
 
 
 def test_an_old_state_is_not_planned_from_and_a_new_one_is_again(bench):
     bench.tick()
-    bench.clock.time += 0.2
+    plans = bench.planner.plans
+    bench.clock.time += 0.15
     tick = bench.tick()
-    assert (tick.status, bench.sent[-1][1]) == (control.STALE_STATE, SAFE)
+    assert (tick.status, tick.cause) == (SHIFTED, control.STALE_STATE)
+    assert bench.planner.plans == plans
     assert "old" in tick.reason
     bench.state = StateSample(np.zeros(4), bench.clock.time)
-    assert bench.tick().status == control.FRESH
-
-
-def test_a_planner_that_raises_costs_one_command_not_the_loop(bench):
-    bench.planner.error = RuntimeError("step went wrong")
-    tick = bench.tick()
-    assert (tick.status, bench.sent[-1][1]) == (control.PLAN_FAILED, SAFE)
-    assert "RuntimeError: step went wrong" in tick.reason
-    bench.planner.error = None
-    assert bench.tick().status == control.FRESH
+    assert bench.tick().status == FRESH
 
 
 @pytest.mark.parametrize(("value", "cost"), [(float("nan"), 1.0), (0.1, float("inf"))])
 def test_a_plan_that_is_not_finite_is_never_sent(bench, value, cost):
     bench.planner.value, bench.planner.cost = value, cost
-    assert bench.tick().status == control.NO_VALID_PLAN
+    tick = bench.tick()
+    assert (tick.status, tick.cause) == (STOPPED, control.NO_VALID_PLAN)
     assert bench.sent[-1][1] == SAFE
+
+
+def test_a_lost_device_is_told_from_a_model_that_raises(bench):
+    bench.planner.error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 TiB")
+    assert bench.tick().cause == control.DEVICE_FAILED
+    bench.planner.error = RuntimeError("")
+    assert bench.tick().cause == control.PLAN_FAILED
+
+
+@pytest.mark.parametrize("halted", [control.PAUSED, control.EMERGENCY_STOP])
+def test_while_halted_the_safe_action_goes_out_and_planning_goes_on(bench, halted):
+    bench.period()
+    bench.loop.halted = halted
+    tick = bench.period()
+    assert (tick.status, tick.cause, list(tick.action)) == (STOPPED, halted, SAFE)
+    assert bench.planner.plans == 2
+    bench.loop.halted = ""
+    assert bench.period().status == FRESH
+
+
+def test_the_state_is_predicted_to_when_the_command_takes_effect():
+    bench = Bench(actuation_delay=0.04)
+    bench.planner.value = 0.5
+    for _ in range(5):
+        tick = bench.period()
+    # Seven iterations of 10 ms fit into the budget of 80 ms.
+    bench.state = StateSample(np.zeros(4), bench.clock.time)
+    bench.clock.time += 0.1
+    bench.loop.tick(bench.clock.time)
+    ahead = bench.planner.time - bench.state.time
+    assert ahead == pytest.approx(0.1 + 0.07 + 0.04)
+    assert bench.planner.state[0] == pytest.approx(0.5 * ahead)
+    assert tick.latency >= tick.state_age
+
+
+def test_forgetting_resets_the_planner_and_needs_a_new_plan(bench):
+    bench.period()
+    bench.loop.forget()
+    bench.fail()
+    assert bench.period().status == STOPPED
+    assert bench.planner.resets == 1
+    bench.fail(False)
+    assert bench.period().status == FRESH
+
+
+def test_commands_change_no_faster_than_the_rate_whatever_was_planned():
+    bench = Bench(action__rate__x_ddot=2.0)
+    bench.period()
+    bench.planner.value = -3.0
+    for _ in range(3):
+        bench.period()
+    forces = [action[0] for _, action in bench.sent]
+    steps = np.diff([SAFE[0], *forces])
+    assert (np.abs(steps) <= 0.2 + 1e-9).all()
+    assert (np.abs(steps) > 0.15).all()
 
 
 def test_iterations_that_would_not_fit_are_left_out(bench):
@@ -129,6 +264,52 @@ def test_iterations_that_would_not_fit_are_left_out(bench):
     tick = bench.tick()
     assert tick.plan.iterations == 3  # 0.075 s of 0.08; a fourth would end at 0.1
     assert not tick.late
+
+
+def test_a_period_without_time_for_an_iteration_reads_the_earlier_plan():
+    bench = Bench(max_plan_age=1.0)
+    for _ in range(3):
+        bench.period()
+    plans = bench.planner.plans
+    scheduled = next(bench.scheduled)
+    bench.clock.time = scheduled + 0.095
+    bench.state = StateSample(np.zeros(4), bench.clock.time)
+    tick = bench.loop.tick(scheduled)
+    assert (tick.status, tick.cause) == (SHIFTED, control.OVER_BUDGET)
+    assert bench.planner.plans == plans
+    assert not tick.late
+
+
+def test_iterations_longer_than_a_period_control_by_earlier_plans(bench):
+    bench.planner.iteration_time = 0.12
+    for _ in range(60):
+        bench.period()
+    statuses = [tick.status for tick in bench.loop.ticks]
+    assert set(statuses[1:]) == {FRESH, SHIFTED}
+    assert statuses.count(FRESH) > 10
+    bench.planner.iteration_time = 0.01
+    for _ in range(20):
+        tick = bench.period()
+    assert (tick.status, tick.late) == (FRESH, False)
+
+
+def test_it_recovers_also_while_iterations_are_longer_than_a_period():
+    bench = Bench(recover_periods=3)
+    bench.planner.iteration_time = 0.12
+    for _ in range(60):
+        tick = bench.period()
+    assert tick.status in (FRESH, SHIFTED)
+
+
+def test_one_slow_iteration_does_not_shorten_the_plans_after_it(bench):
+    for _ in range(50):
+        bench.period()
+    bench.planner.iteration_time = 0.5
+    bench.period()
+    bench.planner.iteration_time = 0.01
+    for _ in range(6):
+        tick = bench.period()
+    assert tick.plan.iterations >= 7
 
 
 def test_a_command_after_its_period_is_late(bench):

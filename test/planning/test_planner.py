@@ -201,7 +201,7 @@ def test_the_search_ends_on_time_but_never_before_the_first_iteration(cartpole, 
 def test_the_search_uses_the_time_it_has(cartpole):
     model, costs = cartpole
     planner = Planner(model, costs, samples=1024, elites=8, iterations=10_000)
-    plan = planner.plan(np.zeros(4), 0.0, until=time.monotonic() + 0.05)
+    plan = planner.plan(np.zeros(4), 0.0, until=time.monotonic() + 0.2)
     assert 1 < plan.iterations < 10_000
 
 

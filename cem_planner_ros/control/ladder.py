@@ -1,0 +1,87 @@
+"""What a command rests on, from the best to the last resort."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from cem_planner_ros.planning.plan import Plan
+
+FRESH = "fresh"
+SHIFTED = "shifted"
+HOLD = "hold"
+STOPPED = "stopped"
+STATUSES = (FRESH, SHIFTED, HOLD, STOPPED)
+"""This period's plan, an earlier plan read at the present time, brake or hold, the safe action."""
+
+
+class Ladder:
+    """
+    Steps down one rung at a time while there is no good plan, and up again in one step.
+
+    From `hold` and `stopped` the only way up is to `fresh`, and it takes several good plans in a
+    row, so that one lucky period in a row of bad ones does not jerk the plant. Between `fresh` and
+    `shifted` nothing is gained by waiting: both read the same plan. Times are s on any one clock.
+    """
+
+    def __init__(self):
+        self.status = STOPPED
+        self.steps: Counter[str] = Counter()
+        """How often each status was stepped to."""
+        self.plan: Plan | None = None
+        """The last good plan."""
+        self.planned = 0.0
+        """When it was made."""
+        self.held_since = 0.0
+        """When `hold` was stepped to."""
+        self._good = 0
+
+    def step(
+        self,
+        time: float,
+        plan: Plan | None,
+        *,
+        tried: bool = True,
+        max_plan_age: float,
+        hold_time: float,
+        recover_periods: int,
+    ) -> str:
+        """
+        Return the status of the period at `time`.
+
+        Args:
+            time: s.
+            plan: this period's, None if there is no good one.
+            tried: whether planning was tried at all; if not, good plans are still in a row.
+            max_plan_age: s for which a plan may be used after it was made.
+            hold_time: s on `hold` before `stopped`.
+            recover_periods: good plans in a row that end `hold` and `stopped`.
+        """
+        planned = self.status in (FRESH, SHIFTED)
+        if plan is not None:
+            self.plan, self.planned = plan, time
+            self._good += 1
+        elif tried:
+            self._good = 0
+        if plan is not None and (planned or self._good >= recover_periods):
+            status = FRESH
+        elif planned and self.plan is not None and time - self.planned <= max_plan_age:
+            status = SHIFTED
+        elif planned or (self.status == HOLD and time - self.held_since < hold_time):
+            status = HOLD
+        else:
+            status = STOPPED
+        if status == HOLD and self.status != HOLD:
+            self.held_since = time
+        return self._go(status)
+
+    def stop(self) -> str:
+        """Step down to `stopped` at once, and forget the plan."""
+        self.plan = None
+        self._good = 0
+        return self._go(STOPPED)
+
+    def _go(self, status: str) -> str:
+        if status != self.status:
+            self.steps[status] += 1
+            self.status = status
+        return status

@@ -1,0 +1,81 @@
+"""What a process may ask of the operating system and of Python to be on time."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+import sys
+from collections.abc import Callable, Collection, Iterator
+
+MCL_CURRENT, MCL_FUTURE = 1, 2
+"""Flags of mlockall (sys/mman.h)."""
+
+
+@contextlib.contextmanager
+def realtime(
+    *,
+    priority: int = 0,
+    cpus: Collection[int] = (),
+    lock_memory: bool = False,
+    freeze_garbage: bool = False,
+    switch_interval: float | None = None,
+    warn: Callable[[str], None],
+) -> Iterator[None]:
+    """
+    Run the calling thread with these settings, and undo them afterwards.
+
+    What the system refuses is told to `warn`, and left out.
+
+    Args:
+        priority: of SCHED_FIFO; 0 leaves the scheduler as it is.
+        cpus: on which the thread runs; all if empty.
+        lock_memory: keep the process's memory from being swapped out.
+        freeze_garbage: Python's collector does not look at what exists now, nor starts by itself.
+        switch_interval: s after which a Python thread has to let another run.
+        warn: called with a line for each setting that is refused.
+    """
+    with contextlib.ExitStack() as undo:
+
+        def attempt(name: str, action: Callable[[], object], back: Callable[[], object]) -> None:
+            try:
+                action()
+            except (OSError, AttributeError, ValueError) as error:
+                warn(f"'realtime.{name}' is not possible here and left out: {error}")
+            else:
+                undo.callback(back)
+
+        if cpus:
+            before = os.sched_getaffinity(0)
+            attempt(
+                "cpus",
+                lambda: os.sched_setaffinity(0, cpus),
+                lambda: os.sched_setaffinity(0, before),
+            )
+        if lock_memory:
+            attempt("lock_memory", _lock_memory, lambda: ctypes.CDLL(None).munlockall())
+        if priority:
+            attempt(
+                "priority",
+                lambda: os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority)),
+                lambda: os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0)),
+            )
+        if switch_interval is not None:
+            undo.callback(sys.setswitchinterval, sys.getswitchinterval())
+            sys.setswitchinterval(switch_interval)
+        if freeze_garbage:
+            # With torch imported a full collection takes 0.1 s.
+            gc.collect()
+            gc.freeze()
+            gc.disable()
+            undo.callback(gc.unfreeze)
+            undo.callback(gc.enable)
+        yield
+
+
+def _lock_memory() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mlockall(MCL_CURRENT | MCL_FUTURE):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

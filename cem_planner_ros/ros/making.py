@@ -1,0 +1,55 @@
+"""Making a planner ready to control: compiled, warmed up and measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from cem_planner_ros.configuration import Configuration, configure
+from cem_planner_ros.planning.planner import Planner
+
+WARM_UP_PLANS = 5
+
+SHRINK = 8
+"""How many times fewer candidates the planner gets that stands in for a device that failed."""
+
+
+class Made(NamedTuple):
+    """A planner that is ready; times in s."""
+
+    configuration: Configuration
+    planner: Planner
+    plan_time: float
+    iteration_time: float
+
+
+def make_planner(
+    values: Mapping[str, Any], source: str = "", leftover: Collection[str] = ()
+) -> Made:
+    """
+    Load plugins, make the planner, compile it and warm it up; arguments as for `configure`.
+
+    Raises ConfigurationError if the values cannot work.
+    """
+    torch.set_num_threads(1)
+    configuration = configure(values, source, leftover)
+    planner = configuration.planner()
+    start = np.zeros(len(configuration.dynamics.state_names))
+    times = []
+    for _ in range(WARM_UP_PLANS):
+        began = time.perf_counter()
+        iterations = planner.plan(start, 0.0).iterations
+        times.append(time.perf_counter() - began)
+    planner.reset()
+    return Made(configuration, planner, min(times), min(times) / iterations)
+
+
+def fewer_samples(planner: Planner) -> int:
+    """Return a population SHRINK times smaller, or the smallest that the search can do with."""
+    search = planner.search
+    least = search.modes * max(2 * search.elites, search.injected)
+    return min(search.samples, max(search.samples // SHRINK, least))

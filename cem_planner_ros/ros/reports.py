@@ -1,0 +1,99 @@
+"""What is told about each period, after its command is out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from nav_msgs.msg import Path
+from rclpy.lifecycle import LifecycleNode
+from std_msgs.msg import Float64MultiArray
+
+from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.control.ladder import FRESH, SHIFTED, STOPPED
+from cem_planner_ros.control.loop import ControlLoop, Tick
+from cem_planner_ros.ros import diagnostics
+
+LOG_INTERVAL = 1.0
+"""s between two lines about the same status, which may change with every command."""
+
+SPREAD_INTERVAL = 0.5
+"""s between two looks at how wide the search is."""
+
+WORDS = {FRESH: "planning again", SHIFTED: "reading the earlier plan", STOPPED: "stopped"}
+
+
+class Reports:
+    """
+    Logs steps of the ladder, and publishes `~/statistics`, `~/plan` and `~/path`.
+
+    Runs on the planner's thread.
+    """
+
+    def __init__(self, node: LifecycleNode, configuration: Callable[[], Configuration]):
+        self._node = node
+        self._configuration = configuration
+        self._statistics_message = diagnostics.statistics_message()
+        self._statistics = node.create_publisher(Float64MultiArray, "~/statistics", 1)
+        self._plan = node.create_publisher(Float64MultiArray, "~/plan", 1)
+        self._path = node.create_publisher(Path, "~/path", 1)
+        self._status = STOPPED
+        self._log_due: dict[str, float] = {}
+        self._plan_due = self._spread_due = -math.inf
+        self.spread = (math.nan, math.nan)
+        """Of `Planner.spread`, as it was lately."""
+
+    def destroy(self) -> None:
+        """Give the publishers up."""
+        for publisher in (self._statistics, self._plan, self._path):
+            self._node.destroy_publisher(publisher)
+
+    def forget(self) -> None:
+        """Begin anew: the clock was set, or the node was activated."""
+        self._log_due = {}
+        self._plan_due = self._spread_due = -math.inf
+        self._status = STOPPED
+
+    def tell(self, tick: Tick, loop: ControlLoop) -> None:
+        """Tell about a tick."""
+        values = self._configuration().values
+        if tick.status != self._status:
+            self._status = tick.status
+            if tick.published >= self._log_due.get(tick.status, -math.inf):
+                self._log_due[tick.status] = tick.published + LOG_INTERVAL
+                self._log(tick, values["hold"])
+        if values["publish_statistics"]:
+            message = self._statistics_message
+            diagnostics.fill_statistics(message, tick, loop.missing, loop.period)
+            self._statistics.publish(message)
+        if tick.plan is None:
+            return
+        if tick.published >= self._spread_due:
+            self._spread_due = tick.published + SPREAD_INTERVAL
+            self.spread = loop.planner.spread()
+        if values["plan_rate"] > 0.0 and tick.published >= self._plan_due:
+            self._plan_due = tick.published + 1.0 / values["plan_rate"]
+            self._publish_plan(tick, loop, values["frame_id"])
+
+    def _log(self, tick: Tick, hold: str) -> None:
+        what = WORDS.get(tick.status, "braking" if hold == "brake" else "holding the last command")
+        why = ": ".join(filter(None, (tick.cause, tick.reason)))
+        log = self._node.get_logger()
+        if tick.status == FRESH:
+            log.info(what)
+        else:
+            log.warning(f"{tick.status}: {what} ({why})")
+
+    def _publish_plan(self, tick: Tick, loop: ControlLoop, frame: str) -> None:
+        dynamics = loop.planner.dynamics
+        names = dynamics.state_names
+        paths = "x" in names and "y" in names and self._path.get_subscription_count()
+        if not (paths or self._plan.get_subscription_count()):
+            return
+        states = loop.planner.predict(tick.plan, tick.state)
+        self._plan.publish(
+            diagnostics.plan_message(tick.plan, states, names, dynamics.action_names)
+        )
+        if paths:
+            stamp = self._node.get_clock().now().to_msg()
+            self._path.publish(diagnostics.path_message(states, names, stamp, frame))

@@ -1,0 +1,77 @@
+"""State messages in: the newest state that can be used, and what was dropped why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+
+from cem_planner_ros.control.latency import distrust
+from cem_planner_ros.control.loop import StateSample
+from cem_planner_ros.ros.messages import MessageError, stamp_of
+
+MAX_CAUSES = 20
+"""Different causes counted; texts may hold numbers and names of the message."""
+
+
+class StateInput:
+    """
+    Callback of the state's topic.
+
+    The time of a state is its stamp where that can be believed, else its arrival.
+
+    Args:
+        read: from a message to the state (nx,); raises MessageError.
+        clock: s, of the control loop.
+        stamp_clock: s, on which messages are stamped.
+        warn: called with a line the first time that something is dropped or disbelieved.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[object], np.ndarray],
+        clock: Callable[[], float],
+        stamp_clock: Callable[[], float],
+        warn: Callable[[str], None],
+    ):
+        self._read = read
+        self._clock = clock
+        self._stamp_clock = stamp_clock
+        self._warn = warn
+        self.newest: StateSample | None = None
+        """Replaced whole; read by the control loop."""
+        self.received = 0
+        self.dropped: Counter[str] = Counter()
+        self.disbelieved: Counter[str] = Counter()
+
+    def __call__(self, message) -> None:
+        """Take a message in."""
+        arrived = self._clock()
+        self.received += 1
+        try:
+            state = self._read(message)
+        except MessageError as error:
+            self._count(self.dropped, str(error), "state message dropped")
+            return
+        stamp = stamp_of(message)
+        age = 0.0
+        if stamp is not None:
+            age = self._stamp_clock() - stamp
+            reason = distrust(age)
+            if reason:
+                self._count(self.disbelieved, reason, "state taken as of its arrival")
+                age = 0.0
+        time = arrived - max(age, 0.0)
+        if self.newest is not None and time < self.newest.time:
+            self._count(self.dropped, "older than the one before", "state message dropped")
+            return
+        self.newest = StateSample(state, time)
+
+    def _count(self, counter: Counter[str], cause: str, what: str) -> None:
+        if cause not in counter:
+            if len(counter) >= MAX_CAUSES:
+                cause = "other causes"
+            if cause not in counter:
+                self._warn(f"{what}: {cause}")
+        counter[cause] += 1

@@ -1,0 +1,59 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cem_planner_ros.control.ladder import FRESH, HOLD, SHIFTED, STATUSES, STOPPED, Ladder
+from cem_planner_ros.planning.plan import Plan
+
+PLAN = Plan(np.array([0.0, 1.0]), np.zeros((1, 1)), 1.0, 1, 0.0)
+SETTINGS = {"max_plan_age": 0.2, "hold_time": 0.3, "recover_periods": 2}
+
+
+@given(st.lists(st.booleans(), max_size=60), st.floats(0.01, 0.5))
+def test_whatever_happens_rungs_are_kept(good, period):
+    ladder = Ladder()
+    planned = -1.0
+    seen = [STOPPED]
+    for time, is_good in zip(itertools.count(0.0, period), good, strict=False):
+        status = ladder.step(time, PLAN if is_good else None, **SETTINGS)
+        planned = time if is_good else planned
+        before, down = STATUSES.index(seen[-1]), STATUSES.index(status)
+        assert down <= before + (2 if seen[-1] == FRESH else 1)  # a plan may be too old at once
+        assert down >= before or status == FRESH
+        if status in (FRESH, SHIFTED):
+            assert time - planned <= SETTINGS["max_plan_age"]
+        if is_good:
+            assert status in (FRESH, HOLD, STOPPED)
+        else:
+            assert status != FRESH
+        seen.append(status)
+    changes = sum(a != b for a, b in itertools.pairwise(seen))
+    assert sum(ladder.steps.values()) == changes
+
+
+def test_no_hold_time_stops_after_one_period():
+    ladder = Ladder()
+    settings = SETTINGS | {"hold_time": 0.0, "recover_periods": 1, "max_plan_age": 0.0}
+    plans = [PLAN, None, None]
+    steps = [ladder.step(float(t), plan, **settings) for t, plan in enumerate(plans)]
+    assert steps == [FRESH, HOLD, STOPPED]
+
+
+def test_stop_is_at_once():
+    ladder = Ladder()
+    ladder.step(0.0, PLAN, **SETTINGS | {"recover_periods": 1})
+    assert ladder.stop() == STOPPED
+    assert ladder.step(0.1, None, **SETTINGS) == STOPPED
+    assert ladder.status == STOPPED
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_it_recovers_after_so_many_good_plans(count):
+    ladder = Ladder()
+    statuses = [
+        ladder.step(float(t), PLAN, **SETTINGS | {"recover_periods": count}) for t in range(count)
+    ]
+    assert statuses == [STOPPED] * (count - 1) + [FRESH]

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from cem_planner_ros.control.latency import MAX_STEPS, SentCommands, distrust
+from cem_planner_ros.costs.quadratic import Quadratic
+from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
+from cem_planner_ros.planning.plan import Plan
+from cem_planner_ros.planning.planner import Planner
+
+
+@pytest.mark.parametrize(
+    ("age", "text"),
+    [
+        (0.01, ""),
+        (-0.001, ""),
+        (0.5, ""),
+        (-0.1, "stamp in the future"),
+        (-1.8e9, "stamp in the future"),
+        (1.8e9, "stamp of another clock"),
+    ],
+)
+def test_stamps_that_cannot_be_are_told(age, text):
+    assert distrust(age) == text
+
+
+def sent():
+    commands = SentCommands(np.array([0.0]))
+    for time, action in ((1.0, 1.0), (1.1, 2.0), (1.2, 4.0)):
+        commands.add(time, np.array([action]))
+    return commands
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "dt", "actions"),
+    [
+        (1.0, 1.1, 1.0, [1.0]),
+        (1.05, 1.25, 1.0, [0.25 * 1 + 0.5 * 2 + 0.25 * 4]),
+        (0.9, 1.3, 0.1, [0.0, 1.0, 2.0, 4.0]),
+        (5.0, 5.2, 0.1, [4.0, 4.0]),
+        (1.15, 1.15, 0.1, [4.0]),
+        (0.0, 0.5, 1.0, [0.0]),
+    ],
+)
+def test_what_was_in_force_is_remembered(begin, end, dt, actions):
+    plan = sent().between(begin, end, dt)
+    np.testing.assert_allclose(plan.actions[:, 0], actions, atol=1e-9)
+    np.testing.assert_allclose(plan.edges[[0, -1]], [begin, end])
+
+
+def test_a_prediction_is_bounded_however_long_it_is():
+    assert len(sent().between(0.0, 1e6, 0.01).actions) == MAX_STEPS
+
+
+def test_what_is_forgotten_counts_as_the_oldest_known():
+    commands = SentCommands(np.array([0.0]))
+    for step in range(2000):
+        commands.add(float(step), np.array([7.0]))
+    assert commands.between(0.0, 10.0, 100.0).actions[0, 0] == 7.0
+
+
+def test_a_state_is_predicted_as_the_plant_moves():
+    """A double integrator under the commands that were sent, by its exact solution."""
+    model = DoubleIntegrator()
+    planner = Planner(model, [Quadratic(model)], samples=16, elites=4, backend="eager", dt=0.02)
+    commands = SentCommands(np.zeros(2))
+    commands.add(0.0, np.array([1.0, 0.0]))
+    commands.add(0.06, np.array([-1.0, 0.5]))
+    steps = commands.between(0.0, 0.1, 0.02)
+    assert isinstance(steps, Plan)
+    state = dict(zip(model.state_names, planner.predict(steps, np.zeros(4))[-1], strict=True))
+    assert state["x_dot"] == pytest.approx(0.06 - 0.04)
+    assert state["x"] == pytest.approx(0.5 * 0.06**2 + 0.06 * 0.04 - 0.5 * 0.04**2, rel=1e-5)
+    assert state["y_dot"] == pytest.approx(0.02)

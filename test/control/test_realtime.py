@@ -1,0 +1,43 @@
+import gc
+import os
+import sys
+
+import pytest
+
+from cem_planner_ros.control import realtime as module
+from cem_planner_ros.control.realtime import realtime
+
+
+def test_what_is_asked_for_holds_inside_and_is_undone():
+    before = os.sched_getaffinity(0), sys.getswitchinterval()
+    one = min(before[0])
+    warnings = []
+    with realtime(cpus={one}, freeze_garbage=True, switch_interval=0.001, warn=warnings.append):
+        assert os.sched_getaffinity(0) == {one}
+        assert not gc.isenabled()
+        assert gc.get_freeze_count() > 0
+        assert sys.getswitchinterval() == pytest.approx(0.001)
+    assert (os.sched_getaffinity(0), sys.getswitchinterval()) == before
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
+    assert warnings == []
+
+
+def test_what_the_system_refuses_is_told_and_left_out(monkeypatch):
+    def refuse(*arguments):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    monkeypatch.setattr(module, "_lock_memory", refuse)
+    warnings = []
+    with realtime(priority=50, cpus={4000}, lock_memory=True, warn=warnings.append):
+        assert len(warnings) == 3
+    for name in ("realtime.priority", "realtime.cpus", "realtime.lock_memory"):
+        assert any(name in line for line in warnings)
+    assert sum("not permitted" in line for line in warnings) == 2
+
+
+def test_it_is_undone_also_when_the_loop_ends_with_an_error():
+    with pytest.raises(RuntimeError), realtime(freeze_garbage=True, warn=print):
+        raise RuntimeError("the loop ended")
+    assert gc.isenabled()

@@ -1,0 +1,480 @@
+"""What goes wrong around the node: it stays within limits, never uses what is old, and recovers."""
+
+import itertools
+import math
+import os
+import random
+import signal
+import sys
+import threading
+import time
+import types
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
+
+from cem_planner_ros.configuration import configure
+from cem_planner_ros.control.ladder import FRESH, HOLD, SHIFTED, STATUSES, STOPPED
+from cem_planner_ros.control.loop import CAUSES
+from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
+from cem_planner_ros.parameters import LIVE
+
+SAFE = [0.125, 0.0]
+JOINTS = ["a", "b"]
+RATE = 20.0
+MAX_STATE_AGE = 0.2
+MAX_PLAN_AGE = 0.2
+CHANGES = int(os.environ.get("CEM_PLANNER_CHANGES", "300"))
+"""Random parameter changes; `CEM_PLANNER_CHANGES=10000 pytest -k random` for a long run."""
+
+WITHIN = {
+    "max_state_age": (0.0, MAX_STATE_AGE),
+    "max_plan_age": (0.0, MAX_PLAN_AGE),
+    "action.low": (-1.0, 0.1),
+    "action.high": (-0.1, 1.0),
+}
+"""What random values must keep to for every command to be within what is watched."""
+
+
+class Watch:
+    """Sees every command, and what the node says of it; both are judged when the test is over."""
+
+    def __init__(self, observer, wait_until):
+        self._wait_until = wait_until
+        self.commands = observer.listen(Float64MultiArray, "command")
+        self.statistics = observer.listen(Float64MultiArray, "/cem_planner/statistics")
+        self.reports = observer.listen(DiagnosticArray, "/diagnostics")
+
+    def column(self, label, since=0):
+        """Return one statistic over the periods."""
+        rows = [message for _, message in self.statistics[since:]]
+        labels = [dimension.label for dimension in rows[0].layout.dim] if rows else []
+        return [row.data[labels.index(label)] for row in rows]
+
+    def statuses(self, since=0):
+        return [STATUSES[int(index)] for index in self.column("status", since)]
+
+    def causes(self, since=0):
+        return {CAUSES[int(index)] for index in self.column("cause", since)}
+
+    def wait(self, status):
+        """Wait until a command that is still to come has this status."""
+        count = len(self.statistics)
+        self._wait_until(lambda: status in self.statuses(count)[-1:], 30.0)
+
+    def diagnosis(self):
+        """Return level, message and values of the next diagnostics as one text."""
+        count = len(self.reports)
+        self._wait_until(lambda: len(self.reports) > count + 1)
+        (status,) = self.reports[-1][1].status
+        values = [f"{value.key}={value.value}" for value in status.values]
+        return "\n".join([f"level={ord(status.level)}", status.message, *values])
+
+    def judge(self):
+        assert self.commands
+        actions = np.array([list(message.data) for _, message in self.commands])
+        assert np.isfinite(actions).all()
+        assert np.abs(actions).max() <= 1.0
+        allowed = {FRESH: MAX_STATE_AGE, SHIFTED: MAX_STATE_AGE + MAX_PLAN_AGE}
+        told = zip(
+            self.statuses(), self.column("state_age_ms"), self.column("latency_ms"), strict=True
+        )
+        # The time of planning, and of what the machine does meanwhile, is allowed on top.
+        old = [
+            (status, age, latency)
+            for status, age, latency in told
+            if status in allowed
+            and (age > 1e3 * allowed[status] or latency > 1e3 * (allowed[status] + MAX_PLAN_AGE))
+        ]
+        assert old == []
+
+
+@pytest.fixture
+def drive(drive):
+    """A planner of joint states with time to spare also on a busy machine, quick to step down."""
+    return drive | {
+        "control_rate": RATE,
+        "planner.horizon": 8,
+        "planner.dt": 0.25,
+        "state.type": "sensor_msgs/msg/JointState",
+        "state.fields.x": "position[a]",
+        "state.fields.y": "position[b]",
+        "state.fields.x_dot": "velocity[a]",
+        "state.fields.y_dot": "velocity[b]",
+        "max_state_age": MAX_STATE_AGE,
+        "max_plan_age": MAX_PLAN_AGE,
+        "hold_time": 0.2,
+    }
+
+
+@pytest.fixture
+def watch(observer, wait_until):
+    made = Watch(observer, wait_until)
+    yield made
+    made.judge()
+
+
+class States:
+    """A plant that stands still, 50 states a second; tests change what it says."""
+
+    def __init__(self, observer):
+        self._node = observer.node
+        self._publisher = self._node.create_publisher(JointState, "state", 10)
+        self.on = True
+        self.change = lambda message: [message]
+        self._node.create_timer(0.02, self._tick)
+
+    def message(self, x=0.0, age=0.0):
+        message = JointState(name=JOINTS, position=[x, 0.0], velocity=[0.0, 0.0])
+        now = self._node.get_clock().now().nanoseconds
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(
+            now - round(1e9 * age), 10**9
+        )
+        return message
+
+    def send(self, message):
+        self._publisher.publish(message)
+
+    def _tick(self):
+        if self.on:
+            for message in self.change(self.message()):
+                self.send(message)
+
+
+@pytest.fixture
+def states(observer):
+    return States(observer)
+
+
+# What comes in
+
+
+def test_a_state_that_stops_is_told_step_by_step_and_comes_back(node, watch, states):
+    node().autostart()
+    watch.wait(FRESH)
+    count = len(watch.statistics)
+    states.on = False
+    watch.wait(STOPPED)
+    assert list(dict.fromkeys(watch.statuses(count)))[-3:] == [SHIFTED, HOLD, STOPPED]
+    assert list(watch.commands[-1][1].data) == SAFE
+    text = watch.diagnosis()
+    assert "level=2" in text
+    assert "stale_state" in text
+    states.on = True
+    watch.wait(FRESH)
+
+
+def test_states_at_1_khz_keep_neither_the_loop_nor_the_executor(node, observer, watch, states):
+    node().autostart()
+    watch.wait(FRESH)
+    stop = threading.Event()
+
+    def flood():
+        while not stop.wait(0.001):
+            states.send(states.message())
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    try:
+        time.sleep(2.0)
+        assert observer.set(goal__target__x=0.6) == []
+        watch.wait(FRESH)
+    finally:
+        stop.set()
+        thread.join()
+    watch.wait(FRESH)
+
+
+def test_states_out_of_order_do_not_count(node, watch, states):
+    node().autostart()
+    # The plant is before its target; what comes late, every other time, says it were far beyond.
+    late = itertools.cycle((False, True))
+    states.change = lambda message: [states.message(x=50.0, age=0.05) if next(late) else message]
+    watch.wait(FRESH)
+    count = len(watch.commands)
+    time.sleep(1.0)
+    forces = [message.data[0] for _, message in watch.commands[count:]]
+    assert min(forces) > -0.5
+    assert np.mean(forces) > 0.2
+    assert "older than the one before" in watch.diagnosis()
+    states.change = lambda message: [message]
+    watch.wait(FRESH)
+
+
+@pytest.mark.parametrize(
+    ("age", "text"),
+    [(-3600.0, "stamp in the future"), (1.7e9, "stamp of another clock")],
+    ids=["future", "another clock"],
+)
+def test_stamps_that_cannot_be_are_told_and_the_arrival_counts(node, watch, states, age, text):
+    node().autostart()
+    states.change = lambda message: [states.message(age=age)]
+    watch.wait(FRESH)
+    assert text in watch.diagnosis()
+    states.on = False
+    watch.wait(STOPPED)
+    states.on, states.change = True, lambda message: [message]
+    watch.wait(FRESH)
+
+
+def test_states_that_cannot_be_used_are_as_good_as_none(node, watch, states):
+    def changed(**fields):
+        def change(message):
+            for name, value in fields.items():
+                setattr(message, name, value)
+            return [message]
+
+        return change
+
+    node().autostart()
+    for change in (
+        changed(position=[math.nan, 0.0]),
+        changed(velocity=[0.0, math.inf]),
+        changed(position=[0.0, -1e30]),
+        changed(velocity=[1e300, 0.0]),
+        changed(position=[0.0]),
+        changed(position=[], velocity=[]),
+        changed(name=["a"]),
+        changed(name=["c", "d"]),
+        changed(name=[]),
+    ):
+        watch.wait(FRESH)
+        states.change = change
+        watch.wait(STOPPED)
+        states.change = lambda message: [message]
+    watch.wait(FRESH)
+
+
+# Plugins
+
+
+@pytest.fixture
+def faulty(monkeypatch, drive):
+    """A model that is as `faulty.fault`, a function of the next state, makes it."""
+    module = types.ModuleType("faulty")
+
+    class Faulty(DoubleIntegrator):
+        def step(self, state, action, dt):
+            return module.fault(super().step(state, action, dt))
+
+    module.Faulty = Faulty
+    module.fault = lambda state: state
+    monkeypatch.setitem(sys.modules, "faulty", module)
+    drive["dynamics.plugin"] = "faulty:Faulty"
+    return module
+
+
+def once(faulty, action):
+    """Make the model do something in the next plan, and be right again after that."""
+
+    def fault(state):
+        if state.shape[-1] == 1:  # A prediction, not the candidates.
+            return state
+        faulty.fault = lambda state: state
+        return action(state)
+
+    faulty.fault = fault
+
+
+def test_a_model_that_raises_in_the_100th_period_costs_no_command(node, watch, states, faulty):
+    def broken(state):
+        raise RuntimeError("the model broke")
+
+    node().autostart()
+    watch.wait(FRESH)
+    watch._wait_until(lambda: len(watch.statistics) >= 100)
+    count = len(watch.statistics)
+    once(faulty, broken)
+    watch._wait_until(lambda: "plan_failed" in watch.causes(count))
+    watch.wait(FRESH)
+    assert set(watch.statuses(count)) == {FRESH, SHIFTED}
+
+
+def test_a_model_that_goes_on_raising_stops_the_plant(node, watch, states, faulty):
+    def broken(state):
+        raise RuntimeError("the model broke")
+
+    node().autostart()
+    watch.wait(FRESH)
+    faulty.fault = broken
+    watch.wait(STOPPED)
+    assert "RuntimeError: the model broke" in watch.diagnosis()
+    faulty.fault = lambda state: state
+    watch.wait(FRESH)
+
+
+def test_nan_for_all_candidates_stops_the_plant(node, watch, states, faulty):
+    node().autostart()
+    watch.wait(FRESH)
+    faulty.fault = lambda state: state * math.nan
+    watch.wait(STOPPED)
+    assert "no_valid_plan" in watch.causes()
+    assert list(watch.commands[-1][1].data) == SAFE
+    faulty.fault = lambda state: state
+    watch.wait(FRESH)
+
+
+def test_a_plan_of_ten_periods_is_not_made_up_for(node, watch, states, faulty):
+    def slow(state):
+        time.sleep(10 / RATE)
+        return state
+
+    node().autostart()
+    watch.wait(FRESH)
+    count, missing = len(watch.commands), watch.column("missing")[-1]
+    once(faulty, slow)
+    began = time.monotonic()
+    watch._wait_until(lambda: watch.column("missing")[-1] > missing + 5)
+    watch.wait(FRESH)
+    time.sleep(0.5)
+    # No burst: at most one a period, and those that were due.
+    assert len(watch.commands) - count <= RATE * (time.monotonic() - began) + 3
+
+
+def test_a_model_that_is_always_too_slow_leaves_commands_in_time(node, watch, states, faulty):
+    def slow(state):
+        time.sleep(2 / RATE / 8)  # eight model steps to an iteration, which takes two periods
+        return state
+
+    node().autostart()
+    watch.wait(FRESH)
+    count = len(watch.statistics)
+    faulty.fault = slow
+    time.sleep(3.0)
+    assert "over_budget" in watch.causes(count)
+    assert len(watch.statistics) > count + 15
+    assert "level=0" not in watch.diagnosis()
+    faulty.fault = lambda state: state
+    watch.wait(FRESH)
+
+
+# Other nodes
+
+
+def test_two_nodes_on_the_command_topic_are_told(node, observer, watch, states):
+    node().autostart()
+    watch.wait(FRESH)
+    assert "publishers" not in watch.diagnosis().splitlines()[1]
+    other = observer.node.create_publisher(Float64MultiArray, "command", 1)
+    text = watch.diagnosis()
+    assert "publishers" in text.splitlines()[1]
+    assert "level=0" not in text
+    observer.node.destroy_publisher(other)
+    watch.wait(FRESH)
+    assert "publishers" not in watch.diagnosis().splitlines()[1]
+
+
+@pytest.fixture
+def plant(start, write_yaml, drive):
+    """A function that starts a plant in a process of its own."""
+
+    def start_plant(state_topic="state"):
+        return start(
+            "simulator",
+            *("-p", "plant:=model"),
+            *("-p", f"planner_file:={write_yaml(drive)}"),
+            *("-p", f"state_topic:={state_topic}"),
+            *("-p", "command_topic:=command"),
+        )
+
+    return start_plant
+
+
+def test_a_subscriber_that_dies_costs_no_command(node, watch, states, plant, wait_until):
+    planner = node()
+    planner.autostart()
+    subscriber = plant(state_topic="elsewhere")
+    wait_until(lambda: planner.count_subscribers("command") == 2, 60.0)
+    watch.wait(FRESH)
+    subscriber.end(signal.SIGKILL)
+    count = len(watch.commands)
+    wait_until(lambda: len(watch.commands) > count + 40)
+    watch.wait(FRESH)
+
+
+# Processes
+
+
+@pytest.fixture
+def planner(start, write_yaml, drive):
+    return start("planner", "--params-file", write_yaml(drive))
+
+
+def test_a_plant_that_is_killed_and_started_again_is_controlled_again(
+    planner, plant, watch, wait_until
+):
+    first = plant()
+    wait_until(lambda: FRESH in watch.statuses(), 60.0)
+    first.end(signal.SIGKILL)
+    watch.wait(STOPPED)
+    assert list(watch.commands[-1][1].data) == SAFE
+    plant()
+    wait_until(lambda: FRESH in watch.statuses()[-1:], 60.0)
+    assert planner.popen.poll() is None
+
+
+def test_a_planner_that_stood_still_sends_nothing_that_is_old(planner, plant, watch, wait_until):
+    plant()
+    wait_until(lambda: FRESH in watch.statuses(), 60.0)
+    for _ in range(3):
+        planner.popen.send_signal(signal.SIGSTOP)
+        time.sleep(1.0)
+        count, began = len(watch.commands), time.monotonic()
+        planner.popen.send_signal(signal.SIGCONT)
+        watch.wait(FRESH)
+        # Those of the second that it stood still are not made up for.
+        assert len(watch.commands) - count <= RATE * (time.monotonic() - began) + 3
+
+
+@pytest.mark.timeout(1800)
+def test_random_parameter_changes_while_it_controls(
+    observer, planner, plant, watch, drive, wait_until
+):
+    plant()
+    wait_until(lambda: FRESH in watch.statuses(), 60.0)
+    draw = random.Random(0)
+    declared = configure(drive).parameters
+    fixed = ("planner.backend", "planner.device", "planner.threads", "publish_statistics")
+    live = [name for name in declared if declared[name].when == LIVE and name not in fixed]
+    planning = [name for name in declared if name.startswith("planner.") and name not in fixed]
+    others = sorted(set(declared) - {*live, *planning, *fixed})
+    accepted = refused = 0
+    for _ in range(CHANGES):
+        (names,) = draw.choices((live, planning, others), (8, 1, 1))
+        chosen = draw.sample(names, draw.choice((1, 1, 1, 2, 5)))
+        values = {name.replace(".", "__"): drawn(declared[name], draw) for name in chosen}
+        reasons = observer.set(atomically=draw.random() < 0.5, **values)
+        assert all(reasons)
+        accepted, refused = accepted + (not reasons), refused + bool(reasons)
+    assert accepted > CHANGES / 4
+    assert refused > CHANGES / 20
+    usual = {
+        name: declared[name].check(drive.get(name, declared[name].default))
+        for name in ["allow_rebuild", *live, *planning]
+    } | {"allow_rebuild": True}
+    assert observer.set(**{name.replace(".", "__"): v for name, v in usual.items()}) == []
+    watch.wait(FRESH)
+    assert {name: observer.get(name) for name in usual} == usual
+    assert planner.popen.poll() is None
+    assert "Traceback" not in planner.output()
+
+
+def drawn(parameter, draw):
+    """Return a value for a parameter, most of the time one that is allowed."""
+    if draw.random() < 0.1:
+        return draw.choice((math.nan, math.inf, -1.0, 1e300, 10**12, "", "no", ["a"]))
+    group = ".".join(parameter.name.split(".")[:2])
+    if group in WITHIN:
+        return draw.uniform(*WITHIN[group])
+    if isinstance(parameter.default, bool):
+        return draw.random() < 0.5
+    if isinstance(parameter.default, str):
+        return draw.choice(parameter.choices or ("odom", "map"))
+    if isinstance(parameter.default, list):
+        return parameter.default
+    low = -10.0 if parameter.low is None else parameter.low
+    high = 10.0 if parameter.high is None else min(parameter.high, 10.0)
+    return type(parameter.default)(draw.uniform(low, high))
