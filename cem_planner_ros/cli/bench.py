@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,94 +12,165 @@ from pathlib import Path
 
 import torch
 
-from cem_planner_ros.benchmarks import machine, plan, quality, scaling
+from cem_planner_ros.benchmarks import loop, machine, plan, quality, scaling
 from cem_planner_ros.errors import ConfigurationError
 
-
-@dataclass(frozen=True)
-class Benchmark:
-    """
-    What can be measured: `run` yields rows, `line` makes of a row what `columns` print.
-
-    `columns` are (title, width), the first left-aligned.
-    """
-
-    help: str
-    run: Callable[[argparse.Namespace, Callable[[str], None]], Iterable[dict]]
-    columns: tuple[tuple[str, int], ...]
-    line: Callable[[dict], tuple]
+Say = Callable[[str], None]
 
 
-BENCHMARKS = {
-    "plan": Benchmark(
-        "time of a plan",
-        lambda options, say: plan.run(options.device, options.quick, say),
+def _plan(options: argparse.Namespace, say: Say) -> dict:
+    _check_device(options)
+    return _table(
         (
             *(("workload", 32), ("backend", 14), ("p50 ms", 8), ("p99 ms", 8), ("ratio", 6)),
             *(("cold s", 7), ("cached", 7), ("ready", 6)),
         ),
+        plan.run(options.device, options.quick, say),
         lambda row: (
             *(row["name"], row["backend"], row["plan_ms"]["p50"], row["plan_ms"]["p99"]),
             *(row["ratio_to_reference"], *row["compile_s"].values(), row["ready_s"]),
         ),
-    ),
-    "scaling": Benchmark(
-        "how it grows with N, H and I, and where it goes",
-        lambda options, say: scaling.run(options.device, options.quick, say),
+    )
+
+
+def _scaling(options: argparse.Namespace, say: Say) -> dict:
+    _check_device(options)
+    results = _table(
         (("workload", 28), ("p50 ms", 9), ("p99 ms", 9), *((p, 9) for p in scaling.PHASES)),
+        scaling.run(options.device, options.quick, say),
         lambda row: (row["name"], *row["plan_ms"].values(), *row["phases_ms"].values()),
-    ),
-    "quality": Benchmark(
-        "cost of closed loops at equal rollouts",
-        lambda options, say: quality.run(options.quick, say),
+    )
+    if options.plot:
+        try:
+            scaling.plot(results["rows"], options.plot)
+        except ImportError as error:
+            raise ConfigurationError(f"--plot: {error}; install matplotlib") from error
+    return results
+
+
+def _quality(options: argparse.Namespace, say: Say) -> dict:
+    return _table(
         (("task", 52), ("cost", 10), ("std", 8), ("successes", 9)),
+        quality.run(options.quick, say),
         lambda row: (row["name"], *row["cost"].values(), f"{row['successes']}/{row['seeds']}"),
+    )
+
+
+def _loop(options: argparse.Namespace, say: Say) -> dict:
+    for name, value, low, high in (
+        ("--rate", options.rate, 1.0, 2000.0),
+        ("--seconds", options.seconds, 1.0, math.inf),
+    ):
+        if not (low <= value <= high and math.isfinite(value)):
+            limit = f" to {high:g}" if math.isfinite(high) else ""
+            raise ConfigurationError(f"{name} is {value:g}, allowed: from {low:g}{limit}")
+    results = loop.run(
+        options.rate,
+        options.seconds,
+        say,
+        load=options.load,
+        rebuild=options.rebuild,
+        planning=not options.without_planning,
+    )
+    for name, value in results.items():
+        if isinstance(value, dict):
+            value = "  ".join(f"{key} {figure}" for key, figure in value.items())
+        print(f"{name:<22} {value}")
+    return results
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """What can be measured; `options` are those beside --json, with their settings."""
+
+    help: str
+    run: Callable[[argparse.Namespace, Say], dict]
+    options: dict[str, dict]
+
+
+DEVICE = {"--device": {"choices": ("cpu", "cuda"), "default": "cpu", "help": "default: cpu"}}
+QUICK = {"--quick": {"action": "store_true", "help": "less of everything, for a first look"}}
+
+BENCHMARKS = {
+    "plan": Benchmark("time of a plan beside the plainest planner", _plan, DEVICE | QUICK),
+    "scaling": Benchmark(
+        "growth of the time with N, H and I, and where it goes",
+        _scaling,
+        DEVICE | QUICK | {"--plot": {"type": Path, "metavar": "FILE", "help": "write it as PNG"}},
+    ),
+    "quality": Benchmark("cost of closed loops at equal rollouts", _quality, QUICK),
+    "loop": Benchmark(
+        "punctuality of the node against a plant without physics, over DDS",
+        _loop,
+        {
+            "--rate": {
+                **{"type": float, "default": 50.0, "metavar": "HZ"},
+                "help": "of control (default: %(default)g)",
+            },
+            "--seconds": {
+                **{"type": float, "default": 60.0, "metavar": "S"},
+                "help": "counted (default: %(default)g)",
+            },
+            "--load": {
+                "action": "store_true",
+                "help": "another process keeps one core busy meanwhile",
+            },
+            "--rebuild": {
+                "action": "store_true",
+                "help": "the number of candidates changes meanwhile",
+            },
+            "--without-planning": {
+                "action": "store_true",
+                "help": "the same loop with plans of four candidates over one step: what the "
+                "machine, Python and DDS do on their own",
+            },
+        },
     ),
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what is measured, where, and where the results go."""
-    parser.add_argument(
-        "what",
-        choices=tuple(BENCHMARKS),
-        help="; ".join(f"{name}: {benchmark.help}" for name, benchmark in BENCHMARKS.items()),
-    )
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: cpu")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="scaling: a picture, as PNG")
-    parser.add_argument("--quick", action="store_true", help="less of everything, for a first look")
+    """Declare what is measured, how, and where the results go."""
+    targets = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
+    for name, benchmark in BENCHMARKS.items():
+        target = targets.add_parser(
+            name, help=benchmark.help, description=f"Measure the {benchmark.help}."
+        )
+        target.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
+        for option, settings in benchmark.options.items():
+            target.add_argument(option, **settings)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print a table row by row as it is measured; the results as JSON go to a file."""
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigurationError("--device cuda: PyTorch finds no CUDA device here")
-    if options.plot and options.what != "scaling":
-        raise ConfigurationError("--plot: there is a picture of 'scaling' only")
+    """Print figures as they are measured; the results as JSON go to a file."""
 
     def say(text: str) -> None:
         print(f"  ... {text}", file=sys.stderr, flush=True)
 
-    benchmark = BENCHMARKS[options.what]
-    widths = [width for _, width in benchmark.columns]
+    results = BENCHMARKS[options.what].run(options, say)
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
+    return 0
+
+
+def _check_device(options: argparse.Namespace) -> None:
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigurationError("--device cuda: PyTorch finds no CUDA device here")
+
+
+def _table(
+    columns: Iterable[tuple[str, int]], rows: Iterable[dict], line: Callable[[dict], tuple]
+) -> dict:
+    """Print `line` of each row under (title, width) of `columns`; return what the JSON holds."""
+    titles, widths = zip(*columns, strict=True)
 
     def show(values: Iterable) -> None:
-        cells = zip(map(str, values), widths, strict=False)
-        first, *rest = cells
+        first, *rest = zip(map(str, values), widths, strict=False)
         print(first[0].ljust(first[1]), *(text.rjust(width) for text, width in rest), flush=True)
 
-    show(title for title, _ in benchmark.columns)
+    show(titles)
     measured = []
-    for row in benchmark.run(options, say):
+    for row in rows:
         measured.append(row)
-        show(benchmark.line(row))
-    if options.json:
-        results = {"machine": machine.describe(), "rows": measured}
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
-    if options.plot:
-        try:
-            scaling.plot(measured, options.plot)
-        except ImportError as error:
-            raise ConfigurationError(f"--plot: {error}; install matplotlib") from error
-    return 0
+        show(line(row))
+    return {"machine": machine.describe(), "rows": measured}

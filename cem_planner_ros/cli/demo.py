@@ -7,8 +7,6 @@ import contextlib
 import json
 import math
 import os
-import random
-import signal
 import subprocess
 import sys
 import time
@@ -18,22 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
+from cem_planner_ros import processes
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import share
-
-READY_TIMEOUT = 180.0
-"""s that the planner may take to compile; minutes only where torch.compile has to do it."""
 
 GOAL_WINDOW = 2.0
 """s at the end of the run over which the goal must hold."""
 
 MAX_LATE_SHARE = 0.01
-
-DIE_WITH_PARENT = (
-    "import ctypes; ctypes.CDLL(None).prctl(1, 2); " if sys.platform == "linux" else ""
-)
-"""prctl(PR_SET_PDEATHSIG, SIGINT): the processes end also when the demo is killed."""
 
 PROCESS_NOISE = 0.02
 """Of the simulated actions, over half their range; it is what makes seeds differ."""
@@ -117,24 +108,15 @@ def run(options: argparse.Namespace) -> int:
             (options.report / name).unlink(missing_ok=True)
     except OSError as error:
         raise ConfigurationError(f"--report {options.report}: {error}") from error
-    # A domain of its own on this machine alone: the demo must not meet a robot.
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randint(1, 100)))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        import rclpy  # noqa: F401
-    except ImportError as error:
-        raise ConfigurationError(
-            f"the demo needs rclpy: source a ROS 2 setup.bash, or `make demo` ({error})"
-        ) from error
+    processes.isolate()
     planner_file = share("config") / scenario.planner_file
     configuration = configure(
         load_yaml(planner_file) | {"planner.device": "cpu"}, str(planner_file)
     )
-    with _processes(scenario, options) as processes:
+    with processes.running(_nodes(scenario, options.seed), options.report) as running:
         # Looking on must not take the processor from those it looks at.
         os.nice(10)
-        recording = _record(scenario, configuration, options.duration, processes)
+        recording = _record(scenario, configuration, options.duration, running, options.report)
     period = 1.0 / configuration.values["control_rate"]
     summary = _summary(scenario, options, recording, period)
     _show(scenario, summary, options.report)
@@ -146,61 +128,27 @@ def run(options: argparse.Namespace) -> int:
     return 0 if summary["success"] else 1
 
 
-@contextlib.contextmanager
-def _processes(
-    scenario: Scenario, options: argparse.Namespace
-) -> Iterator[dict[str, subprocess.Popen]]:
-    """Start simulator and planner, and end them with SIGINT, or SIGKILL if they do not listen."""
+def _nodes(scenario: Scenario, seed: int) -> dict[str, tuple[Path, dict[str, object]]]:
+    """Return what `processes.running` starts."""
     config = share("config")
-    commands = {
+    return {
         "simulator": (
             config / scenario.simulator_file,
-            (f"seed:={options.seed}", f"process_noise:={PROCESS_NOISE}"),
+            {"seed": seed, "process_noise": PROCESS_NOISE},
         ),
         "planner": (
             config / scenario.planner_file,
-            (f"planner.seed:={options.seed}", "publish_statistics:=true"),
+            {"planner.seed": seed, "publish_statistics": "true"},
         ),
     }
-    running: dict[str, subprocess.Popen] = {}
-    with contextlib.ExitStack() as stack:
-        try:
-            for name, (file, parameters) in commands.items():
-                code = DIE_WITH_PARENT
-                code += f"from cem_planner_ros.ros.process import {name} as run; exit(run())"
-                arguments = ["--ros-args", "--params-file", str(file)]
-                for parameter in parameters:
-                    arguments += ["-p", parameter]
-                log = stack.enter_context((options.report / f"{name}.log").open("w"))
-                running[name] = subprocess.Popen(
-                    [sys.executable, "-c", code, *arguments],
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    # Ctrl-C comes to this process alone, which ends the others in order.
-                    start_new_session=True,
-                )
-            yield running
-        finally:
-            # A second Ctrl-C must not leave a process behind; this takes some seconds at most.
-            handled = (signal.SIGINT, signal.SIGTERM)
-            before = [signal.signal(number, signal.SIG_IGN) for number in handled]
-            # The planner first, so that its last, safe command still finds the plant.
-            for process in reversed(running.values()):
-                process.send_signal(signal.SIGINT)
-                try:
-                    process.wait(5.0)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-            for number, handler in zip(handled, before, strict=True):
-                signal.signal(number, handler)
 
 
 def _record(
     scenario: Scenario,
     configuration,
     duration: float,
-    processes: dict[str, subprocess.Popen],
+    running: dict[str, subprocess.Popen],
+    logs: Path,
 ) -> Recording:
     """Listen for `duration` s from the first planned command on, and show progress."""
     import rclpy
@@ -208,7 +156,7 @@ def _record(
     from rclpy.node import Node
     from std_msgs.msg import Float64MultiArray
 
-    from cem_planner_ros.control.loop import FRESH, STATUSES
+    from cem_planner_ros.control.ladder import FRESH, STATUSES
     from cem_planner_ros.ros.diagnostics import STATISTICS
     from cem_planner_ros.ros.messages import MESSAGES, command_reader, state_reader
 
@@ -247,18 +195,9 @@ def _record(
         with _progress(duration) as progress:
             while math.isnan(began) or time.monotonic() < began + duration:
                 executor.spin_once(timeout_sec=0.1)
-                for name, process in processes.items():
-                    if process.poll() is not None:
-                        raise ConfigurationError(
-                            f"the {name} ended with status {process.returncode}; "
-                            f"see {name}.log in the report's folder"
-                        )
+                processes.check(running, logs)
                 if math.isnan(began):
-                    if time.monotonic() > started + READY_TIMEOUT:
-                        raise ConfigurationError(
-                            f"no planned command within {READY_TIMEOUT:g} s; "
-                            "see planner.log and simulator.log in the report's folder"
-                        )
+                    processes.check_ready(logs, time.monotonic() - started)
                     progress(0.0, "starting: compiling the planner")
                 elif recording.states and recording.statistics:
                     state, action = recording.states[-1][1], recording.actions[-1:]

@@ -1,15 +1,21 @@
-"""Print every parameter of a configuration as commented YAML."""
+"""Print every parameter: of a configuration as commented YAML, of all plugins as Markdown."""
 
 from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import yaml
 
+from cem_planner_ros import plugins
+from cem_planner_ros.cli.plugins import AnyModel, actions, declared, summary
 from cem_planner_ros.configuration import NODE_NAME, Configuration, configure, load_yaml
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
 from cem_planner_ros.parameters import Parameter
+from cem_planner_ros.table import TABLE
 
 WIDTH = 100
 
@@ -17,13 +23,26 @@ WIDTH = 100
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the file and the node's name."""
     parser.add_argument(
-        "file", metavar="FILE.yaml", help="parameter file whose values, model and costs are shown"
+        "file",
+        nargs="?",
+        metavar="FILE.yaml",
+        help="parameter file whose values, model and costs are shown",
     )
     parser.add_argument("--node", default=NODE_NAME, help="name of the node (default: %(default)s)")
+    parser.add_argument(
+        "--markdown",
+        action="store_true",
+        help="instead of a file, tables of the node and of every plugin of this package",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the reference of a file's configuration."""
+    """Print the reference of a file's configuration, or that of everything there is."""
+    if options.markdown == (options.file is not None):
+        raise ConfigurationError("give either a FILE.yaml or --markdown")
+    if options.markdown:
+        print(markdown(), end="")
+        return 0
     values = load_yaml(options.file, options.node)
     print(reference(configure({**values, "planner.device": "cpu"}), values), end="")
     return 0
@@ -54,6 +73,78 @@ def reference(configuration: Configuration, given: dict) -> str:
         value = given.get(name, parameter.default)
         lines.append(f"{indent}{_scalar(leaf)}: {_scalar(value)}")
     return "\n".join(lines) + "\n"
+
+
+HEAD = """\
+# Parameters
+
+Made by `python -m cem_planner_ros parameters --markdown`. `parameters FILE.yaml` shows those of
+one's own model and costs, with their values.
+
+When a parameter may change: *live*, while the node controls; *inactive-only*, while it does not;
+*read-only*, only at the start.
+
+## The node
+"""
+
+NAMES = """\
+## For each state, action and cost
+
+STATE and ACTION stand for the names of the model, COST for a name in `costs`. Bounds have the
+model's as defaults, and its units. Fields are `data[0]`, `data[1]` and so on by default in a
+Float64MultiArray; in other messages they have to be given.
+"""
+
+ONE_S_OWN = ("action.low.", "action.high.", "state.fields.", "command.fields.")
+"""Parameters whose defaults are the model's or the message's."""
+
+
+def markdown() -> str:
+    """Return tables of the parameters of the node, of messages and of this package's plugins."""
+    any_node = configure(
+        {
+            "planner.device": "cpu",
+            "dynamics.plugin": f"{AnyModel.__module__}:{AnyModel.__name__}",
+            "state.type": "std_msgs/msg/Float64MultiArray",
+            "costs": ["COST"],
+        }
+    ).parameters
+    known = {p.name for p in TABLE}
+    known |= {f"COST.{p.name}" for p in declared(plugins.load("costs", "quadratic"))}
+    of_names = [p for name, p in any_node.items() if name not in known]
+    lines = [HEAD, *_table(TABLE), "", NAMES, *_table(of_names), ""]
+    lines += ["| message | fields |", "|---|---|"]
+    for name, grammar in (STATE_TYPES | COMMAND_TYPES).items():
+        lines.append(f"| {name} | {_cell(grammar.words)} |")
+    for kind, title, prefix in (("dynamics", "Model", "dynamics"), ("costs", "Cost", "COST")):
+        for name, entries in plugins.installed(kind).items():
+            if not entries[0].value.startswith("cem_planner_ros."):
+                continue
+            plugin = plugins.load(kind, name)
+            text = summary(plugin)
+            if kind == "dynamics":
+                text += f" States: {', '.join(plugin.state_names)}. Actions: {actions(plugin)}."
+            lines += ["", f"## {title} `{name}`", "", *textwrap.wrap(text, WIDTH)]
+            if declared(plugin):
+                lines += ["", *_table(p.under(prefix) for p in declared(plugin))]
+    return "\n".join(lines) + "\n"
+
+
+def _table(parameters: Iterable[Parameter]) -> list[str]:
+    """Return a Markdown table."""
+    lines = ["| name | default | unit | allowed | when | meaning |", "|---|---|---|---|---|---|"]
+    for p in parameters:
+        default, text = f"`{_scalar(p.default)}`", p.description
+        if p.name.startswith(ONE_S_OWN):
+            # What follows a field's colon is the message's.
+            default, text = "", text.partition(":")[0].rstrip(".") + "."
+        cells = (f"`{p.name}`", default, p.unit, replace(p, unit="").allowed, p.when, text)
+        lines.append(f"| {' | '.join(map(_cell, cells))} |")
+    return lines
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _grouped(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:

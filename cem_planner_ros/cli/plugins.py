@@ -9,9 +9,10 @@ import torch
 from cem_planner_ros import plugins
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.parameters import Parameter
 
 
-class _AnyModel(Dynamics):
+class AnyModel(Dynamics):
     """Stands for every model where a cost has a parameter for each state or action."""
 
     state_names = ("STATE",)
@@ -21,6 +22,7 @@ class _AnyModel(Dynamics):
     action_units = ("",)
 
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
+        """Stand still."""
         return state
 
 
@@ -42,23 +44,37 @@ def run(options: argparse.Namespace) -> int:
                 print(f"    broken: {error}")
                 broken += 1
                 continue
-            summary = (plugin.__doc__ or "").strip().splitlines()
-            print(f"    {summary[0] if summary else 'no description'}")
+            print(f"    {summary(plugin)}")
             if kind == "dynamics":
-                actions = zip(
-                    plugin.action_names,
-                    plugin.action_low,
-                    plugin.action_high,
-                    plugin.action_units,
-                    strict=True,
-                )
-                bounds = (f"{name} [{low:g}, {high:g}] {unit}" for name, low, high, unit in actions)
                 of_file = "those of its file"
                 print(f"    states: {', '.join(plugin.state_names) or of_file}")
-                print(f"    actions: {', '.join(bounds) or of_file}")
-                parameters = plugin.parameters
-            else:
-                parameters = plugin.parameters_for(_AnyModel())
+                print(f"    actions: {actions(plugin) or of_file}")
+            parameters = declared(plugin)
             for p in parameters:
                 print(f"      {p.name} = {p.default}: {p.description} ({p.allowed}; {p.when})")
     return 1 if broken else 0
+
+
+def summary(plugin: type) -> str:
+    """Return the first line of what a plugin says of itself."""
+    lines = (plugin.__doc__ or "").strip().splitlines()
+    return lines[0] if lines else "no description"
+
+
+def actions(plugin: type[Dynamics]) -> str:
+    """Return the actions of a model with bounds and units, in one line."""
+    bounds = zip(
+        plugin.action_names,
+        plugin.action_low,
+        plugin.action_high,
+        plugin.action_units,
+        strict=True,
+    )
+    return ", ".join(f"{name} [{low:g}, {high:g}] {unit}" for name, low, high, unit in bounds)
+
+
+def declared(plugin: type) -> tuple[Parameter, ...]:
+    """Return the parameters of a model, or of a cost for a model with one STATE and one ACTION."""
+    if issubclass(plugin, Dynamics):
+        return plugin.parameters
+    return plugin.parameters_for(AnyModel())

@@ -6,11 +6,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from cem_planner_ros import cli
-from cem_planner_ros.benchmarks import plan, tasks
+from cem_planner_ros.benchmarks import loop, plan, tasks
 from cem_planner_ros.benchmarks.reference import PlainCEM
 from cem_planner_ros.planning.rollout import Rollout
 
@@ -99,7 +100,63 @@ def test_bench_scaling_draws_where_the_time_goes(tmp_path, capsys):
         assert min(row["phases_ms"].values()) > 0.0
     assert files["--plot"].read_bytes().startswith(b"\x89PNG")
     assert "sampling" in capsys.readouterr().out
-    assert cli.main(["bench", "plan", "--plot", str(tmp_path / "plan.png")]) == 1
+
+
+@pytest.mark.timeout(300)
+def test_bench_loop_measures_the_node_over_dds(tmp_path):
+    pytest.importorskip("rclpy")
+    output = subprocess.run(
+        [sys.executable, "-m", "cem_planner_ros", "bench", "loop", "--seconds", "2"]
+        + ["--json", str(tmp_path / "loop.json")],
+        capture_output=True,
+        text=True,
+        env={name: v for name, v in os.environ.items() if name != "ROS_DOMAIN_ID"},
+    )
+    assert output.returncode == 0, output.stderr
+    results = json.loads((tmp_path / "loop.json").read_text())
+    quantiles = {"p50", "p99", "max"}
+    assert {k: set(v) if isinstance(v, dict) else type(v) for k, v in results.items()} == {
+        "machine": set(results["machine"]),
+        "rate_hz": float,
+        "seconds": float,
+        "commands": int,
+        "late": int,
+        "missing": int,
+        "latency_ms": quantiles,
+        "latency_less_plan_ms": quantiles,
+        "jitter_ms": quantiles,
+        "plan_ms": quantiles,
+        "iterations": {"p50", "min"},
+        "rss_growth_mb": float,
+        "cpu_share": float,
+    }
+    # How many were late is up to the machine; that every period is accounted for is not.
+    assert 98 <= results["commands"] + results["missing"] <= 102
+    assert 0.0 < results["plan_ms"]["p50"] < results["latency_ms"]["p50"] < 1000.0
+    assert 1 <= results["iterations"]["p50"] <= 5
+    assert 0.0 < results["cpu_share"] < 2.0
+    assert "of 2 s" in output.stderr
+
+
+def test_commands_that_did_not_come_are_counted_whatever_their_delays():
+    random = np.random.default_rng(0)
+    periods = np.delete(np.arange(1000), [100, 500, 501, 900])
+    for usual in (0.0, 0.4, 0.9):
+        delays = usual + 0.1 * random.standard_normal(len(periods))
+        delays[[0, 300, 995]] += 0.5  # late ones, also at both ends
+        assert loop.missing(list(7.3 + np.sort(periods + delays) / 200.0), 200.0) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--rate", "0"], "--rate is 0, allowed: from 1 to 2000"),
+        (["--seconds", "nan"], "--seconds is nan, allowed: from 1"),
+    ],
+)
+def test_bench_loop_refuses_what_it_cannot_do(arguments, text, capsys):
+    assert cli.main(["bench", "loop", *arguments]) == 1
+    assert text in capsys.readouterr().err
 
 
 def test_the_benchmarks_reference_and_the_planner_cost_the_same(capsys):

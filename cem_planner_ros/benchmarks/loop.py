@@ -1,0 +1,314 @@
+"""
+How punctual the control loop is: the real node against a plant without physics, over DDS.
+
+Planner, plant and this onlooker are processes of their own. What the planner says of each period
+in `~/statistics` gives the times; the commands that arrive here are counted apart from that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from cem_planner_ros import processes
+from cem_planner_ros.benchmarks import machine
+from cem_planner_ros.configuration import NODE_NAME, configure, load_yaml
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.paths import share
+
+SEARCH = {"samples": 1024, "horizon": 30, "iterations": 5}
+
+NO_SEARCH = {"samples": 4, "elites": 1, "horizon": 1, "iterations": 1}
+"""The same loop with a plan of four candidates over one step: all but the planning."""
+
+STATE_RATE = 500.0
+"""Hz; a state waits for the next period for half of its own period at the median."""
+
+REBUILD_INTERVAL = 4.0
+"""s from one change of the number of candidates to the next, which makes a new planner each."""
+
+SETTLING = 1.0
+"""s after the first plan that are not counted; other nodes are still being found."""
+
+FIRST_MINUTE = 60.0
+"""s after which memory may grow no more; half of a run that is shorter than twice that."""
+
+
+@dataclass
+class Recording:
+    """What was seen: arrivals (s), statistics by label, memory (MB) and processor time (s)."""
+
+    commands: list[float] = field(default_factory=list)
+    labels: tuple[str, ...] = ()
+    rows: list[np.ndarray] = field(default_factory=list)
+    memory: list[tuple[float, float]] = field(default_factory=list)
+    busy: list[tuple[float, float]] = field(default_factory=list)
+    rebuilds: int = 0
+
+    def column(self, label: str) -> np.ndarray:
+        """Return one statistic over the periods (T,)."""
+        return np.array(self.rows)[:, self.labels.index(label)]
+
+
+def run(
+    rate: float,
+    seconds: float,
+    say: Callable[[str], None],
+    *,
+    load: bool = False,
+    rebuild: bool = False,
+    planning: bool = True,
+) -> dict:
+    """
+    Return the figures of one run.
+
+    Args:
+        rate: of control, Hz.
+        seconds: that are counted.
+        say: shows progress.
+        load: whether another process keeps a core busy.
+        rebuild: whether N changes every few seconds, under `allow_rebuild`.
+        planning: without it, the loop runs with `NO_SEARCH`.
+
+    Raises ConfigurationError if a process ends by itself, no plan comes or a change is refused.
+    """
+    processes.isolate()
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        logs = Path(folder)
+        running = stack.enter_context(processes.running(_nodes(rate, planning), logs))
+        if load:
+            stack.enter_context(_busy_core())
+        recording = _record(seconds, running, logs, say, rebuild)
+    result = {"machine": machine.describe(), **figures(recording, rate, seconds)}
+    # What is not as usual is said in the result too.
+    usual = {"load": False, "rebuilds": 0, "planning": True}
+    given = {"load": load, "rebuilds": recording.rebuilds, "planning": planning}
+    return result | {name: given[name] for name in given if given[name] != usual[name]}
+
+
+def figures(recording: Recording, rate: float, seconds: float) -> dict:
+    """
+    Return what the JSON holds besides the machine.
+
+    `commands` arrived here. `late` went out after their period's end. `missing` are periods without
+    a command, by the node's own count or by what arrived, whichever is more. `latency_ms` is from
+    the stamp of the state to the publication of the command, `jitter_ms` how far the interval from
+    command to command is from the period. `cpu_share` is that of one core.
+    """
+    if len(recording.rows) < 2 or len(recording.commands) < 2:
+        raise ConfigurationError(
+            f"{len(recording.commands)} commands and {len(recording.rows)} statistics arrived in "
+            f"{seconds:g} s, needed: at least 2 of each; let it run longer"
+        )
+    period_ms = 1e3 / rate
+    column = recording.column
+    latency, plan = column("latency_ms"), np.nan_to_num(column("plan_ms"))
+    iterations = column("iterations")
+    own_count = column("missing")[-1] - column("missing")[0]
+    since = min(FIRST_MINUTE, seconds / 2)
+    memory = np.array([mb for elapsed, mb in recording.memory if elapsed >= since])
+    (first, busy_first), (last, busy_last) = recording.busy[0], recording.busy[-1]
+    return {
+        "rate_hz": rate,
+        "seconds": seconds,
+        "commands": len(recording.commands),
+        "late": int(column("late").sum()),
+        "missing": max(int(own_count), missing(recording.commands, rate)),
+        "latency_ms": _quantiles(latency),
+        "latency_less_plan_ms": _quantiles(latency - plan),
+        "jitter_ms": _quantiles(np.abs(column("interval_ms") - period_ms)),
+        "plan_ms": _quantiles(column("plan_ms")),
+        "iterations": {"p50": float(np.median(iterations)), "min": int(iterations.min())},
+        "rss_growth_mb": round(float(memory[-1] - memory[0]), 3) if memory.size else 0.0,
+        "cpu_share": round((busy_last - busy_first) / max(1e-9, last - first), 3),
+    }
+
+
+def missing(arrivals: list[float], rate: float) -> int:
+    """
+    Return how many periods between the first and the last arrival (s) had no command.
+
+    Commands come at the periods' beginnings and a delay that varies; which period the first and the
+    last one belong to is told from ones whose delay is near the usual.
+    """
+    turns = np.array(arrivals) * rate
+    phase = np.angle(np.exp(2j * np.pi * turns).mean()) / (2 * np.pi)
+    usual = np.flatnonzero(np.abs((turns - phase + 0.5) % 1.0 - 0.5) < 0.25)
+    if usual.size < 2:
+        return 0
+    first, last = usual[0], usual[-1]
+    periods = round(turns[last] - turns[first])
+    return max(0, periods - int(last - first))
+
+
+def _nodes(rate: float, planning: bool) -> dict[str, tuple[Path, dict[str, object]]]:
+    """Return planner and plant, for `processes.running`."""
+    file = share("config") / "cartpole.yaml"
+    search = SEARCH if planning else NO_SEARCH
+    value = load_yaml(file)
+    return {
+        "simulator": (
+            share("config") / "cartpole_simulator.yaml",
+            {
+                "plant": "model",
+                "planner_file": file,
+                "start": f"'0.0 0.0 {math.pi} 0.0'",
+                "rate": STATE_RATE,
+                "state_topic": value["state.topic"],
+                "command_topic": value["command.topic"],
+            },
+        ),
+        "planner": (
+            file,
+            {
+                "control_rate": rate,
+                "publish_statistics": "true",
+                "allow_rebuild": "true",
+                "planner.device": "cpu",
+                **{f"planner.{name}": number for name, number in search.items()},
+            },
+        ),
+    }
+
+
+@contextlib.contextmanager
+def _busy_core() -> Iterator[None]:
+    """Keep one core busy by a process of its own."""
+    code = processes.DIE_WITH_PARENT + "\nwhile True: pass"
+    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _record(
+    seconds: float,
+    running: dict[str, subprocess.Popen],
+    logs: Path,
+    say: Callable[[str], None],
+    rebuild: bool,
+) -> Recording:
+    """Listen for `seconds` from a second after the first plan on."""
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.node import Node
+    from std_msgs.msg import Float64MultiArray
+
+    from cem_planner_ros.control.ladder import FRESH, STATUSES
+    from cem_planner_ros.ros.messages import MESSAGES
+
+    value = configure(load_yaml(share("config") / "cartpole.yaml")).values
+    recording = Recording()
+    fresh = STATUSES.index(FRESH)
+    began = math.inf
+
+    def counts(now: float) -> bool:
+        return began <= now <= began + seconds
+
+    def on_command(message) -> None:
+        now = time.monotonic()
+        if counts(now):
+            recording.commands.append(now)
+
+    def on_statistics(message) -> None:
+        nonlocal began
+        now = time.monotonic()
+        if not recording.labels:
+            recording.labels = tuple(dimension.label for dimension in message.layout.dim)
+        row = np.array(message.data)
+        if math.isinf(began) and row[recording.labels.index("status")] == fresh:
+            began = now + SETTLING
+        if counts(now):
+            recording.rows.append(row)
+
+    rclpy.init(args=[])
+    # Looking on must not take the processor from those it looks at.
+    os.nice(10)
+    node = Node("onlooker")
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    kind, topic = MESSAGES[value["command.type"]], value["command.topic"]
+    node.create_subscription(kind, topic, on_command, 1000)
+    node.create_subscription(Float64MultiArray, f"/{NODE_NAME}/statistics", on_statistics, 1000)
+    change_samples = _changer(node) if rebuild else None
+    say("starting planner and plant, compiling")
+    started = time.monotonic()
+    sampled = said = -math.inf
+    pid = running["planner"].pid
+    try:
+        while (now := time.monotonic()) <= began + seconds:
+            executor.spin_once(timeout_sec=0.1)
+            processes.check(running, logs)
+            if math.isinf(began):
+                processes.check_ready(logs, now - started)
+            if now >= began and now > sampled + 0.5:
+                sampled = now
+                recording.memory.append((now - began, resident_mb(pid)))
+                recording.busy.append((now, processor_seconds(pid)))
+            if change_samples and now > began + REBUILD_INTERVAL * (recording.rebuilds + 0.5):
+                recording.rebuilds += 1
+                change_samples(SEARCH["samples"] // (1 + recording.rebuilds % 2))
+            if now >= began and now > said + 5.0:
+                said = now
+                say(f"{now - began:3.0f} of {seconds:g} s, {len(recording.commands)} commands")
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return recording
+
+
+def _changer(node) -> Callable[[int], None]:
+    """Return a function that sets planner.samples, after seeing that the change before was made."""
+    from rcl_interfaces.srv import SetParameters
+    from rclpy.parameter import Parameter
+
+    client = node.create_client(SetParameters, f"/{NODE_NAME}/set_parameters")
+    pending = []
+
+    def change(samples: int) -> None:
+        for future in pending:
+            if not future.done():
+                raise ConfigurationError(
+                    f"planner.samples was not set within {REBUILD_INTERVAL:g} s"
+                )
+            (result,) = future.result().results
+            if not result.successful:
+                raise ConfigurationError(f"planner.samples was refused: {result.reason}")
+        message = Parameter("planner.samples", value=samples).to_parameter_msg()
+        pending[:] = [client.call_async(SetParameters.Request(parameters=[message]))]
+
+    return change
+
+
+def resident_mb(pid: int) -> float:
+    """Return the memory of a process that is in RAM, MB (Linux: /proc/PID/statm)."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def processor_seconds(pid: int) -> float:
+    """Return the processor time of all threads of a process, s (Linux: /proc/PID/stat)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _quantiles(values: np.ndarray) -> dict[str, float | None]:
+    """Return p50, p99 and max of the numbers that are not NaN."""
+    numbers = values[~np.isnan(values)]
+    quantiles = np.percentile(numbers, [50, 99, 100]) if numbers.size else [None] * 3
+    return {
+        name: None if value is None else round(float(value), 3)
+        for name, value in zip(("p50", "p99", "max"), quantiles, strict=True)
+    }

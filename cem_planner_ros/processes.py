@@ -1,0 +1,112 @@
+"""Planner and simulator as processes beside this one, where nobody else sees them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cem_planner_ros.errors import ConfigurationError
+
+READY_TIMEOUT = 180.0
+"""s that the planner may take to compile; minutes only where torch.compile has to do it."""
+
+LAST_LINES = 5
+"""Of a log, shown when its process does not do what it should."""
+
+DIE_WITH_PARENT = (
+    "import ctypes; ctypes.CDLL(None).prctl(1, 2); " if sys.platform == "linux" else ""
+)
+"""prctl(PR_SET_PDEATHSIG, SIGINT): the processes end also when this one is killed."""
+
+
+def isolate() -> None:
+    """
+    Choose a DDS domain on this machine alone: no robot is to be met.
+
+    SIGTERM ends this process as Ctrl-C does from now on. Raises ConfigurationError without rclpy.
+    """
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randint(1, 100)))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        import rclpy  # noqa: F401
+    except ImportError as error:
+        raise ConfigurationError(
+            f"this needs rclpy: source a ROS 2 setup.bash, or `make install` ({error})"
+        ) from error
+
+
+@contextlib.contextmanager
+def running(
+    nodes: Mapping[str, tuple[Path, Mapping[str, Any]]], logs: Path
+) -> Iterator[dict[str, subprocess.Popen]]:
+    """
+    Start nodes in order; end them in reverse with SIGINT, or SIGKILL if they do not listen.
+
+    Args:
+        nodes: {function of `ros/process.py`: (YAML file, further parameters)}.
+        logs: folder of what they print, NAME.log.
+    """
+    started: dict[str, subprocess.Popen] = {}
+    with contextlib.ExitStack() as stack:
+        try:
+            for name, (file, parameters) in nodes.items():
+                code = DIE_WITH_PARENT
+                code += f"from cem_planner_ros.ros.process import {name} as run; exit(run())"
+                arguments = ["--ros-args", "--params-file", str(file)]
+                for parameter, value in parameters.items():
+                    arguments += ["-p", f"{parameter}:={value}"]
+                log = stack.enter_context((logs / f"{name}.log").open("w"))
+                started[name] = subprocess.Popen(
+                    [sys.executable, "-c", code, *arguments],
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    # Ctrl-C comes to this process alone, which ends the others in order.
+                    start_new_session=True,
+                )
+            yield started
+        finally:
+            # A second Ctrl-C must not leave a process behind; this takes some seconds at most.
+            handled = (signal.SIGINT, signal.SIGTERM)
+            before = [signal.signal(number, signal.SIG_IGN) for number in handled]
+            # The planner comes last and ends first: its last, safe command still finds the plant.
+            for process in reversed(started.values()):
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(5.0)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+            for number, handler in zip(handled, before, strict=True):
+                signal.signal(number, handler)
+
+
+def check(processes: Mapping[str, subprocess.Popen], logs: Path) -> None:
+    """Raise ConfigurationError, with the end of its log, if a process ended by itself."""
+    for name, process in processes.items():
+        if process.poll() is not None:
+            raise ConfigurationError(
+                f"the {name} ended with status {process.returncode}; it said last:\n"
+                f"{_last_lines(logs, name)}"
+            )
+
+
+def check_ready(logs: Path, elapsed: float) -> None:
+    """Raise ConfigurationError if a planner that has not planned in `elapsed` s will not either."""
+    said = _last_lines(logs, "planner")
+    if elapsed > READY_TIMEOUT or "not configured" in said:
+        raise ConfigurationError(
+            f"no planned command in {elapsed:.0f} s; the planner said:\n{said}"
+        )
+
+
+def _last_lines(logs: Path, name: str) -> str:
+    lines = (logs / f"{name}.log").read_text(errors="replace").splitlines()
+    return "\n".join(f"  {line}" for line in lines[-LAST_LINES:])
