@@ -18,6 +18,7 @@ PLAIN = {
     "keep": 0.0,
     "inject_mean": "never",
     "inject_best": False,
+    "execute": "mean",
 }
 """The CEM of the seed note: every ingredient that the defaults have, left out."""
 
@@ -55,6 +56,12 @@ METHODS = {
     "defaults": Method(),
     "defaults, splines": Method({"knot_spacing": 5, "order": 3}),
     "defaults, 2 modes": Method({"modes": 2}),
+    "softmax, splines, 2 modes": Method(
+        {
+            **{"weighting": "softmax", "temperature": 5.0, "std_initial": 1.0, "noise_beta": 3.0},
+            **{"keep": 0.5, "knot_spacing": 5, "order": 3, "modes": 2, "execute": "mean"},
+        }
+    ),
 }
 
 LEFT_OUT = {f"defaults without {name}": Method({name: value}) for name, value in PLAIN.items()}

@@ -40,12 +40,12 @@ class Search:
     std_carry: float = 0.0
     momentum: float = 0.0
     noise_beta: float | tuple[float, ...] = 2.0
-    keep: float = 0.3
+    keep: float = 0.2
     decay: float = 1.0
     explore: float = 0.0
     inject_mean: str = "each"
     inject_best: bool = True
-    execute: str = "mean"
+    execute: str = "best"
     sampling: str = "clip"
     knot_spacing: int = 1
     order: int = 0

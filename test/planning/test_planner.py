@@ -61,6 +61,7 @@ def test_the_seed_notes_example_finds_the_action_of_least_effort():
         keep=0.0,
         inject_mean="never",
         inject_best=False,
+        execute="mean",
         backend="eager",
     )
     plan = planner.plan(np.zeros(1), 0.0)
