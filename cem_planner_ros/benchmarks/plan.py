@@ -55,36 +55,42 @@ class Workload:
         )
 
     def _objective(self, device: str) -> tuple[Dynamics, list[Cost]]:
-        with torch.device(device):
-            if self.task == "diff_drive":
-                return tasks.diff_drive()
-            task = tasks.TASKS[self.task]
-            model = task.dynamics()
-            return model, [task.cost(model)]
+        if self.task == "diff_drive":
+            return tasks.diff_drive(device)
+        task = tasks.TASKS[self.task]
+        model = task.dynamics(device=device)
+        return model, [task.cost(model, device=device)]
 
 
-WORKLOADS = (
-    Workload("cartpole", 1024, 30, 5),
-    Workload("cartpole", 4096, 50, 5),
-    Workload("diff_drive", 2048, 100, 1),
-    Workload("quadrotor", 1024, 50, 3),
-    Workload("cartpole", 8192, 30, 5),
-    Workload("cartpole", 1024, 60, 5),
-)
-"""The last two show how the time grows with N and H."""
+WORKLOADS = {
+    "cpu": (
+        Workload("cartpole", 1024, 30, 5),
+        Workload("cartpole", 4096, 50, 5),
+        Workload("diff_drive", 2048, 100, 1),
+        Workload("quadrotor", 1024, 50, 3),
+        Workload("cartpole", 8192, 30, 5),
+        Workload("cartpole", 1024, 60, 5),
+    ),
+    "cuda": (
+        Workload("diff_drive", 2048, 100, 1),
+        Workload("diff_drive", 16384, 100, 1),
+        Workload("cartpole", 1024, 30, 5),
+    ),
+}
+"""The last two on the CPU show how the time grows with N and H."""
 
 
 def run(device: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
     """Yield a row of results for each workload."""
     torch.set_num_threads(min(THREADS, os.cpu_count() or 1))
-    for workload in WORKLOADS[:2] if quick else WORKLOADS:
+    for workload in WORKLOADS[device][:2] if quick else WORKLOADS[device]:
         say(f"{workload.name}: starting it in processes of its own")
         with tempfile.TemporaryDirectory() as cache:
             cold, cached = (_start(workload, device, cache) for _ in range(2))
         say(f"{workload.name}: timing plans")
         planner = workload.planner(device, "auto")
         state = np.zeros(len(planner.dynamics.state_names))
-        reference = PlainCEM(workload.samples, workload.horizon, workload.iterations)
+        reference = PlainCEM(workload.samples, workload.horizon, workload.iterations, device=device)
         ticks = iter(range(10**9))
         times = machine.interleaved(
             {

@@ -14,27 +14,37 @@ class PlainCEM:
     Candidates are (N, H, nu); every period begins with mean zero and std 0.5.
     """
 
-    def __init__(self, samples: int, horizon: int, iterations: int, elites: int = 100):
+    def __init__(
+        self,
+        samples: int,
+        horizon: int,
+        iterations: int,
+        elites: int = 100,
+        device: torch.device | str = "cpu",
+    ):
         self.samples, self.horizon, self.iterations = samples, horizon, iterations
         self.elites = min(elites, samples)
-        self.generator = torch.Generator()
+        self.device = torch.device(device)
+        self.generator = torch.Generator(self.device)
 
     def plan(self, state: torch.Tensor) -> torch.Tensor:
-        """Return the first action (1,) for a cart-pole state (4,)."""
-        mean = torch.zeros(self.horizon, 1)
+        """Return the first action (1,), on the CPU, for a cart-pole state (4,)."""
+        state = state.to(self.device)
+        mean = torch.zeros(self.horizon, 1, device=self.device)
         std = torch.full_like(mean, 0.5)
         for _ in range(self.iterations):
-            noise = torch.randn(self.samples, self.horizon, 1, generator=self.generator)
+            shape = (self.samples, self.horizon, 1)
+            noise = torch.randn(shape, generator=self.generator, device=self.device)
             actions = (mean + std * noise).clamp(-1.0, 1.0)
             cost = self.cost(state, actions)
             elites = actions[cost.topk(self.elites, largest=False).indices]
             mean, std = elites.mean(0), elites.std(0, correction=0) + 1e-5
-        return mean[0]
+        return mean[0].cpu()
 
     def cost(self, state: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
         """Return the cost (N,) of actions (N, H, 1)."""
         states = state.expand(self.samples, 4)
-        total = torch.zeros(self.samples)
+        total = torch.zeros(self.samples, device=state.device)
         for step in range(self.horizon):
             states = cartpole_step(states, actions[:, step])
             total = total + cartpole_cost(states, actions[:, step])

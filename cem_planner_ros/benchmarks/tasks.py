@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ class Task:
     `success` takes the states (steps, nx) of a run. `dt` is model step and period, s.
     """
 
-    dynamics: Callable[[], Dynamics]
+    dynamics: Callable[..., Dynamics]
     cost: type[Cost]
     start: tuple[float, ...]
     dt: float
@@ -120,7 +121,7 @@ def _flew_past(states: np.ndarray) -> bool:
 
 TASKS = {
     "cartpole": Task(
-        lambda: CartPole({"integrator": "euler"}),
+        functools.partial(CartPole, {"integrator": "euler"}),
         SwingUp,
         (0.0, 0.0, math.pi, 0.0),
         0.02,
@@ -136,9 +137,9 @@ TASKS = {
 }
 
 
-def diff_drive() -> tuple[Dynamics, list[Cost]]:
+def diff_drive(device: torch.device | str = "cpu") -> tuple[Dynamics, list[Cost]]:
     """Return a robot with quadratic costs of pose, action and change of action."""
-    model = DiffDrive({"integrator": "euler"})
+    model = DiffDrive({"integrator": "euler"}, device=device)
     way = Quadratic(
         model,
         {
@@ -147,5 +148,7 @@ def diff_drive() -> tuple[Dynamics, list[Cost]]:
             "action_weight": {"v": 0.05, "yaw_rate": 0.02},
             "rate_weight": {"v": 0.1, "yaw_rate": 0.05},
         },
+        device=device,
     )
-    return model, [way, Terminal(model, {"weight": {"x": 10.0, "y": 10.0}})]
+    end = Terminal(model, {"weight": {"x": 10.0, "y": 10.0}}, device=device)
+    return model, [way, end]

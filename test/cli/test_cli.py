@@ -81,7 +81,7 @@ def test_help_names_every_command(capsys):
 
 @pytest.mark.timeout(300)
 def test_bench_writes_what_it_measured(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(plan, "WORKLOADS", (plan.Workload("cartpole", 64, 5, 2),))
+    monkeypatch.setattr(plan, "WORKLOADS", {"cpu": (plan.Workload("cartpole", 64, 5, 2),)})
     assert cli.main(["bench", "plan", "--quick", "--json", str(tmp_path / "plan.json")]) == 0
     results = json.loads((tmp_path / "plan.json").read_text())
     assert results["machine"]["torch"]
