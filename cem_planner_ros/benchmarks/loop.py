@@ -23,6 +23,7 @@ import numpy as np
 from cem_planner_ros import processes
 from cem_planner_ros.benchmarks import machine
 from cem_planner_ros.configuration import NODE_NAME, configure, load_yaml
+from cem_planner_ros.control.ladder import FRESH, STATUSES
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import share
 
@@ -82,6 +83,8 @@ def run(
 
     Raises ConfigurationError if a process ends by itself, no plan comes or a change is refused.
     """
+    # Says how far others disturbed the run: it should be near zero at its beginning.
+    described = machine.describe() | {"load_average": round(os.getloadavg()[0], 2)}
     processes.isolate()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         logs = Path(folder)
@@ -89,7 +92,7 @@ def run(
         if load:
             stack.enter_context(_busy_core())
         recording = _record(seconds, running, logs, say, rebuild)
-    result = {"machine": machine.describe(), **figures(recording, rate, seconds)}
+    result = {"machine": described, **figures(recording, rate, seconds)}
     # What is not as usual is said in the result too.
     usual = {"load": False, "rebuilds": 0, "planning": True}
     given = {"load": load, "rebuilds": recording.rebuilds, "planning": planning}
@@ -206,7 +209,6 @@ def _record(
     from rclpy.node import Node
     from std_msgs.msg import Float64MultiArray
 
-    from cem_planner_ros.control.ladder import FRESH, STATUSES
     from cem_planner_ros.ros.messages import MESSAGES
 
     value = configure(load_yaml(share("config") / "cartpole.yaml")).values

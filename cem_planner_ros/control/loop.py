@@ -7,7 +7,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -17,32 +16,22 @@ from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.control.ladder import FRESH, HOLD, SHIFTED, STOPPED, Ladder
 from cem_planner_ros.control.latency import SentCommands
 from cem_planner_ros.control.limits import CommandLimits
+from cem_planner_ros.control.tick import (
+    DEVICE_FAILED,
+    EMERGENCY_STOP,
+    NO_STATE,
+    NO_VALID_PLAN,
+    OVER_BUDGET,
+    PAUSED,
+    PLAN_FAILED,
+    RECOVERING,
+    STALE_STATE,
+    StateSample,
+    Tick,
+)
 from cem_planner_ros.control.timing import Quantile
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
-
-NO_STATE = "no_state"
-STALE_STATE = "stale_state"
-OVER_BUDGET = "over_budget"
-NO_VALID_PLAN = "no_valid_plan"
-PLAN_FAILED = "plan_failed"
-DEVICE_FAILED = "device_failed"
-RECOVERING = "recovering"
-PAUSED = "paused"
-EMERGENCY_STOP = "emergency_stop"
-CAUSES = (
-    "",
-    NO_STATE,
-    STALE_STATE,
-    OVER_BUDGET,
-    NO_VALID_PLAN,
-    PLAN_FAILED,
-    DEVICE_FAILED,
-    RECOVERING,
-    PAUSED,
-    EMERGENCY_STOP,
-)
-"""Why a command does not rest on a fresh plan; "" if it does."""
 
 HISTORY = 1000
 """Ticks remembered for diagnostics."""
@@ -66,45 +55,6 @@ MAX_GAP = 1.0
 
 CLOCK_LOOK = 0.002
 """s between two looks at a clock that is not the steady one."""
-
-
-class StateSample(NamedTuple):
-    """A state (nx,) and the time (s, on the loop's clock) at which it was true."""
-
-    state: np.ndarray
-    time: float
-
-
-@dataclass(frozen=True)
-class Tick:
-    """
-    What happened in one period; times in s on the loop's clock, NaN where there was none.
-
-    Attributes:
-        status: one of `ladder.STATUSES`.
-        cause: one of CAUSES; `reason` says more.
-        interval: since the last publication.
-        state_age: of the state when the period's work began.
-        latency: from the time of the state to the publication.
-        plan_time: for prediction and plan.
-        late: whether the command went out after the end of its period.
-        state: (nx,), predicted, from which was planned.
-        plan: what was planned in this period, good or not sent yet.
-    """
-
-    status: str
-    cause: str
-    reason: str
-    scheduled: float
-    published: float
-    interval: float
-    state_age: float
-    latency: float
-    plan_time: float
-    late: bool
-    action: np.ndarray
-    state: np.ndarray | None
-    plan: Plan | None
 
 
 class _Attempt(NamedTuple):
@@ -242,6 +192,8 @@ class ControlLoop:
             effect = self._effect = max(effect + self._plan_time.value, self._effect)
             attempt = self._plan(sample, effect, scheduled)
         planned = self._clock()
+        if attempt.plan is not None and planned - started > self._max_plan_age:
+            attempt = _Attempt(OVER_BUDGET, f"the plan took {planned - started:.3f} s")
         status, cause, action = self._choose(attempt, effect, planned)
         before = self._last_action
         if status != STOPPED:
@@ -250,11 +202,15 @@ class ControlLoop:
             elapsed = self.period if math.isnan(elapsed) else max(elapsed, 0.0)
             action = self._limits.apply(action, before, elapsed)
         began = self._steady()
-        self._send(action)
+        try:
+            self._send(action)
+        except Exception as error:  # The next period tries again.
+            self.problem = f"sending failed: {type(error).__name__}: {error}"
+        else:
+            self._last_action = action
+            self._sent.add(self._clock() + self._delay, action)
         self._publish_time.add(self._steady() - began)
         published = self._clock()
-        self._last_action = action
-        self._sent.add(published + self._delay, action)
         tick = Tick(
             status=status,
             cause=cause,
@@ -302,7 +258,8 @@ class ControlLoop:
             # As it is: what stops the plant must not be slowed by a limit meant for comfort.
             return status, cause, self._safe
         if status != HOLD:
-            return status, cause, self.ladder.plan.action_at(effect)
+            # A plan that took longer than expected is read at the present time too.
+            return status, cause, self.ladder.plan.action_at(max(effect, now + self._delay))
         if was != HOLD:
             self._held_action = self._last_action
         if values["hold"] == "hold":
@@ -329,6 +286,7 @@ class ControlLoop:
             self.problem = f"a change was not taken over: {type(error).__name__}: {error}"
             self._change = self._current
             return
+        self.problem = ""
         self._use(change)
 
     def _is_aging(self, now: float) -> bool:
@@ -363,6 +321,7 @@ class ControlLoop:
             safe=self._safe,
         )
         self._max_state_age = values["max_state_age"]
+        self._max_plan_age = values["max_plan_age"]
         self._delay = values["actuation_delay"]
         self._budget = values["budget_fraction"] * self.period
 

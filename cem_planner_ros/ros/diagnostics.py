@@ -13,7 +13,8 @@ from nav_msgs.msg import Path
 from std_msgs.msg import Float64MultiArray, MultiArrayDimension
 
 from cem_planner_ros.control.ladder import FRESH, HOLD, STATUSES, STOPPED
-from cem_planner_ros.control.loop import CAUSES, PAUSED, ControlLoop, Tick
+from cem_planner_ros.control.loop import ControlLoop
+from cem_planner_ros.control.tick import CAUSES, PAUSED, Tick
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.ros.messages import quaternion
 

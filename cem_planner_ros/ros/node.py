@@ -16,24 +16,17 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from std_msgs.msg import Bool
-from std_srvs.srv import SetBool, Trigger
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from cem_planner_ros.configuration import NODE_NAME, Configuration, cpu_set
-from cem_planner_ros.control.loop import (
-    DEVICE_FAILED,
-    EMERGENCY_STOP,
-    MAX_GAP,
-    PAUSED,
-    ControlLoop,
-    Tick,
-)
+from cem_planner_ros.control.loop import MAX_GAP, ControlLoop
 from cem_planner_ros.control.realtime import realtime
+from cem_planner_ros.control.tick import DEVICE_FAILED, Tick
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.ros import diagnostics
 from cem_planner_ros.ros.making import Made, fewer_samples, make_planner
 from cem_planner_ros.ros.messages import MESSAGES, command_writer, state_reader
+from cem_planner_ros.ros.operator import Operator
 from cem_planner_ros.ros.parameters import NodeParameters
 from cem_planner_ros.ros.reports import Reports
 from cem_planner_ros.ros.state_input import StateInput
@@ -57,7 +50,7 @@ def _guarded(on_exception: TransitionCallbackReturn) -> Callable:
             try:
                 return transition(self, state)
             except ConfigurationError as error:
-                self.get_logger().error(f"{transition.__name__} refused:\n{error}")
+                self.get_logger().error(f"not {transition.__name__.removeprefix('on_')}d:\n{error}")
             except Exception:
                 self.get_logger().error(f"{transition.__name__} failed:\n{traceback.format_exc()}")
             return on_exception
@@ -91,11 +84,10 @@ class PlannerNode(LifecycleNode):
         self._control: Future | None = None
         self._rebuild: Future | None = None
         self._rebuild_problem = ""
-        self._is_making = False
+        self._is_making = self._is_settled = False
         self._stop = threading.Event()
         self._input: StateInput | None = None
         self._reports: Reports | None = None
-        self._is_pressed = self._is_stopped = self._is_paused = False
         self._clock_jumps = 0
         self._loop_clock: Callable[[], float] = time.monotonic
         self._entities: list[Callable[[], object]] = []
@@ -103,12 +95,7 @@ class PlannerNode(LifecycleNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self._publish_diagnostics, clock=steady)
         self.create_timer(LOOK_AFTER, self._look_after, clock=steady)
-        self.create_service(Trigger, "~/reset", self._on_reset)
-        self.create_service(SetBool, "~/pause", self._on_pause)
-        # Latched, and for publishers that are not: `ros2 topic pub` must be able to stop it too.
-        for durability in (DurabilityPolicy.TRANSIENT_LOCAL, DurabilityPolicy.VOLATILE):
-            qos = QoSProfile(depth=1, durability=durability)
-            self.create_subscription(Bool, "~/emergency_stop", self._on_emergency_stop, qos)
+        self._operator = Operator(self, self._send_safe)
         gap = Duration(seconds=MAX_GAP)
         self._jumps = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=gap, min_backward=Duration(nanoseconds=-1)),
@@ -124,6 +111,7 @@ class PlannerNode(LifecycleNode):
 
     def close(self) -> None:
         """Send the safe command if the node controls, and end its threads."""
+        self._jumps.unregister()
         self._stop_control()
         self._release()
         # A compiler that runs cannot be called off; `process` ends without waiting for it.
@@ -142,7 +130,7 @@ class PlannerNode(LifecycleNode):
     @_guarded(TransitionCallbackReturn.FAILURE)
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to control, with a new planner if its shape was changed meanwhile."""
-        if self._is_pressed:
+        if self._operator.is_pressed:
             raise ConfigurationError("the emergency stop is pressed: release it, then activate")
         if self._table.needs_rebuild or self._table.waits_for:
             self._build()
@@ -264,7 +252,7 @@ class PlannerNode(LifecycleNode):
         state_input.newest = None
         self._reports.forget()
         self._rebuild_problem = ""
-        self._is_stopped = False
+        self._is_settled = False
         self._loop = ControlLoop(
             self._made.planner,
             configuration,
@@ -274,7 +262,7 @@ class PlannerNode(LifecycleNode):
             clock=self._loop_clock,
             iteration_time=self._made.iteration_time,
         )
-        self._halt()
+        self._operator.begin(self._loop)
         self._stop.clear()
         self._table.active = True
         self._control = self._thread.submit(self._run, self._loop)
@@ -286,15 +274,18 @@ class PlannerNode(LifecycleNode):
     def _stop_control(self) -> None:
         """End the control loop and send the safe command after its last one."""
         self._table.active = False
+        self._operator.end()
         self._rebuild = None
         if self._control is None:
             return
-        control, self._control = self._control, None
         self._stop.set()
-        control.result()
+        self._control.result()
         self._send_safe()
+        self._control = None  # Not before: on_error tries again what failed.
         # A subscriber that does not answer must not keep the node.
         self._command_publisher.wait_for_all_acked(ACKNOWLEDGE_TIMEOUT)
+        # What was left while the collector was off, now that there is time.
+        gc.collect()
 
     # The executor's thread
 
@@ -304,36 +295,6 @@ class PlannerNode(LifecycleNode):
     def _on_change(self, configuration: Configuration) -> None:
         if self._loop is not None:
             self._loop.change(configuration)
-
-    def _on_reset(self, request, response: Trigger.Response) -> Trigger.Response:
-        response.success = self._table.active
-        response.message = "the warm start is forgotten" if response.success else "not active"
-        if response.success:
-            self._loop.forget()
-        return response
-
-    def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        self._is_paused = request.data
-        self._halt()
-        response.success = True
-        response.message = "the safe command goes out" if request.data else "controlling again"
-        return response
-
-    def _on_emergency_stop(self, message: Bool) -> None:
-        if message.data and not self._is_pressed:
-            self.get_logger().error("emergency stop: the safe command goes out until released")
-        elif self._is_pressed and not message.data:
-            self.get_logger().warning(
-                "emergency stop released: deactivate and activate the node to go on"
-            )
-        self._is_pressed = message.data
-        self._is_stopped |= message.data
-        self._halt()
-
-    def _halt(self) -> None:
-        if self._loop is not None:
-            paused = PAUSED if self._is_paused else ""
-            self._loop.halted = EMERGENCY_STOP if self._is_stopped else paused
 
     def _on_clock_jump(self, jump) -> None:
         if self._loop_clock is time.monotonic or self._input is None:
@@ -376,6 +337,9 @@ class PlannerNode(LifecycleNode):
         configuration = self._table.swap(made.configuration)
         self._loop.change(configuration, made.planner, made.iteration_time)
         self._use(made)
+        if not gc.isenabled():
+            # What making it left behind is much to look through; that is done when it deactivates.
+            gc.freeze()
         if self._table.needs_rebuild:  # Changed again meanwhile.
             self._on_shape_change()
 
@@ -390,9 +354,13 @@ class PlannerNode(LifecycleNode):
         )
         stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(diagnostics.diagnostics_message(status, stamp))
-        if not gc.isenabled():
-            # Of what came into being since it was frozen, which is little.
+        if not gc.isenabled() and self._rebuild is None:
+            # Of what came into being since it was frozen, which is little, but for what the first
+            # periods make once and for all.
             gc.collect()
+            if not self._is_settled:
+                gc.freeze()
+            self._is_settled = True
 
     def _facts(self) -> dict[str, object]:
         if self._made is None:

@@ -11,7 +11,8 @@ from std_msgs.msg import Float64MultiArray
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.control.ladder import FRESH, SHIFTED, STOPPED
-from cem_planner_ros.control.loop import ControlLoop, Tick
+from cem_planner_ros.control.loop import ControlLoop
+from cem_planner_ros.control.tick import Tick
 from cem_planner_ros.ros import diagnostics
 
 LOG_INTERVAL = 1.0

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cem_planner_ros.control.latency import distrust
-from cem_planner_ros.control.loop import StateSample
+from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.ros.messages import MessageError, stamp_of
 
 MAX_CAUSES = 20

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from cem_planner_ros.configuration import configure
-from cem_planner_ros.control import loop as control
+from cem_planner_ros.control import tick as control
 from cem_planner_ros.control.ladder import FRESH, HOLD, SHIFTED, STOPPED
-from cem_planner_ros.control.loop import ControlLoop, StateSample
+from cem_planner_ros.control.loop import ControlLoop
+from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.planning.plan import Plan
 
 CONFIGURATION = configure(
@@ -346,6 +347,37 @@ def test_telling_about_a_command_never_costs_the_next_one(bench):
     bench.tick()
     assert len(bench.sent) == 2
     assert "nobody listens" in bench.loop.problem
+
+
+def test_a_command_that_cannot_be_sent_does_not_end_the_loop(bench):
+    send = bench.loop._send
+    bench.loop._send = None
+    bench.tick()
+    assert "sending failed" in bench.loop.problem
+    np.testing.assert_array_equal(bench.loop._last_action, SAFE)
+    bench.loop._send = send
+    bench.tick()
+    assert len(bench.sent) == 1
+
+
+def test_another_planner_goes_on_with_the_plan_of_the_one_before(bench):
+    bench.period()
+    other = FakePlanner(bench.clock)
+    adopted = []
+    other.adopt = adopted.append
+    other.tune = lambda **values: None
+    bench.loop.change(CONFIGURATION, other, 0.02)
+    assert bench.period().status == FRESH
+    assert adopted[0].edges[0] < bench.clock.time
+    assert (bench.planner.plans, other.plans) == (1, 1)
+
+
+def test_a_planner_that_cannot_go_on_leaves_the_one_before(bench):
+    other = FakePlanner(bench.clock)  # without tune
+    bench.loop.change(CONFIGURATION, other)
+    assert bench.period().status == FRESH
+    assert bench.planner.plans == 1
+    assert "not taken over" in bench.loop.problem
 
 
 def test_late_ticks_are_dropped_and_counted_never_replayed(bench):

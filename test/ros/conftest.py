@@ -5,7 +5,7 @@ try:
     from std_msgs.msg import Float64MultiArray
 
     from cem_planner_ros.control.ladder import STATUSES
-    from cem_planner_ros.control.loop import CAUSES
+    from cem_planner_ros.control.tick import CAUSES
     from cem_planner_ros.ros.diagnostics import STATISTICS
 except ImportError:  # See test/conftest.py.
     pass

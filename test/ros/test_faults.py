@@ -18,7 +18,7 @@ from std_msgs.msg import Float64MultiArray
 
 from cem_planner_ros.configuration import configure
 from cem_planner_ros.control.ladder import FRESH, HOLD, SHIFTED, STATUSES, STOPPED
-from cem_planner_ros.control.loop import CAUSES
+from cem_planner_ros.control.tick import CAUSES
 from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
 from cem_planner_ros.parameters import LIVE
 
@@ -27,6 +27,14 @@ JOINTS = ["a", "b"]
 RATE = 20.0
 MAX_STATE_AGE = 0.2
 MAX_PLAN_AGE = 0.2
+OLDEST_MS = {
+    FRESH: 1e3 * (MAX_STATE_AGE + MAX_PLAN_AGE) + 100.0,
+    SHIFTED: 1e3 * (MAX_STATE_AGE + 2.0 * MAX_PLAN_AGE) + 100.0,
+}
+"""
+From a state to a command that rests on it: the state may have been old, the plan may have been made
+for so long and, shifted, be so old; and a tenth of a second for what the machine does meanwhile.
+"""
 CHANGES = int(os.environ.get("CEM_PLANNER_CHANGES", "300"))
 """Random parameter changes; `CEM_PLANNER_CHANGES=10000 pytest -k random` for a long run."""
 
@@ -44,6 +52,8 @@ class Watch:
 
     def __init__(self, observer, wait_until):
         self._wait_until = wait_until
+        self.excused = 0
+        """Commands that may be too old: the process stood still while it sent them."""
         self.commands = observer.listen(Float64MultiArray, "command")
         self.statistics = observer.listen(Float64MultiArray, "/cem_planner/statistics")
         self.reports = observer.listen(DiagnosticArray, "/diagnostics")
@@ -78,18 +88,14 @@ class Watch:
         actions = np.array([list(message.data) for _, message in self.commands])
         assert np.isfinite(actions).all()
         assert np.abs(actions).max() <= 1.0
-        allowed = {FRESH: MAX_STATE_AGE, SHIFTED: MAX_STATE_AGE + MAX_PLAN_AGE}
-        told = zip(
-            self.statuses(), self.column("state_age_ms"), self.column("latency_ms"), strict=True
-        )
-        # The time of planning, and of what the machine does meanwhile, is allowed on top.
+        until = len(self.statistics)  # They still arrive.
+        columns = [self.column(label)[:until] for label in ("status", "latency_ms")]
         old = [
-            (status, age, latency)
-            for status, age, latency in told
-            if status in allowed
-            and (age > 1e3 * allowed[status] or latency > 1e3 * (allowed[status] + MAX_PLAN_AGE))
+            (STATUSES[int(status)], latency)
+            for status, latency in zip(*columns, strict=True)
+            if latency > OLDEST_MS.get(STATUSES[int(status)], math.inf)
         ]
-        assert old == []
+        assert len(old) <= self.excused, old
 
 
 @pytest.fixture
@@ -192,7 +198,7 @@ def test_states_out_of_order_do_not_count(node, watch, states):
     node().autostart()
     # The plant is before its target; what comes late, every other time, says it were far beyond.
     late = itertools.cycle((False, True))
-    states.change = lambda message: [states.message(x=50.0, age=0.05) if next(late) else message]
+    states.change = lambda message: [states.message(x=50.0, age=0.15) if next(late) else message]
     watch.wait(FRESH)
     count = len(watch.commands)
     time.sleep(1.0)
@@ -354,19 +360,6 @@ def test_a_model_that_is_always_too_slow_leaves_commands_in_time(node, watch, st
 # Other nodes
 
 
-def test_two_nodes_on_the_command_topic_are_told(node, observer, watch, states):
-    node().autostart()
-    watch.wait(FRESH)
-    assert "publishers" not in watch.diagnosis().splitlines()[1]
-    other = observer.node.create_publisher(Float64MultiArray, "command", 1)
-    text = watch.diagnosis()
-    assert "publishers" in text.splitlines()[1]
-    assert "level=0" not in text
-    observer.node.destroy_publisher(other)
-    watch.wait(FRESH)
-    assert "publishers" not in watch.diagnosis().splitlines()[1]
-
-
 @pytest.fixture
 def plant(start, write_yaml, drive):
     """A function that starts a plant in a process of its own."""
@@ -421,6 +414,7 @@ def test_a_planner_that_stood_still_sends_nothing_that_is_old(planner, plant, wa
     wait_until(lambda: FRESH in watch.statuses(), 60.0)
     for _ in range(3):
         planner.popen.send_signal(signal.SIGSTOP)
+        watch.excused += 1
         time.sleep(1.0)
         count, began = len(watch.commands), time.monotonic()
         planner.popen.send_signal(signal.SIGCONT)

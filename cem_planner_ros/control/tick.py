@@ -1,0 +1,72 @@
+"""What comes into a period and what is known of it afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from cem_planner_ros.planning.plan import Plan
+
+NO_STATE = "no_state"
+STALE_STATE = "stale_state"
+OVER_BUDGET = "over_budget"
+NO_VALID_PLAN = "no_valid_plan"
+PLAN_FAILED = "plan_failed"
+DEVICE_FAILED = "device_failed"
+RECOVERING = "recovering"
+PAUSED = "paused"
+EMERGENCY_STOP = "emergency_stop"
+CAUSES = (
+    "",
+    NO_STATE,
+    STALE_STATE,
+    OVER_BUDGET,
+    NO_VALID_PLAN,
+    PLAN_FAILED,
+    DEVICE_FAILED,
+    RECOVERING,
+    PAUSED,
+    EMERGENCY_STOP,
+)
+"""Why a command does not rest on a fresh plan; "" if it does."""
+
+
+class StateSample(NamedTuple):
+    """A state (nx,) and the time (s, on the loop's clock) at which it was true."""
+
+    state: np.ndarray
+    time: float
+
+
+@dataclass(frozen=True)
+class Tick:
+    """
+    What happened in one period; times in s on the loop's clock, NaN where there was none.
+
+    Attributes:
+        status: one of `ladder.STATUSES`.
+        cause: one of CAUSES; `reason` says more.
+        interval: since the last publication.
+        state_age: of the state when the period's work began.
+        latency: from the time of the state to the publication.
+        plan_time: for prediction and plan.
+        late: whether the command went out after the end of its period.
+        state: (nx,), predicted, from which was planned.
+        plan: what was planned in this period, good or not sent yet.
+    """
+
+    status: str
+    cause: str
+    reason: str
+    scheduled: float
+    published: float
+    interval: float
+    state_age: float
+    latency: float
+    plan_time: float
+    late: bool
+    action: np.ndarray
+    state: np.ndarray | None
+    plan: Plan | None

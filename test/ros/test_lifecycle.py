@@ -1,0 +1,157 @@
+"""Every transition in every order, and an exception inside each."""
+
+import random
+import time
+
+import pytest
+from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Float64MultiArray
+
+from cem_planner_ros.control.ladder import FRESH
+from cem_planner_ros.ros import node as node_module
+
+SAFE = [0.125, 0.0]
+AFTER = {
+    ("unconfigured", "configure"): "inactive",
+    ("inactive", "activate"): "active",
+    ("inactive", "cleanup"): "unconfigured",
+    ("active", "deactivate"): "inactive",
+}
+"""What leads where; anything else is refused and changes nothing."""
+TRANSITIONS = ("configure", "activate", "deactivate", "cleanup")
+
+
+@pytest.fixture
+def commands(observer):
+    return observer.listen(Float64MultiArray, "command")
+
+
+def test_transitions_in_any_order_lead_where_they_should(
+    node, observer, states, statistics, wait_until
+):
+    """40 random requests, every pair of state and transition among them."""
+    node()
+    rng = random.Random(1)
+    state, tried = "unconfigured", set()
+    while len(tried) < 12 or state != "active":
+        name = rng.choice(TRANSITIONS)
+        tried.add((state, name))
+        succeeded = observer.transition(name)
+        assert succeeded == ((state, name) in AFTER)
+        state = AFTER.get((state, name), state)
+        assert observer.lifecycle() == state
+    wait_until(lambda: statistics.status == FRESH)
+
+
+@pytest.mark.parametrize("state", ["unconfigured", "inactive", "active"])
+def test_shutdown_ends_it_from_any_state_with_the_safe_command(
+    node, observer, states, statistics, commands, wait_until, state
+):
+    planner = node(autostart=state == "active")
+    planner.autostart()
+    if state == "inactive":
+        assert observer.transition("configure")
+    if state == "active":
+        wait_until(lambda: statistics.status == FRESH)
+    assert observer.transition(f"{state}_shutdown")
+    assert observer.lifecycle() == "finalized"
+    time.sleep(0.2)
+    count = len(commands)
+    time.sleep(0.2)
+    assert len(commands) == count
+    if state == "active":
+        assert list(commands[-1][1].data) == SAFE
+
+
+@pytest.mark.parametrize(
+    ("where", "path", "state"),
+    [
+        ("_build", ["configure"], "unconfigured"),
+        ("_connect", ["configure"], "unconfigured"),
+        ("_start_control", ["configure", "activate"], "inactive"),
+        ("_send_safe", ["configure", "activate", "deactivate"], "unconfigured"),
+        ("_release", ["configure", "cleanup"], "unconfigured"),
+    ],
+)
+def test_an_exception_in_a_transition_is_told_and_can_be_mended(
+    node, observer, states, statistics, capfd, monkeypatch, wait_until, where, path, state
+):
+    planner = node(autostart=False)
+    *before, last = path
+    for name in before:
+        assert observer.transition(name)
+    original = getattr(planner, where)
+    raised = []
+
+    def once(*arguments):
+        if not raised:
+            raised.append(True)
+            raise RuntimeError("the disk is full")
+        return original(*arguments)
+
+    monkeypatch.setattr(planner, where, once)
+    assert not observer.transition(last)
+    wait_until(lambda: observer.lifecycle() == state)
+    assert "RuntimeError: the disk is full" in capfd.readouterr().err
+    assert planner._control is None
+    if state == "unconfigured":
+        assert observer.transition("configure")
+    assert observer.transition("activate")
+    wait_until(lambda: statistics.status == FRESH)
+
+
+def test_an_exception_right_after_the_loop_began_ends_the_loop(
+    node, observer, states, commands, statistics, monkeypatch, wait_until
+):
+    def broken(self, state):
+        raise RuntimeError("a managed entity")
+
+    planner = node(autostart=False)
+    assert observer.transition("configure")
+    with monkeypatch.context() as patch:
+        patch.setattr(node_module.LifecycleNode, "on_activate", broken)
+        assert not observer.transition("activate")
+    assert observer.lifecycle() == "inactive"
+    assert planner._control is None
+    time.sleep(0.1)
+    if commands:
+        assert list(commands[-1][1].data) == SAFE
+    assert observer.transition("activate")
+    wait_until(lambda: statistics.status == FRESH)
+
+
+def test_a_simulations_clock_is_followed_and_its_jumps_are_told(
+    node, observer, states, statistics, newest, commands, wait_until, capfd
+):
+    clock = observer.node.create_publisher(Clock, "/clock", 10)
+    offset = [1000.0]
+
+    def publish():
+        now = offset[0] + time.monotonic()
+        message = Clock()
+        message.clock.sec, message.clock.nanosec = int(now), int(now % 1 * 1e9)
+        clock.publish(message)
+
+    timer = observer.node.create_timer(0.005, publish)
+    planner = node(use_sim_time=True)
+    planner.autostart()
+    wait_until(lambda: statistics.status == FRESH)
+    for jump in (-500.0, 300.0):
+        jumps = planner._clock_jumps
+        steps = planner._loop.ladder.steps["stopped"]
+        offset[0] += jump
+        wait_until(lambda jumps=jumps: planner._clock_jumps > jumps)
+        wait_until(lambda steps=steps: planner._loop.ladder.steps["stopped"] > steps)
+        assert "planning begins anew" in capfd.readouterr().err
+        wait_until(lambda: planner._loop.ladder.status == FRESH)
+        # Periods that never were are not missing.
+        assert statistics.values("missing")[-1] < 100
+    assert int(newest()["clock jumps"]) >= 2
+    # Time that stands still brings no commands.
+    timer.cancel()
+    time.sleep(0.2)
+    count = len(commands)
+    time.sleep(0.3)
+    assert len(commands) <= count + 1
+    timer.reset()
+    wait_until(lambda: len(commands) > count + 5)
