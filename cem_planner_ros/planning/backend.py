@@ -19,12 +19,22 @@ BACKENDS = ("auto", "cudagraph", "compile", "eager")
 
 
 class TorchExecution:
-    """Iterations in PyTorch, eager or compiled, on any device."""
+    """
+    Iterations in PyTorch, eager or compiled, on any device.
+
+    `evaluate` stands for the rollout, which it computes faster. `trajectory` is that of `Rollout`.
+    """
 
     name = "eager"
 
     def __init__(
-        self, rollout: Callable, search: Search, problem: Problem, belief: Belief, seed: int
+        self,
+        rollout: Rollout,
+        search: Search,
+        problem: Problem,
+        belief: Belief,
+        seed: int,
+        evaluate: Callable[..., torch.Tensor] | None = None,
     ):
         self.reason = ""
         self._search = search
@@ -33,8 +43,9 @@ class TorchExecution:
         self._seed = seed
         self._device = belief.mean.device
         self._generator = torch.Generator(self._device)
-        self._iteration: Callable = Iteration(rollout, search)
+        self._iteration: Callable = Iteration(evaluate or rollout, search)
         knots, actions, _ = belief.mean.shape
+        self.trajectory = rollout.trajectory
         factors = noise.factors(knots, search.noise_beta, actions)
         self._factors = None
         if factors is not None:
@@ -109,6 +120,7 @@ class KernelExecution:
     ):
         self.reason = ""
         self._kernel = Kernel(rollout)
+        self.trajectory = self._kernel.trajectory
         self._modes = search.modes
         self._populations = [search.population(i) for i in range(search.iterations)]
         knots, actions, _ = belief.mean.shape

@@ -79,12 +79,12 @@ class CapturedExecution(TorchExecution):
     def __init__(
         self, rollout: Rollout, search: Search, problem: Problem, belief: Belief, seed: int
     ):
-        reason = ""
+        evaluate, reason = None, ""
         try:
             evaluate = CudaRollout(rollout, belief.mean.device)
         except Exception as error:  # Tracing runs the plugin, which may raise anything.
-            evaluate, reason = rollout, f"no CUDA kernel: {str(error).strip().splitlines()[0]}"
-        super().__init__(evaluate, search, problem, belief, seed)
+            reason = f"no CUDA kernel: {(str(error).strip().splitlines() or [''])[0]}"
+        super().__init__(rollout, search, problem, belief, seed, evaluate)
         self.reason = reason
         self._use = torch.zeros(search.injected, dtype=torch.bool, device=self._device)
         self._graphs = {

@@ -96,7 +96,7 @@ class Arguments(ctypes.Structure):
             for name in (
                 "samples explorers state before durations first basis factor noise numbers "
                 "temperature momentum low high step_reach first_reach std_initial std_min use "
-                "mean std injected best_cost candidates costs ranks spent"
+                "mean std injected best_cost candidates costs ranks states spent"
             ).split()
         ]
     )
@@ -131,11 +131,31 @@ class Kernel:
         threads: int = 1,
     ) -> torch.Tensor:
         """Return what `Rollout.__call__` returns; float32 on the CPU."""
+        costs, _ = self._roll_out(state, sequence, previous_action, durations, threads)
+        return costs[: sequence.shape[-1]]
+
+    def trajectory(
+        self, state: torch.Tensor, actions: torch.Tensor, durations: torch.Tensor
+    ) -> torch.Tensor:
+        """Return what `Rollout.trajectory` returns."""
+        _, states = self._roll_out(state, actions.unsqueeze(-1), actions[0], durations, 1)
+        return states
+
+    def _roll_out(
+        self,
+        state: torch.Tensor,
+        sequence: torch.Tensor,
+        previous_action: torch.Tensor,
+        durations: torch.Tensor,
+        threads: int,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the costs (N or more,), and the states (H + 1, nx) of the first sequence."""
         horizon, nu, samples = sequence.shape
         stride = padded(samples)
         candidates = torch.zeros(horizon, nu, stride)
         candidates[..., :samples] = sequence
         costs = torch.empty(stride)
+        states = torch.empty(horizon + 1, len(state))
         arguments = self.arguments(
             horizon=horizon,
             knots=horizon,
@@ -147,9 +167,10 @@ class Kernel:
             first=torch.arange(horizon),
             candidates=candidates,
             costs=costs,
+            states=states,
         )
         self._rollout(arguments)
-        return costs[:samples]
+        return costs, states
 
     def arguments(self, **values: int | float | torch.Tensor) -> Arguments:
         """Return arguments of the library, with those of `values` set; the rest is zero."""

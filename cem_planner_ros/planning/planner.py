@@ -287,7 +287,7 @@ class Planner:
         """Return the states (H + 1, nx) that a plan leads through from `state` (nx,)."""
         inputs = (state, plan.actions, np.diff(plan.edges))
         tensors = (torch.tensor(x, dtype=torch.float32, device=self.device) for x in inputs)
-        states = self.rollout.trajectory(*tensors)
+        states = self.execution.trajectory(*tensors)
         return states.cpu().numpy().astype(np.float64)
 
     def _shift(self, time: float) -> tuple[np.ndarray, int]:

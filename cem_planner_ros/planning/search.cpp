@@ -40,6 +40,7 @@ struct Arguments {
     float* candidates;  // (P, NU, stride), out
     float* costs;       // (stride), out
     const float* ranks;  // (elites), weights by rank
+    float* states;       // (H + 1, NX) of the first candidate, out, or null
     double* spent;       // (3), s for sampling, rollout and refit are added to it, or null
 };
 
@@ -265,6 +266,8 @@ static void roll_out(const Arguments& a, long begin) {
         for (int i = 0; i < NU; ++i) previous[i][lane] = a.before[i];
     }
     float time = 0.0f;
+    float* states = begin == 0 ? a.states : nullptr;
+    for (int i = 0; states && i < NX; ++i) states[i] = state[i][0];
     for (long k = 0; k < a.horizon; ++k) {
         const float duration = a.durations[k];
         time += duration;
@@ -285,6 +288,7 @@ static void roll_out(const Arguments& a, long begin) {
         for (long lane = 0; lane < BLOCK; ++lane) {
 /* STEP */
         }
+        for (int i = 0; states && i < NX; ++i) states[(k + 1) * NX + i] = state[i][0];
     }
     #pragma omp simd
     for (long lane = 0; lane < BLOCK; ++lane) {

@@ -206,9 +206,11 @@ def test_the_search_uses_the_time_it_has(cartpole):
     assert 1 < plan.iterations < 10_000
 
 
-def test_predict_follows_the_model():
+@pytest.mark.parametrize("backend", ["eager", "compile"])
+def test_predict_follows_the_model(backend):
     model = DoubleIntegrator()
-    planner = Planner(model, [Quadratic(model, {"weight.x": 1.0})], horizon=3, dt=0.5)
+    cost = Quadratic(model, {"weight.x": 1.0})
+    planner = Planner(model, [cost], horizon=3, dt=0.5, backend=backend)
     plan = planner.plan(np.array([1.0, 0.0, 0.0, 0.0]), 0.0)
     states = planner.predict(plan, np.array([1.0, 0.0, 0.0, 0.0]))
     assert states.shape == (4, 4)
