@@ -97,8 +97,23 @@ class Configuration:
             for name in plugin.numbers:
                 plugin.set(name, self.values[f"{prefix}.{name}"])
 
-    def planner(self) -> Planner:
-        """Make the planner; this compiles."""
+    def with_plugins_of(self, other: Configuration) -> Configuration | None:
+        """
+        Return this configuration with the plugin objects of another, or None if they differ.
+
+        They are the same where only shapes and settings of the search differ, and what may change
+        live anyway.
+        """
+        if self.device != other.device or set(self.values) != set(other.values):
+            return None
+        for name, value in self.values.items():
+            is_shape = name.startswith("planner.") and name != "planner.dt"
+            if not is_shape and self.parameters[name].when != LIVE and value != other.values[name]:
+                return None
+        return replace(self, dynamics=other.dynamics, costs=other.costs)
+
+    def planner(self, like: Planner | None = None) -> Planner:
+        """Make the planner; this compiles, unless there is one `like` it."""
         value = self.values
         settings = _search_settings(value, self.dynamics)
         return Planner(
@@ -108,6 +123,7 @@ class Configuration:
             **{name: value[f"planner.{name}"] for name in ("backend", "threads", "seed")},
             **self.tuning(),
             device=self.device,
+            like=like,
         )
 
     def tuning(self) -> dict[str, Any]:

@@ -26,6 +26,7 @@ class TorchExecution:
     """
 
     name = "eager"
+    kernel = None
 
     def __init__(
         self,
@@ -117,10 +118,11 @@ class KernelExecution:
         belief: Belief,
         seed: int,
         threads: int,
+        kernel: Kernel | None = None,
     ):
         self.reason = ""
-        self._kernel = Kernel(rollout)
-        self.trajectory = self._kernel.trajectory
+        self.kernel = kernel or Kernel(rollout)
+        self.trajectory = self.kernel.trajectory
         self._modes = search.modes
         self._populations = [search.population(i) for i in range(search.iterations)]
         knots, actions, _ = belief.mean.shape
@@ -128,7 +130,7 @@ class KernelExecution:
         self._costs = torch.zeros(stride)
         self.candidates = torch.zeros(knots, actions, stride)
         limits = problem.limits
-        self._arguments = self._kernel.arguments(
+        self._arguments = self.kernel.arguments(
             knots=knots,
             horizon=search.horizon,
             order=search.order,
@@ -187,7 +189,7 @@ class KernelExecution:
             use=uses,
             noise=0 if noise is None else noise,
         )
-        done = self._kernel.search(self._arguments)
+        done = self.kernel.search(self._arguments)
         samples = self._populations[iterations.start + done - 1]
         return self._costs[: self._modes * samples].view(self._modes, samples), done
 
@@ -203,6 +205,7 @@ def choose(
     belief: Belief,
     seed: int,
     threads: int,
+    kernel: Kernel | None = None,
 ) -> Execution:
     """
     Return the fastest execution that works for a rollout, its `reason` saying why nothing faster.
@@ -218,6 +221,7 @@ def choose(
         problem, belief: the tensors to read and to refine; they say where the search runs.
         seed: of the noise.
         threads: for the kernel.
+        kernel: one that was made for the same rollout; None to make it.
     """
     reasons = []
 
@@ -237,7 +241,7 @@ def choose(
         # still plans.
         if on_cpu:
             try:
-                execution = KernelExecution(rollout, search, problem, belief, seed, threads)
+                execution = KernelExecution(rollout, search, problem, belief, seed, threads, kernel)
                 execution.reason = "; ".join(reasons)
                 return execution
             except Exception as error:

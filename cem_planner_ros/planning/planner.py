@@ -42,6 +42,8 @@ class Planner:
         device: where the tensors of model and costs live, and the search runs.
         threads: CPU threads of a compiled kernel.
         seed: of the noise.
+        like: a planner of the same model, costs, dt and device; what was compiled for it serves
+            this one too.
         policy: called with the state (nx,) and the edges (H + 1,), s, of the plan's steps before
             each search; returns the setting `proposals` of action sequences (E, H, nu) that are
             candidates in the first iteration.
@@ -62,6 +64,7 @@ class Planner:
         device: torch.device | str = "cpu",
         threads: int = 1,
         seed: int = 0,
+        like: Planner | None = None,
         policy: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
         **settings,
     ):
@@ -74,7 +77,8 @@ class Planner:
         self.dynamics = dynamics
         self.costs = tuple(costs)
         self.rollout = Rollout(dynamics, costs, self.search.dt)
-        self.rollout.try_out(torch.device(device))
+        if like is None:
+            self.rollout.try_out(torch.device(device))
         self.device = torch.device(device)
         self._seed = seed
         self._policy = policy
@@ -94,7 +98,14 @@ class Planner:
         nx = len(dynamics.state_names)
         self._load(np.zeros(nx), self._middle, np.arange(self.search.horizon + 1), 0)
         self.execution = backends.choose(
-            backend, self.rollout, self.search, self._problem, self._belief, seed, threads
+            backend,
+            self.rollout,
+            self.search,
+            self._problem,
+            self._belief,
+            seed,
+            threads,
+            None if like is None else like.execution.kernel,
         )
         self.reset()
 

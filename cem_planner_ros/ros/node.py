@@ -311,7 +311,9 @@ class PlannerNode(LifecycleNode):
     def _on_shape_change(self) -> None:
         if self._rebuild is None:
             self._rebuild_problem = ""
-            self._rebuild = self._background.submit(make_planner, self._table.current())
+            self._rebuild = self._background.submit(
+                make_planner, self._table.current(), before=self._made
+            )
 
     def _look_after(self) -> None:
         """Swap a planner that is ready in, and ask for one where the device failed."""

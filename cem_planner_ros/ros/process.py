@@ -51,7 +51,7 @@ def _run(make: Callable, start: Callable = lambda node: None) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL)
 
     import rclpy
-    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.executors import ExternalShutdownException
     from rclpy.signals import SignalHandlerOptions
 
     try:
@@ -66,7 +66,7 @@ def _run(make: Callable, start: Callable = lambda node: None) -> int:
     node = None
     try:
         node = make(stop.is_set)
-        executor = SingleThreadedExecutor()
+        executor = _executor()
         executor.add_node(node)
         start(node)
         while rclpy.ok() and not stop.is_set():
@@ -91,6 +91,22 @@ def _run(make: Callable, start: Callable = lambda node: None) -> int:
         sys.stderr.flush()
         os._exit(0)
     return 0
+
+
+def _executor():
+    """
+    Return the executor that costs least.
+
+    The older one goes through all entities in Python for each message, and holds the interpreter's
+    lock against the planner meanwhile.
+    """
+    try:
+        from rclpy.experimental import EventsExecutor
+    except ImportError:  # Before Kilted.
+        from rclpy.executors import SingleThreadedExecutor
+
+        return SingleThreadedExecutor()
+    return EventsExecutor()
 
 
 def without_params_files(arguments: list[str]) -> list[str]:

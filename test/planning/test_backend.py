@@ -43,3 +43,13 @@ def test_where_nothing_compiles_it_plans_eagerly_and_says_why(cartpole, monkeypa
     assert "/nonexistent/g++" in planner.execution.reason
     assert "no compiler today" in planner.execution.reason
     assert np.isfinite(planner.plan(np.zeros(4), 0.0).cost)
+
+
+def test_a_planner_like_another_compiles_nothing(cartpole, monkeypatch):
+    model, costs = cartpole
+    planner = Planner(model, costs, samples=64, elites=8, horizon=9)
+    expected = Planner(model, costs, samples=128, elites=8, horizon=12).plan(np.ones(4), 0.0)
+    monkeypatch.setenv("CXX", "/nonexistent/g++")
+    other = Planner(model, costs, samples=128, elites=8, horizon=12, like=planner)
+    assert other.execution.name == "kernel"
+    np.testing.assert_array_equal(other.plan(np.ones(4), 0.0).actions, expected.actions)

@@ -150,9 +150,9 @@ def test_a_new_planner_is_made_while_the_old_one_controls(
     made = planner._made
     ready = threading.Event()
 
-    def slowly(values):
+    def slowly(values, before):
         assert ready.wait(20.0)
-        return make_planner(values)
+        return make_planner(values, before=before)
 
     monkeypatch.setattr(node_module, "make_planner", slowly)
     changes = {"iterations": 3, "horizon": 10, "dt": 0.2, "samples": 48}
