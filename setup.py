@@ -45,8 +45,8 @@ setup(
         "sim": ["mujoco"],
         "report": ["matplotlib", "rich"],
         # colcon test runs pytest if the extra "test" asks for it.
-        "test": ["hypothesis", "pytest<8", "pytest-timeout", "scipy"],
-        "dev": ["hypothesis", "pytest<8", "pytest-timeout", "ruff", "scipy"],
+        "test": ["gymnasium", "hypothesis", "pytest<8", "pytest-timeout", "scipy"],
+        "dev": ["gymnasium", "hypothesis", "pytest<8", "pytest-timeout", "ruff", "scipy"],
     },
     zip_safe=True,
     entry_points={
@@ -60,6 +60,8 @@ setup(
             f"diff_drive = {NAME}.dynamics.diff_drive:DiffDrive",
             f"diff_drive_lag = {NAME}.dynamics.diff_drive:DiffDriveLag",
             f"double_integrator = {NAME}.dynamics.double_integrator:DoubleIntegrator",
+            f"exported = {NAME}.dynamics.exported:Exported",
+            f"mujoco = {NAME}.dynamics.mujoco:Mujoco",
             f"pendulum = {NAME}.dynamics.pendulum:Pendulum",
             f"planar_arm = {NAME}.dynamics.planar_arm:PlanarArm",
             f"quadrotor = {NAME}.dynamics.quadrotor:Quadrotor",

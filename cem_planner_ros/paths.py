@@ -1,8 +1,11 @@
 """Where the package's data files are."""
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
+
+from cem_planner_ros.errors import ConfigurationError
 
 
 def share(folder: str) -> Path:
@@ -21,3 +24,27 @@ def share(folder: str) -> Path:
         if candidate.is_dir():
             return candidate
     raise FileNotFoundError(f"no {folder} in " + ", ".join(str(path.parent) for path in candidates))
+
+
+def find(file: str) -> Path:
+    """
+    Return the file that a parameter names: a path, a name in `models`, or MODULE:PATH.
+
+    MODULE:PATH is a file of an installed Python package, which is not imported. Raises
+    ConfigurationError if there is no such file.
+    """
+    module, colon, inside = file.partition(":")
+    if colon and module.isidentifier():
+        found = importlib.util.find_spec(module)
+        places = [
+            Path(place, inside) for place in (found and found.submodule_search_locations) or ()
+        ]
+    else:
+        places = [Path(file).expanduser(), share("models") / file]
+    for place in places:
+        if place.is_file():
+            return place
+    raise ConfigurationError(
+        f"file '{file}' does not exist, allowed: a path, a name in {share('models')}, or "
+        "MODULE:PATH of an installed Python package"
+    )

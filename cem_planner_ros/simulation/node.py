@@ -15,7 +15,7 @@ from rclpy.time import Time
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.parameters import READ_ONLY, Parameter
-from cem_planner_ros.paths import share
+from cem_planner_ros.paths import find
 from cem_planner_ros.ros.messages import MESSAGES, MessageError, command_reader, state_writer
 from cem_planner_ros.ros.parameters import descriptor
 from cem_planner_ros.simulation.plants import ModelPlant, MujocoPlant, Plant
@@ -34,7 +34,8 @@ TABLE = (
     Parameter(
         "model_file",
         "cartpole.xml",
-        "MJCF file of the plant 'mujoco': a path, or a name in the package's models.",
+        "MJCF file of the plant 'mujoco': a path, a name in the package's models, or MODULE:PATH "
+        "of an installed Python package.",
         when=READ_ONLY,
     ),
     Parameter(
@@ -146,8 +147,7 @@ class SimulatorNode(Node):
 
 def _make_plant(value: dict) -> Plant:
     if value["plant"] == "mujoco":
-        file = share("models") / value["model_file"]  # an absolute path stays itself
-        return MujocoPlant(file)
+        return MujocoPlant(find(value["model_file"]))
     if not value["planner_file"]:
         raise ConfigurationError("the plant 'model' needs the parameter 'planner_file'")
     values = load_yaml(value["planner_file"]) | {"planner.device": "cpu"}

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
@@ -104,6 +105,11 @@ class ModelPlant:
 
     def __init__(self, configuration: Configuration, start: np.ndarray, max_step: float = 0.005):
         self._dynamics = configuration.dynamics
+        if type(self._dynamics).rollout is not Dynamics.rollout:
+            raise ConfigurationError(
+                f"the plant 'model' is given {configuration.values['dynamics.plugin']}, allowed: a "
+                "model in PyTorch; give the file of a physics engine to the plant 'mujoco'"
+            )
         names = self._dynamics.state_names
         if len(start) != len(names):
             raise ConfigurationError(

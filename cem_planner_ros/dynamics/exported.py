@@ -1,0 +1,108 @@
+"""A model that is a file: a network, or any other PyTorch function."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+
+from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.parameters import INACTIVE, Parameter
+from cem_planner_ros.paths import find
+
+NEEDED = ("state_names", "action_names", "action_low", "action_high", "dt")
+OPTIONAL = ("action_units", "angle_names")
+
+
+class Exported(Dynamics):
+    """
+    A function (state, action) -> next state from a file, with a JSON beside it.
+
+    FILE.pt2 is a program of `torch.export`, FILE.pt one of TorchScript; shapes are (nx, N), (nu, N)
+    and (nx, N), with N free. FILE.json holds state_names, action_names, action_low, action_high, dt
+    (s, between state and next state) and, if wanted, action_units and angle_names. A step that is
+    shorter or longer takes its share of the change. What may be trusted: docs/models_from_files.md.
+
+    Raises ConfigurationError if a file cannot be read or does not hold what it should.
+    """
+
+    state_names = action_names = action_low = action_high = action_units = ()
+    parameters = (Parameter("file", "", "The .pt2 or .pt file.", when=INACTIVE),)
+
+    file: str
+
+    def __init__(
+        self, values: Mapping[str, Any] | None = None, *, device: torch.device | str = "cpu"
+    ):
+        super().__init__(values, device=device)
+        file = find(self.file)
+        for name, value in _description(file.with_suffix(".json")).items():
+            setattr(self, name, value)
+        self._function = _function(file, device)
+
+    def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
+        """Return the state (nx, N) after `dt`, s, changed in proportion to it."""
+        return state + dt / self.dt * (self._function(state, action) - state)
+
+
+def _description(file: Path) -> dict[str, Any]:
+    """Return what the JSON says, checked, lists as tuples."""
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"file '{file}' cannot be read: {error}") from error
+    if not isinstance(content, dict) or not set(NEEDED) <= set(content) <= {*NEEDED, *OPTIONAL}:
+        raise ConfigurationError(
+            f"file '{file}' holds {sorted(content)}, expected an object with "
+            f"{', '.join(NEEDED)} and, if wanted, {', '.join(OPTIONAL)}"
+        )
+    dt = Parameter("dt", 0.1, "", unit="s", low=1e-6).check(content.pop("dt"))
+    for name, values in content.items():
+        kind = (int, float) if name in ("action_low", "action_high") else str
+        if not isinstance(values, list) or not all(isinstance(value, kind) for value in values):
+            word = "strings" if kind is str else "numbers"
+            raise ConfigurationError(f"file '{file}': {name} is {values!r}, expected {word}")
+    units = [""] * len(content["action_names"])
+    content = {"action_units": units, "angle_names": []} | content
+    return {"dt": dt} | {name: tuple(values) for name, values in content.items()}
+
+
+def _function(file: Path, device: torch.device | str) -> Callable[..., torch.Tensor]:
+    try:
+        if file.suffix != ".pt2":
+            return torch.jit.load(str(file), map_location=device).eval()
+        _refuse_pickles(file)
+        # Older archives, and examples in newer ones, go through torch.load.
+        with mock.patch.dict(os.environ, TORCH_FORCE_WEIGHTS_ONLY_LOAD="1"):
+            return torch.export.load(file).module().to(device)
+    except ConfigurationError:
+        raise
+    except Exception as error:  # What a broken file makes PyTorch raise is anything.
+        text = (str(error).strip().splitlines() or [""])[0]
+        raise ConfigurationError(
+            f"file '{file}' cannot be loaded as a "
+            f"{'torch.export program' if file.suffix == '.pt2' else 'TorchScript file'}: "
+            f"{type(error).__name__}: {text}"
+        ) from error
+
+
+def _refuse_pickles(file: Path) -> None:
+    """Raise ConfigurationError if an archive has pickled objects, which may run any code."""
+    with zipfile.ZipFile(file) as archive:
+        for name in archive.namelist():
+            if not name.endswith("_config.json"):
+                continue
+            entries = json.loads(archive.read(name)).get("config", {})
+            pickled = [key for key, entry in entries.items() if entry.get("use_pickle")]
+            if pickled:
+                raise ConfigurationError(
+                    f"file '{file}' has the pickled object '{pickled[0]}', expected plain tensors: "
+                    "unpickling may run any code"
+                )

@@ -1,0 +1,142 @@
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cem_planner_ros.costs.quadratic import Quadratic
+from cem_planner_ros.dynamics.exported import Exported
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.planning.planner import Planner
+
+DESCRIPTION = {
+    "state_names": ["position", "speed"],
+    "action_names": ["force"],
+    "action_low": [-1],
+    "action_high": [1.0],
+    "dt": 0.1,
+}
+
+
+class Network(torch.nn.Module):
+    """A point that is pushed, and a small network that disturbs it; samples are last."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = torch.nn.Parameter(0.1 * torch.randn(8, 3))
+        self.second = torch.nn.Parameter(0.1 * torch.randn(2, 8))
+
+    def forward(self, state, action):
+        hidden = torch.tanh(self.first @ torch.cat((state, action)))
+        push = torch.cat((state[1:], 3.0 * action))
+        return state + 0.1 * (push + self.second @ hidden)
+
+
+def export(network, file):
+    example = (torch.zeros(2, 7), torch.zeros(1, 7))
+    if file.suffix == ".pt2":
+        samples = torch.export.Dim("N", min=1)
+        shapes = ({1: samples}, {1: samples})
+        torch.export.save(torch.export.export(network, example, dynamic_shapes=shapes), file)
+    else:
+        torch.jit.trace(network, example).save(str(file))
+    file.with_suffix(".json").write_text(json.dumps(DESCRIPTION))
+    return str(file)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("suffix", [".pt2", ".pt"])
+def test_a_network_from_a_file_is_planned_with_in_a_kernel(tmp_path, suffix, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    network = Network()
+    model = Exported({"file": export(network, tmp_path / f"robot{suffix}")})
+    assert (model.state_names, model.action_names) == (("position", "speed"), ("force",))
+    state, action = torch.randn(2, 3), torch.randn(1, 3)
+    with torch.no_grad():
+        expected = network(state, action)
+        torch.testing.assert_close(model.step(state, action, torch.tensor(0.1)), expected)
+        half = model.step(state, action, torch.tensor(0.05))
+    torch.testing.assert_close(half, 0.5 * (state + expected))
+    cost = Quadratic(model, {"weight": {"position": 1.0, "speed": 0.1}, "target.position": 1.0})
+    planner = Planner(model, [cost], samples=128, elites=16, horizon=20, dt=0.1)
+    assert planner.execution.name == "kernel"
+    state = np.zeros(2)
+    for tick in range(60):
+        action = planner.plan(state, 0.1 * tick).action_at(0.1 * tick)
+        columns = (torch.tensor(x, dtype=torch.float32)[:, None] for x in (state, action))
+        with torch.no_grad():
+            state = network(*columns)[:, 0].numpy().astype(float)
+    assert abs(state[0] - 1.0) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"dt": 0.0}, "'dt' is 0.0, allowed: .* at least 1e-06 s"),
+        ({"dt": "fast"}, "'dt' is 'fast'"),
+        ({"action_low": ["a"]}, r"action_low is \['a'\], expected numbers"),
+        ({"state_names": "xy"}, "state_names is 'xy', expected strings"),
+        ({"colour": "red"}, "holds .*colour.*, expected an object with state_names"),
+        ({"state_names": ["x", "x"]}, "all different"),
+    ],
+)
+def test_a_wrong_description_is_refused(tmp_path, changes, text):
+    file = tmp_path / "robot.pt2"
+    export(Network(), file)
+    file.with_suffix(".json").write_text(json.dumps(DESCRIPTION | changes))
+    with pytest.raises(ConfigurationError, match=text):
+        Exported({"file": str(file)}).check()
+
+
+def test_missing_and_broken_files_are_named(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"file 'nowhere\.pt2' does not exist"):
+        Exported({"file": "nowhere.pt2"})
+    with pytest.raises(ConfigurationError, match="file '' does not exist"):
+        Exported()
+    file = tmp_path / "robot.pt2"
+    file.write_text("no archive")
+    with pytest.raises(ConfigurationError, match=r"robot\.json.* cannot be read"):
+        Exported({"file": str(file)})
+    file.with_suffix(".json").write_text(json.dumps(DESCRIPTION))
+    with pytest.raises(ConfigurationError, match=r"cannot be loaded as a torch\.export program"):
+        Exported({"file": str(file)})
+
+
+class Trojan:
+    """What runs code when it is unpickled."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return (Path.touch, (self.file,))
+
+
+def declared(content, name, trojan):
+    """Say in the archive that a weight is pickled."""
+    if name.endswith("weights_config.json"):
+        return content.replace(b'"use_pickle": false', b'"use_pickle": true', 1)
+    return trojan if "/weights/weight_" in name else content
+
+
+def in_the_examples(content, name, trojan):
+    return trojan if "/sample_inputs/" in name else content
+
+
+@pytest.mark.parametrize("change", [declared, in_the_examples])
+def test_a_pickle_in_a_program_is_never_opened(tmp_path, change):
+    source, file, touched = (tmp_path / name for name in ("robot.pt2", "trojan.pt2", "touched"))
+    export(Network(), source)
+    file.with_suffix(".json").write_text(json.dumps(DESCRIPTION))
+    buffer = io.BytesIO()
+    torch.save(Trojan(touched), buffer)
+    with zipfile.ZipFile(source) as good, zipfile.ZipFile(file, "w") as bad:
+        for name in good.namelist():
+            bad.writestr(name, change(good.read(name), name, buffer.getvalue()))
+    with pytest.raises(ConfigurationError, match=r"unpickling may run any code|cannot be loaded"):
+        Exported({"file": str(file)})
+    assert not touched.exists()

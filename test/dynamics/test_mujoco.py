@@ -1,0 +1,118 @@
+"""The physics of a file as a model."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.dynamics.cartpole import CartPole
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.simulation.plants import ModelPlant, MujocoPlant
+
+mujoco = pytest.importorskip("mujoco")
+
+from cem_planner_ros.dynamics.mujoco import Mujoco  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+
+ARM = """<robot name="arm">
+  <link name="base"/>
+  <link name="arm"><inertial><origin xyz="0 0 0.5"/><mass value="1"/>
+    <inertia ixx="0.1" iyy="0.1" izz="0.01" ixy="0" ixz="0" iyz="0"/></inertial></link>
+  <joint name="hip" type="revolute"><parent link="base"/><child link="arm"/><axis xyz="0 1 0"/>
+    <limit lower="-2" upper="2" effort="7" velocity="3"/></joint>
+</robot>"""
+
+LOOSE = """<mujoco><worldbody>
+  <body><freejoint name="base"/><geom size="0.1"/>
+    <body pos="0 0 1"><joint name="neck" type="ball"/><geom size="0.1"/></body></body>
+  <body><joint name="lid" axis="1 0 0"/><geom size="0.1"/></body>
+  </worldbody>
+  <actuator><general name="press" joint="lid" dyntype="integrator"/></actuator></mujoco>"""
+
+
+def test_the_cartpole_of_a_file_moves_as_the_equations_do():
+    model = Mujoco({"file": "cartpole.xml", "threads": 2})
+    model.check()
+    assert model.state_names == ("slider", "hinge", "slider_dot", "hinge_dot")
+    assert model.angle_names == ("hinge",)
+    assert (model.action_names, model.action_low, model.action_high) == (
+        ("force",),
+        (-10.0,),
+        (10.0,),
+    )
+    generator = torch.Generator().manual_seed(0)
+    state = torch.randn(4, 6, generator=generator)
+    sequence = 10.0 * torch.rand(20, 1, 6, generator=generator) - 5.0
+    durations = torch.tensor([0.013, *[0.02] * 19])
+    moved = model.rollout(state, sequence, durations)
+    equations = CartPole({"gravity": 9.81, "integrator": "rk4"})
+    order = [0, 2, 1, 3]
+    expected = torch.stack(list(equations.rollout(state[order], sequence, durations)))[:, order]
+    torch.testing.assert_close(moved, expected, rtol=0.01, atol=0.01)
+    step = model.step(state, sequence[0], durations[0])
+    torch.testing.assert_close(step, moved[0])
+
+
+def test_a_urdf_gets_a_motor_in_each_joint_within_its_effort(tmp_path):
+    file = tmp_path / "arm.urdf"
+    file.write_text(ARM)
+    model = Mujoco({"file": str(file)})
+    model.check()
+    assert model.state_names == ("hip", "hip_dot")
+    assert model.angle_names == ()
+    assert (model.action_names, model.action_low, model.action_high) == (("hip",), (-7.0,), (7.0,))
+    state = model.step(torch.zeros(2, 1), torch.tensor([[3.5]]), torch.tensor(0.02))
+    # Torque over the inertia about the joint, m l^2 + I.
+    assert state[1].item() == pytest.approx(0.02 * 3.5 / (0.25 + 0.1), rel=0.01)
+
+
+def test_every_kind_of_state_has_a_name_of_its_own(tmp_path):
+    file = tmp_path / "loose.xml"
+    file.write_text(LOOSE)
+    model = Mujoco({"file": str(file)})
+    model.check()
+    assert " ".join(model.state_names) == (
+        "base_x base_y base_z base_qw base_qx base_qy base_qz neck_qw neck_qx neck_qy neck_qz lid "
+        "base_x_dot base_y_dot base_z_dot base_wx base_wy base_wz neck_wx neck_wy neck_wz lid_dot "
+        "press_act"
+    )
+    state = torch.zeros(len(model.state_names), 2)
+    assert model.step(state, torch.ones(1, 2), torch.tensor(0.01)).shape == state.shape
+
+
+def test_a_file_that_cannot_be_loaded_is_named(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"file 'no\.xml' does not exist"):
+        Mujoco({"file": "no.xml"})
+    with pytest.raises(ConfigurationError, match=r"file 'no_such_package:a\.xml' does not exist"):
+        Mujoco({"file": "no_such_package:a.xml"})
+    (tmp_path / "bad.xml").write_text("<mujoco><nonsense/></mujoco>")
+    with pytest.raises(ConfigurationError, match=r"bad\.xml': (.|\n)*nonsense"):
+        Mujoco({"file": str(tmp_path / "bad.xml")})
+    (tmp_path / "still.xml").write_text("<mujoco/>")
+    with pytest.raises(ConfigurationError, match="at least one name"):
+        Mujoco({"file": str(tmp_path / "still.xml")}).check()
+
+
+@pytest.mark.filterwarnings("ignore:compiler attribute 'settotalmass'")
+def test_the_half_cheetah_runs():
+    pytest.importorskip("gymnasium")
+    file = ROOT / "config" / "half_cheetah.yaml"
+    configuration = configure(load_yaml(file) | {"planner.device": "cpu"}, str(file))
+    planner = configuration.planner()
+    assert planner.execution.name == "eager"
+    assert planner.execution.reason == "the model rolls out by itself, not in PyTorch"
+    simulator = load_yaml(ROOT / "config" / "half_cheetah_simulator.yaml", "simulator")
+    model_file = Path(mujoco.__file__).parents[1] / "gymnasium/envs/mujoco/assets/half_cheetah.xml"
+    assert simulator["model_file"] == configuration.values["dynamics.file"]
+    plant = MujocoPlant(model_file)
+    period = 1.0 / configuration.values["control_rate"]
+    action = np.zeros(6)
+    for tick in range(20):
+        action = planner.plan(plant.state(), tick * period, action).action_at(tick * period)
+        plant.step(action, period)
+    assert plant.state()[0] > 0.5
+    with pytest.raises(ConfigurationError, match="a model in PyTorch"):
+        ModelPlant(configuration, np.zeros(18))
