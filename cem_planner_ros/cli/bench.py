@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from cem_planner_ros.benchmarks import loop, machine, plan, quality, scaling
+from cem_planner_ros.benchmarks import dynamics, loop, machine, plan, quality, scaling
 from cem_planner_ros.errors import ConfigurationError
 
 Say = Callable[[str], None]
@@ -53,6 +53,18 @@ def _quality(options: argparse.Namespace, say: Say) -> dict:
         (("task", 52), ("cost", 10), ("std", 8), ("successes", 9)),
         quality.run(options.quick, say),
         lambda row: (row["name"], *row["cost"].values(), f"{row['successes']}/{row['seeds']}"),
+    )
+
+
+def _dynamics(options: argparse.Namespace, say: Say) -> dict:
+    _check_device(options)
+    return _table(
+        (("model", 24), ("steps per second", 60)),
+        dynamics.run(options.device, options.quick, say),
+        lambda row: (
+            row["name"],
+            ", ".join(f"{way} {value:,}" for way, value in row["steps_per_s"].items()),
+        ),
     )
 
 
@@ -99,6 +111,7 @@ BENCHMARKS = {
         DEVICE | QUICK | {"--plot": {"type": Path, "metavar": "FILE", "help": "write it as PNG"}},
     ),
     "quality": Benchmark("cost of closed loops at equal rollouts", _quality, QUICK),
+    "dynamics": Benchmark("model steps per second", _dynamics, DEVICE | QUICK),
     "loop": Benchmark(
         "punctuality of the node against a plant without physics, over DDS",
         _loop,

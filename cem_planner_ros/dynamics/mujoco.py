@@ -54,10 +54,10 @@ class Mujoco(Dynamics):
             spec = mujoco.MjSpec.from_file(str(file))
             if not spec.actuators:
                 _add_motors(spec, mujoco)
-            self._model = spec.compile()
+            self.model = spec.compile()
         except ValueError as error:
             raise ConfigurationError(f"file '{file}': {error}") from error
-        model, full = self._model, mujoco.mjtState.mjSTATE_FULLPHYSICS
+        model, full = self.model, mujoco.mjtState.mjSTATE_FULLPHYSICS
         if mujoco.mj_stateSize(model, full) != 1 + model.nq + model.nv + model.na:
             raise ConfigurationError(
                 f"file '{file}' has a state besides positions, speeds and activations, as of "
@@ -84,19 +84,19 @@ class Mujoco(Dynamics):
         self, state: torch.Tensor, sequence: torch.Tensor, durations: torch.Tensor
     ) -> torch.Tensor:
         """Return the states (H, nx, N) after each step; arguments as in `Dynamics.rollout`."""
-        times = durations.cpu().numpy().astype(np.float64) / self._model.opt.timestep
+        times = durations.cpu().numpy().astype(np.float64) / self.model.opt.timestep
         steps = np.maximum(1, np.diff(np.round(np.cumsum(times)), prepend=0.0)).astype(int)
         control = sequence.cpu().numpy().transpose(2, 0, 1).repeat(steps, axis=1)
         start = np.zeros((state.shape[1], 1 + state.shape[0]))  # the first column is time
         start[:, 1:] = state.cpu().numpy().T
         states, _ = self._engine.rollout(
-            self._model, self._data, start, np.ascontiguousarray(control, np.float64)
+            self.model, self._data, start, np.ascontiguousarray(control, np.float64)
         )
         ends = states[:, np.cumsum(steps) - 1, 1:].transpose(1, 2, 0)
         return torch.from_numpy(np.ascontiguousarray(ends, np.float32)).to(state.device)
 
     def _name_states(self, mujoco) -> None:
-        model = self._model
+        model = self.model
         point, ball = ("x", "y", "z"), ("qw", "qx", "qy", "qz")
         positions, speeds, angles = [], [], []
         for index in range(model.njnt):

@@ -97,6 +97,50 @@ static inline float logarithm(float x) {
     return m + (m * m2 * p - 2.12194440e-4f * exponent - 0.5f * m2) + 0.693359375f * exponent;
 }
 
+// atan(x) in vectors (Moshier's Cephes library).
+static inline float arctangent(float x) {
+    const float a = fabsf(x);
+    const bool far = a > 2.414213562f, middle = a > 0.4142135624f;
+    const float start = far ? 1.570796327f : middle ? 0.7853981634f : 0.0f;
+    // One quotient, chosen by its parts: two would both be divided.
+    const float t = (far ? -1.0f : middle ? a - 1.0f : a) / (far ? a : middle ? a + 1.0f : 1.0f);
+    const float t2 = t * t;
+    const float value = start + t + t * t2 * (-3.33329491539e-1f + t2 * (1.99777106478e-1f
+                        + t2 * (-1.38776856032e-1f + t2 * 8.05374449538e-2f)));
+    return x < 0.0f ? -value : value;
+}
+
+static inline float arctangent2(float y, float x) {
+    const float ay = fabsf(y), ax = fabsf(x), most = ax > ay ? ax : ay;
+    const float slope = (ax > ay ? ay : ax) / (most > 0.0f ? most : 1.0f);
+    const float eighth = arctangent(slope);
+    const float quarter = ay > ax ? 1.570796327f - eighth : eighth;
+    const float half = x < 0.0f ? 3.141592654f - quarter : quarter;
+    const float value = y < 0.0f ? -half : half;
+    return x != x || y != y ? x + y : value;
+}
+
+// exp(x) in vectors, beyond 88 infinite (Moshier's Cephes library).
+static inline float exponential(float x) {
+    const float bound = x > 88.0f ? 88.0f : x < -87.0f ? -87.0f : x;
+    const float n = rintf(bound * 1.44269504f);
+    const float r = (bound - n * 0.693359375f) + n * 2.12194440e-4f;
+    const float value = 1.0f + r + r * r * (5.0000001201e-1f + r * (1.6666665459e-1f
+                        + r * (4.1665795894e-2f + r * (8.3334519073e-3f
+                        + r * (1.3981999507e-3f + r * 1.9875691500e-4f)))));
+    union { uint32_t i; float f; } power = {uint32_t(int32_t(n) + 127) << 23};
+    return x > 88.0f ? INFINITY : x < -87.0f ? 0.0f : value * power.f;
+}
+
+static inline float hyperbolic_tangent(float x) {
+    const float a = fabsf(x), x2 = x * x;
+    const float near = x + x * x2 * (-3.33332819422e-1f + x2 * (1.33314422036e-1f
+                       + x2 * (-5.37397155531e-2f + x2 * (2.06390887954e-2f
+                       - x2 * 5.70498872745e-3f))));
+    const float far = 1.0f - 2.0f / (exponential(2.0f * a) + 1.0f);
+    return a < 0.625f ? near : x < 0.0f ? -far : far;
+}
+
 // A hash of 32 bits (Wellons' lowbias32); it seeds the generators, one a sample.
 static inline uint32_t hash(uint32_t x) {
     x ^= x >> 16; x *= 0x7feb352du;

@@ -206,7 +206,7 @@ _POINTWISE = {
     "ceil": ("ceilf({0})", 1),
     "trunc": ("truncf({0})", 1),
     "relu": ("({0} < 0.0f ? 0.0f : {0})", 1),
-    "sigmoid": ("1.0f / (1.0f + expf(-{0}))", 1),
+    "sigmoid": ("1.0f / (1.0f + exponential(-{0}))", 1),
     "pow": ("power({0}, {1})", 2),
     "remainder": ("({0} - {1} * floorf({0} / {1}))", 2),
     "maximum": ("({0} > {1} || {0} != {0} ? {0} : {1})", 2),
@@ -232,11 +232,8 @@ _POINTWISE = {
         for name in [
             "asin",
             "acos",
-            "atan",
             "sinh",
             "cosh",
-            "tanh",
-            "exp",
             "expm1",
             "log",
             "log1p",
@@ -246,7 +243,10 @@ _POINTWISE = {
     "sin": ("sine({0}, 0.0f)", 1),
     "cos": ("sine({0}, 1.0f)", 1),
     "tan": ("sine({0}, 0.0f) / sine({0}, 1.0f)", 1),
-    "atan2": ("atan2f({0}, {1})", 2),
+    "atan": ("arctangent({0})", 1),
+    "atan2": ("arctangent2({0}, {1})", 2),
+    "exp": ("exponential({0})", 1),
+    "tanh": ("hyperbolic_tangent({0})", 1),
     "hypot": ("sqrtf({0} * {0} + {1} * {1})", 2),
 }
 

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from cem_planner_ros import cli
-from cem_planner_ros.benchmarks import loop, plan, tasks
+from cem_planner_ros import cli, plugins
+from cem_planner_ros.benchmarks import dynamics, loop, plan, tasks
 from cem_planner_ros.benchmarks.reference import PlainCEM
 from cem_planner_ros.planning.rollout import Rollout
 
@@ -24,6 +25,8 @@ def test_check_says_what_a_file_makes(capsys):
     assert "theta = position[hinge]" in output
     assert "plan time p50" in output
     assert "the period is 20 ms" in output
+    assert "execution kernel on cpu: iterations in C++" in output
+    assert re.search(r"cost of a plan from state zero: way [\d.e+-]+, end [\d.e+-]+\n", output)
 
 
 def test_check_refuses_with_the_reason(tmp_path, capsys):
@@ -65,7 +68,10 @@ def test_check_refuses_a_model_that_returns_nan(tmp_path, capsys, monkeypatch):
 def test_plugins_lists_what_is_installed_with_parameters_and_units(capsys):
     assert cli.main(["plugins"]) == 0
     output = capsys.readouterr().out
-    assert "cart_mass = 1.0: Mass of the cart." in output
+    assert (
+        "cart_mass = 1.0: Mass of the cart. (a finite number of at least 0.001 kg; live)" in output
+    )
+    assert "states: those of its file" in output
     assert "yaw_rate [-1.9, 1.9] rad/s" in output
     assert "weight.STATE" in output
     assert "from cem_planner_ros" in output
@@ -157,6 +163,24 @@ def test_commands_that_did_not_come_are_counted_whatever_their_delays():
 def test_bench_loop_refuses_what_it_cannot_do(arguments, text, capsys):
     assert cli.main(["bench", "loop", *arguments]) == 1
     assert text in capsys.readouterr().err
+
+
+def test_bench_dynamics_compares_the_ways_to_step_a_model(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("gymnasium")
+    pytest.importorskip("mujoco")
+    entries = plugins.installed("dynamics")
+    monkeypatch.setattr(
+        dynamics.plugins,
+        "installed",
+        lambda kind: {name: entries[name] for name in ("mujoco", "pendulum")},
+    )
+    monkeypatch.setattr(dynamics, "ENGINE_SAMPLES", 4)
+    assert cli.main(["bench", "dynamics", "--quick", "--json", str(tmp_path / "rows.json")]) == 0
+    pendulum, cheetah = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert set(pendulum["steps_per_s"]) == {"eager", "kernel"}
+    assert min(pendulum["steps_per_s"].values()) > 0
+    assert cheetah["rollouts_per_s"]["plugin"] > 0
+    assert "pendulum" in capsys.readouterr().out
 
 
 def test_the_benchmarks_reference_and_the_planner_cost_the_same(capsys):

@@ -108,6 +108,27 @@ def test_a_number_or_size_that_is_read_in_python_is_noticed(name):
     assert model.gain == 1.5
 
 
+def test_functions_in_vectors_are_exact_and_know_infinity():
+    def functions(s):
+        return (torch.atan(s[0]), torch.atan2(s[0], s[1]), torch.tanh(s[0]), torch.exp(s[0]))
+
+    class Slow(DoubleIntegrator):
+        def step(self, state, action, dt):
+            return torch.cat((action, state[2:]))
+
+    special = torch.tensor([0.0, 1e-8, 1.0, -1.0, 100.0, -100.0, 1e30, math.inf, -math.inf])
+    x = torch.cat((special, torch.linspace(-9.0, 9.0, 500)))
+    y = torch.cat((torch.ones_like(special), torch.linspace(-3.0, 4.0, 500)))
+    sequence = torch.stack((x, y))[None]
+    arguments = (torch.zeros(4), sequence, torch.zeros(2), torch.ones(1))
+    for index in range(4):
+        cost = Formula(Slow())
+        cost.formula = lambda s, index=index: functions(s)[index]
+        rollout = Rollout(Slow(), [cost], 1.0)
+        expected, got = rollout(*arguments), Kernel(rollout).rollout(*arguments)
+        torch.testing.assert_close(got, expected, rtol=2e-6, atol=3e-7)
+
+
 def test_a_sine_of_a_huge_angle_stays_a_sine():
     cost = Formula(DoubleIntegrator())
     cost.formula = lambda s: torch.sin(s[0] * 1e20)

@@ -1,0 +1,132 @@
+"""How many model steps a second, for every built-in model, and MuJoCo beside its own rollout."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+
+from cem_planner_ros import plugins
+from cem_planner_ros.benchmarks import machine
+from cem_planner_ros.benchmarks.plan import THREADS
+from cem_planner_ros.costs.quadratic import Terminal
+from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.planning.kernel import Kernel
+from cem_planner_ros.planning.rollout import Rollout
+
+SAMPLES, HORIZON, DT = 1024, 30, 0.02
+ENGINE_SAMPLES, ENGINE_DT = 100, 0.05
+HALF_CHEETAH = "gymnasium:envs/mujoco/assets/half_cheetah.xml"
+
+
+def run(device: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
+    """Yield a row of results for each built-in model, and for the HalfCheetah where it is."""
+    threads = min(THREADS, os.cpu_count() or 1)
+    torch.set_num_threads(threads)
+    seconds = 0.5 if quick else 3.0
+    for name, entries in plugins.installed("dynamics").items():
+        plugin = plugins.load("dynamics", name)
+        of_this_package = plugin.__module__.startswith("cem_planner_ros.")
+        if of_this_package and len(entries) == 1 and plugin.state_names:
+            say(f"{name}: compiling")
+            yield _model(name, plugin(device=device), device, threads, seconds)
+    if device == "cpu":
+        say("mujoco: rolling out")
+        try:
+            yield _engine(threads, seconds)
+        except ConfigurationError as error:
+            say(f"mujoco is left out: {error}")
+
+
+def _model(name: str, model: Dynamics, device: str, threads: int, seconds: float) -> dict:
+    """Return the steps a second of one model."""
+    # All of the state has to count, or a compiler would leave out what does not.
+    weights = {f"weight.{state}": 1.0 for state in model.state_names}
+    rollout = Rollout(model, [Terminal(model, weights, device=device)], DT)
+    sequence = torch.zeros(HORIZON, len(model.action_names), SAMPLES, device=device)
+    for row, (low, high) in enumerate(zip(model.action_low, model.action_high, strict=True)):
+        sequence[:, row].uniform_(low, high)
+    state = torch.full((len(model.state_names),), 0.1, device=device)
+    durations = torch.full((HORIZON,), DT, device=device)
+    arguments = (state, sequence, sequence[0, :, 0].contiguous(), durations)
+
+    def eager() -> None:
+        with torch.no_grad():
+            rollout(*arguments)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    functions = {"eager": eager}
+    if device == "cuda":
+        functions["captured"] = _captured(eager, lambda: rollout(*arguments))
+    else:
+        kernel = Kernel(rollout)
+        functions["kernel"] = lambda: kernel.rollout(*arguments, threads=threads)
+    times = machine.interleaved(functions, rounds=5, seconds=seconds)
+    steps = SAMPLES * HORIZON
+    return {
+        "name": name,
+        "device": device,
+        "samples": SAMPLES,
+        "horizon": HORIZON,
+        "ms": times,
+        "steps_per_s": {way: round(1e3 * steps / time["p50"]) for way, time in times.items()},
+    }
+
+
+def _captured(warm_up: Callable[[], None], function: Callable[[], object]) -> Callable[[], None]:
+    """Return a function that replays what `function` does on the GPU."""
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        warm_up()
+    graph = torch.cuda.CUDAGraph()
+    with torch.no_grad(), torch.cuda.graph(graph):
+        function()
+
+    def replay() -> None:
+        graph.replay()
+        torch.cuda.synchronize()
+
+    return replay
+
+
+def _engine(threads: int, seconds: float) -> dict:
+    """Return the rollouts a second of the HalfCheetah, as a plugin and called directly."""
+    from cem_planner_ros.dynamics.mujoco import Mujoco
+
+    model = Mujoco({"file": HALF_CHEETAH, "threads": threads})
+    import mujoco
+    from mujoco.rollout import Rollout as Direct
+
+    sequence = 2.0 * torch.rand(HORIZON, len(model.action_names), ENGINE_SAMPLES) - 1.0
+    state = torch.zeros(len(model.state_names), ENGINE_SAMPLES)
+    durations = torch.full((HORIZON,), ENGINE_DT)
+    physics = model.model
+    frames = round(ENGINE_DT / physics.opt.timestep)
+    control = sequence.numpy().transpose(2, 0, 1).repeat(frames, axis=1).astype(np.float64)
+    start = np.zeros((ENGINE_SAMPLES, 1 + len(model.state_names)))
+    data = [mujoco.MjData(physics) for _ in range(threads)]
+    with Direct(nthread=threads if threads > 1 else 0) as direct:
+        times = machine.interleaved(
+            {
+                "plugin": lambda: model.rollout(state, sequence, durations),
+                "direct": lambda: direct.rollout(physics, data, start, control),
+            },
+            rounds=10,
+            seconds=3.0 * seconds,
+        )
+    rate = {way: round(1e3 * ENGINE_SAMPLES / time["p50"], 1) for way, time in times.items()}
+    return {
+        "name": "mujoco half_cheetah",
+        "device": "cpu",
+        "samples": ENGINE_SAMPLES,
+        "horizon": HORIZON,
+        "threads": threads,
+        "ms": times,
+        "steps_per_s": {way: round(value * HORIZON) for way, value in rate.items()},
+        "rollouts_per_s": rate,
+        "ratio_to_direct": round(rate["plugin"] / rate["direct"], 3),
+    }
