@@ -34,8 +34,9 @@ class Quadrotor(DifferentialEquation):
         """Return the time derivative of the state, shape (10, N)."""
         _, _, _, vx, vy, vz, w, x, y, z = state
         thrust, p, q, r = action
-        # Integration lets the quaternion's norm drift; the rotation is that of the unit one.
-        scale = 2.0 * thrust / (w * w + x * x + y * y + z * z)
+        # Integration lets the quaternion's norm drift; the rotation is that of the unit one. All
+        # zero, as in a state that nobody filled in, it is none, and there is no thrust.
+        scale = 2.0 * thrust / torch.clamp(w * w + x * x + y * y + z * z, min=1e-6)
         return torch.stack(
             (
                 vx,

@@ -63,6 +63,9 @@ def test_the_file_of_a_model_does_its_task_in_a_kernel(name):
     assert simulator["command_topic"] == configuration.values["command.topic"]
     planner = configuration.planner()
     assert (planner.execution.name, planner.execution.reason) == ("kernel", "")
+    # `check` and the node plan from there before a state has come.
+    assert np.isfinite(planner.plan(np.zeros(len(configuration.dynamics.state_names)), 0.0).cost)
+    planner.reset()
     zero = "0 " * len(configuration.dynamics.state_names)
     start = [float(number) for number in simulator.get("start", zero).split()]
     plant = ModelPlant(configuration, np.array(start))
