@@ -9,6 +9,7 @@ import torch
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.paths import find
 from cem_planner_ros.simulation.plants import ModelPlant, MujocoPlant
 
 mujoco = pytest.importorskip("mujoco")
@@ -105,9 +106,8 @@ def test_the_half_cheetah_runs():
     assert planner.execution.name == "eager"
     assert planner.execution.reason == "the model rolls out by itself, not in PyTorch"
     simulator = load_yaml(ROOT / "config" / "half_cheetah_simulator.yaml", "simulator")
-    model_file = Path(mujoco.__file__).parents[1] / "gymnasium/envs/mujoco/assets/half_cheetah.xml"
     assert simulator["model_file"] == configuration.values["dynamics.file"]
-    plant = MujocoPlant(model_file)
+    plant = MujocoPlant(find(simulator["model_file"]))
     period = 1.0 / configuration.values["control_rate"]
     action = np.zeros(6)
     for tick in range(20):

@@ -109,24 +109,28 @@ def test_a_number_or_size_that_is_read_in_python_is_noticed(name):
 
 
 def test_functions_in_vectors_are_exact_and_know_infinity():
-    def functions(s):
-        return (torch.atan(s[0]), torch.atan2(s[0], s[1]), torch.tanh(s[0]), torch.exp(s[0]))
+    which = torch.zeros(())  # A tensor is read anew in each call, so one kernel has them all.
 
-    class Slow(DoubleIntegrator):
-        def step(self, state, action, dt):
-            return torch.cat((action, state[2:]))
+    def formula(s):
+        power = torch.where(which == 3.0, torch.exp(s[0]), torch.tanh(s[0]))
+        angle = torch.where(which == 1.0, torch.atan2(s[0], s[1]), torch.atan(s[0]))
+        return torch.where(which >= 2.0, power, angle)
 
+    model = Moving(lambda m, s, u, dt: torch.cat((u, s[2:])))
+    model.action_names, model.action_low, model.action_high = ("u", "v"), (-1.0,) * 2, (1.0,) * 2
+    cost = Formula(model)
+    cost.formula = formula
+    rollout = Rollout(model, [cost], 1.0)
+    compiled = Kernel(rollout)
     special = torch.tensor([0.0, 1e-8, 1.0, -1.0, 100.0, -100.0, 1e30, math.inf, -math.inf])
     x = torch.cat((special, torch.linspace(-9.0, 9.0, 500)))
     y = torch.cat((torch.ones_like(special), torch.linspace(-3.0, 4.0, 500)))
-    sequence = torch.stack((x, y))[None]
-    arguments = (torch.zeros(4), sequence, torch.zeros(2), torch.ones(1))
+    values = (torch.zeros(3), torch.stack((x, y))[None], torch.zeros(2), torch.ones(1))
     for index in range(4):
-        cost = Formula(Slow())
-        cost.formula = lambda s, index=index: functions(s)[index]
-        rollout = Rollout(Slow(), [cost], 1.0)
-        expected, got = rollout(*arguments), Kernel(rollout).rollout(*arguments)
+        which.fill_(index)
+        got, expected = compiled.rollout(*values), rollout(*values)
         torch.testing.assert_close(got, expected, rtol=2e-6, atol=3e-7)
+    assert torch.equal(expected, torch.exp(x))
 
 
 def test_a_sine_of_a_huge_angle_stays_a_sine():
