@@ -17,6 +17,12 @@ static __device__ inline float sine(float x, float quarters) {
     return quarters == 0.0f ? sinf(x) : cosf(x);
 }
 
+// What search.cpp has in vectors.
+static __device__ inline float arctangent(float x) { return atanf(x); }
+static __device__ inline float arctangent2(float y, float x) { return atan2f(y, x); }
+static __device__ inline float exponential(float x) { return expf(x); }
+static __device__ inline float hyperbolic_tangent(float x) { return tanhf(x); }
+
 // start (NX), before (NU), durations (H), sequence (H, NU, N), costs (N).
 extern "C" __global__ void rollout(const float* start, const float* before, const float* durations,
                                    const float* sequence, const float* const* numbers,

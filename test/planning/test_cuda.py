@@ -57,7 +57,7 @@ def nvrtc_as_cpp(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "_compile_kernel", compile_kernel, raising=False)
 
 
-@pytest.mark.parametrize("model", ["cartpole", "double_integrator", "diff_drive", "quadrotor"])
+@pytest.mark.parametrize("model", ["cartpole", "diff_drive", "quadrotor", "single_track"])
 def test_the_kernel_agrees_with_pytorch(nvrtc_as_cpp, model):
     configuration = configure(
         {
