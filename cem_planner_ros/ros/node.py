@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
+import rclpy
 import torch
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType, JumpThreshold
@@ -222,12 +223,24 @@ class PlannerNode(LifecycleNode):
                 MESSAGES[values["command.type"]], values["command.topic"], 1
             )
             undo.append(functools.partial(self.destroy_publisher, command))
-            # Best effort takes what reliable and best-effort publishers send; the newest matters.
-            newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-            subscription = self.create_subscription(
-                MESSAGES[values["state.type"]], values["state.topic"], state_input, newest
+            # A node that no executor knows: its topic is read by the control loop, once a period.
+            # Called back for each of 500 states a second, Python would have little time to plan.
+            reader = rclpy.create_node(
+                f"_{self.get_name()}_state",
+                context=self.context,
+                namespace=self.get_namespace(),
+                use_global_arguments=False,
+                start_parameter_services=False,
+                enable_rosout=False,
             )
-            undo.append(functools.partial(self.destroy_subscription, subscription))
+            undo.append(reader.destroy_node)
+            # Best effort takes what reliable and best-effort publishers send; the newest matters.
+            subscription = reader.create_subscription(
+                MESSAGES[values["state.type"]],
+                self.resolve_topic_name(values["state.topic"]),
+                lambda message: None,
+                QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
+            )
             reports = Reports(self, lambda: self._table.configuration)
             undo.append(reports.destroy)
         except Exception as error:
@@ -235,6 +248,7 @@ class PlannerNode(LifecycleNode):
                 give_up()
             raise ConfigurationError(f"a topic cannot be made: {error}") from error
         self._loop_clock, self._input, self._reports = clock, state_input, reports
+        self._look = functools.partial(state_input.look, subscription)
         self._command_publisher = command
         self._write = command_writer(values["command.type"], configuration.fields("command"))
         return undo
@@ -248,15 +262,14 @@ class PlannerNode(LifecycleNode):
 
     def _start_control(self) -> None:
         configuration = self._table.configuration
-        state_input = self._input
-        state_input.newest = None
+        self._input.newest = None
         self._reports.forget()
         self._rebuild_problem = ""
         self._is_settled = False
         self._loop = ControlLoop(
             self._made.planner,
             configuration,
-            lambda: state_input.newest,
+            self._look,
             self._send,
             self._report,
             clock=self._loop_clock,
@@ -374,7 +387,7 @@ class PlannerNode(LifecycleNode):
             "device": str(device),
             "search std (%)": f"{100 * std:.2f}",
             "elite spread (%)": f"{100 * elites:.2f}",
-            "states received": self._input.received,
+            "states read": self._input.received,
             "clock jumps": self._clock_jumps,
         }
         if device.type == "cuda":

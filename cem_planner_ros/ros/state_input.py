@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -17,7 +18,7 @@ MAX_CAUSES = 20
 
 class StateInput:
     """
-    Callback of the state's topic.
+    What the state's topic holds when it is looked at.
 
     The time of a state is its stamp where that can be believed, else its arrival.
 
@@ -45,9 +46,19 @@ class StateInput:
         self.dropped: Counter[str] = Counter()
         self.disbelieved: Counter[str] = Counter()
 
-    def __call__(self, message) -> None:
-        """Take a message in."""
-        arrived = self._clock()
+    def look(self, subscription) -> StateSample | None:
+        """Take in what a subscription holds, and return the newest state that can be used."""
+        with subscription.handle:
+            taken = subscription.handle.take_message(subscription.msg_type, False)
+        if taken is not None:
+            message, info = taken
+            received = info["received_timestamp"]  # ns of the system clock; 0 where unknown
+            self(message, 1e-9 * (time.time_ns() - received) if received else 0.0)
+        return self.newest
+
+    def __call__(self, message, waited: float = 0.0) -> None:
+        """Take a message in that arrived `waited` s ago."""
+        arrived = self._clock() - max(waited, 0.0)
         self.received += 1
         try:
             state = self._read(message)
@@ -57,16 +68,16 @@ class StateInput:
         stamp = stamp_of(message)
         age = 0.0
         if stamp is not None:
-            age = self._stamp_clock() - stamp
+            age = self._stamp_clock() - stamp - max(waited, 0.0)
             reason = distrust(age)
             if reason:
                 self._count(self.disbelieved, reason, "state taken as of its arrival")
                 age = 0.0
-        time = arrived - max(age, 0.0)
-        if self.newest is not None and time < self.newest.time:
+        sampled = arrived - max(age, 0.0)
+        if self.newest is not None and sampled < self.newest.time:
             self._count(self.dropped, "older than the one before", "state message dropped")
             return
-        self.newest = StateSample(state, time)
+        self.newest = StateSample(state, sampled)
 
     def _count(self, counter: Counter[str], cause: str, what: str) -> None:
         if cause not in counter:

@@ -29,7 +29,7 @@ def test_controls_with_what_it_is_told_and_tells_what_it_does(
     assert values["level"] in (b"\x00", b"\x01")
     assert values["execution"] == "eager"
     assert float(values["plan time p50 (ms)"]) > 0
-    assert int(values["states received"]) > 20
+    assert int(values["states read"]) > 20
     # 50 commands a second, all within bounds, the target being ahead.
     span = commands[-1][0] - commands[-51][0]
     assert span == pytest.approx(1.0, abs=0.3)
