@@ -44,6 +44,8 @@ setup(
         ],
         "sim": ["mujoco"],
         "report": ["matplotlib", "rich"],
+        # Models from bags, and policies; `safetensors` is all that a learned model needs to drive.
+        "learn": ["gymnasium", "matplotlib", "rosbags", "safetensors"],
         # colcon test runs pytest if the extra "test" asks for it.
         "test": ["gymnasium", "hypothesis", "pytest<8", "pytest-timeout", "scipy"],
         "dev": ["gymnasium", "hypothesis", "pytest<8", "pytest-timeout", "ruff", "scipy"],
@@ -62,7 +64,9 @@ setup(
             f"double_integrator = {NAME}.dynamics.double_integrator:DoubleIntegrator",
             f"exported = {NAME}.dynamics.exported:Exported",
             f"mujoco = {NAME}.dynamics.mujoco:Mujoco",
+            f"ensemble = {NAME}.dynamics.ensemble:Ensemble",
             f"pendulum = {NAME}.dynamics.pendulum:Pendulum",
+            f"latent = {NAME}.dynamics.latent:Latent",
             f"planar_arm = {NAME}.dynamics.planar_arm:PlanarArm",
             f"quadrotor = {NAME}.dynamics.quadrotor:Quadrotor",
             f"single_track = {NAME}.dynamics.single_track:SingleTrack",

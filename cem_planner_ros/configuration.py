@@ -20,9 +20,13 @@ import yaml
 from cem_planner_ros import plugins
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import COMMAND_TYPES, MULTI_ARRAY, STATE_TYPES, Grammar
+from cem_planner_ros.learning.policy import Proposals
+from cem_planner_ros.learning.policy import load as load_policy
 from cem_planner_ros.parameters import INACTIVE, LIVE, Parameter, flatten, named
+from cem_planner_ros.paths import find
 from cem_planner_ros.planning.planner import LIVE as LIVE_SETTINGS
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.search import Search
@@ -115,15 +119,20 @@ class Configuration:
     def planner(self, like: Planner | None = None) -> Planner:
         """Make the planner; this compiles, unless there is one `like` it."""
         value = self.values
+        model, variants = self.dynamics, value["randomisation.samples"]
+        if variants > 1:
+            spreads = {name: value[f"randomisation.spread.{name}"] for name in model.numbers}
+            model = Randomised(model, spreads, variants, value["planner.seed"])
         settings = _search_settings(value, self.dynamics)
         return Planner(
-            self.dynamics,
+            model,
             list(self.costs.values()),
             **{name: setting for name, setting in settings.items() if name not in LIVE_SETTINGS},
             **{name: value[f"planner.{name}"] for name in ("backend", "threads", "seed")},
             **self.tuning(),
             device=self.device,
-            like=like,
+            like=like if variants == 1 else None,
+            policy=_proposals(value, self.dynamics, self.device),
         )
 
     def tuning(self) -> dict[str, Any]:
@@ -209,6 +218,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
     if dynamics is not None:
         declare(dynamics.action_parameters())
         declare(_low_pass(dynamics))
+        declare(_spreads(dynamics))
         declare(_fields("state", dynamics.state_names, STATE_TYPES[checked["state.type"]]))
         declare(_fields("command", dynamics.action_names, COMMAND_TYPES[checked["command.type"]]))
         for name in checked["costs"]:
@@ -255,7 +265,26 @@ def _search_settings(value: Mapping[str, Any], dynamics: Dynamics) -> dict[str, 
     settings = {name: value[f"planner.{name}"] for name in names}
     own = (value[f"action.noise_beta.{name}"] for name in dynamics.action_names)
     settings["noise_beta"] = tuple(settings["noise_beta"] if b < 0 else b for b in own)
-    return settings
+    return settings | {"proposals": value["policy.candidates"]}
+
+
+def _proposals(
+    value: Mapping[str, Any], dynamics: Dynamics, device: torch.device
+) -> Proposals | None:
+    """Return what proposes candidates, None if nothing does."""
+    if not value["policy.candidates"]:
+        return None
+    if not value["policy.file"]:
+        raise ConfigurationError(
+            "parameter 'policy.file' is missing, allowed with policy.candidates: a YAML file that "
+            "`search-policy` wrote"
+        )
+    low, high = (
+        [value[f"action.{group}.{name}"] for name in dynamics.action_names]
+        for group in ("low", "high")
+    )
+    policy = load_policy(find(value["policy.file"]))
+    return Proposals(policy, dynamics, low, high, value["policy.candidates"], device)
 
 
 def _cross_check(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
@@ -278,6 +307,15 @@ def _cross_check(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
                 f"parameter 'action.safe.{name}' is {safe}, allowed: from action.low.{name} to "
                 f"action.high.{name}, which are {low} and {high}"
             )
+    if value["randomisation.samples"] > 1 and (dynamics.members > 1 or not dynamics.numbers):
+        problems.append(
+            f"parameter 'randomisation.samples' is {value['randomisation.samples']}, allowed: 1, "
+            f"as {value['dynamics.plugin']} has members already or no numbers"
+        )
+    try:
+        _proposals(value, dynamics, torch.device("cpu"))
+    except ConfigurationError as error:
+        problems.append(str(error))
     try:
         cpu_set(value["realtime.cpus"])
     except ConfigurationError as error:
@@ -344,6 +382,13 @@ def _low_pass(dynamics: Dynamics) -> tuple[Parameter, ...]:
     """Return the parameters of the low-pass that every command goes through last."""
     text = "Time constant of a low-pass on the {name} that is sent; 0 for none."
     return named("action.low_pass", dynamics.action_names, 0.0, text, unit="s", low=0.0, high=10.0)
+
+
+def _spreads(dynamics: Dynamics) -> tuple[Parameter, ...]:
+    """Return the parameters that say how much the numbers of variants differ."""
+    text = "Share of the model's {name} by which its variants differ at most."
+    limits = {"low": 0.0, "high": 0.99, "when": INACTIVE}
+    return named("randomisation.spread", dynamics.numbers, 0.0, text, **limits)
 
 
 def _cost_plugin(name: str) -> Parameter:

@@ -4,6 +4,7 @@ from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
 from cem_planner_ros.parameters import INACTIVE, READ_ONLY, Parameter
 from cem_planner_ros.planning.backend import BACKENDS
 from cem_planner_ros.planning.cross_entropy import WEIGHTINGS
+from cem_planner_ros.planning.particles import PROPAGATIONS, RISKS
 from cem_planner_ros.planning.search import EXECUTE, INJECT_MEAN, SAMPLINGS, Search
 
 TABLE = (
@@ -229,6 +230,38 @@ TABLE = (
         when=INACTIVE,
     ),
     Parameter(
+        "planner.propagation",
+        Search.propagation,
+        "How candidates run through a model with members: each through all of them, through one "
+        "that stays (ts_inf), or through another one in each step (ts_1; PETS).",
+        choices=PROPAGATIONS,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.risk",
+        Search.risk,
+        "What makes one cost of those under all members: mean, worst, cvar (mean of the worst "
+        "share cvar_alpha) or mean_std (mean and std_factor times the std).",
+        choices=RISKS,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.cvar_alpha",
+        Search.cvar_alpha,
+        "Share of the members that risk cvar looks at; 1 is the mean.",
+        low=1e-3,
+        high=1.0,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.std_factor",
+        Search.std_factor,
+        "How much the std counts with risk mean_std; below 0 it is sought.",
+        low=-100.0,
+        high=100.0,
+        when=INACTIVE,
+    ),
+    Parameter(
         "planner.backend",
         "auto",
         "How iterations run: auto and compile take the fastest that works, and the log says why "
@@ -250,6 +283,29 @@ TABLE = (
         "dynamics.plugin",
         "cartpole",
         "The model: an installed plugin or package.module:Class.",
+        when=INACTIVE,
+    ),
+    Parameter(
+        "randomisation.samples",
+        1,
+        "Variants of the model that each candidate runs through, P, whose costs planner.risk makes "
+        "one; their numbers differ by randomisation.spread.",
+        low=1,
+        high=1000,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "policy.file",
+        "",
+        "YAML of a policy, as `search-policy` writes it; a path or a name in `models`.",
+        when=INACTIVE,
+    ),
+    Parameter(
+        "policy.candidates",
+        Search.proposals,
+        "Candidates that the policy of policy.file proposes in each period, by driving the model.",
+        low=0,
+        high=1000,
         when=INACTIVE,
     ),
     Parameter(

@@ -45,6 +45,10 @@ class Dynamics(Parameterised, ABC):
     action_units: tuple[str, ...]
     angle_names: tuple[str, ...] = ()
     """States that live on a circle (rad): costs wrap their errors to [-pi, pi)."""
+    judges: bool = False
+    """Whether `returns` says, beside the costs, what a candidate is worth."""
+    members: int = 1
+    """P variants in one; `step` then gets N = P n samples, the p-th n of them for the p-th."""
 
     def __init__(
         self, values: Mapping[str, Any] | None = None, *, device: torch.device | str = "cpu"
@@ -76,6 +80,16 @@ class Dynamics(Parameterised, ABC):
             state = self.step(state, action, duration)
             states.append(state)
         return states
+
+    def returns(
+        self, state: torch.Tensor, sequence: torch.Tensor, durations: torch.Tensor
+    ) -> torch.Tensor:
+        """
+        Return what the model itself says that sequences are worth (N,); called if it `judges`.
+
+        The arguments are those of `rollout`, which such a model overrides too.
+        """
+        raise NotImplementedError
 
     def check(self) -> None:
         """Raise ConfigurationError if the names, bounds and units do not go together."""

@@ -236,6 +236,10 @@ def choose(
     if type(rollout.dynamics).rollout is not Dynamics.rollout:
         backend = "eager"
         reasons.append("the model rolls out by itself, not in PyTorch")
+    elif rollout.dynamics.members > 1 and on_cpu:
+        # Its products of matrices are what takes the time, and no compiler makes them faster.
+        backend = "eager"
+        reasons.append("the model has members, which run side by side in PyTorch")
     if backend != "eager":
         # Tracing runs the plugin, which may raise anything; and whatever a compiler raises, eager
         # still plans.

@@ -247,6 +247,8 @@ def step_code(
 
     Raises UnsupportedError if the model or a cost has no translation.
     """
+    if rollout.dynamics.members > 1:
+        raise UnsupportedError("the model has members, which run side by side in PyTorch")
     nx, nu = len(rollout.dynamics.state_names), len(rollout.dynamics.action_names)
     numbers: list[torch.Tensor] = []
 

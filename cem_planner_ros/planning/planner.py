@@ -76,7 +76,7 @@ class Planner:
         self.search = Search(**settings)
         self.dynamics = dynamics
         self.costs = tuple(costs)
-        self.rollout = Rollout(dynamics, costs, self.search.dt)
+        self.rollout = Rollout(dynamics, costs, self.search.dt, self.search.particles)
         if like is None:
             self.rollout.try_out(torch.device(device))
         self.device = torch.device(device)

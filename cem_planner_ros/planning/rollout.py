@@ -10,6 +10,7 @@ from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.parameters import Parameterised
+from cem_planner_ros.planning.particles import Particles
 
 TRIALS = 5
 """Samples that plugins are tried out with."""
@@ -21,12 +22,22 @@ class Rollout:
 
     The stage costs are weighted with the length of their step over dt, so that a shorter first step
     counts for less; at full steps the weight is one.
+
+    Where the model has members, candidates run through them as `particles` says, which also makes
+    one cost of those that a candidate has under them.
     """
 
-    def __init__(self, dynamics: Dynamics, costs: Sequence[Cost], dt: float):
+    def __init__(
+        self,
+        dynamics: Dynamics,
+        costs: Sequence[Cost],
+        dt: float,
+        particles: Particles | None = None,
+    ):
         self.dynamics = dynamics
         self.costs = tuple(costs)
         self.dt = dt
+        self.particles = particles or Particles()
 
     def step(
         self,
@@ -71,6 +82,7 @@ class Rollout:
         sequence: torch.Tensor,
         previous_action: torch.Tensor,
         durations: torch.Tensor,
+        with_returns: bool = True,
     ) -> torch.Tensor:
         """
         Return the cost (N,) of each sequence.
@@ -80,17 +92,27 @@ class Rollout:
             sequence: (H, nu, N).
             previous_action: (nu,), the action in force until now.
             durations: (H,), s.
+            with_returns: whether what the model itself says counts, where it says something.
         """
-        samples = sequence.shape[-1]
-        state = state.unsqueeze(-1).expand(-1, samples)
-        previous = previous_action.unsqueeze(-1).expand(-1, samples)
+        samples, members = sequence.shape[-1], self.dynamics.members
+        if members > 1:
+            sequence = self.particles.spread(sequence, members)
+        columns = sequence.shape[-1]
+        state = state.unsqueeze(-1).expand(-1, columns)
+        previous = previous_action.unsqueeze(-1).expand(-1, columns)
         times = torch.cumsum(durations, 0)
         total = torch.zeros_like(sequence[0, 0])
-        states = self.dynamics.rollout(state, sequence, durations)
+        if with_returns and self.dynamics.judges:
+            total = total - self.dynamics.returns(state, sequence, durations)
+        if members > 1 and self.particles.propagation == "ts_1":
+            states = self.particles.shuffled(self.dynamics, state, sequence, durations)
+        else:
+            states = self.dynamics.rollout(state, sequence, durations)
         for state, action, time, duration in zip(states, sequence, times, durations, strict=True):
             total = total + self._stage(state, action, previous, time, duration)
             previous = action
-        return total + self.terminal(state)
+        total = total + self.terminal(state)
+        return self.particles.judge(total, samples) if members > 1 else total
 
     def breakdown(
         self,
@@ -101,8 +123,10 @@ class Rollout:
     ) -> torch.Tensor:
         """Return what each cost contributes (len(costs),) to one action sequence (H, nu)."""
         sequence = actions.unsqueeze(-1)
-        alone = [Rollout(self.dynamics, [term], self.dt) for term in self.costs]
-        return torch.cat([one(state, sequence, previous_action, durations) for one in alone])
+        alone = [Rollout(self.dynamics, [t], self.dt, self.particles) for t in self.costs]
+        return torch.cat(
+            [one(state, sequence, previous_action, durations, with_returns=False) for one in alone]
+        )
 
     def try_out(self, device: torch.device) -> None:
         """
@@ -125,7 +149,9 @@ class Rollout:
             for _ in range(2)
         )
         time = torch.tensor(self.dt, device=device)
-        _try_out(self.dynamics, "step", (state, action, time), (nx, TRIALS))
+        members = self.dynamics.members
+        each = (state.repeat(1, members), action.repeat(1, members), time)
+        _try_out(self.dynamics, "step", each, (nx, TRIALS * members))
         for term in self.costs:
             _try_out(term, "stage", (state, action, previous, time), (TRIALS,))
             _try_out(term, "terminal", (state,), (TRIALS,))
@@ -136,11 +162,14 @@ class Rollout:
         """
         Return the states (H + 1, nx) that one action sequence (H, nu) leads through.
 
-        The first row is `state` (nx,); `durations` is (H,), s.
+        The first row is `state` (nx,); `durations` is (H,), s. Of a model with members it is the
+        mean of their states.
         """
-        state = state.unsqueeze(-1)
-        states = self.dynamics.rollout(state, actions.unsqueeze(-1), durations)
-        return torch.cat((state, *states), -1).T
+        members = self.dynamics.members
+        columns = state.unsqueeze(-1).expand(-1, members)
+        sequence = actions.unsqueeze(-1).expand(-1, -1, members)
+        states = self.dynamics.rollout(columns, sequence, durations)
+        return torch.stack([state, *(columns.mean(-1) for columns in states)])
 
 
 def _try_out(
@@ -157,12 +186,12 @@ def _try_out(
         )
     rounding = 1e-4 * max(1.0, float(result.nan_to_num(posinf=0.0, neginf=0.0).abs().max()))
     for sample in range(TRIALS):
-        column = slice(sample, sample + 1)
+        column = slice(sample, None, TRIALS)  # One for each member.
         alone = _call(
             plugin,
             method,
             tuple(value[:, column] if value.ndim else value for value in arguments),
-            (*shape[:-1], 1),
+            (*shape[:-1], shape[-1] // TRIALS),
         )
         together = result[..., column]
         if not torch.allclose(alone, together, rtol=1e-3, atol=rounding, equal_nan=True):

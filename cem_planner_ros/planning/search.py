@@ -10,6 +10,7 @@ import torch
 
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.planning import cross_entropy
+from cem_planner_ros.planning.particles import Particles
 from cem_planner_ros.planning.spline import ORDERS, Spline
 
 EXECUTE = ("mean", "best")
@@ -50,6 +51,10 @@ class Search:
     knot_spacing: int = 1
     order: int = 0
     proposals: int = 0
+    propagation: str = Particles.propagation
+    risk: str = Particles.risk
+    cvar_alpha: float = Particles.cvar_alpha
+    std_factor: float = Particles.std_factor
 
     def __post_init__(self):
         if self.iterations < 1 or self.horizon < 1 or self.modes < 1 or not self.dt > 0.0:
@@ -79,6 +84,11 @@ class Search:
     def spline(self) -> Spline:
         """The spline that makes action sequences of knots."""
         return Spline(self.horizon, self.order, self.knot_spacing)
+
+    @property
+    def particles(self) -> Particles:
+        """How candidates run through the members of a model."""
+        return Particles(self.propagation, self.risk, self.cvar_alpha, self.std_factor)
 
     @property
     def kept(self) -> int:

@@ -1,0 +1,135 @@
+"""A model that was learned: an ensemble of networks from a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn.functional import silu
+
+from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.parameters import INACTIVE, Parameter
+from cem_planner_ros.paths import find
+
+NAMES = ("state_names", "action_names", "action_units", "angle_names")
+NUMBERS = ("action_low", "action_high")
+SILU_IS_ONE = 1.2784645427610738
+"""x / (1 + exp(-x)) = 1."""
+
+TENSORS = ("input_mean", "input_std", "output_mean", "output_std")
+
+
+class Ensemble(Dynamics):
+    """
+    P networks, each of which predicts how the state changes in `dt`.
+
+    x' = x + duration / dt * (m_out + s_out * network((f(x, u) - m_in) / s_in)), f(x, u) being the
+    states, angles as sine and cosine, and the actions; SiLU between the layers. MODEL
+    .safetensors holds the weights, MODEL.json the names, dt and what the data were like; `train`
+    writes both.
+
+    Raises ConfigurationError if a file cannot be read or does not hold what it should.
+    """
+
+    state_names = action_names = action_low = action_high = action_units = ()
+    parameters = (
+        Parameter("file", "", "MODEL.safetensors, with MODEL.json beside it.", when=INACTIVE),
+    )
+
+    file: str
+    dt: float
+
+    def __init__(
+        self, values: Mapping[str, Any] | None = None, *, device: torch.device | str = "cpu"
+    ):
+        super().__init__(values, device=device)
+        file = find(self.file)
+        tensors = load_tensors(file, device)
+        for name, value in description(file.with_suffix(".json")).items():
+            setattr(self, name, value)
+        try:
+            self._scale = [tensors[name][:, None] for name in TENSORS]
+            self._layers = folded(tensors)
+        except KeyError as error:
+            raise ConfigurationError(
+                f"file '{file}' holds no tensor {error}, expected what `train` writes"
+            ) from error
+        self.is_angle = [name in self.angle_names for name in self.state_names]
+        inputs = len(self.state_names) + sum(self.is_angle) + len(self.action_names)
+        sizes = (self._layers[0].shape[2] - 1, self._layers[-1].shape[1])
+        if sizes != (inputs, len(self.state_names)):
+            raise ConfigurationError(
+                f"file '{file}' holds networks of {sizes[0]} inputs and {sizes[1]} outputs, "
+                f"expected {inputs} and {len(self.state_names)} for the names in its JSON"
+            )
+        self.members = len(self._layers[0])
+
+    def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
+        """Return the states (nx, N) after `dt`, s, a P-th of the columns by each member."""
+        input_mean, input_std, output_mean, output_std = self._scale
+        inputs = (features(state, action, self.is_angle) - input_mean) / input_std
+        inputs = torch.cat((inputs, torch.ones_like(inputs[:1])))
+        values = inputs.view(len(inputs), self.members, -1).transpose(0, 1)
+        for index, weights in enumerate(self._layers):
+            values = torch.bmm(weights, silu(values, inplace=True) if index else values)
+        outputs = values.transpose(0, 1).flatten(1)
+        return state + dt / self.dt * (output_mean + output_std * outputs)
+
+
+def features(state: torch.Tensor, action: torch.Tensor, is_angle: Sequence[bool]) -> torch.Tensor:
+    """Return what networks see of states (nx, N) and actions (nu, N): (inputs, N)."""
+    rows = []
+    for row, angle in zip(state, is_angle, strict=True):
+        rows += [torch.sin(row), torch.cos(row)] if angle else [row]
+    return torch.stack((*rows, *action))
+
+
+def folded(tensors: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+    """
+    Return the weights (P, out + 1, in + 1) of layers whose last input, and output, is one.
+
+    So the products of matrices add the constants too, which would be one more pass over memory.
+    `tensors` holds layerI.weight (P, out, in) and layerI.bias (P, out, 1).
+    """
+    count = max(1, sum(name.endswith(".weight") for name in tensors))
+    layers = []
+    for index in range(count):
+        weight = torch.cat((tensors[f"layer{index}.weight"], tensors[f"layer{index}.bias"]), -1)
+        if index < count - 1:
+            one = torch.zeros_like(weight[:, :1])
+            one[..., -1] = SILU_IS_ONE
+            weight = torch.cat((weight, one), 1)
+        layers.append(weight)
+    return layers
+
+
+def load_tensors(file: Path, device: torch.device | str) -> dict[str, torch.Tensor]:
+    """Return the tensors of a safetensors file; raise ConfigurationError if it holds none."""
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise ConfigurationError(
+            f"a learned model needs safetensors (pip install safetensors): {error}"
+        ) from error
+    try:
+        return load_file(file, device=str(device))
+    except Exception as error:  # What a broken file raises is the library's own.
+        raise ConfigurationError(f"file '{file}' is no safetensors file: {error}") from error
+
+
+def description(file: Path) -> dict[str, Any]:
+    """Return names, bounds and dt that the JSON of a model says, lists as tuples."""
+    try:
+        content = json.loads(file.read_text())
+        made: dict[str, Any] = {name: tuple(map(str, content[name])) for name in NAMES}
+        made |= {name: tuple(map(float, content[name])) for name in NUMBERS}
+        dt = Parameter("dt", 0.1, "", unit="s", low=1e-6).check(content["dt"])
+        return made | {"dt": dt}
+    except KeyError as error:
+        raise ConfigurationError(f"file '{file}' does not say {error}") from error
+    except (OSError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"file '{file}' cannot be read: {error}") from error

@@ -1,0 +1,243 @@
+"""Models that predict in a latent space, and say themselves what action sequences are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from torch.nn.functional import silu, softplus
+
+from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.dynamics.ensemble import description, features, load_tensors
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.parameters import INACTIVE, Parameter
+from cem_planner_ros.paths import find
+
+STD_MIN = 0.05
+
+
+class RecurrentStateSpace(nn.Module):
+    """
+    A recurrent state-space model: h' = GRU(h, (s, a)), s ~ N(mean(h), std(h)), o and r of (h, s).
+
+    Hafner et al., Learning Latent Dynamics for Planning from Pixels, 2019, section 3, with
+    observations that are vectors. Samples are the first dimension here, as usual for modules.
+
+    Args:
+        observations, actions: how many.
+        memory: of h.
+        latent: of s.
+        hidden: units of the hidden layers.
+    """
+
+    def __init__(
+        self, observations: int, actions: int, memory: int = 48, latent: int = 8, hidden: int = 48
+    ):
+        super().__init__()
+        self.memory, self.latent = memory, latent
+
+        def network(inputs: int, outputs: int) -> nn.Sequential:
+            return nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, outputs))
+
+        self.joined = nn.Linear(latent + actions, hidden)
+        self.cell = nn.GRUCell(hidden, memory)
+        self.prior = network(memory, 2 * latent)
+        self.posterior = network(memory + observations, 2 * latent)
+        self.decoder = network(memory + latent, observations)
+        self.reward = network(memory + latent, 1)
+
+    def advance(self, h: torch.Tensor, s: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        """Return h' (N, memory) after an action (N, actions)."""
+        return self.cell(silu(self.joined(torch.cat((s, action), -1))), h)
+
+    @staticmethod
+    def distribution(outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and std (N, latent) of the outputs of `prior` or `posterior`."""
+        mean, raw = outputs.chunk(2, -1)
+        return mean, softplus(raw) + STD_MIN
+
+    def encode(
+        self,
+        observation: torch.Tensor,
+        h: torch.Tensor | None = None,
+        s: torch.Tensor | None = None,
+        action: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        Return (h, s) of an observation (N, observations), after an action from an earlier (h, s).
+
+        Without an earlier one, the memory is empty and the observation is all that is known.
+        """
+        if h is None:
+            h = observation.new_zeros(len(observation), self.memory)
+        else:
+            h = self.advance(h, s, action)
+        mean, _ = self.distribution(self.posterior(torch.cat((h, observation), -1)))
+        return h, mean
+
+    def imagine(
+        self, h: torch.Tensor, s: torch.Tensor, actions: torch.Tensor
+    ) -> Iterator[torch.Tensor]:
+        """Yield (h, s), joined (N, memory + latent), after each of actions (N, H, nu); means."""
+        h, s = (value.expand(len(actions), -1) for value in (h, s))
+        for action in actions.unbind(1):
+            h = self.advance(h, s, action)
+            s, _ = self.distribution(self.prior(h))
+            yield torch.cat((h, s), -1)
+
+    def evaluate_rollout(
+        self, h: torch.Tensor, s: torch.Tensor, actions: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the predicted return (N,) of actions (N, H, nu) from (h, s), (1, ...) each."""
+        return sum(self.reward(both).squeeze(-1) for both in self.imagine(h, s, actions))
+
+
+class Evaluates(Protocol):
+    """A latent model of any make."""
+
+    def evaluate_rollout(
+        self, h: torch.Tensor, s: torch.Tensor, actions: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the returns (N,) of actions (N, H, nu) from h (1, memory) and s (1, latent)."""
+
+
+class EvaluatedRollout(Dynamics):
+    """
+    Lets the planner maximise what any `evaluate_rollout(h, s, actions)` returns.
+
+    The state for `Planner.plan` is h and s, joined. Only the model knows what comes after, so a
+    predicted state is the one it began with.
+
+    Args:
+        model: of any make.
+        memory, latent: sizes of h and s.
+        low, high: (nu,), bounds of the actions.
+    """
+
+    judges = True
+
+    def __init__(
+        self,
+        model: Evaluates,
+        memory: int,
+        latent: int,
+        low: Sequence[float],
+        high: Sequence[float],
+        *,
+        device: torch.device | str = "cpu",
+    ):
+        self.model = model
+        self._memory = memory
+        self.state_names = tuple(
+            [f"h{i}" for i in range(memory)] + [f"s{i}" for i in range(latent)]
+        )
+        self.action_names = tuple(f"a{i}" for i in range(len(low)))
+        self.action_units = ("",) * len(low)
+        self.action_low, self.action_high = tuple(low), tuple(high)
+        super().__init__({}, device=device)
+
+    def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
+        """Return the state as it is."""
+        return state
+
+    def rollout(
+        self, state: torch.Tensor, sequence: torch.Tensor, durations: torch.Tensor
+    ) -> list[torch.Tensor]:
+        """Return the state as it is, H times."""
+        return [state] * len(sequence)
+
+    def returns(
+        self, state: torch.Tensor, sequence: torch.Tensor, durations: torch.Tensor
+    ) -> torch.Tensor:
+        """Return what the model returns (N,)."""
+        h, s = state[: self._memory, :1].T, state[self._memory :, :1].T
+        return self.model.evaluate_rollout(h, s, sequence.permute(2, 0, 1))
+
+
+class Latent(Dynamics):
+    """
+    A recurrent state-space model from a file, which judges candidates by its predicted return.
+
+    The measured state is encoded to (h, s) with an empty memory, the candidates are imagined in
+    latent space, and what costs see is decoded. MODEL.safetensors holds the weights, MODEL.json the
+    names and dt; a step takes dt, whatever its duration.
+
+    Raises ConfigurationError if a file cannot be read or does not hold what it should.
+    """
+
+    state_names = action_names = action_low = action_high = action_units = ()
+    judges = True
+    parameters = (
+        Parameter("file", "", "MODEL.safetensors, with MODEL.json beside it.", when=INACTIVE),
+    )
+
+    file: str
+    dt: float
+
+    def __init__(
+        self, values: Mapping[str, Any] | None = None, *, device: torch.device | str = "cpu"
+    ):
+        super().__init__(values, device=device)
+        file = find(self.file)
+        tensors = load_tensors(file, device)
+        for name, value in description(file.with_suffix(".json")).items():
+            setattr(self, name, value)
+        self._is_angle = [name in self.angle_names for name in self.state_names]
+        try:
+            self._scale = tensors.pop("scale")
+            memory, latent = tensors["cell.weight_hh"].shape[1], len(tensors["prior.2.bias"]) // 2
+            self.model = RecurrentStateSpace(
+                *(len(self._scale), len(self.action_names), memory, latent),
+                hidden=len(tensors["joined.bias"]),
+            ).to(device)
+            self.model.load_state_dict(tensors)
+        except (KeyError, RuntimeError) as error:
+            raise ConfigurationError(
+                f"file '{file}' is not a recurrent state-space model: {error}"
+            ) from error
+        high = torch.tensor(self.action_high, device=device)
+        self._action_scale = high[:, None]
+
+    def observe(self, state: torch.Tensor) -> torch.Tensor:
+        """Return observations (N, k) of states (nx, N): angles as sine and cosine, scaled."""
+        return features(state, state[:0], self._is_angle).T / self._scale
+
+    def encode(self, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (h, s) of states (nx, N)."""
+        return self.model.encode(self.observe(state))
+
+    def decode(self, both: torch.Tensor) -> torch.Tensor:
+        """Return the states (nx, N) of (h, s), joined (N, memory + latent)."""
+        columns = iter((self.model.decoder(both) * self._scale).unbind(-1))
+        rows = []
+        for is_angle in self._is_angle:
+            column = next(columns)
+            rows.append(torch.atan2(column, next(columns)) if is_angle else column)
+        return torch.stack(rows)
+
+    @torch.no_grad()
+    def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
+        """Return the state (nx, N) decoded after one step of the model."""
+        return self.rollout(state, action.unsqueeze(0), dt)[0]
+
+    @torch.no_grad()
+    def rollout(
+        self, state: torch.Tensor, sequence: torch.Tensor, durations: torch.Tensor
+    ) -> list[torch.Tensor]:
+        """Return the H states (nx, N), decoded."""
+        h, s = self.encode(state)
+        return [self.decode(both) for both in self.model.imagine(h, s, self._scaled(sequence))]
+
+    @torch.no_grad()
+    def returns(
+        self, state: torch.Tensor, sequence: torch.Tensor, durations: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the predicted return (N,)."""
+        h, s = self.encode(state[:, :1])
+        return self.model.evaluate_rollout(h, s, self._scaled(sequence))
+
+    def _scaled(self, sequence: torch.Tensor) -> torch.Tensor:
+        """Return actions (N, H, nu) between -1 and 1."""
+        return (sequence / self._action_scale).permute(2, 0, 1)

@@ -1,0 +1,62 @@
+"""A model whose numbers are not quite known: variants of it, run side by side."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import torch
+
+from cem_planner_ros.dynamics.base import Dynamics
+
+UNCHANGED = ("state_names", "action_names", "action_low", "action_high", "action_units")
+
+
+class Randomised(Dynamics):
+    """
+    P variants of a model, each with numbers of its own, drawn once around those of the model.
+
+    A number of a variant is the model's times 1 + spread * u, u uniform in [-1, 1]; those of the
+    first variant are the model's. What is tuned in the model changes in all variants.
+
+    Args:
+        model: written with operations that keep samples apart, so that each may have its number.
+        spreads: share by number of the model, such as {"pole_mass": 0.3}.
+        members: P.
+        seed: of what is drawn.
+    """
+
+    def __init__(self, model: Dynamics, spreads: Mapping[str, float], members: int, seed: int = 0):
+        for name in (*UNCHANGED, "angle_names"):
+            setattr(self, name, getattr(model, name))
+        self.members = members
+        self._model = model
+        tensors = dict(zip(model.numbers, model.number_tensors, strict=True))
+        device = next(iter(tensors.values())).device
+        super().__init__({}, device=device)
+        generator = torch.Generator().manual_seed(seed)
+        self._factors: dict[str, torch.Tensor] = {}
+        for name in model.numbers:
+            group = name.partition(".")[0]
+            share = 2.0 * torch.rand(members, generator=generator) - 1.0
+            share[0] = 0.0
+            factor = 1.0 + spreads.get(name, 0.0) * share.to(device)
+            if spreads.get(name) and "." not in name:
+                self._factors[group] = factor
+            elif spreads.get(name):
+                rows = [n for n in model.numbers if n.partition(".")[0] == group]
+                ones = torch.ones(len(rows), members, device=device)
+                self._factors.setdefault(group, ones)[rows.index(name)] = factor
+
+    @property
+    def number_tensors(self) -> tuple[torch.Tensor, ...]:
+        """The storage of the model's numbers."""
+        return self._model.number_tensors
+
+    def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
+        """Return the states (nx, N) after `dt`, s, a P-th of the columns under each variant."""
+        variant = copy.copy(self._model)
+        each = state.shape[-1] // self.members
+        for name, factor in self._factors.items():
+            setattr(variant, name, getattr(self._model, name) * factor.repeat_interleave(each, -1))
+        return variant.step(state, action, dt)
