@@ -16,6 +16,8 @@ COMMANDS = {
     "parameters": "print every parameter of a file's configuration as commented YAML",
     "bench": "measure plan times and control quality on this machine",
     "check": "validate a parameter file without ROS and time a plan",
+    "train": "learn a model from a bag of states and commands",
+    "search-policy": "search the weights of a linear policy in a Gymnasium environment",
 }
 
 
@@ -44,7 +46,8 @@ def _main(arguments: list[str] | None) -> int:
     modules = {}
     for name, text in COMMANDS.items():
         # Importing takes seconds, in which Ctrl-C must end as quietly as later.
-        modules[name] = importlib.import_module(f"cem_planner_ros.cli.{name}")
+        module = name.replace("-", "_")
+        modules[name] = importlib.import_module(f"cem_planner_ros.cli.{module}")
         modules[name].add_arguments(commands.add_parser(name, help=text, description=text))
     options = parser.parse_args(arguments)
     return modules[options.command].run(options)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from cem_planner_ros.benchmarks import dynamics, loop, machine, plan, quality, scaling
+from cem_planner_ros.benchmarks import dynamics, learning, loop, machine, plan, quality, scaling
 from cem_planner_ros.errors import ConfigurationError
 
 Say = Callable[[str], None]
@@ -91,6 +91,29 @@ def _loop(options: argparse.Namespace, say: Say) -> dict:
     return results
 
 
+def _learning(options: argparse.Namespace, say: Say) -> dict:
+    return _table(
+        (("model", 22), ("J", 9), ("std", 7), ("successes", 9), ("error over H", 12)),
+        learning.run(options.quick, say),
+        lambda row: (
+            *(row["name"], *row["cost"].values(), f"{row['successes']}/{row['seeds']}"),
+            row.get("error_over_the_horizon", "-"),
+        ),
+    )
+
+
+def _ensemble(options: argparse.Namespace, say: Say) -> dict:
+    _check_device(options)
+    return _table(
+        (("workload", 40), ("p50 ms", 9), ("products ms", 11), ("ratio", 6)),
+        learning.plan_times(options.device, options.quick),
+        lambda row: (
+            *(row["name"], row["plan_ms"]["p50"], row["products_ms"]["p50"]),
+            row["ratio_to_products"],
+        ),
+    )
+
+
 @dataclass(frozen=True)
 class Benchmark:
     """What can be measured; `options` are those beside --json, with their settings."""
@@ -112,6 +135,14 @@ BENCHMARKS = {
     ),
     "quality": Benchmark("cost of closed loops at equal rollouts", _quality, QUICK),
     "dynamics": Benchmark("model steps per second", _dynamics, DEVICE | QUICK),
+    "learning": Benchmark(
+        "cost of the demo's swing-up with models learned from its data", _learning, QUICK
+    ),
+    "ensemble": Benchmark(
+        "time of a plan with an ensemble beside its bare products of matrices",
+        _ensemble,
+        DEVICE | QUICK,
+    ),
     "loop": Benchmark(
         "punctuality of the node against a plant without physics, over DDS",
         _loop,

@@ -1,0 +1,203 @@
+"""How well the demo's cart-pole is controlled with a model learned from its data, and how fast."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cem_planner_ros.benchmarks.machine import interleaved
+from cem_planner_ros.configuration import Configuration, configure, load_yaml
+from cem_planner_ros.costs.quadratic import Quadratic
+from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.dynamics.ensemble import Ensemble
+from cem_planner_ros.learning import bags, dataset, recording, training
+from cem_planner_ros.learning import task as tasks
+from cem_planner_ros.paths import share
+from cem_planner_ros.planning.planner import Planner
+from cem_planner_ros.simulation.plants import MujocoPlant
+
+SECONDS = (60.0, 300.0)
+"""Of data."""
+
+RUN = 6.0
+"""s of a closed loop; the pole has to be up over the last of them."""
+
+LAST = 1.0
+
+UPRIGHT = 0.2
+"""rad."""
+
+PERIOD = 0.02
+
+SEARCH = {"samples": 256, "elites": 32, "iterations": 3, "horizon": 30, "dt": 0.04}
+"""What both models are planned with."""
+
+NOISE = 0.02
+"""Of the plant's force, over half its range, as in the demo."""
+
+HOLD = 10
+"""Periods for which a random force is held."""
+
+EPISODE = 10.0
+"""s after which the plant begins anew; between two of them nothing is recorded."""
+
+
+def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
+    """Yield a row for each amount of data, and for the analytic model."""
+    torch.set_num_threads(1)
+    file = share("config") / "cartpole.yaml"
+    configuration = configure(load_yaml(file) | {"planner.device": "cpu"}, str(file))
+    task = tasks.load(file)
+    seeds = range(2 if quick else 5)
+    say("the analytic model")
+    yield _row("analytic", [control(configuration, configuration.dynamics, s) for s in seeds])
+    for seconds in SECONDS[:1] if quick else SECONDS:
+        results, unseen = [], []
+        for seed in seeds:
+            say(f"{seconds:g} s of data, seed {seed}")
+            with tempfile.TemporaryDirectory() as folder:
+                bag = Path(folder) / "bag"
+                record(bag, configuration, task, seconds, seed)
+                data = dataset.make([bags.read(bag, task)], task)
+                settings = training.Settings(seed=seed)
+                tensors = training.train(data, task, settings)
+                model = training.write(Path(folder), "model", tensors, task, settings, data)
+                unseen.append(training.errors(model, data.validation, task.horizon).model[-1])
+                results.append(control(configuration, model, seed))
+        yield _row(f"learned from {seconds:g} s", results) | {
+            "error_over_the_horizon": round(float(np.mean(unseen)), 4)
+        }
+
+
+def _row(name: str, results: list[tuple[float, bool]]) -> dict:
+    costs = [cost for cost, _ in results]
+    return {
+        "name": name,
+        "cost": {"mean": round(float(np.mean(costs)), 1), "std": round(float(np.std(costs)), 1)},
+        "costs": [round(cost, 1) for cost in costs],
+        "successes": sum(up for _, up in results),
+        "seeds": len(results),
+    }
+
+
+def record(
+    folder: Path, configuration: Configuration, task: tasks.Task, seconds: float, seed: int
+) -> None:
+    """
+    Write a bag of the cart-pole: every second episode under random forces, the others planned.
+
+    Random forces are held for some periods, and pull the cart back to the middle of its rail.
+    """
+    random = np.random.default_rng(seed)
+    planner = configuration.planner()
+    force = np.zeros(1)
+
+    def at_random(state: np.ndarray, now: float) -> np.ndarray:
+        nonlocal force
+        if round(now / PERIOD) % HOLD == 0:
+            force = random.uniform(-10.0, 10.0, 1)
+        return np.clip(force - 2.0 * state[0] - state[1], -10.0, 10.0)
+
+    def planned(state: np.ndarray, now: float) -> np.ndarray:
+        action = planner.plan(state, now).actions[0]
+        return np.clip(action + random.normal(0.0, 1.0, 1), -10.0, 10.0)
+
+    begin = 1.0  # A stamp of zero says that there is none.
+    with recording.BagWriter(folder, task) as writer:
+        episode = 0
+        while seconds > 1e-9:
+            length = min(seconds, EPISODE)
+            planner.reset()
+            act = planned if episode % 2 else at_random
+            plant, order = cartpole(task)
+            for now, state, action in recording.drive(plant, order, act, length, PERIOD):
+                writer.state(begin + now, state)
+                writer.command(begin + now, action)
+            begin += length + 2.0
+            seconds -= length
+            episode += 1
+
+
+def cartpole(task: tasks.Task) -> tuple[MujocoPlant, list[int]]:
+    """Return the demo's plant and where in its state that of the task is."""
+    plant = MujocoPlant(share("models") / "cartpole.xml")
+    published = list(plant.state_fields.values())
+    return plant, [published.index(field) for field in task.fields["state"].values()]
+
+
+def control(configuration: Configuration, model: Dynamics, seed: int) -> tuple[float, bool]:
+    """Return the cost J of a swing-up, sum of the stage costs, and whether the pole stayed up."""
+    costs = list(configuration.costs.values())
+    planner = Planner(model, costs, seed=seed, **SEARCH)
+    plant, order = cartpole(tasks.load(share("config") / "cartpole.yaml"))
+    random = np.random.default_rng(seed)
+    total, angles = 0.0, []
+    action = np.zeros(1)
+    dt = torch.tensor(PERIOD)
+    for tick in range(round(RUN / PERIOD)):
+        state = plant.state()[order]
+        action = planner.plan(state, tick * PERIOD, action).actions[0]
+        plant.step(np.clip(action + NOISE * random.normal(0.0, 10.0, 1), -10.0, 10.0), PERIOD)
+        state = plant.state()[order]
+        reached, held = (torch.tensor(v, dtype=torch.float32)[:, None] for v in (state, action))
+        total += costs[0].stage(reached, held, held, dt).item()
+        angles.append(np.remainder(state[2] + np.pi, 2 * np.pi) - np.pi)
+    return total, bool((np.abs(angles[-round(LAST / PERIOD) :]) < UPRIGHT).all())
+
+
+ENSEMBLE = {"members": 5, "hidden": (200, 200)}
+"""The networks of PETS."""
+
+
+def plan_times(device: str, quick: bool) -> Iterator[dict]:
+    """Yield the time of plans with an ensemble and that of the products of matrices they need."""
+    torch.set_num_threads(2)
+    samples, horizon, iterations = (1024 if device == "cuda" else 512), 20, 3
+    task = tasks.load(share("config") / "cartpole.yaml")
+    sizes = [6, *ENSEMBLE["hidden"], 4]
+    tensors = {}
+    for index, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
+        weight = torch.randn(ENSEMBLE["members"], fan_out, fan_in) / fan_in**0.5
+        tensors[f"layer{index}.weight"] = weight
+        tensors[f"layer{index}.bias"] = torch.zeros(ENSEMBLE["members"], fan_out, 1)
+    for name, size in (("input", 6), ("output", 4)):
+        tensors |= {f"{name}_mean": torch.zeros(size), f"{name}_std": torch.full((size,), 0.1)}
+    with tempfile.TemporaryDirectory() as folder:
+        nothing = dataset.Dataset([], [], [])
+        settings = training.Settings(**ENSEMBLE)
+        training.write(Path(folder), "model", tensors, task, settings, nothing)
+        model = Ensemble({"file": f"{folder}/model.safetensors"}, device=device)
+    cost = Quadratic(model, {"weight.theta": 1.0}, device=device)
+    planner = Planner(
+        *(model, [cost]),
+        **{"samples": samples, "elites": 64, "iterations": iterations, "horizon": horizon},
+        device=device,
+    )
+    weights = [tensors[f"layer{i}.weight"].to(device) for i in range(len(sizes) - 1)]
+    inputs = [torch.randn(len(w), w.shape[2], samples, device=device) for w in weights]
+
+    def products() -> None:
+        for _ in range(horizon * iterations):
+            for weight, values in zip(weights, inputs, strict=True):
+                torch.bmm(weight, values)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    now = itertools.count(0.0, PERIOD)
+    times = interleaved(
+        {"plan": lambda: planner.plan(np.zeros(4), next(now)), "products": products},
+        rounds=5,
+        seconds=5.0 if quick else 20.0,
+    )
+    yield {
+        "name": f"5 x (200, 200), N={samples}, H={horizon}, I={iterations}",
+        "backend": planner.execution.name,
+        "plan_ms": times["plan"],
+        "products_ms": times["products"],
+        "ratio_to_products": round(times["plan"]["p50"] / times["products"]["p50"], 2),
+    }

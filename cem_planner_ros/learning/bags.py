@@ -1,0 +1,139 @@
+"""States and commands from rosbag2 directories (MCAP and SQLite), without ROS."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.learning.task import Task
+from cem_planner_ros.readers import MessageError, command_reader, stamp_of, state_reader
+
+CLOCKS_AGREE = 1.0
+"""s; stamps that lie further from the arrivals are of another clock, such as a simulation's."""
+
+
+class Signal(NamedTuple):
+    """Values (n, k) at increasing times (n,), s; NaN rows are messages that could not be used."""
+
+    times: np.ndarray
+    values: np.ndarray
+
+
+class Recorded(NamedTuple):
+    """What a bag holds, and what was noticed while it was read, in words."""
+
+    states: Signal
+    commands: Signal
+    notes: list[str]
+
+
+def read(folder: Path, task: Task) -> Recorded:
+    """
+    Return states and commands of a bag, in the units and the order of the model.
+
+    Args:
+        folder: of rosbag2, with its metadata.yaml.
+        task: topics, types and fields, as the node uses them.
+
+    Raises ConfigurationError if rosbags is not installed or the bag lacks what is needed.
+    """
+    try:
+        from rosbags.highlevel import AnyReader, AnyReaderError
+        from rosbags.typesys import Stores, get_typestore
+    except ImportError as error:
+        raise ConfigurationError(
+            f"reading bags needs rosbags (pip install rosbags): {error}"
+        ) from error
+    if not (folder / "metadata.yaml").is_file():
+        raise ConfigurationError(
+            f"bag '{folder}' has no metadata.yaml, allowed: the folder that `ros2 bag record` makes"
+        )
+    notes: list[str] = []
+    try:
+        # Bags of SQLite say what their messages are called, not what is in them.
+        reader = AnyReader([folder], default_typestore=get_typestore(Stores.ROS2_JAZZY))
+        with reader:
+            signals = [_signal(folder, reader, task, side, notes) for side in SIDES]
+    except AnyReaderError as error:
+        raise ConfigurationError(f"bag '{folder}' cannot be read: {error}") from error
+    (arrived, stamped, states), (commanded, command_stamped, commands) = signals
+    apart = np.abs(np.nanmedian(stamped - arrived)) if np.isfinite(stamped).any() else np.nan
+    if apart > CLOCKS_AGREE:
+        notes.append(
+            f"stamps of the states lie {apart:.0f} s from their arrival: arrival times are used"
+        )
+    elif np.isfinite(stamped).all():
+        arrived = stamped
+        if np.isfinite(command_stamped).all():
+            commanded = command_stamped
+    return Recorded(
+        _in_order(arrived, states, "states", notes),
+        _in_order(commanded, commands, "commands", notes),
+        notes,
+    )
+
+
+SIDES = ("state", "command")
+
+
+def _signal(
+    folder: Path, reader, task: Task, side: str, notes: list[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return arrivals (n,), stamps (n,), NaN where there is none, and values (n, k)."""
+    topic, kind, fields = task.topics[side], task.types[side], task.fields[side]
+    # In a bag names are whole; the YAML's are relative to a namespace that nobody knows here.
+    ending = "/" + topic.removeprefix("~").strip("/")
+    found = [c for c in reader.connections if c.topic == ending]
+    found = found or [c for c in reader.connections if c.topic.endswith(ending)]
+    known = ", ".join(f"{c.topic} ({c.msgtype})" for c in reader.connections) or "none"
+    if not found:
+        raise ConfigurationError(
+            f"bag '{folder}' has no topic '{topic}', the {side}.topic of the file; it has: {known}"
+        )
+    if any(c.msgtype != kind for c in found):
+        raise ConfigurationError(
+            f"bag '{folder}': topic '{topic}' has messages of {found[0].msgtype}, expected {kind}, "
+            f"the {side}.type of the file"
+        )
+    read_one: Callable[[object], np.ndarray]
+    read_one = (state_reader if side == "state" else command_reader)(kind, fields)
+    rows, unusable = [], Counter()
+    for connection, time, raw in reader.messages(connections=found):
+        message = reader.deserialize(raw, connection.msgtype)
+        try:
+            value = read_one(message)
+            if not np.isfinite(value).all():
+                name = list(fields)[int(np.argmin(np.isfinite(value)))]
+                raise MessageError(f"'{name}' is not finite")
+        except MessageError as error:
+            unusable[str(error)] += 1
+            value = np.full(len(fields), np.nan)
+        stamp = stamp_of(message)
+        rows.append((1e-9 * time, np.nan if stamp is None else stamp, value))
+    if not rows:
+        raise ConfigurationError(f"bag '{folder}': topic '{topic}' has no messages")
+    for reason, count in unusable.items():
+        notes.append(f"{count} of {len(rows)} messages of '{topic}' left out: {reason}")
+    if sum(unusable.values()) == len(rows):
+        raise ConfigurationError(
+            f"bag '{folder}': no message of '{topic}' can be used: {next(iter(unusable))}"
+        )
+    arrivals, stamps, columns = zip(*rows, strict=True)
+    return np.array(arrivals), np.array(stamps), np.array(columns, float)
+
+
+def _in_order(times: np.ndarray, values: np.ndarray, what: str, notes: list[str]) -> Signal:
+    """Return a signal without the rows whose time is not after that of the row before."""
+    keep = np.ones(len(times), bool)
+    latest = -np.inf
+    for index, time in enumerate(times):
+        keep[index] = time > latest
+        latest = max(latest, time)
+    if not keep.all():
+        notes.append(f"{int((~keep).sum())} {what} left out whose time does not go forward")
+    return Signal(times[keep], values[keep])

@@ -1,0 +1,161 @@
+"""Searching the weights of a linear policy in a Gymnasium environment, by the planner's CEM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.learning.policy import LinearPolicy
+from cem_planner_ros.planning import cross_entropy
+
+KNOWN = {
+    "CartPole": (("x", "x_dot", "theta", "theta_dot"), ("force",), ((-10.0,), (10.0,))),
+}
+"""States, actions and levels by the name of an environment, so that a model can use its policy."""
+
+TRIALS = 20
+"""Episodes that the policy found is tried in."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    How weights are searched.
+
+    Attributes:
+        candidates: N, policies an iteration.
+        elite_share: K / N.
+        iterations: how often to sample and refit.
+        episodes: of each candidate, whose mean return counts.
+        max_steps: at which an episode is cut; that of the environment if none.
+        std_min: floor of the std of the weights.
+        seed: of weights and episodes.
+    """
+
+    candidates: int = 40
+    elite_share: float = 0.2
+    iterations: int = 20
+    episodes: int = 2
+    max_steps: int | None = None
+    std_min: float = 0.05
+    seed: int = 0
+
+
+SEED_NOTE = Settings(candidates=10, elite_share=0.4, episodes=1, max_steps=200, std_min=0.0)
+"""The numbers of the usual notebook on CartPole-v0, whose episodes end after 200 steps."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The policy, the returns (iterations, N) on the way, and those of fresh episodes (TRIALS)."""
+
+    policy: LinearPolicy
+    returns: np.ndarray
+    trials: np.ndarray
+
+
+def search(
+    name: str,
+    settings: Settings,
+    report: Callable[[int, np.ndarray], None] = lambda iteration, returns: None,
+) -> Found:
+    """
+    Maximise the return of a linear policy, beginning with weights of mean 0 and std 1.
+
+    Args:
+        name: of a Gymnasium environment whose observations are vectors.
+        settings: how to search.
+        report: called with each iteration and its returns (N,).
+
+    Raises ConfigurationError without Gymnasium or if the environment cannot be used.
+    """
+    environment = make(name, settings.max_steps)
+    policy = _untrained(name, environment)
+    returns: list[np.ndarray] = []
+    environment.reset(seed=settings.seed)
+
+    def objective(weights: torch.Tensor) -> torch.Tensor:
+        one = weights.permute(-1, 0, 1).numpy()
+        means = [
+            np.mean([_episode(environment, policy, w) for _ in range(settings.episodes)])
+            for w in one
+        ]
+        return -torch.tensor(means)
+
+    def note(iteration: int, cost: torch.Tensor) -> None:
+        returns.append(-cost.numpy())
+        report(iteration, returns[-1])
+
+    shape = policy.mean.shape
+    minimum = cross_entropy.minimize(
+        objective,
+        torch.zeros(shape, dtype=torch.float64),
+        torch.ones(shape, dtype=torch.float64),
+        samples=settings.candidates,
+        elites=max(1, round(settings.elite_share * settings.candidates)),
+        iterations=settings.iterations,
+        std_min=settings.std_min,
+        generator=torch.Generator().manual_seed(settings.seed),
+        report=note,
+    )
+    mean, std = minimum.mean.numpy(), minimum.std.numpy()
+    trials = [_episode(environment, policy, mean) for _ in range(TRIALS)]
+    environment.close()
+    found = LinearPolicy(policy.states, policy.actions, mean, std, policy.levels)
+    return Found(found, np.array(returns), np.array(trials))
+
+
+def make(name: str, max_steps: int | None) -> Any:
+    """Return a Gymnasium environment; raise ConfigurationError if that cannot be."""
+    try:
+        import gymnasium
+    except ImportError as error:
+        raise ConfigurationError(
+            f"search-policy needs gymnasium (pip install gymnasium): {error}"
+        ) from error
+    try:
+        return gymnasium.make(name, max_episode_steps=max_steps)
+    except Exception as error:  # Its own, and whatever a broken environment raises.
+        raise ConfigurationError(f"--env {name}: {str(error).splitlines()[0]}") from error
+
+
+def _untrained(name: str, environment: Any) -> LinearPolicy:
+    """Return a policy of zeros for the spaces of an environment."""
+    seen, done = environment.observation_space, environment.action_space
+    if seen.shape is None or len(seen.shape) != 1:
+        raise ConfigurationError(
+            f"--env {name}: observations are {seen}, allowed: vectors (Box of one dimension)"
+        )
+    known = KNOWN.get(name.partition("-")[0])
+    states = known[0] if known else tuple(f"observation{i}" for i in range(seen.shape[0]))
+    if hasattr(done, "n"):
+        actions = known[1] if known else ("choice",)
+        levels = known[2] if known else [(float(i),) for i in range(int(done.n))]
+        zeros = np.zeros((len(states) + 1, int(done.n)))
+        return LinearPolicy(states, actions, zeros, zeros, np.array(levels))
+    if done.shape is None or len(done.shape) != 1:
+        raise ConfigurationError(f"--env {name}: actions are {done}, allowed: choices or vectors")
+    zeros = np.zeros((len(states) + 1, done.shape[0]))
+    return LinearPolicy(states, tuple(f"action{i}" for i in range(done.shape[0])), zeros, zeros)
+
+
+def _episode(environment: Any, policy: LinearPolicy, weights: np.ndarray) -> float:
+    """Return the sum of rewards of an episode under weights (n + 1, m)."""
+    observation, _ = environment.reset()
+    total, over = 0.0, False
+    space = environment.action_space
+    while not over:
+        scores = observation @ weights[:-1] + weights[-1]
+        if policy.levels is not None:
+            action = int(np.argmax(scores))
+        else:
+            action = np.clip(scores, space.low, space.high).astype(space.dtype)
+        observation, reward, terminated, truncated, _ = environment.step(action)
+        total += float(reward)
+        over = terminated or truncated
+    return total

@@ -1,0 +1,99 @@
+"""Driving a plant without ROS, and writing what happens as a bag."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.fields import JOINT_STATE
+from cem_planner_ros.learning.task import Task
+from cem_planner_ros.simulation.plants import Plant
+
+Act = Callable[[np.ndarray, float], np.ndarray]
+"""From the state (nx,) and the time, s, to the action (nu,)."""
+
+
+def drive(plant: Plant, order: list[int], act: Act, seconds: float, period: float):
+    """
+    Yield (time, state, action) of each period; the plant's states are taken in `order`.
+
+    The action is held over the period that begins with the time.
+    """
+    for tick in range(round(seconds / period)):
+        time = tick * period
+        state = plant.state()[order]
+        action = act(state, time)
+        yield time, state, action
+        plant.step(action, period)
+
+
+class BagWriter:
+    """
+    Writes joint states and commands as rosbag2; a context manager.
+
+    Args:
+        folder: to be made.
+        task: topics and fields; states are JointState, commands Float64MultiArray.
+        mcap: whether the storage is MCAP, SQLite if not.
+
+    Raises ConfigurationError if rosbags is not installed or the messages are others.
+    """
+
+    def __init__(self, folder: Path, task: Task, mcap: bool = True):
+        try:
+            from rosbags.rosbag2 import StoragePlugin, Writer
+            from rosbags.typesys import Stores, get_typestore
+        except ImportError as error:
+            raise ConfigurationError(f"writing bags needs rosbags: {error}") from error
+        self._store = get_typestore(Stores.ROS2_JAZZY)
+        storage = StoragePlugin.MCAP if mcap else StoragePlugin.SQLITE3
+        self._writer = Writer(folder, version=9, storage_plugin=storage)
+        self._task = task
+        self._entries = []
+        for field in task.fields["state"].values():
+            match = JOINT_STATE.match(field)
+            if not match:
+                raise ConfigurationError(f"a bag of joint states cannot have the field {field}")
+            self._entries.append(match.groups())
+        self._joints = list(dict.fromkeys(joint for _, joint in self._entries))
+
+    def __enter__(self):
+        self._writer.open()
+        self._connections = {
+            side: self._writer.add_connection(
+                "/" + self._task.topics[side], self._task.types[side], typestore=self._store
+            )
+            for side in ("state", "command")
+        }
+        return self
+
+    def __exit__(self, *reason):
+        self._writer.close()
+
+    def state(self, time: float, state: np.ndarray, arrival: float | None = None) -> None:
+        """Write a state (nx,) of a time, s, that arrived then or at `arrival`."""
+        types = self._store.types
+        rows = {kind: np.zeros(len(self._joints)) for kind in ("position", "velocity", "effort")}
+        for (kind, joint), value in zip(self._entries, state, strict=True):
+            rows[kind][self._joints.index(joint)] = value
+        stamp = types["builtin_interfaces/msg/Time"](
+            sec=int(time), nanosec=round((time - int(time)) * 1e9) % 10**9
+        )
+        header = types["std_msgs/msg/Header"](stamp=stamp, frame_id="")
+        message = types["sensor_msgs/msg/JointState"](header=header, name=self._joints, **rows)
+        self._write("state", time if arrival is None else arrival, message)
+
+    def command(self, time: float, action: np.ndarray) -> None:
+        """Write an action (nu,) that was sent at a time, s."""
+        types = self._store.types
+        layout = types["std_msgs/msg/MultiArrayLayout"](dim=[], data_offset=0)
+        data = np.asarray(action, np.float64)
+        message = types["std_msgs/msg/Float64MultiArray"](layout=layout, data=data)
+        self._write("command", time, message)
+
+    def _write(self, side: str, time: float, message) -> None:
+        raw = self._store.serialize_cdr(message, message.__msgtype__)
+        self._writer.write(self._connections[side], round(1e9 * time), raw)

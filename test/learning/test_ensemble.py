@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+import torch
+
+from cem_planner_ros.configuration import configure
+from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.dynamics.ensemble import Ensemble
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.planning.particles import Particles
+from cem_planner_ros.planning.planner import Planner
+from cem_planner_ros.planning.rollout import Rollout
+
+SHIFTS = [[0.1, 0.0], [0.2, 0.0], [0.6, 0.0]]
+"""How far each member moves theta in a step."""
+
+
+class Reached(Cost):
+    """Theta at the end of the horizon, and the torque on the way."""
+
+    def stage(self, state, action, previous_action, time):
+        return action[0]
+
+    def terminal(self, state):
+        return state[0]
+
+
+def cost(file, samples=4, **particles):
+    """The costs of `samples` candidates over three steps; candidate n has the torque n."""
+    model = Ensemble({"file": str(file)})
+    rollout = Rollout(model, [Reached(model)], 0.1, Particles(**particles))
+    sequence = torch.arange(float(samples)).expand(3, 1, samples)
+    return rollout(torch.zeros(2), sequence, torch.zeros(1), torch.full((3,), 0.1)).numpy()
+
+
+OVER_THREE_STEPS = np.array([0.3, 0.6, 1.8])
+RISKS = {
+    "mean": ({}, OVER_THREE_STEPS.mean()),
+    "worst": ({}, 1.8),
+    "cvar": ({"cvar_alpha": 0.5}, (0.6 + 1.8) / 2),
+    "mean_std": ({"std_factor": 2.0}, OVER_THREE_STEPS.mean() + 2.0 * OVER_THREE_STEPS.std()),
+}
+
+
+@pytest.mark.parametrize("risk", RISKS)
+def test_the_cost_of_the_whole_horizon_is_made_of_those_under_all_members(ensemble_file, risk):
+    options, expected = RISKS[risk]
+    got = cost(ensemble_file(SHIFTS), risk=risk, **options)
+    np.testing.assert_allclose(got, expected + 3.0 * np.arange(4), rtol=1e-5)
+
+
+def test_a_candidate_can_have_one_member_for_the_whole_horizon(ensemble_file):
+    drift = cost(ensemble_file(SHIFTS), samples=30, propagation="ts_inf") - 3.0 * np.arange(30)
+    found, counts = np.unique(drift.round(3), return_counts=True)
+    np.testing.assert_allclose(found, OVER_THREE_STEPS, atol=1e-3)
+    assert (counts == 10).all()
+
+
+def test_a_candidate_can_have_another_member_in_each_step(ensemble_file):
+    file = ensemble_file(SHIFTS)
+    drift = cost(file, samples=3000, propagation="ts_1") - 3.0 * np.arange(3000)
+    # Sums of three shifts, most of them of different members.
+    assert len(np.unique(drift.round(2))) > 5
+    assert drift.mean() == pytest.approx(0.9, abs=0.05)
+    np.testing.assert_array_equal(
+        drift, cost(file, samples=3000, propagation="ts_1") - 3.0 * np.arange(3000)
+    )
+
+
+@pytest.mark.parametrize("propagation", ["ts_inf", "ts_1"])
+@pytest.mark.parametrize("samples", [1, 4])
+def test_numbers_of_candidates_that_members_do_not_divide_are_fine(
+    ensemble_file, propagation, samples
+):
+    file = ensemble_file(SHIFTS)
+    assert cost(file, samples=samples, propagation=propagation).shape == (samples,)
+
+
+@pytest.mark.parametrize("risk", RISKS)
+def test_a_candidate_that_is_invalid_under_one_member_is_invalid(ensemble_file, risk):
+    assert not np.isfinite(cost(ensemble_file([*SHIFTS, [np.nan, 0.0]]), risk=risk)).any()
+
+
+def test_the_planner_takes_an_ensemble_and_says_how_it_runs(ensemble_file):
+    model = Ensemble({"file": str(ensemble_file(SHIFTS))})
+    planner = Planner(model, [Reached(model)], samples=32, elites=4, horizon=5, dt=0.1)
+    plan = planner.plan(np.zeros(2), 0.0)
+    assert np.isfinite(plan.cost)
+    assert plan.actions.max() < 0.0  # The torque costs.
+    assert "members" in planner.execution.reason
+    # What is predicted is the mean of the members.
+    np.testing.assert_allclose(planner.predict(plan, np.zeros(2))[:, 0], 0.3 * np.arange(6), 1e-4)
+
+
+def test_a_step_that_is_shorter_takes_its_share(ensemble_file):
+    model = Ensemble({"file": str(ensemble_file(SHIFTS))})
+    moved = model.step(torch.zeros(2, 3), torch.zeros(1, 3), torch.tensor(0.05))
+    np.testing.assert_allclose(moved[0], [0.05, 0.1, 0.3], rtol=1e-5)
+
+
+def test_the_node_loads_a_model_by_its_path(ensemble_file):
+    values = {
+        "planner.device": "cpu",
+        "dynamics.plugin": "ensemble",
+        "dynamics.file": str(ensemble_file(SHIFTS)),
+        "costs": ["way"],
+        "way.weight.theta": 1.0,
+        "planner.risk": "worst",
+        "state.fields.theta": "position[hinge]",
+        "state.fields.theta_dot": "velocity[hinge]",
+    }
+    configuration = configure(values)
+    assert configuration.dynamics.state_names == ("theta", "theta_dot")
+    assert configuration.planner().search.risk == "worst"
+
+
+def test_a_file_that_is_no_model_is_refused(ensemble_file, tmp_path):
+    with pytest.raises(ConfigurationError, match=r"'nothing.safetensors' does not exist"):
+        Ensemble({"file": "nothing.safetensors"})
+    file = ensemble_file(SHIFTS)
+    text = file.with_suffix(".json").read_text()
+    for changed, message in (
+        (text.replace('"dt"', '"step"'), "does not say 'dt'"),
+        (text.replace('["theta"]', "[]"), "4 inputs and 2 outputs, expected 3 and 2"),
+        (text[:-5], "cannot be read"),
+    ):
+        file.with_suffix(".json").write_text(changed)
+        with pytest.raises(ConfigurationError, match=message):
+            Ensemble({"file": str(file)})
+    file.write_bytes(b"no tensors")
+    with pytest.raises(ConfigurationError, match="is no safetensors file"):
+        Ensemble({"file": str(file)})

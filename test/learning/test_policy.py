@@ -1,0 +1,135 @@
+import sys
+
+import numpy as np
+import pytest
+
+from cem_planner_ros import cli
+from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.dynamics.cartpole import CartPole
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.learning.policy import LinearPolicy, Proposals, load
+from cem_planner_ros.paths import share
+
+STATES = ("x", "x_dot", "theta", "theta_dot")
+
+
+def search_policy(*arguments):
+    return cli.main(["search-policy", *map(str, arguments)])
+
+
+def test_a_search_reaches_200_steps_and_writes_what_it_found(tmp_path, capsys):
+    out, picture = tmp_path / "policy.yaml", tmp_path / "returns.png"
+    status = search_policy("--env", "CartPole-v1", "--notebook", "--out", out, "--plot", picture)
+    output = capsys.readouterr().out
+    assert status == 0
+    assert output.count("iteration") == 20
+    assert "best    200.0" in output
+    assert picture.stat().st_size > 1000
+    policy = load(out)
+    assert policy.states == STATES
+    # A pole that falls to one side is pushed from that side.
+    assert [policy.act(np.array([0.0, 0.0, a, 4 * a]))[0] for a in (-0.1, 0.1)] == [-10.0, 10.0]
+
+
+def test_actions_of_a_range_are_searched_too(tmp_path):
+    out = tmp_path / "policy.yaml"
+    few = ("--candidates", 3, "--iterations", 1, "--episodes", 1, "--max-steps", 5)
+    assert search_policy("--env", "Pendulum-v1", "--out", out, *few) == 0
+    assert load(out).levels is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--env", "NoSuchThing-v1"], "NoSuchThing"),
+        (["--env", "CartPole-v1", "--candidates", "0"], "--candidates is 0, allowed: from 1"),
+        (["--env", "CartPole-v1", "--elite-share", "2"], "--elite-share is 2"),
+    ],
+)
+def test_what_cannot_be_searched_is_explained(arguments, text, capsys):
+    assert search_policy(*arguments) == 1
+    error = capsys.readouterr().err
+    assert text in error
+    assert "Traceback" not in error
+
+
+def test_without_gymnasium_it_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "gymnasium", None)
+    assert search_policy("--env", "CartPole-v1") == 1
+    assert "pip install gymnasium" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text", ["", "states: [x]", "{states: [x], actions: [u], mean: [[1.0]], std: [[1.0]]}", "a: ["]
+)
+def test_a_file_that_holds_no_policy_is_refused(tmp_path, text):
+    file = tmp_path / "policy.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError, match=r"policy.yaml"):
+        load(file)
+
+
+def pushing(std=0.0):
+    """A policy that pushes the cart with minus its position, in N."""
+    mean = np.array([[-1.0], [0.0], [0.0], [0.0], [0.0]])
+    return LinearPolicy(STATES, ("force",), mean, np.full((5, 1), std))
+
+
+def test_proposals_drive_the_model():
+    model = CartPole()
+    proposals = Proposals(pushing(std=0.1), model, [-10.0], [10.0], 3)
+    edges = np.array([0.0, 0.02, 0.07, 0.12])
+    sequences = proposals(np.array([2.0, 1.0, 0.0, 0.0]), edges)
+    assert sequences.shape == (3, 3, 1)
+    np.testing.assert_allclose(sequences[0, 0], -2.0, rtol=1e-6)
+    # The cart has moved on by then, to 2 + 0.02 m.
+    np.testing.assert_allclose(sequences[0, 1], -2.02, atol=1e-3)
+    assert np.ptp(sequences[:, 0]) > 0.0
+    sequences = proposals(np.array([200.0, 0.0, 0.0, 0.0]), edges)
+    assert (sequences == -10.0).all()
+
+
+def test_the_node_takes_the_candidates_of_a_policy(tmp_path):
+    file = tmp_path / "policy.yaml"
+    pushing().save(file)
+    values = load_yaml(share("config") / "cartpole.yaml") | {
+        "planner.device": "cpu",
+        "planner.backend": "eager",
+        "policy.file": str(file),
+        "policy.candidates": 1,
+        # What is drawn hardly differs, so that the policy is what is left to choose.
+        "planner.std_initial": 1e-6,
+        "planner.std_min": 1e-6,
+        "planner.iterations": 1,
+        "planner.execute": "best",
+        "planner.samples": 64,
+        "planner.elites": 4,
+        "way.weight.x": 100.0,
+        "way.weight.theta": 0.0,
+        "end.weight.theta": 0.0,
+        "end.weight.theta_dot": 0.0,
+        "way.weight.theta_dot": 0.0,
+    }
+    plan = configure(values).planner().plan(np.array([2.0, 0.0, 0.0, 0.0]), 0.0)
+    np.testing.assert_allclose(plan.actions[0], -2.0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"policy.candidates": 2}, "'policy.file' is missing"),
+        ({"policy.candidates": 2, "policy.file": "nowhere.yaml"}, "nowhere.yaml"),
+    ],
+)
+def test_candidates_without_a_policy_are_refused(changes, text):
+    values = load_yaml(share("config") / "cartpole.yaml") | {"planner.device": "cpu"}
+    with pytest.raises(ConfigurationError, match=text):
+        configure(values | changes)
+
+
+def test_a_policy_for_another_model_is_refused(tmp_path):
+    file = tmp_path / "policy.yaml"
+    pushing().save(file)
+    values = load_yaml(share("config") / "pendulum.yaml") | {"planner.device": "cpu"}
+    with pytest.raises(ConfigurationError, match="the policy's states are x, x_dot"):
+        configure(values | {"policy.file": str(file), "policy.candidates": 1})
