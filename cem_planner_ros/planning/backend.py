@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 
 from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.planning import cross_entropy, noise
 from cem_planner_ros.planning.kernel import Kernel, padded, tiled
 from cem_planner_ros.planning.rollout import Rollout
@@ -122,7 +123,9 @@ class KernelExecution:
     ):
         self.reason = ""
         self.kernel = kernel or Kernel(rollout)
-        self.trajectory = self.kernel.trajectory
+        # That of several members is the mean of theirs.
+        several = rollout.dynamics.members > 1
+        self.trajectory = rollout.trajectory if several else self.kernel.trajectory
         self._modes = search.modes
         self._populations = [search.population(i) for i in range(search.iterations)]
         knots, actions, _ = belief.mean.shape
@@ -189,6 +192,7 @@ class KernelExecution:
             use=uses,
             noise=0 if noise is None else noise,
         )
+        self.kernel.refresh()
         done = self.kernel.search(self._arguments)
         samples = self._populations[iterations.start + done - 1]
         return self._costs[: self._modes * samples].view(self._modes, samples), done
@@ -236,7 +240,7 @@ def choose(
     if type(rollout.dynamics).rollout is not Dynamics.rollout:
         backend = "eager"
         reasons.append("the model rolls out by itself, not in PyTorch")
-    elif rollout.dynamics.members > 1 and on_cpu:
+    elif rollout.dynamics.members > 1 and on_cpu and not isinstance(rollout.dynamics, Randomised):
         # Its products of matrices are what takes the time, and no compiler makes them faster.
         backend = "eager"
         reasons.append("the model has members, which run side by side in PyTorch")

@@ -29,6 +29,8 @@ from typing import ClassVar
 
 import torch
 
+from cem_planner_ros.dynamics.randomised import Randomised
+from cem_planner_ros.planning.particles import RISKS
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.translate import (
     LANES,
@@ -89,6 +91,9 @@ class Arguments(ctypes.Structure):
             for name in ("horizon knots order modes begin end stride elites kept slots").split()
         ]
         + [(name, ctypes.c_int) for name in "weighting truncate threads".split()]
+        + [("risk", ctypes.c_int)]
+        + [(name, ctypes.c_long) for name in "members count tail".split()]
+        + [("std_factor", ctypes.c_float)]
         + [(name, ctypes.c_uint32) for name in "seed plan".split()]
         + [("until", ctypes.c_double)]
         + [
@@ -110,16 +115,34 @@ class Kernel:
     """
 
     def __init__(self, rollout: Rollout):
-        sizes, parts, self._numbers = step_code(rollout)
+        members, particles = rollout.dynamics.members, rollout.particles
+        traced = rollout
+        if members > 1:
+            if not isinstance(rollout.dynamics, Randomised):
+                raise UnsupportedError("the model has members, which run side by side in PyTorch")
+            if particles.propagation != "all":
+                raise UnsupportedError(f"candidates run through members as {particles.propagation}")
+            traced = Rollout(rollout.dynamics.model, rollout.costs, rollout.dt)
+        sizes, parts, self._numbers = step_code(traced)
         source = fill(_SOURCE, sizes | {"BLOCK": BLOCK, "TILE": TILE}, parts)
         library = _compile(source)
         self.search, self._rollout = library.search, library.rollout
         for function in (self.search, self._rollout):
             function.argtypes = [ctypes.POINTER(Arguments)]
         self.search.restype, self._rollout.restype = ctypes.c_long, None
-        self._pointers = (ctypes.c_void_p * max(1, len(self._numbers)))(
-            *(number.data_ptr() for number in self._numbers)
-        )
+        self.refresh = rollout.dynamics.refresh if members > 1 else lambda: None
+        rows = [self._numbers]
+        if members > 1:
+            rows = [rollout.dynamics.variant(p, self._numbers) for p in range(members)]
+        pointers = [number.data_ptr() for row in rows for number in row]
+        self._pointers = (ctypes.c_void_p * max(1, len(pointers)))(*pointers)
+        self._members = {
+            "members": members,
+            "count": len(self._numbers),
+            "risk": RISKS.index(particles.risk),
+            "tail": particles.tail(members),
+            "std_factor": particles.std_factor,
+        }
         compare(rollout, self.rollout, torch.device("cpu"))
 
     def rollout(
@@ -169,12 +192,13 @@ class Kernel:
             costs=costs,
             states=states,
         )
+        self.refresh()
         self._rollout(arguments)
         return costs, states
 
     def arguments(self, **values: int | float | torch.Tensor) -> Arguments:
         """Return arguments of the library, with those of `values` set; the rest is zero."""
-        result = Arguments(numbers=ctypes.addressof(self._pointers))
+        result = Arguments(numbers=ctypes.addressof(self._pointers), **self._members)
         result.set(**values)
         return result
 

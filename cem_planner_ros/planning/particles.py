@@ -66,6 +66,10 @@ class Particles:
             state = torch.empty_like(moved).index_copy_(1, order, moved)
             yield state
 
+    def tail(self, members: int) -> int:
+        """Return how many of the members "cvar" takes the mean of."""
+        return math.ceil(self.cvar_alpha * members)
+
     def judge(self, cost: torch.Tensor, samples: int) -> torch.Tensor:
         """Return the cost (N,) of each of N candidates, of the costs (C,) of the columns."""
         if self.propagation == "ts_inf":
@@ -77,7 +81,7 @@ class Particles:
             return cost.amax(0)
         if self.risk == "cvar":
             # NaN counts as the largest, so an invalid member makes the candidate invalid.
-            return cost.topk(math.ceil(self.cvar_alpha * len(cost)), 0).values.mean(0)
+            return cost.topk(self.tail(len(cost)), 0).values.mean(0)
         mean = cost.mean(0)
         if self.risk == "mean_std":
             return mean + self.std_factor * cost.std(0, correction=0)

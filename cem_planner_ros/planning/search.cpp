@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <functional>
 #include <vector>
 
 struct Arguments {
@@ -19,6 +20,9 @@ struct Arguments {
     long elites, kept, slots;
     int weighting;  // 0 elites, 1 softmax, 2 rank
     int truncate, threads;
+    int risk;  // over the members: 0 mean, 1 worst, 2 cvar, 3 mean_std
+    long members, count, tail;  // P; tensors in `numbers` of each; members that cvar averages
+    float std_factor;
     uint32_t seed, plan;
     double until;  // s on the monotonic clock: no iteration but the first begins after it
     const long* samples;    // (I), of each mode
@@ -30,7 +34,7 @@ struct Arguments {
     const float* basis;      // (H, order + 1)
     const float* factor;     // (NU, tiles of P, P, TILE), or null for white noise
     const float* noise;      // (P, NU, stride) instead of drawing, or null
-    const float* const* numbers;
+    const float* const* numbers;  // (P, count)
     const float *temperature, *momentum;
     const float *low, *high, *step_reach, *first_reach, *std_initial, *std_min;  // (NU)
     const bool* use;                                                           // (I, slots)
@@ -299,11 +303,10 @@ static void sample(const Arguments& a, long iteration, long begin, float* noise)
     }
 }
 
-// The cost of a block of candidates, whose knots lie in a.candidates.
-static void roll_out(const Arguments& a, long begin) {
-    const float* const* numbers = a.numbers;
+// The cost under one member of a block of candidates, whose knots lie in a.candidates.
+static void roll_out(const Arguments& a, long begin, const float* const* numbers, float* cost) {
     (void)numbers;
-    alignas(64) float state[NX][BLOCK], action[NU][BLOCK], previous[NU][BLOCK], cost[BLOCK];
+    alignas(64) float state[NX][BLOCK], action[NU][BLOCK], previous[NU][BLOCK];
     for (long lane = 0; lane < BLOCK; ++lane) {
         cost[lane] = 0.0f;
         for (int i = 0; i < NX; ++i) state[i][lane] = a.state[i];
@@ -338,7 +341,39 @@ static void roll_out(const Arguments& a, long begin) {
     for (long lane = 0; lane < BLOCK; ++lane) {
 /* TERMINAL */
     }
-    std::copy_n(cost, BLOCK, a.costs + begin);
+}
+
+// The cost of a block of candidates, over all members.
+static void judge(const Arguments& a, long begin) {
+    alignas(64) float cost[BLOCK];
+    if (a.members == 1) {
+        roll_out(a, begin, a.numbers, cost);
+        std::copy_n(cost, BLOCK, a.costs + begin);
+        return;
+    }
+    const long members = a.members;
+    std::vector<float> costs(BLOCK * members);
+    for (long p = 0; p < members; ++p) {
+        roll_out(a, begin, a.numbers + p * a.count, cost);
+        for (long lane = 0; lane < BLOCK; ++lane) costs[lane * members + p] = cost[lane];
+    }
+    for (long lane = 0; lane < BLOCK; ++lane) {
+        float* own = &costs[lane * members];
+        double mean = 0.0, variance = 0.0;
+        for (long p = 0; p < members; ++p) mean += own[p];
+        mean /= double(members);
+        for (long p = 0; p < members; ++p) variance += (own[p] - mean) * (own[p] - mean);
+        double judged = mean;  // NaN or infinite as soon as that of a member is
+        if (isfinite(mean) && (a.risk == 1 || a.risk == 2)) {
+            const long tail = a.risk == 1 ? 1 : a.tail;
+            std::nth_element(own, own + tail - 1, own + members, std::greater<float>());
+            judged = 0.0;
+            for (long p = 0; p < tail; ++p) judged += own[p];
+            judged /= double(tail);
+        }
+        if (a.risk == 3) judged += a.std_factor * sqrt(variance / double(members));
+        a.costs[begin + lane] = float(judged);
+    }
 }
 
 // The candidates of one mode that count, cheapest first, and their weights.
@@ -409,7 +444,7 @@ static void refit(const Arguments& a, long samples, long mode, long row, const C
 
 extern "C" void rollout(const Arguments* a) {
     #pragma omp parallel for num_threads(a->threads) schedule(static)
-    for (long begin = 0; begin < a->stride; begin += BLOCK) roll_out(*a, begin);
+    for (long begin = 0; begin < a->stride; begin += BLOCK) judge(*a, begin);
 }
 
 // Return how many iterations were done.
@@ -434,7 +469,7 @@ extern "C" long search(const Arguments* a) {
             for (long block = 0; block < blocks; ++block) {
                 sample(*a, iteration, block * BLOCK, noise);
                 const double sampled = spent ? now() : 0.0;
-                roll_out(*a, block * BLOCK);
+                judge(*a, block * BLOCK);
                 if (spent) rolling += now() - sampled;
             }
             const double rolled = spent ? now() : 0.0;

@@ -3,10 +3,14 @@ import pytest
 import torch
 
 from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.costs.quadratic import Quadratic
 from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import share
+from cem_planner_ros.planning.kernel import Kernel
+from cem_planner_ros.planning.particles import Particles
+from cem_planner_ros.planning.rollout import Rollout
 
 DT = torch.tensor(0.05)
 
@@ -61,3 +65,31 @@ def test_members_of_members_are_refused(tmp_path):
             | {"randomisation.samples": 2, "dynamics.plugin": "latent"}
             | {"dynamics.file": "pendulum_latent.safetensors"}
         )
+
+
+@pytest.mark.parametrize("risk", ["mean", "worst", "cvar", "mean_std"])
+def test_the_kernel_does_with_variants_what_pytorch_does(risk):
+    model = CartPole()
+    cost = Quadratic(model, {"weight": {"x": 1.0, "theta": 3.0}})
+    variants = Randomised(model, {"cart_mass": 0.5, "gravity": 0.3}, 5)
+    rollout = Rollout(variants, [cost], 0.05, Particles(risk=risk))
+    kernel = Kernel(rollout)
+    given = (torch.randn(4), torch.randn(9, 1, 100), torch.randn(1), torch.rand(9) * 0.1)
+    torch.testing.assert_close(kernel.rollout(*given), rollout(*given), rtol=1e-3, atol=1e-3)
+    model.set("gravity", 3.0)
+    torch.testing.assert_close(kernel.rollout(*given), rollout(*given), rtol=1e-3, atol=1e-3)
+
+
+def test_a_candidate_that_fails_under_one_variant_is_invalid_in_the_kernel_too():
+    model = CartPole()
+
+    class Sensitive(Quadratic):
+        def terminal(self, state):
+            return torch.log(state[1] - 0.3)
+
+    variants = Randomised(model, {"cart_mass": 0.9}, 4)
+    rollout = Rollout(variants, [Sensitive(model)], 0.05, Particles(risk="worst"))
+    given = (torch.zeros(4), torch.rand(5, 1, 64) * 3.0, torch.zeros(1), torch.full((5,), 0.05))
+    valid = torch.isfinite(rollout(*given))
+    assert 0 < valid.sum() < 64
+    assert torch.equal(torch.isfinite(Kernel(rollout).rollout(*given)), valid)
