@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
 
@@ -13,12 +14,17 @@ from cem_planner_ros.benchmarks import machine
 from cem_planner_ros.benchmarks.plan import THREADS
 from cem_planner_ros.costs.quadratic import Terminal
 from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.dynamics.cartpole import CartPole
+from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.planning.kernel import Kernel
+from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.rollout import Rollout
+from cem_planner_ros.planning.search import Search
 
 SAMPLES, HORIZON, DT = 1024, 30, 0.02
 ENGINE_SAMPLES, ENGINE_DT = 100, 0.05
+VARIANTS = 8
 HALF_CHEETAH = "gymnasium:envs/mujoco/assets/half_cheetah.xml"
 
 
@@ -34,6 +40,8 @@ def run(device: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
             say(f"{name}: compiling")
             yield _model(name, plugin(device=device), device, threads, seconds)
     if device == "cpu":
+        say("variants of the cart-pole")
+        yield _variants(threads, seconds)
         say("mujoco: rolling out")
         try:
             yield _engine(threads, seconds)
@@ -74,6 +82,43 @@ def _model(name: str, model: Dynamics, device: str, threads: int, seconds: float
         "horizon": HORIZON,
         "ms": times,
         "steps_per_s": {way: round(1e3 * steps / time["p50"]) for way, time in times.items()},
+    }
+
+
+def _variants(threads: int, seconds: float) -> dict:
+    """Return the time of a plan for the cart-pole, and for so many variants of it side by side."""
+    model = CartPole()
+    cost = Terminal(model, {"weight.theta": 1.0})
+    several = Randomised(model, dict.fromkeys(model.numbers, 0.2), VARIANTS)
+    planners = {
+        name: Planner(
+            dynamics, [cost], samples=SAMPLES, horizon=HORIZON, dt=DT, risk="cvar", threads=threads
+        )
+        for name, dynamics in (("one", model), (f"{VARIANTS} variants", several))
+    }
+    state, ticks = np.zeros(4), itertools.count()
+    times = machine.interleaved(
+        {
+            name: lambda planner=planner: planner.plan(state, DT * next(ticks))
+            for name, planner in planners.items()
+        },
+        rounds=5,
+        seconds=seconds,
+    )
+    one, variants = (time["p50"] for time in times.values())
+    steps = SAMPLES * HORIZON * Search.iterations
+    return {
+        "name": f"cartpole, {VARIANTS} variants",
+        "device": "cpu",
+        "samples": SAMPLES,
+        "horizon": HORIZON,
+        "iterations": Search.iterations,
+        "ms": times,
+        "steps_per_s": {
+            "one": round(1e3 * steps / one),
+            "variants": round(1e3 * steps * VARIANTS / variants),
+        },
+        "ratio_to_one": round(variants / one, 2),
     }
 
 
