@@ -349,9 +349,6 @@ def _compile(source: str) -> ctypes.CDLL:
         raise UnsupportedError(f"no C++ compiler '{compiler}' on the path")
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
     recipe = "\n".join((source, *COMPILER_FLAGS, version, _processor()))
-    # Threads that wait for one another spin for so long; by default for milliseconds, in which one
-    # keeps the other from the only core that a busy machine has left: plans of 72 ms instead of 2.
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     library = _cache_directory() / f"{hashlib.sha256(recipe.encode()).hexdigest()[:32]}.so"
     try:
         if library.exists():

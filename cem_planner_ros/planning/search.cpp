@@ -6,10 +6,13 @@
 // make `factor`, `first` and `basis`.
 
 #include <math.h>
+#include <omp.h>
+#include <sched.h>
 #include <stdint.h>
 #include <time.h>
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <vector>
 
@@ -447,47 +450,64 @@ extern "C" void rollout(const Arguments* a) {
     for (long begin = 0; begin < a->stride; begin += BLOCK) judge(*a, begin);
 }
 
+// Where all threads wait for one another. OpenMP's barrier spins for milliseconds, in which it keeps
+// the others from the only core that a busy machine has left.
+struct Meeting {
+    std::atomic<long> arrived{0}, met{0};
+
+    void wait(long threads) {
+        const long before = met.load();
+        if (arrived.fetch_add(1) + 1 == threads) {
+            arrived = 0;
+            met = before + 1;
+            return;
+        }
+        for (long spins = 0; met.load() == before; ++spins)
+            if (spins > 2000) sched_yield();
+    }
+};
+
 // Return how many iterations were done.
 extern "C" long search(const Arguments* a) {
     long done = 0;
     bool more = true;
     std::vector<Chosen> chosen(a->modes);
+    Meeting meeting;
     #pragma omp parallel num_threads(a->threads)
     {
+        const long threads = omp_get_num_threads(), thread = omp_get_thread_num();
         std::vector<Lanes> storage((a->knots * NU + 1) * BLOCK / WIDTH);  // drawn in pairs of rows
         float* noise = (float*)storage.data();
-        // The first thread's share stands for all.
-        double* spent = nullptr;
-        #pragma omp master
-        spent = a->spent;
+        // The first thread's share of the time stands for all.
+        double* spent = thread == 0 ? a->spent : nullptr;
         for (long iteration = a->begin; more; ++iteration) {
             const long samples = a->samples[iteration];
             const long blocks = (a->modes * samples + BLOCK - 1) / BLOCK;
             const double began = spent ? now() : 0.0;
             double rolling = 0.0;
-            #pragma omp for schedule(static)
-            for (long block = 0; block < blocks; ++block) {
+            for (long block = thread; block < blocks; block += threads) {
                 sample(*a, iteration, block * BLOCK, noise);
                 const double sampled = spent ? now() : 0.0;
                 judge(*a, block * BLOCK);
                 if (spent) rolling += now() - sampled;
             }
+            meeting.wait(threads);
             const double rolled = spent ? now() : 0.0;
-            #pragma omp for schedule(static)
-            for (long mode = 0; mode < a->modes; ++mode) select(*a, samples, mode, chosen[mode]);
-            #pragma omp for schedule(static)
-            for (long part = 0; part < a->modes * a->knots * NU; ++part)
+            for (long mode = thread; mode < a->modes; mode += threads)
+                select(*a, samples, mode, chosen[mode]);
+            meeting.wait(threads);
+            for (long part = thread; part < a->modes * a->knots * NU; part += threads)
                 refit(*a, samples, part % a->modes, part / a->modes, chosen[part % a->modes]);
             if (spent) {
                 spent[0] += rolled - began - rolling;
                 spent[1] += rolling;
                 spent[2] += now() - rolled;
             }
-            #pragma omp single
-            {
+            if (thread == 0) {
                 ++done;
                 more = iteration + 1 < a->end && now() < a->until;
             }
+            meeting.wait(threads);
         }
     }
     return done;
