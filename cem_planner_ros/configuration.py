@@ -424,7 +424,13 @@ class _RosLoader(yaml.SafeLoader):
 
     def construct_mapping(self, node, deep=False):
         """Return the mapping with every key as it is written: `y` is a name, not true."""
-        return {key.value: self.construct_object(value, deep=True) for key, value in node.value}
+        mapping = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.value in mapping:
+                what = f"'{key.value}' twice" if isinstance(key, yaml.ScalarNode) else "no name"
+                raise yaml.constructor.ConstructorError(None, None, f"found {what}", key.start_mark)
+            mapping[key.value] = self.construct_object(value, deep=True)
+        return mapping
 
 
 _RosLoader.add_implicit_resolver(

@@ -279,6 +279,21 @@ def _summary(
     }
 
 
+def _why(scenario: Scenario, summary: dict) -> str:
+    """Return what kept a run from success."""
+    reasons = []
+    if summary["upright_share_last_2s"] < 1.0:
+        reasons.append(f"not {scenario.goal} for the last {GOAL_WINDOW:g} s")
+    missed, periods = summary["late"] + summary["missing"], summary["commands"] + summary["missing"]
+    if missed >= MAX_LATE_SHARE * periods:
+        share = 100 * missed / periods if periods else 100.0
+        reasons.append(
+            f"{share:.1f} % of the commands late or missing, allowed {100 * MAX_LATE_SHARE:g} %: "
+            "is the machine busy?"
+        )
+    return "; ".join(reasons)
+
+
 def _show(scenario: Scenario, summary: dict, report: Path) -> None:
     """Print the summary as a table."""
 
@@ -294,7 +309,7 @@ def _show(scenario: Scenario, summary: dict, report: Path) -> None:
         "period jitter (ms)": row(summary["period_jitter_ms"]),
         "missed deadlines": f"{summary['late']} late, {summary['missing']} missing "
         f"of {summary['commands'] + summary['missing']}",
-        "result": "success" if summary["success"] else "FAILED",
+        "result": "success" if summary["success"] else f"FAILED: {_why(scenario, summary)}",
         "report": str(report),
     }
     title = f"{summary['scenario']}, seed {summary['seed']}"

@@ -115,7 +115,9 @@ class ControlLoop:
         self.halted = ""
         """PAUSED or EMERGENCY_STOP while the safe action has to go out; any thread may set it."""
         self.problem = ""
-        """What went wrong beside planning and sending, last; for diagnostics."""
+        """Why the last change was not taken over, or the loop ended; for diagnostics."""
+        self.failure = ""
+        """What went wrong in sending or reporting in the last period; for diagnostics."""
         self.period = 1.0 / configuration.values["control_rate"]
         self._iteration_time = _iteration_times(iteration_time)
         self._publish_time = Quantile(HIGH)
@@ -180,11 +182,15 @@ class ControlLoop:
         """Send the command of the period that began at `scheduled` and return what happened."""
         self._take_change()
         started = self._clock()
-        sample = self._latest_state()
+        reason = ""
+        try:
+            sample = self._latest_state()
+        except Exception as error:  # A reader that breaks must not end control.
+            sample, reason = None, f"reading failed: {type(error).__name__}: {first_line(error)}"
         age = started - sample.time if sample else math.nan
         effect = started + self._publish_time.value + self._delay
         if sample is None:
-            attempt = _Attempt(NO_STATE)
+            attempt = _Attempt(NO_STATE, reason)
         elif age > self._max_state_age:
             attempt = _Attempt(STALE_STATE, f"the state is {age:.3f} s old")
         else:
@@ -192,7 +198,7 @@ class ControlLoop:
             effect = self._effect = max(effect + self._plan_time.value, self._effect)
             attempt = self._plan(sample, effect, scheduled)
         planned = self._clock()
-        if attempt.plan is not None and planned - started > self._max_plan_age:
+        if attempt.plan is not None and planned - started > max(self._max_plan_age, self.period):
             attempt = _Attempt(OVER_BUDGET, f"the plan took {planned - started:.3f} s")
         status, cause, action = self._choose(attempt, effect, planned)
         before = self._last_action
@@ -202,10 +208,14 @@ class ControlLoop:
             elapsed = self.period if math.isnan(elapsed) else max(elapsed, 0.0)
             action = self._limits.apply(action, before, elapsed)
         began = self._steady()
+        problem = ""
         try:
             self._send(action)
+            if self.halted and status != STOPPED:  # Halted meanwhile; the safe action comes last.
+                status, cause, action = self.ladder.stop(), self.halted, self._safe
+                self._send(action)
         except Exception as error:  # The next period tries again.
-            self.problem = f"sending failed: {type(error).__name__}: {error}"
+            problem = f"sending failed: {type(error).__name__}: {error}"
         else:
             self._last_action = action
             self._sent.add(self._clock() + self._delay, action)
@@ -233,7 +243,8 @@ class ControlLoop:
         try:
             self._report(tick)
         except Exception as error:  # Telling about a command must not cost the next one.
-            self.problem = f"reporting failed: {type(error).__name__}: {error}"
+            problem = f"reporting failed: {type(error).__name__}: {error}"
+        self.failure = problem
         return tick
 
     def _choose(self, attempt: _Attempt, effect: float, now: float) -> tuple[str, str, np.ndarray]:
@@ -284,7 +295,8 @@ class ControlLoop:
                 change.planner.adopt(self.ladder.plan)
         except Exception as error:  # A plugin may refuse; the old values go on.
             self.problem = f"a change was not taken over: {type(error).__name__}: {error}"
-            self._change = self._current
+            if self._change is change:  # Not one that came meanwhile.
+                self._change = self._current
             return
         self.problem = ""
         self._use(change)

@@ -11,7 +11,7 @@ import torch
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.planning import cross_entropy, noise
-from cem_planner_ros.planning.kernel import Kernel, padded, tiled
+from cem_planner_ros.planning.kernel import Kernel, has_compiler, padded, tiled
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Belief, Iteration, Problem, Search
 from cem_planner_ros.planning.translate import UnsupportedError
@@ -263,6 +263,8 @@ def choose(
                 gave_up("no CUDA graph", error)
         execution = TorchExecution(rollout, search, problem, belief, seed)
         try:
+            if on_cpu and not has_compiler():
+                raise UnsupportedError("it needs the C++ compiler too")
             execution.compile()
             execution.reason = "; ".join(reasons)
             return execution

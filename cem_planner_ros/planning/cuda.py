@@ -103,7 +103,8 @@ class CapturedExecution(TorchExecution):
         torch.cuda.current_stream(self._device).wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._generator)
-        with torch.cuda.graph(graph):
+        # The planner in use may allocate on its own thread meanwhile.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             cost = self._refine(population)
         return graph, cost
 

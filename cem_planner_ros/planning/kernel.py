@@ -238,7 +238,7 @@ def compare(rollout: Rollout, other: Callable[..., torch.Tensor], device: torch.
         given = tuple(tensor.to(device) for tensor in given)
         try:
             for number in numbers:
-                number.mul_(scale)
+                number.mul_(scale).add_(scale - 1.0)  # Zero has to change too.
             with torch.no_grad():
                 expected = rollout(*given)
                 got = other(*given)
@@ -250,7 +250,8 @@ def compare(rollout: Rollout, other: Callable[..., torch.Tensor], device: torch.
         if not same.all():
             raise UnsupportedError(
                 "the kernel and PyTorch disagree: does a plugin read a number or a size in "
-                "Python (item, float, int, shape), or keep a state of its own?"
+                "Python (item, float, int, shape), or keep a state of its own? Or is dt so long "
+                "that rounding grows?"
             )
 
 
@@ -342,10 +343,19 @@ def _processor() -> str:
         return platform.processor()
 
 
+def _compiler() -> str:
+    return os.environ.get("CXX") or "g++"
+
+
+def has_compiler() -> bool:
+    """Return whether there is a C++ compiler."""
+    return shutil.which(_compiler()) is not None
+
+
 def _compile(source: str) -> ctypes.CDLL:
     """Return the loaded library of `source`, from the cache if it was compiled here before."""
-    compiler = os.environ.get("CXX") or "g++"
-    if shutil.which(compiler) is None:
+    compiler = _compiler()
+    if not has_compiler():
         raise UnsupportedError(f"no C++ compiler '{compiler}' on the path")
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
     recipe = "\n".join((source, *COMPILER_FLAGS, version, _processor()))

@@ -18,6 +18,26 @@ SAMPLINGS = ("clip", "truncate")
 INJECT_MEAN = ("never", "last", "each")
 
 
+ALLOWED: dict[str, tuple[tuple[str, ...], float, float]] = {
+    "weighting": (cross_entropy.WEIGHTINGS, 0, 0),
+    "inject_mean": (INJECT_MEAN, 0, 0),
+    "execute": (EXECUTE, 0, 0),
+    "sampling": (SAMPLINGS, 0, 0),
+    "temperature": ((), 1e-6, 1e9),
+    "std_initial": ((), 1e-6, 10.0),
+    "std_min": ((), 1e-6, 10.0),
+    "std_carry": ((), 0.0, 1.0),
+    "momentum": ((), 0.0, 0.99),
+    "noise_beta": ((), 0.0, 8.0),
+    "keep": ((), 0.0, 1.0),
+    "decay": ((), 1.0, 10.0),
+    "explore": ((), 0.0, 1.0),
+    "knot_spacing": ((), 1, 2**31),
+    "proposals": ((), 0, 2**31),
+}
+"""Choices, or least and largest value, of each setting; the table of parameters has them too."""
+
+
 @dataclass(frozen=True)
 class Search:
     """
@@ -57,6 +77,14 @@ class Search:
     std_factor: float = Particles.std_factor
 
     def __post_init__(self):
+        for name, (choices, low, high) in ALLOWED.items():
+            value = getattr(self, name)
+            allowed = f"one of {', '.join(choices)}" if choices else f"from {low} to {high}"
+            values = value if isinstance(value, tuple) else (value,)
+            if not all(v in choices if choices else low <= v <= high for v in values):
+                raise ConfigurationError(
+                    f"parameter 'planner.{name}' is {value!r}, allowed: {allowed}"
+                )
         if self.iterations < 1 or self.horizon < 1 or self.modes < 1 or not self.dt > 0.0:
             raise ConfigurationError(
                 "parameters 'planner.iterations', 'planner.horizon', 'planner.modes' and "

@@ -148,9 +148,9 @@ def diagnostic_status(
             messages.append("commands were late")
         if last.status in (HOLD, STOPPED) and last.cause != PAUSED:
             level = DiagnosticStatus.ERROR
-        if loop.problem:
+        for trouble in filter(None, (loop.failure, loop.problem)):
             level = DiagnosticStatus.ERROR
-            messages.append(loop.problem)
+            messages.append(trouble)
     warnings = list(warnings)
     if warnings and level == DiagnosticStatus.OK:
         level = DiagnosticStatus.WARN

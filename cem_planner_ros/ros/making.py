@@ -43,7 +43,10 @@ def make_planner(
     """
     torch.set_num_threads(1)
     configuration = configure(values, source, leftover)
-    shared = configuration.with_plugins_of(before.configuration) if before is not None else None
+    shared = None
+    # Compiling anew would change the numbers of plugins for a moment, to see what they do.
+    if before is not None and before.planner.execution.kernel is not None:
+        shared = configuration.with_plugins_of(before.configuration)
     if shared is not None:
         configuration = shared
     planner = configuration.planner(None if shared is None else before.planner)

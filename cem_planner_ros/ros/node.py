@@ -104,10 +104,15 @@ class PlannerNode(LifecycleNode):
         )
         self._table = NodeParameters(self, self._on_change, self._on_shape_change)
 
-    def autostart(self) -> None:
-        """Configure and activate, if the parameter `autostart` says so."""
+    def autostart(self, listen: Callable[[], None] = lambda: None) -> None:
+        """
+        Configure and activate, if the parameter `autostart` says so.
+
+        `listen`, called in between, lets messages in: an emergency stop may be latched.
+        """
         wanted = self.get_parameter("autostart").value
         if wanted and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            listen()
             self.trigger_activate()
 
     def close(self) -> None:
@@ -324,9 +329,8 @@ class PlannerNode(LifecycleNode):
     def _on_shape_change(self) -> None:
         if self._rebuild is None:
             self._rebuild_problem = ""
-            self._rebuild = self._background.submit(
-                make_planner, self._table.current(), before=self._made
-            )
+            self._rebuilt = self._table.current()
+            self._rebuild = self._background.submit(make_planner, self._rebuilt, before=self._made)
 
     def _look_after(self) -> None:
         """Swap a planner that is ready in, and ask for one where the device failed."""
@@ -337,6 +341,8 @@ class PlannerNode(LifecycleNode):
             except Exception as error:  # A model may raise anything; the old planner goes on.
                 self._rebuild_problem = f"no new planner, the old one goes on: {error}"
                 self.get_logger().error(self._rebuild_problem)
+                if self._table.current() != self._rebuilt:  # Changed again meanwhile.
+                    self._on_shape_change()
         if self._rebuild is not None or not self._table.active or not self._loop.ticks:
             return
         values = self._table.configuration.values

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
@@ -34,9 +34,9 @@ class Operator:
         """Whether the emergency stop is pressed now."""
         node.create_service(Trigger, "~/reset", self._on_reset)
         node.create_service(SetBool, "~/pause", self._on_pause)
-        # Latched, and for publishers that are not: `ros2 topic pub` must be able to stop it too.
-        for durability in (DurabilityPolicy.TRANSIENT_LOCAL, DurabilityPolicy.VOLATILE):
-            qos = QoSProfile(depth=1, durability=durability)
+        # Latched, and for every publisher that is not: whoever wants to stop it must be heard.
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        for qos in (latched, QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)):
             node.create_subscription(Bool, "~/emergency_stop", self._on_emergency_stop, qos)
 
     def begin(self, loop: ControlLoop) -> None:
@@ -65,7 +65,7 @@ class Operator:
         self._is_paused = request.data
         self._halt()
         response.success = True
-        response.message = "the safe command goes out" if request.data else "controlling again"
+        response.message = "the safe command goes out" if request.data else "no longer paused"
         return response
 
     def _on_emergency_stop(self, message: Bool) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 
@@ -13,6 +14,10 @@ from cem_planner_ros.errors import ConfigurationError
 
 SWITCH_INTERVAL = 0.0005
 """s after which a thread must let another run; Python's 5 ms are a quarter of a 50 Hz period."""
+
+
+LISTEN = 0.2
+"""s between configuring and activating by itself, in which a latched emergency stop comes in."""
 
 
 def planner() -> int:
@@ -23,7 +28,7 @@ def planner() -> int:
 
         return PlannerNode(interrupted=interrupted)
 
-    return _run(make, start=lambda node: node.autostart())
+    return _run(make, start=lambda node, listen: node.autostart(listen))
 
 
 def simulator() -> int:
@@ -37,7 +42,7 @@ def simulator() -> int:
     return _run(make)
 
 
-def _run(make: Callable, start: Callable = lambda node: None) -> int:
+def _run(make: Callable, start: Callable = lambda node, listen: None) -> int:
     """
     Make a node, spin it until a signal comes, close it, and return the exit status.
 
@@ -68,7 +73,13 @@ def _run(make: Callable, start: Callable = lambda node: None) -> int:
         node = make(stop.is_set)
         executor = _executor()
         executor.add_node(node)
-        start(node)
+
+        def listen() -> None:
+            end = time.monotonic() + LISTEN
+            while time.monotonic() < end:
+                executor.spin_once(timeout_sec=0.02)
+
+        start(node, listen)
         while rclpy.ok() and not stop.is_set():
             try:
                 executor.spin_once(timeout_sec=0.1)

@@ -40,6 +40,7 @@ class StateInput:
         self._clock = clock
         self._stamp_clock = stamp_clock
         self._warn = warn
+        self._stamp: float | None = None
         self.newest: StateSample | None = None
         """Replaced whole; read by the control loop."""
         self.received = 0
@@ -53,7 +54,9 @@ class StateInput:
         if taken is not None:
             message, info = taken
             received = info["received_timestamp"]  # ns of the system clock; 0 where unknown
-            self(message, 1e-9 * (time.time_ns() - received) if received else 0.0)
+            # A simulation's clock may run at another rate than the time that passed.
+            known = received and self._clock is time.monotonic
+            self(message, 1e-9 * (time.time_ns() - received) if known else 0.0)
         return self.newest
 
     def __call__(self, message, waited: float = 0.0) -> None:
@@ -67,6 +70,12 @@ class StateInput:
             return
         stamp = stamp_of(message)
         age = 0.0
+        if stamp is not None and stamp == self._stamp:
+            # An estimator that hangs repeats its last state. After a minute its stamp would no
+            # longer be believed, and the state be taken as of its arrival.
+            self._count(self.dropped, "same stamp as the one before", "state message dropped")
+            return
+        self._stamp = stamp
         if stamp is not None:
             age = self._stamp_clock() - stamp - max(waited, 0.0)
             reason = distrust(age)

@@ -346,14 +346,14 @@ def test_telling_about_a_command_never_costs_the_next_one(bench):
     bench.tick()
     bench.tick()
     assert len(bench.sent) == 2
-    assert "nobody listens" in bench.loop.problem
+    assert "nobody listens" in bench.loop.failure
 
 
 def test_a_command_that_cannot_be_sent_does_not_end_the_loop(bench):
     send = bench.loop._send
     bench.loop._send = None
     bench.tick()
-    assert "sending failed" in bench.loop.problem
+    assert "sending failed" in bench.loop.failure
     np.testing.assert_array_equal(bench.loop._last_action, SAFE)
     bench.loop._send = send
     bench.tick()
@@ -406,3 +406,42 @@ def test_late_ticks_are_dropped_and_counted_never_replayed(bench):
     # Back on the old schedule: every later command lies in its own period.
     periods = [int((time - 100.0) / 0.1 + 1e-6) for time in times[4:]]
     assert periods == sorted(set(periods))
+
+
+def test_a_reader_that_raises_costs_commands_not_the_loop(bench):
+    bench.tick()
+    state, bench.loop._latest_state = bench.loop._latest_state, lambda: 1 / 0
+    for _ in range(3):
+        assert "ZeroDivisionError" in bench.tick().reason
+        bench.clock.time += 0.1
+    assert len(bench.sent) == 4
+    bench.loop._latest_state = state
+
+
+def test_a_halt_that_comes_while_sending_has_the_last_word(bench):
+    send = bench.loop._send
+
+    def halted_meanwhile(action):
+        send(action)
+        bench.loop.halted = "emergency_stop"
+
+    for _ in range(5):
+        bench.state = StateSample(np.zeros(4), bench.clock.time)
+        bench.tick()
+        bench.clock.time += 0.1
+    bench.state = StateSample(np.zeros(4), bench.clock.time)
+    bench.loop._send = halted_meanwhile
+    tick = bench.tick()
+    assert bench.sent[-2][1] != SAFE
+    assert (bench.sent[-1][1], tick.cause) == (SAFE, "emergency_stop")
+
+
+def test_a_failure_to_send_is_told_until_it_is_over(bench):
+    send = bench.loop._send
+    bench.loop._send = lambda action: 1 / 0
+    bench.tick()
+    assert "sending failed" in bench.loop.failure
+    bench.loop._send = send
+    bench.clock.time += 0.1
+    bench.tick()
+    assert bench.loop.failure == ""

@@ -267,3 +267,14 @@ def test_a_missing_compiler_is_named(monkeypatch):
     monkeypatch.setenv("CXX", "/nonexistent/g++")
     with pytest.raises(UnsupportedError, match="/nonexistent/g"):
         both(DoubleIntegrator(), [Formula(DoubleIntegrator())])
+
+
+def test_a_number_that_is_zero_and_read_in_python_is_noticed():
+    class Offset(Formula):
+        parameters = (Parameter("offset", 0.0, "Any."),)
+
+        def stage(self, state, action, previous_action, time):
+            return state[0] + self.offset.item()
+
+    with pytest.raises(UnsupportedError, match="disagree"):
+        both(DoubleIntegrator(), [Offset(DoubleIntegrator())])

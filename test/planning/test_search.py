@@ -236,3 +236,21 @@ def test_a_recorded_run_is_planned_again_bit_for_bit(cartpole, tmp_path, backend
     assert replay(again, tmp_path / "run.npz").max() > 0.0
     with pytest.raises(ConfigurationError, match="seed 0, this planner has 1"):
         replay(Planner(model, costs, seed=1, **options), tmp_path / "run.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("decay", 0.5),
+        ("weighting", "foo"),
+        ("execute", "median"),
+        ("momentum", 2.0),
+        ("std_initial", math.nan),
+        ("keep", -1.0),
+        ("knot_spacing", 0),
+        ("noise_beta", (1.0, -2.0)),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_by_name(name, value):
+    with pytest.raises(ConfigurationError, match=f"'planner.{name}' is .*allowed"):
+        Search(**{name: value})

@@ -56,7 +56,7 @@ def test_a_state_without_a_stamp_is_true_at_its_arrival(inlet):
 def test_a_stamp_that_cannot_be_is_counted_and_the_arrival_counts(inlet, stamp, cause):
     for count in (1, 2, 3):
         inlet.time += 0.01
-        assert inlet.take(stamp=stamp).time == inlet.time
+        assert inlet.take(stamp=stamp + 0.01 * count).time == inlet.time
         assert inlet.input.disbelieved[cause] == count
     assert len(inlet.warnings) == 1
 
@@ -94,3 +94,12 @@ def test_a_thousand_states_a_second_leave_the_newest(inlet):
         inlet.take(float(number))
     np.testing.assert_array_equal(inlet.input.newest.state, [999.0])
     assert inlet.input.received == 1000
+
+
+def test_a_stamp_that_is_repeated_never_makes_an_old_state_new(inlet):
+    """An estimator that hangs and goes on publishing; after a minute too."""
+    first = inlet.take(stamp=NOW).time
+    for seconds in (0.1, 10.0, 59.0, 61.0, 1000.0):
+        inlet.time = 50.0 + seconds
+        assert inlet.take(stamp=NOW).time == first
+    assert inlet.input.dropped["same stamp as the one before"] == 5
