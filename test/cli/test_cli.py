@@ -176,9 +176,10 @@ def test_bench_dynamics_compares_the_ways_to_step_a_model(tmp_path, capsys, monk
     )
     monkeypatch.setattr(dynamics, "ENGINE_SAMPLES", 4)
     assert cli.main(["bench", "dynamics", "--quick", "--json", str(tmp_path / "rows.json")]) == 0
-    pendulum, cheetah = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    pendulum, variants, cheetah = json.loads((tmp_path / "rows.json").read_text())["rows"]
     assert set(pendulum["steps_per_s"]) == {"eager", "kernel"}
     assert min(pendulum["steps_per_s"].values()) > 0
+    assert variants["ratio_to_one"] > 0.0
     assert cheetah["rollouts_per_s"]["plugin"] > 0
     assert "pendulum" in capsys.readouterr().out
 
