@@ -74,24 +74,26 @@ class TorchExecution:
             iterations: their numbers.
             until: s on `time.monotonic`; no iteration but the first begins after it.
         """
-        belief, done = self._belief, 0
+        done = 0
         for iteration in iterations:
-            self._seed_noise(plan, iteration)
-            noise = self._draw(self._search.population(iteration))
-            belief, cost = self._iteration(self._problem, belief, uses[iteration], noise)
+            # Python's hash of integers is the same in every process.
+            self._generator.manual_seed(hash((self._seed, plan, iteration)) & (2**63 - 1))
+            cost = self._refine(self._search.population(iteration), uses[iteration])
             done += 1
+            if until < math.inf and self._device.type == "cuda":
+                # A GPU is told what to do and works later; what counts is when it is done.
+                torch.cuda.current_stream(self._device).synchronize()
             if time.monotonic() >= until:
                 break
-        self._write(belief)
         return cost, done
 
-    def _write(self, refined: Belief) -> None:
+    def _refine(self, population: int, use: torch.Tensor) -> torch.Tensor:
+        """Do one iteration in place; return its costs (M, n)."""
+        noise = self._draw(population)
+        refined, cost = self._iteration(self._problem, self._belief, use, noise)
         for mine, value in zip(self._belief, refined, strict=True):
             mine.copy_(value)
-
-    def _seed_noise(self, plan: int, iteration: int) -> None:
-        # Python's hash of integers is the same in every process.
-        self._generator.manual_seed(hash((self._seed, plan, iteration)) & (2**63 - 1))
+        return cost
 
     def _draw(self, population: int) -> torch.Tensor:
         """Return noise (P, nu, M, n)."""
@@ -150,7 +152,7 @@ class KernelExecution:
             seed=seed & 0xFFFFFFFF,
             candidates=self.candidates,
             costs=self._costs,
-            ranks=torch.tensor(cross_entropy.rank_weights(search.elites)),
+            ranks=cross_entropy.rank_weights(search.elites),
             state=problem.state,
             before=problem.previous_action,
             durations=problem.durations,

@@ -16,14 +16,16 @@ import torch
 WEIGHTINGS = ("elites", "softmax", "rank")
 
 
-def rank_weights(elites: int) -> list[float]:
+def rank_weights(elites: int, device: torch.device | str = "cpu") -> torch.Tensor:
     """
     Return the log-rank weights (K,) of the cheapest to the K-th cheapest; they sum to one.
 
     w_i ~ log(K + 1/2) - log(i), i = 1..K (Hansen, The CMA Evolution Strategy: A Tutorial, eq. 49).
     """
-    raw = [math.log(elites + 0.5) - math.log(i) for i in range(1, elites + 1)]
-    return [weight / sum(raw) for weight in raw]
+    # Made on the device: a copy from the host could not be part of a CUDA graph.
+    place = torch.arange(1, elites + 1, dtype=torch.float64, device=device)
+    raw = math.log(elites + 0.5) - torch.log(place)
+    return (raw / raw.sum()).float()
 
 
 def select(
@@ -52,9 +54,7 @@ def select(
         best, index = torch.topk(cost, elites, largest=False)
         weight = torch.ones_like(best)
         if weighting == "rank":
-            # Made where it is used: a copy from the host could not be part of a CUDA graph.
-            place = torch.arange(1, elites + 1, device=cost.device)
-            weight = weight * (math.log(elites + 0.5) - torch.log(place))
+            weight = weight * rank_weights(elites, cost.device)
     weight = torch.where(torch.isfinite(best), weight, 0.0)
     total = weight.sum(-1, keepdim=True)
     return index, weight / torch.where(total > 0.0, total, 1.0)

@@ -7,8 +7,6 @@ rest of an iteration is some dozens, and a CUDA graph launches them all at once.
 
 from __future__ import annotations
 
-import math
-import time
 from pathlib import Path
 
 import torch
@@ -99,34 +97,17 @@ class CapturedExecution(TorchExecution):
         aside.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(aside):
             for _ in range(3):
-                self._refine(population)
+                super()._refine(population, self._use)
         torch.cuda.current_stream(self._device).wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._generator)
         # The planner in use may allocate on its own thread meanwhile.
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            cost = self._refine(population)
+            cost = super()._refine(population, self._use)
         return graph, cost
 
-    def _refine(self, population: int) -> torch.Tensor:
-        noise = self._draw(population)
-        refined, cost = self._iteration(self._problem, self._belief, self._use, noise)
-        self._write(refined)
+    def _refine(self, population: int, use: torch.Tensor) -> torch.Tensor:
+        graph, cost = self._graphs[population]
+        self._use.copy_(use)
+        graph.replay()
         return cost
-
-    def run(
-        self, uses: torch.Tensor, plan: int, iterations: range, until: float = math.inf
-    ) -> tuple[torch.Tensor, int]:
-        """Do as `TorchExecution.run`."""
-        done = 0
-        for iteration in iterations:
-            graph, cost = self._graphs[self._search.population(iteration)]
-            self._use.copy_(uses[iteration])
-            self._seed_noise(plan, iteration)
-            graph.replay()
-            done += 1
-            if until < math.inf:
-                torch.cuda.current_stream(self._device).synchronize()
-            if time.monotonic() >= until:
-                break
-        return cost, done
