@@ -22,7 +22,7 @@ from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.fields import COMMAND_TYPES, MULTI_ARRAY, STATE_TYPES, Grammar
+from cem_planner_ros.fields import COMMAND_TYPES, MULTI_ARRAY, NUMBER, STATE_TYPES, Grammar
 from cem_planner_ros.learning.policy import Proposals
 from cem_planner_ros.learning.policy import load as load_policy
 from cem_planner_ros.parameters import INACTIVE, LIVE, Parameter, flatten, named
@@ -356,7 +356,7 @@ def _fields(side: str, names: Iterable[str], grammar: Grammar) -> list[Parameter
     return [
         Parameter(
             f"{side}.fields.{name}",
-            f"data[{index}]" if grammar is MULTI_ARRAY else "",
+            {MULTI_ARRAY: f"data[{index}]", NUMBER: "data"}.get(grammar, ""),
             f"Field of the {side} message that is {name}: {grammar.words}.",
             when=INACTIVE,
         )

@@ -23,12 +23,15 @@ class Grammar:
 
 
 JOINT_STATE = Grammar(
-    r"(position|velocity|effort)\[([^\[\]]+)\]", "position[JOINT], velocity[JOINT] or effort[JOINT]"
+    r"(position|velocity|effort)\[([^\[\]]+)\](?: *([+-]) *(\d*\.?\d+))?",
+    "position[JOINT], velocity[JOINT] or effort[JOINT], with an offset where the zeros differ, as "
+    "in position[JOINT] + 3.1416",
 )
 ODOMETRY = Grammar(
     r"(x|y|z|roll|pitch|yaw|linear\.[xyz]|angular\.[xyz])",
     "x, y, z, roll, pitch, yaw, linear.x|y|z or angular.x|y|z",
 )
+NUMBER = Grammar(r"data", "data")
 MULTI_ARRAY = Grammar(r"data\[(\d{1,4})\]", "data[INDEX]")
 TWIST = Grammar(r"(linear|angular)\.([xyz])", "linear.x|y|z or angular.x|y|z")
 
@@ -40,6 +43,7 @@ STATE_TYPES = {
 """Message types that a state may come in."""
 
 COMMAND_TYPES = {
+    "std_msgs/msg/Float64": NUMBER,
     "std_msgs/msg/Float64MultiArray": MULTI_ARRAY,
     "geometry_msgs/msg/Twist": TWIST,
     "geometry_msgs/msg/TwistStamped": TWIST,

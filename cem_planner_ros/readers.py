@@ -57,6 +57,8 @@ def command_reader(type_name: str, fields: Mapping[str, str]) -> Callable[[objec
     It raises MessageError if a field is missing.
     """
     matches = [COMMAND_TYPES[type_name].match(field) for field in fields.values()]
+    if type_name.endswith("Float64"):
+        return lambda message: np.array([message.data])
     if type_name.endswith("MultiArray"):
         return _array_reader([int(match.group(1)) for match in matches])
     paths = [match.groups() for match in matches]
@@ -78,7 +80,13 @@ def euler(x: float, y: float, z: float, w: float) -> tuple[float, float, float]:
     )
 
 
-def _joint_reader(entries: list[tuple[str, str]]) -> Callable[[object], np.ndarray]:
+def offsets(entries: list[tuple[str | None, ...]]) -> np.ndarray:
+    """Return what is added to the fields of a joint state, given their groups in JOINT_STATE."""
+    return np.array([float(f"{sign or '+'}{number or 0}") for *_, sign, number in entries])
+
+
+def _joint_reader(entries: list[tuple[str | None, ...]]) -> Callable[[object], np.ndarray]:
+    fields, added = [entry[:2] for entry in entries], offsets(entries)
     names: list[str] | None = None
     indices: list[int] = []
 
@@ -86,20 +94,18 @@ def _joint_reader(entries: list[tuple[str, str]]) -> Callable[[object], np.ndarr
         nonlocal names, indices
         # Looked up again only when the publisher changes its joints or their order.
         if message.name != names:
-            missing = sorted({joint for _, joint in entries} - set(message.name))
+            missing = sorted({joint for _, joint in fields} - set(message.name))
             if missing:
                 raise MessageError(
                     f"no joint '{missing[0]}', the message has: {', '.join(message.name) or 'none'}"
                 )
             names = list(message.name)
-            indices = [names.index(joint) for _, joint in entries]
+            indices = [names.index(joint) for _, joint in fields]
         try:
-            return np.array(
-                [
-                    getattr(message, kind)[index]
-                    for (kind, _), index in zip(entries, indices, strict=True)
-                ]
-            )
+            return added + [
+                getattr(message, kind)[index]
+                for (kind, _), index in zip(fields, indices, strict=True)
+            ]
         except IndexError:
             raise MessageError("fewer values than joints") from None
 

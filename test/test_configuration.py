@@ -42,6 +42,7 @@ def refusal(changes, drop=()):
         ("action.safe.force", 11.0, "from action.low.force to action.high.force"),
         ("state.type", "std_msgs/msg/String", "sensor_msgs/msg/JointState"),
         ("state.fields.theta", "hinge", "position[JOINT]"),
+        ("state.fields.theta", "position[hinge] + pi", "position[JOINT] + 3.1416"),
         ("command.fields.force", "linear.x", "data[INDEX]"),
         ("dynamics.plugin", "cartpool", "did you mean 'cartpole'"),
         ("dynamics.cart_mass", -1.0, "at least 0.001 kg"),
@@ -86,6 +87,8 @@ def test_two_actions_cannot_share_a_field():
         }
     )
     assert "allowed: different ones" in text
+    changes = {"dynamics.plugin": "double_integrator", "command.type": "std_msgs/msg/Float64"}
+    assert "allowed: different ones" in refusal(changes, drop=["command.fields.force"])
 
 
 def test_yaml_is_read_as_rcl_reads_it(tmp_path):

@@ -92,7 +92,7 @@ NAMES = """\
 
 STATE and ACTION stand for the names of the model, COST for a name in `costs`. Bounds have the
 model's as defaults, and its units. Fields are `data[0]`, `data[1]` and so on by default in a
-Float64MultiArray; in other messages they have to be given.
+Float64MultiArray, and `data` in a Float64; in other messages they have to be given.
 """
 
 ONE_S_OWN = ("action.low.", "action.high.", "state.fields.", "command.fields.")

@@ -10,6 +10,7 @@ import numpy as np
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import JOINT_STATE
 from cem_planner_ros.learning.task import Task
+from cem_planner_ros.readers import offsets
 from cem_planner_ros.simulation.plants import Plant
 
 Act = Callable[[np.ndarray, float], np.ndarray]
@@ -58,7 +59,8 @@ class BagWriter:
             if not match:
                 raise ConfigurationError(f"a bag of joint states cannot have the field {field}")
             self._entries.append(match.groups())
-        self._joints = list(dict.fromkeys(joint for _, joint in self._entries))
+        self._joints = list(dict.fromkeys(joint for _, joint, *_ in self._entries))
+        self._added = offsets(self._entries)
 
     def __enter__(self):
         self._writer.open()
@@ -77,7 +79,7 @@ class BagWriter:
         """Write a state (nx,) of a time, s, that arrived then or at `arrival`."""
         types = self._store.types
         rows = {kind: np.zeros(len(self._joints)) for kind in ("position", "velocity", "effort")}
-        for (kind, joint), value in zip(self._entries, state, strict=True):
+        for (kind, joint, *_), value in zip(self._entries, state - self._added, strict=True):
             rows[kind][self._joints.index(joint)] = value
         stamp = types["builtin_interfaces/msg/Time"](
             sec=int(time), nanosec=round((time - int(time)) * 1e9) % 10**9

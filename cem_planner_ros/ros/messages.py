@@ -11,10 +11,17 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64MultiArray
+from std_msgs.msg import Float64, Float64MultiArray
 
 from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
-from cem_planner_ros.readers import MessageError, command_reader, euler, stamp_of, state_reader
+from cem_planner_ros.readers import (
+    MessageError,
+    command_reader,
+    euler,
+    offsets,
+    stamp_of,
+    state_reader,
+)
 
 __all__ = [
     "MESSAGES",
@@ -31,6 +38,7 @@ __all__ = [
 MESSAGES = {
     "sensor_msgs/msg/JointState": JointState,
     "nav_msgs/msg/Odometry": Odometry,
+    "std_msgs/msg/Float64": Float64,
     "std_msgs/msg/Float64MultiArray": Float64MultiArray,
     "geometry_msgs/msg/Twist": Twist,
     "geometry_msgs/msg/TwistStamped": TwistStamped,
@@ -43,6 +51,8 @@ def command_writer(
 ) -> Callable[[np.ndarray, Time, str], object]:
     """Return a function from an action (nu,), a stamp and a frame to a message of the type."""
     matches = [COMMAND_TYPES[type_name].match(field) for field in fields.values()]
+    if type_name.endswith("Float64"):
+        return lambda action, stamp, frame: Float64(data=float(action[0]))
     if type_name.endswith("MultiArray"):
         indices = [int(match.group(1)) for match in matches]
 
@@ -77,14 +87,15 @@ def state_writer(
         return command_writer(type_name, fields)
     if type_name.endswith("JointState"):
         entries = [match.groups() for match in matches]
-        joints = list(dict.fromkeys(joint for _, joint in entries))
+        added = offsets(entries)
+        joints = list(dict.fromkeys(joint for _, joint, *_ in entries))
 
         def write_joints(state: np.ndarray, stamp: Time, frame: str) -> JointState:
             message = JointState(name=joints)
             message.header.stamp = stamp
             for kind in ("position", "velocity", "effort"):
                 data = array.array("d", bytes(8 * len(joints)))
-                for (entry, joint), value in zip(entries, state, strict=True):
+                for (entry, joint, *_), value in zip(entries, state - added, strict=True):
                     if entry == kind:
                         data[joints.index(joint)] = value
                 setattr(message, kind, data)

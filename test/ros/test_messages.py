@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64MultiArray
+from std_msgs.msg import Float64, Float64MultiArray
 
 from cem_planner_ros.ros import messages
 from cem_planner_ros.ros.messages import MessageError
@@ -22,6 +22,7 @@ angle = st.floats(-3.1, 3.1)
     ("kind", "fields", "state"),
     [
         ("sensor_msgs/msg/JointState", JOINTS, [1.0, 2.0, 3.0]),
+        ("sensor_msgs/msg/JointState", {"x": "position[a] - 2", "y": "velocity[a]"}, [0.5, 1.0]),
         ("nav_msgs/msg/Odometry", ODOMETRY, [0.5, 1.0, 2.0, 3.0, -0.25, 4.0]),
         ("std_msgs/msg/Float64MultiArray", {"a": "data[2]", "b": "data[0]"}, [1.0, 2.0]),
     ],
@@ -45,6 +46,25 @@ def test_a_written_command_is_read_again(kind, fields):
     assert list(messages.command_reader(kind, fields)(message)) == [1.5, -2.5]
     if "Stamped" in kind:
         assert (message.header.stamp.sec, message.header.frame_id) == (3, "base")
+
+
+def test_a_written_number_is_read_again():
+    message = messages.command_writer("std_msgs/msg/Float64", {"f": "data"})(
+        np.array([-2.5]), Time(), "base"
+    )
+    assert message == Float64(data=-2.5)
+    assert list(messages.command_reader("std_msgs/msg/Float64", {"f": "data"})(message)) == [-2.5]
+
+
+def test_a_joint_whose_zero_is_not_the_model_s_is_read_with_an_offset():
+    fields = {
+        "up": "position[hinge] + 3.14159",
+        "down": "position[hinge]-.5",
+        "w": "velocity[hinge]",
+    }
+    read = messages.state_reader("sensor_msgs/msg/JointState", fields)
+    state = read(JointState(name=["hinge"], position=[0.25], velocity=[4.0]))
+    np.testing.assert_allclose(state, [3.39159, -0.25, 4.0])
 
 
 def test_joints_are_found_by_name_also_when_their_order_changes():
