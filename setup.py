@@ -2,6 +2,7 @@
 
 import sys
 from glob import glob
+from os.path import dirname, isfile
 
 from setuptools import find_packages, setup
 
@@ -12,7 +13,9 @@ data_files = [
     (f"share/{NAME}", ["package.xml"]),
     (f"share/{NAME}/launch", glob("launch/*.launch.py")),
     (f"share/{NAME}/config", glob("config/*")),
-    (f"share/{NAME}/models", glob("models/*")),
+    (f"share/{NAME}/models", [file for file in glob("models/*") if isfile(file)]),
+    *((f"share/{NAME}/{dirname(file)}", [file]) for file in glob("models/*/*")),
+    (f"share/{NAME}/worlds", glob("worlds/*")),
 ]
 if "bdist_wheel" in sys.argv:
     # ROS looks for executables in lib/NAME. colcon puts the console scripts there (setup.cfg), pip

@@ -10,7 +10,7 @@ from cem_planner_ros.errors import ConfigurationError
 
 def share(folder: str) -> Path:
     """
-    Return the package's folder "config", "launch" or "models".
+    Return the package's folder "config", "launch", "models" or "worlds".
 
     It is looked for where ROS installs it (AMENT_PREFIX_PATH), where pip installs it, and in a
     source tree, in this order. Raises FileNotFoundError if it is in none of them.
@@ -30,8 +30,9 @@ def find(file: str) -> Path:
     """
     Return the file that a parameter names: a path, a name in `models`, or MODULE:PATH.
 
-    MODULE:PATH is a file of an installed Python package, which is not imported. Raises
-    ConfigurationError if there is no such file.
+    A name in `models` may be in a folder there, as diff_drive/robot.xml is. MODULE:PATH is a
+    file of an installed Python package, which is not imported. Raises ConfigurationError if there
+    is no such file.
     """
     module, colon, inside = file.partition(":")
     if colon and module.isidentifier():
