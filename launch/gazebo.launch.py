@@ -1,0 +1,106 @@
+"""Start Gazebo with a robot and its planner: gazebo.launch.py scenario:=cartpole."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.conditions import IfCondition
+from launch.substitutions import (
+    EqualsSubstitution,
+    IfElseSubstitution,
+    LaunchConfiguration,
+    PathJoinSubstitution,
+)
+from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
+
+LIDAR_HEIGHT = "0.20"
+"""m above base_link, as in models/diff_drive/model.sdf."""
+
+
+def generate_launch_description():
+    """Return Gazebo, the robot in it, the bridge, planner.launch.py, and RViz on request."""
+    share = FindPackageShare("cem_planner_ros")
+    scenario = LaunchConfiguration("scenario")
+    config = PathJoinSubstitution([share, "config"])
+    arguments = {
+        "headless": ("false", "Leave Gazebo's window away; its lidar needs no display then."),
+        "rviz": ("false", "Show RViz with config/cem_planner.rviz."),
+        "params_file": (
+            [config, "/gazebo_", scenario, ".yaml"],
+            "YAML file with the planner's parameters.",
+        ),
+        "autostart": ("true", "Configure and activate the planner at the start."),
+        "use_respawn": ("false", "Start the planner again when it ends unexpectedly."),
+        "log_level": ("info", "Level of the planner's log: debug, info, warn or error."),
+    }
+    value = {name: LaunchConfiguration(name) for name in arguments}
+    shared = ("params_file", "autostart", "use_respawn", "log_level")
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument(
+                "scenario",
+                default_value="cartpole",
+                description="World, robot, bridge and planner of this name.",
+                choices=["cartpole", "diff_drive", "ackermann"],
+            ),
+            *(
+                DeclareLaunchArgument(name, default_value=default, description=text)
+                for name, (default, text) in arguments.items()
+            ),
+            IncludeLaunchDescription(
+                PathJoinSubstitution(
+                    [FindPackageShare("ros_gz_sim"), "launch", "gz_sim.launch.py"]
+                ),
+                launch_arguments=[
+                    (
+                        "gz_args",
+                        [
+                            "-r ",
+                            IfElseSubstitution(value["headless"], "-s --headless-rendering "),
+                            PathJoinSubstitution([share, "worlds", scenario]),
+                            ".sdf",
+                        ],
+                    ),
+                    ("on_exit_shutdown", "true"),
+                ],
+            ),
+            Node(
+                package="ros_gz_sim",
+                executable="create",
+                arguments=[
+                    *("-world", scenario, "-name", scenario),
+                    "-file",
+                    PathJoinSubstitution([share, "models", scenario, "model.sdf"]),
+                ],
+                output="screen",
+            ),
+            Node(
+                package="ros_gz_bridge",
+                executable="parameter_bridge",
+                parameters=[{"config_file": [config, "/gazebo_bridge_", scenario, ".yaml"]}],
+                output="screen",
+            ),
+            Node(
+                package="tf2_ros",
+                executable="static_transform_publisher",
+                arguments=[
+                    *("--z", LIDAR_HEIGHT),
+                    *("--frame-id", "base_link", "--child-frame-id", "lidar"),
+                ],
+                condition=IfCondition(EqualsSubstitution(scenario, "diff_drive")),
+            ),
+            IncludeLaunchDescription(
+                PathJoinSubstitution([share, "launch", "planner.launch.py"]),
+                launch_arguments=[
+                    ("use_sim_time", "true"),
+                    *((name, value[name]) for name in shared),
+                ],
+            ),
+            Node(
+                package="rviz2",
+                executable="rviz2",
+                arguments=["-d", [config, "/cem_planner.rviz"]],
+                parameters=[{"use_sim_time": True}],
+                condition=IfCondition(value["rviz"]),
+            ),
+        ]
+    )

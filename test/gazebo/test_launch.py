@@ -1,0 +1,160 @@
+"""What launch/gazebo.launch.py starts: each program is one that writes its arguments down."""
+
+import json
+import os
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+import yaml
+
+launch = pytest.importorskip("launch", reason="launch is not on PyPI: needs a ROS 2 installation")
+pytest.importorskip("launch_ros", reason="launch_ros is not on PyPI: needs a ROS 2 installation")
+
+ROOT = Path(__file__).parents[2]
+SCENARIOS = ("cartpole", "diff_drive", "ackermann")
+
+RECORDER = """\
+#!{python}
+import json, pathlib, sys
+arguments = sys.argv[1:]
+files = [f for name, f in zip(arguments, arguments[1:]) if name == "--params-file"]
+record = {{"arguments": arguments, "files": [pathlib.Path(f).read_text() for f in files]}}
+pathlib.Path("{folder}", pathlib.Path(sys.argv[0]).name).write_text(json.dumps(record))
+"""
+
+GAZEBO = """\
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, ExecuteProcess
+from launch.substitutions import LaunchConfiguration
+
+
+def generate_launch_description():
+    values = [LaunchConfiguration(name) for name in ("gz_args", "on_exit_shutdown")]
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument("gz_args", default_value=""),
+            DeclareLaunchArgument("on_exit_shutdown", default_value="false"),
+            ExecuteProcess(cmd=["{gz}", *values]),
+        ]
+    )
+"""
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """A function that launches a scenario; it returns {program: (arguments, parameters)}."""
+    seen = tmp_path / "seen"
+    seen.mkdir()
+
+    def program(package, name):
+        file = tmp_path / "lib" / package / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(RECORDER.format(python=sys.executable, folder=seen))
+        file.chmod(0o755)
+        index = tmp_path / "share" / "ament_index" / "resource_index" / "packages" / package
+        index.parent.mkdir(parents=True, exist_ok=True)
+        index.touch()
+        (tmp_path / "share" / package).mkdir(exist_ok=True)
+        return file
+
+    program("cem_planner_ros", "planner_node")
+    for folder in ("config", "launch", "models", "worlds"):
+        (tmp_path / "share" / "cem_planner_ros" / folder).symlink_to(ROOT / folder)
+    program("ros_gz_sim", "create")
+    program("ros_gz_bridge", "parameter_bridge")
+    program("tf2_ros", "static_transform_publisher")
+    program("rviz2", "rviz2")
+    gazebo = tmp_path / "share" / "ros_gz_sim" / "launch" / "gz_sim.launch.py"
+    gazebo.parent.mkdir()
+    gazebo.write_text(GAZEBO.format(gz=program("ros_gz_sim", "gz")))
+    prefixes = [str(tmp_path), os.environ.get("AMENT_PREFIX_PATH", "")]
+    monkeypatch.setenv("AMENT_PREFIX_PATH", os.pathsep.join(filter(None, prefixes)))
+    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "log"))
+
+    def run(**arguments):
+        service = launch.LaunchService(noninteractive=True)
+        source = launch.launch_description_sources.PythonLaunchDescriptionSource(
+            str(ROOT / "launch" / "gazebo.launch.py")
+        )
+        service.include_launch_description(
+            launch.LaunchDescription(
+                [
+                    launch.actions.IncludeLaunchDescription(
+                        source, launch_arguments=list(arguments.items())
+                    )
+                ]
+            )
+        )
+        result = service.run()
+        started = {}
+        for file in seen.iterdir():
+            record = json.loads(file.read_text())
+            parameters = {}
+            for text in record["files"]:
+                for section in yaml.safe_load(text).values():
+                    parameters.update(section["ros__parameters"])
+            started[file.name] = (record["arguments"], parameters)
+        return started if result == 0 else result
+
+    return run
+
+
+def option(arguments, name):
+    return arguments[arguments.index(name) + 1]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_scenario_starts_its_world_robot_bridge_and_planner(start, scenario):
+    started = start(scenario=scenario)
+    (gz_args, ends_all), _ = started.pop("gz")
+    run, world = gz_args.split()
+    assert (run, ends_all) == ("-r", "true")
+    assert ET.parse(world).find("world").get("name") == scenario
+    create, _ = started.pop("create")
+    assert option(create, "-world") == option(create, "-name") == scenario
+    assert ET.parse(option(create, "-file")).find("model").get("name") == scenario
+    _, bridge = started.pop("parameter_bridge")
+    assert Path(bridge["config_file"]).samefile(ROOT / "config" / f"gazebo_bridge_{scenario}.yaml")
+    _, planner = started.pop("planner_node")
+    assert planner["use_sim_time"] is True
+    assert planner["autostart"] is True
+    file = yaml.safe_load((ROOT / "config" / f"gazebo_{scenario}.yaml").read_text())
+    assert planner["command"] == file["/**"]["ros__parameters"]["command"]
+    assert set(started) == ({"static_transform_publisher"} if scenario == "diff_drive" else set())
+
+
+def test_the_lidar_s_frame_is_where_the_lidar_is(start):
+    arguments, _ = start(scenario="diff_drive")["static_transform_publisher"]
+    robot = ET.parse(ROOT / "models" / "diff_drive" / "model.sdf").find("model")
+    sensor = robot.find("link[@name='base_link']/sensor")
+    assert option(arguments, "--frame-id") == "base_link"
+    assert option(arguments, "--child-frame-id") == sensor.findtext("gz_frame_id")
+    x, y, z, *angles = (float(number) for number in sensor.findtext("pose").split())
+    assert [x, y, *angles] == [0.0] * 5
+    assert float(option(arguments, "--z")) == z
+
+
+def test_without_a_display_and_with_pictures(start, tmp_path):
+    file = tmp_path / "own.yaml"
+    file.write_text("/**:\n  ros__parameters: {control_rate: 33.0}\n")
+    started = start(
+        scenario="diff_drive",
+        headless="true",
+        rviz="true",
+        params_file=str(file),
+        autostart="false",
+        log_level="debug",
+    )
+    assert started["gz"][0][0].split()[:-1] == ["-r", "-s", "--headless-rendering"]
+    arguments, rviz = started["rviz2"]
+    assert Path(option(arguments, "-d")).samefile(ROOT / "config" / "cem_planner.rviz")
+    assert rviz["use_sim_time"] is True
+    arguments, planner = started["planner_node"]
+    assert (planner["control_rate"], planner["autostart"]) == (33.0, False)
+    assert option(arguments, "--log-level") == "debug"
+
+
+def test_another_scenario_is_refused(start):
+    assert start(scenario="quadrotor") == 1
