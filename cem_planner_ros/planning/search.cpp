@@ -51,8 +51,14 @@ struct Arguments {
     double* spent;       // (3), s for sampling, rollout and refit are added to it, or null
 };
 
-// Vectors of the widest registers in use; the compiler splits them where they are narrower.
+// Floats in a register: with wider vectors the sums of a tile would not stay in registers.
+#if defined(__AVX512F__)
 constexpr long WIDTH = 16;
+#elif defined(__AVX__)
+constexpr long WIDTH = 8;
+#else
+constexpr long WIDTH = 4;
+#endif
 typedef float Lanes __attribute__((vector_size(WIDTH * sizeof(float)), may_alias));
 
 static double now() {
