@@ -141,6 +141,7 @@ class Configuration:
             "low": self.action("low"),
             "high": self.action("high"),
             "rate": [rate or math.inf for rate in self.action("rate")],
+            "lag": self.action("lag"),
             **{name: self.values[f"planner.{name}"] for name in LIVE_SETTINGS},
         }
 
@@ -217,7 +218,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
     costs: dict[str, Cost] = {}
     if dynamics is not None:
         declare(dynamics.action_parameters())
-        declare(_low_pass(dynamics))
+        declare(_command_filters(dynamics))
         declare(_spreads(dynamics))
         declare(_fields("state", dynamics.state_names, STATE_TYPES[checked["state.type"]]))
         declare(_fields("command", dynamics.action_names, COMMAND_TYPES[checked["command.type"]]))
@@ -320,6 +321,11 @@ def _cross_check(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
         cpu_set(value["realtime.cpus"])
     except ConfigurationError as error:
         problems.append(str(error))
+    if value["command_phase"] > value["budget_fraction"]:
+        problems.append(
+            f"parameter 'command_phase' is {value['command_phase']}, allowed: at most "
+            f"budget_fraction, which is {value['budget_fraction']}"
+        )
     if not value["costs"]:
         problems.append("parameter 'costs' is [], allowed: at least one name")
     for side, names, types in (
@@ -378,10 +384,15 @@ def cpu_set(text: str) -> set[int]:
         ) from None
 
 
-def _low_pass(dynamics: Dynamics) -> tuple[Parameter, ...]:
-    """Return the parameters of the low-pass that every command goes through last."""
-    text = "Time constant of a low-pass on the {name} that is sent; 0 for none."
-    return named("action.low_pass", dynamics.action_names, 0.0, text, unit="s", low=0.0, high=10.0)
+def _command_filters(dynamics: Dynamics) -> tuple[Parameter, ...]:
+    """Return the parameters of what a command goes through, before it is sent and after."""
+    limits = {"unit": "s", "low": 0.0, "high": 10.0}
+    low_pass = "Time constant of a low-pass on the {name} that is sent; 0 for none."
+    lag = "Time constant with which an actuator follows the {name} that is sent; 0 for at once."
+    return (
+        *named("action.low_pass", dynamics.action_names, 0.0, low_pass, **limits),
+        *named("action.lag", dynamics.action_names, 0.0, lag, **limits),
+    )
 
 
 def _spreads(dynamics: Dynamics) -> tuple[Parameter, ...]:

@@ -21,6 +21,14 @@ TABLE = (
         high=1.0,
     ),
     Parameter(
+        "command_phase",
+        0.0,
+        "Share of the period before which no command goes out; 0 for as soon as it is planned. The "
+        "later, the more evenly commands come, and the older their state is.",
+        low=0.0,
+        high=1.0,
+    ),
+    Parameter(
         "max_state_age",
         0.2,
         "A state older than this is not planned from.",

@@ -23,7 +23,7 @@ import numpy as np
 from cem_planner_ros import processes
 from cem_planner_ros.benchmarks import machine
 from cem_planner_ros.configuration import NODE_NAME, configure, load_yaml
-from cem_planner_ros.control.ladder import FRESH, STATUSES
+from cem_planner_ros.control.ladder import FRESH, SHIFTED, STATUSES
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import share
 
@@ -32,8 +32,12 @@ SEARCH = {"samples": 1024, "horizon": 30, "iterations": 5}
 NO_SEARCH = {"samples": 4, "elites": 1, "horizon": 1, "iterations": 1}
 """The same loop with a plan of four candidates over one step: all but the planning."""
 
-STATE_RATE = 500.0
-"""Hz; a state waits for the next period for half of its own period at the median."""
+STATE_RATE = 710.0
+"""
+Hz; a state waits for the next period for half of its own period at the median.
+
+No multiple of usual control rates, or chance would decide once for a whole run how long.
+"""
 
 REBUILD_INTERVAL = 4.0
 """s from one change of the number of candidates to the next, which makes a new planner each."""
@@ -54,6 +58,7 @@ class Recording:
     rows: list[np.ndarray] = field(default_factory=list)
     memory: list[tuple[float, float]] = field(default_factory=list)
     busy: list[tuple[float, float]] = field(default_factory=list)
+    stolen: list[float] = field(default_factory=list)
     rebuilds: int = 0
 
     def column(self, label: str) -> np.ndarray:
@@ -69,6 +74,8 @@ def run(
     load: bool = False,
     rebuild: bool = False,
     planning: bool = True,
+    priority: int = 0,
+    phase: float = 0.0,
 ) -> dict:
     """
     Return the figures of one run.
@@ -80,6 +87,8 @@ def run(
         load: whether another process keeps a core busy.
         rebuild: whether N changes every few seconds, under `allow_rebuild`.
         planning: without it, the loop runs with `NO_SEARCH`.
+        priority: of the planner under SCHED_FIFO; 0 for the ordinary scheduler.
+        phase: the parameter command_phase.
 
     Raises ConfigurationError if a process ends by itself, no plan comes or a change is refused.
     """
@@ -88,14 +97,23 @@ def run(
     processes.isolate()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         logs = Path(folder)
-        running = stack.enter_context(processes.running(_nodes(rate, planning), logs))
+        nodes = _nodes(rate, planning, priority, phase)
+        running = stack.enter_context(processes.running(nodes, logs))
         if load:
             stack.enter_context(_busy_core())
         recording = _record(seconds, running, logs, say, rebuild)
+        if "'realtime.priority' is not possible" in (logs / "planner.log").read_text():
+            raise ConfigurationError(f"--priority {priority}: the system refuses it")
     result = {"machine": described, **figures(recording, rate, seconds)}
     # What is not as usual is said in the result too.
-    usual = {"load": False, "rebuilds": 0, "planning": True}
-    given = {"load": load, "rebuilds": recording.rebuilds, "planning": planning}
+    usual = {"load": False, "rebuilds": 0, "planning": True, "priority": 0, "phase": 0.0}
+    given = {
+        "load": load,
+        "rebuilds": recording.rebuilds,
+        "planning": planning,
+        "priority": priority,
+        "phase": phase,
+    }
     return result | {name: given[name] for name in given if given[name] != usual[name]}
 
 
@@ -104,9 +122,11 @@ def figures(recording: Recording, rate: float, seconds: float) -> dict:
     Return what the JSON holds besides the machine.
 
     `commands` arrived here. `late` went out after their period's end. `missing` are periods without
-    a command, by the node's own count or by what arrived, whichever is more. `latency_ms` is from
-    the stamp of the state to the publication of the command, `jitter_ms` how far the interval from
-    command to command is from the period. `cpu_share` is that of one core.
+    a command, by the node's own count or by what arrived, whichever is more. `shifted` are commands
+    that read an earlier plan, for want of their own. `latency_ms` is from the stamp of the state
+    that a command rests on to its publication, `jitter_ms` how far the interval from command to
+    command is from the period. `cpu_share` is that of one core, `stolen_s` what the host of a
+    virtual machine took from all cores meanwhile.
     """
     if len(recording.rows) < 2 or len(recording.commands) < 2:
         raise ConfigurationError(
@@ -127,6 +147,7 @@ def figures(recording: Recording, rate: float, seconds: float) -> dict:
         "commands": len(recording.commands),
         "late": int(column("late").sum()),
         "missing": max(int(own_count), missing(recording.commands, rate)),
+        "shifted": int((column("status") == STATUSES.index(SHIFTED)).sum()),
         "latency_ms": _quantiles(latency),
         "latency_less_plan_ms": _quantiles(latency - plan),
         "jitter_ms": _quantiles(np.abs(column("interval_ms") - period_ms)),
@@ -134,6 +155,7 @@ def figures(recording: Recording, rate: float, seconds: float) -> dict:
         "iterations": {"p50": float(np.median(iterations)), "min": int(iterations.min())},
         "rss_growth_mb": round(float(memory[-1] - memory[0]), 3) if memory.size else 0.0,
         "cpu_share": round((busy_last - busy_first) / max(1e-9, last - first), 3),
+        "stolen_s": round(recording.stolen[-1] - recording.stolen[0], 2),
     }
 
 
@@ -154,7 +176,9 @@ def missing(arrivals: list[float], rate: float) -> int:
     return max(0, periods - int(last - first))
 
 
-def _nodes(rate: float, planning: bool) -> dict[str, tuple[Path, dict[str, object]]]:
+def _nodes(
+    rate: float, planning: bool, priority: int, phase: float
+) -> dict[str, tuple[Path, dict[str, object]]]:
     """Return planner and plant, for `processes.running`."""
     file = share("config") / "cartpole.yaml"
     search = SEARCH if planning else NO_SEARCH
@@ -178,6 +202,8 @@ def _nodes(rate: float, planning: bool) -> dict[str, tuple[Path, dict[str, objec
                 "publish_statistics": "true",
                 "allow_rebuild": "true",
                 "planner.device": "cpu",
+                "realtime.priority": priority,
+                "command_phase": phase,
                 **{f"planner.{name}": number for name, number in search.items()},
             },
         ),
@@ -205,11 +231,11 @@ def _record(
 ) -> Recording:
     """Listen for `seconds` from a second after the first plan on."""
     import rclpy
-    from rclpy.executors import SingleThreadedExecutor
     from rclpy.node import Node
     from std_msgs.msg import Float64MultiArray
 
     from cem_planner_ros.ros.messages import MESSAGES
+    from cem_planner_ros.ros.process import light_executor
 
     value = configure(load_yaml(share("config") / "cartpole.yaml")).values
     recording = Recording()
@@ -239,7 +265,7 @@ def _record(
     # Looking on must not take the processor from those it looks at.
     os.nice(10)
     node = Node("onlooker")
-    executor = SingleThreadedExecutor()
+    executor = light_executor()
     executor.add_node(node)
     kind, topic = MESSAGES[value["command.type"]], value["command.topic"]
     node.create_subscription(kind, topic, on_command, 1000)
@@ -259,6 +285,7 @@ def _record(
                 sampled = now
                 recording.memory.append((now - began, resident_mb(pid)))
                 recording.busy.append((now, processor_seconds(pid)))
+                recording.stolen.append(stolen_seconds())
             if change_samples and now > began + REBUILD_INTERVAL * (recording.rebuilds + 0.5):
                 recording.rebuilds += 1
                 change_samples(SEARCH["samples"] // (1 + recording.rebuilds % 2))
@@ -304,6 +331,12 @@ def processor_seconds(pid: int) -> float:
     """Return the processor time of all threads of a process, s (Linux: /proc/PID/stat)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def stolen_seconds() -> float:
+    """Return the time that the host of a virtual machine took from it, s (Linux: /proc/stat)."""
+    cpu = Path("/proc/stat").read_text().splitlines()[0].split()
+    return int(cpu[8]) / os.sysconf("SC_CLK_TCK")
 
 
 def _quantiles(values: np.ndarray) -> dict[str, float | None]:

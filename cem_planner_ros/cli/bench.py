@@ -72,6 +72,7 @@ def _loop(options: argparse.Namespace, say: Say) -> dict:
     for name, value, low, high in (
         ("--rate", options.rate, 1.0, 2000.0),
         ("--seconds", options.seconds, 1.0, math.inf),
+        ("--phase", options.phase, 0.0, 0.8),
     ):
         if not (low <= value <= high and math.isfinite(value)):
             limit = f" to {high:g}" if math.isfinite(high) else ""
@@ -83,6 +84,8 @@ def _loop(options: argparse.Namespace, say: Say) -> dict:
         load=options.load,
         rebuild=options.rebuild,
         planning=not options.without_planning,
+        priority=options.priority,
+        phase=options.phase,
     )
     for name, value in results.items():
         if isinstance(value, dict):
@@ -162,6 +165,14 @@ BENCHMARKS = {
             "--rebuild": {
                 "action": "store_true",
                 "help": "the number of candidates changes meanwhile",
+            },
+            "--priority": {
+                **{"type": int, "default": 0, "choices": range(100), "metavar": "P"},
+                "help": "of the planner under SCHED_FIFO (default: the ordinary scheduler)",
+            },
+            "--phase": {
+                **{"type": float, "default": 0.0, "metavar": "SHARE"},
+                "help": "the parameter command_phase (default: %(default)g)",
             },
             "--without-planning": {
                 "action": "store_true",

@@ -152,13 +152,13 @@ def _record(
 ) -> Recording:
     """Listen for `duration` s from the first planned command on, and show progress."""
     import rclpy
-    from rclpy.executors import SingleThreadedExecutor
     from rclpy.node import Node
     from std_msgs.msg import Float64MultiArray
 
     from cem_planner_ros.control.ladder import FRESH, STATUSES
     from cem_planner_ros.ros.diagnostics import STATISTICS
     from cem_planner_ros.ros.messages import MESSAGES, command_reader, state_reader
+    from cem_planner_ros.ros.process import light_executor
 
     value = configuration.values
     read_state = state_reader(value["state.type"], configuration.fields("state"))
@@ -185,7 +185,7 @@ def _record(
 
     rclpy.init(args=[])
     node = Node("demo")
-    executor = SingleThreadedExecutor()
+    executor = light_executor()
     executor.add_node(node)
     node.create_subscription(MESSAGES[value["state.type"]], value["state.topic"], on_state, 50)
     node.create_subscription(MESSAGES[value["command.type"]], value["command.topic"], on_action, 50)

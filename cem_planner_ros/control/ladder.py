@@ -18,9 +18,9 @@ class Ladder:
     """
     Steps down one rung at a time while there is no good plan, and up again in one step.
 
-    From `hold` and `stopped` the only way up is to `fresh`, and it takes several good plans in a
-    row, so that one lucky period in a row of bad ones does not jerk the plant. Between `fresh` and
-    `shifted` nothing is gained by waiting: both read the same plan. Times are s on any one clock.
+    From `hold` and `stopped` the way up takes several good plans in a row, so that one lucky period
+    in a row of bad ones does not jerk the plant. Between `fresh` and `shifted` nothing is gained by
+    waiting: both read the same plan. Times are s on any one clock.
     """
 
     def __init__(self):
@@ -30,41 +30,44 @@ class Ladder:
         self.plan: Plan | None = None
         """The last good plan."""
         self.planned = 0.0
-        """When it was made."""
+        """When planning it began."""
         self.held_since = 0.0
         """When `hold` was stepped to."""
+        self._good = 0
+
+    def offer(self, plan: Plan, began: float) -> None:
+        """Take a good plan in, on which planning began at `began` (s)."""
+        self.plan, self.planned = plan, began
+        self._good += 1
+
+    def fail(self) -> None:
+        """Take note that no good plan could be made."""
         self._good = 0
 
     def step(
         self,
         time: float,
-        plan: Plan | None,
+        is_fresh: bool,
         *,
-        tried: bool = True,
         max_plan_age: float,
         hold_time: float,
         recover_periods: int,
     ) -> str:
         """
-        Return the status of the period at `time`.
+        Return the status of the command that goes out at `time`.
 
         Args:
             time: s.
-            plan: this period's, None if there is no good one.
-            tried: whether planning was tried at all; if not, good plans are still in a row.
-            max_plan_age: s for which a plan may be used after it was made.
+            is_fresh: whether the last good plan was made for this command.
+            max_plan_age: s for which an earlier plan may be used after planning it began.
             hold_time: s on `hold` before `stopped`.
             recover_periods: good plans in a row that end `hold` and `stopped`.
         """
         planned = self.status in (FRESH, SHIFTED)
-        if plan is not None:
-            self.plan, self.planned = plan, time
-            self._good += 1
-        elif tried:
-            self._good = 0
-        if plan is not None and (planned or self._good >= recover_periods):
+        may_move = planned or self._good >= recover_periods
+        if is_fresh and may_move:
             status = FRESH
-        elif planned and self.plan is not None and time - self.planned <= max_plan_age:
+        elif self.plan is not None and may_move and time - self.planned <= max_plan_age:
             status = SHIFTED
         elif planned or (self.status == HOLD and time - self.held_since < hold_time):
             status = HOLD

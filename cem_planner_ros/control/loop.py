@@ -1,11 +1,10 @@
-"""Every period one command, on time, and what it rests on."""
+"""Every period one command, on time: the planner's thread, and the watchdog beside it."""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,57 +12,25 @@ import numpy as np
 import torch
 
 from cem_planner_ros.configuration import Configuration
-from cem_planner_ros.control.ladder import FRESH, HOLD, SHIFTED, STOPPED, Ladder
-from cem_planner_ros.control.latency import SentCommands
-from cem_planner_ros.control.limits import CommandLimits
+from cem_planner_ros.control.commander import Commander
+from cem_planner_ros.control.realtime import outrank
 from cem_planner_ros.control.tick import (
     DEVICE_FAILED,
-    EMERGENCY_STOP,
     NO_STATE,
     NO_VALID_PLAN,
     OVER_BUDGET,
-    PAUSED,
     PLAN_FAILED,
-    RECOVERING,
     STALE_STATE,
+    Attempt,
     StateSample,
     Tick,
 )
-from cem_planner_ros.control.timing import Quantile
+from cem_planner_ros.control.timing import HIGH, Quantile, Speed
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
 
-HISTORY = 1000
-"""Ticks remembered for diagnostics."""
-
-HIGH = 0.95
-"""
-Quantile of the measured times that must fit into what is left of a period.
-
-One slow iteration in a hundred does not shorten the plans that follow, five do.
-"""
-
-RELAX = 0.8
-"""
-For each period in a row without time for one iteration, what it takes is thought so much less.
-
-Otherwise nothing would be measured any more, and one slow phase would end planning for good.
-"""
-
-MAX_GAP = 1.0
-"""s by which a clock that is not the steady one may move between two looks without a jump."""
-
 CLOCK_LOOK = 0.002
 """s between two looks at a clock that is not the steady one."""
-
-
-class _Attempt(NamedTuple):
-    """What came of planning; `plan` is None if it may not be used."""
-
-    cause: str
-    reason: str = ""
-    state: np.ndarray | None = None
-    plan: Plan | None = None
 
 
 class _Change(NamedTuple):
@@ -78,15 +45,20 @@ class ControlLoop:
     """
     Reads the newest state, predicts it, plans, sends, on an absolute schedule.
 
-    A tick whose time has passed is dropped and counted in `missing`, never made up for. A high
-    quantile of the measured time of an iteration decides whether one more fits into the budget.
+    The planner's thread does all this, and begins no iteration that, by a high quantile of the
+    measured times, would not end within the budget. A second thread, the watchdog, sends what the
+    ladder says shortly before a period ends whose command is not out: a plan that takes longer,
+    for whatever reason, never keeps a command. It counts, shifted, as soon as it is there. A period
+    in which neither came to send is counted in `missing`, never made up for.
 
     Args:
         planner: the planner; the loop's thread alone uses it from now on.
         configuration: rates, limits and the safe action.
         latest_state: returns the newest state, or None before the first.
         send: publishes an action (nu,).
-        report: called with each tick after its command is out.
+        report: called with each tick after its command is out, by either thread.
+        show: called with each plan, and the state (nx,) and what actuators apply (nu,) when it
+            begins, by the planner's thread, after the command is out.
         clock: of the schedule and the states, s.
         steady: of costs and deadlines, s; that of the planner, `time.monotonic`.
         iteration_time: s, first guess of what an iteration takes.
@@ -99,40 +71,27 @@ class ControlLoop:
         latest_state: Callable[[], StateSample | None],
         send: Callable[[np.ndarray], None],
         report: Callable[[Tick], None] = lambda tick: None,
+        show: Callable[[Plan, np.ndarray, np.ndarray], None] = lambda plan, state, applied: None,
         clock: Callable[[], float] = time.monotonic,
         steady: Callable[[], float] = time.monotonic,
         iteration_time: float = 0.0,
     ):
         self.planner = planner
+        self.commander = Commander(configuration, send, report, clock, steady)
         self._latest_state = latest_state
-        self._send = send
-        self._report = report
+        self._show = show
         self._clock = clock
         self._steady = steady
         self._is_steady = clock is steady
-        self._change = _Change(configuration, planner, iteration_time)
+        self._change = self._current = _Change(configuration, planner, iteration_time)
         self._forget = False
-        self.halted = ""
-        """PAUSED or EMERGENCY_STOP while the safe action has to go out; any thread may set it."""
         self.problem = ""
         """Why the last change was not taken over, or the loop ended; for diagnostics."""
-        self.failure = ""
-        """What went wrong in sending or reporting in the last period; for diagnostics."""
-        self.period = 1.0 / configuration.values["control_rate"]
         self._iteration_time = _iteration_times(iteration_time)
-        self._publish_time = Quantile(HIGH)
         self._plan_time = Quantile(0.5)
-        self._skipped = 0
+        self._speed = Speed()
         self._effect = -math.inf
-        self._published = math.nan
-        self.ladder = Ladder()
-        self.ticks: deque[Tick] = deque(maxlen=HISTORY)
-        self.commands = 0
-        self.late = 0
-        self.missing = 0
-        self._use(self._change)
-        self._last_action = self._held_action = self._safe
-        self._sent = SentCommands(self._safe)
+        self._stop = threading.Event()
 
     def change(
         self,
@@ -155,223 +114,161 @@ class ControlLoop:
 
     def run(self, stop: threading.Event) -> None:
         """Tick until `stop` is set."""
-        scheduled = self._clock()
-        while not self._wait(scheduled, stop):
-            now = self._clock()
-            if now < scheduled:  # The clock was set back.
-                scheduled = now
-            self.tick(scheduled)
-            scheduled += self.period
-            behind = max(0, math.floor((self._clock() - scheduled) / self.period))
-            scheduled += behind * self.period
-            # A simulation's clock that was set forward skips periods that never were.
-            if self._is_steady or behind * self.period < MAX_GAP:
-                self.missing += behind
+        self._stop = stop
+        # Live values may have changed since the planner was made.
+        self._current.configuration.tune(self.planner)
+        commander = self.commander
+        commander.begin(self._clock())
+        watchdog = threading.Thread(target=self._watch, name="planner_watchdog")
+        watchdog.start()
+        try:
+            while not self._wait(commander.due):
+                if self._clock() < commander.due:  # The clock was set back.
+                    commander.begin(self._clock())
+                self.tick(commander.due)
+        finally:
+            stop.set()
+            watchdog.join()
 
-    def _wait(self, scheduled: float, stop: threading.Event) -> bool:
-        """Wait for a time on the loop's clock; return whether `stop` was set meanwhile."""
+    def _watch(self) -> None:
+        """Send what the ladder says in each period whose command is not out near its end."""
+        outrank()
+        commander = self.commander
+        attempt = Attempt(OVER_BUDGET, "no plan in this period yet", is_failure=False)
+        while True:
+            due = commander.due
+            deadline = commander.deadline(due)
+            if self._wait(deadline):
+                return
+            if self._clock() >= deadline:
+                commander.complete(due, attempt)
+            elif self._stop.wait(CLOCK_LOOK):  # The clock was set back; the other thread acts.
+                return
+
+    def _wait(self, until: float) -> bool:
+        """Wait for a time on the loop's clock; return whether the loop was stopped meanwhile."""
         if self._is_steady:
-            return stop.wait(max(0.0, scheduled - self._clock()))
+            return self._stop.wait(max(0.0, until - self._clock()))
         # A simulation's clock may run at any rate, stand still or be set back.
-        while 0.0 < scheduled - self._clock() <= 2.0 * self.period:
-            if stop.wait(CLOCK_LOOK):
+        while 0.0 < until - self._clock() <= 2.0 * self.commander.period:
+            if self._stop.wait(CLOCK_LOOK):
                 return True
-        return stop.is_set()
+        return self._stop.is_set()
 
-    def tick(self, scheduled: float) -> Tick:
-        """Send the command of the period that began at `scheduled` and return what happened."""
+    def tick(self, scheduled: float) -> Tick | None:
+        """
+        Plan for the period that began at `scheduled` and send its command; return what happened.
+
+        It is None if the watchdog sent it.
+        """
         self._take_change()
-        started = self._clock()
+        began = self._clock()
+        if not self._is_steady:
+            self._speed.look(began, self._steady())
+        attempt, start = self._attempt(began, scheduled)
+        phase = self._phase(scheduled)
+        if attempt.plan is not None and self._clock() < phase:
+            self._wait(phase)
+        tick = self.commander.complete(scheduled, attempt)
+        if attempt.plan is not None:
+            try:
+                self._show(attempt.plan, *start)
+            except Exception as error:
+                self.problem = f"showing the plan failed: {type(error).__name__}: {error}"
+        return tick
+
+    def _phase(self, scheduled: float) -> float:
+        """Return before when the command of a period does not go out."""
+        share = self._current.configuration.values["command_phase"]
+        return scheduled + share * self.commander.period
+
+    def _attempt(self, began: float, scheduled: float) -> tuple[Attempt, tuple[np.ndarray, ...]]:
+        """Return what comes of planning, and the state and what is applied when the plan begins."""
         reason = ""
         try:
             sample = self._latest_state()
         except Exception as error:  # A reader that breaks must not end control.
             sample, reason = None, f"reading failed: {type(error).__name__}: {first_line(error)}"
-        age = started - sample.time if sample else math.nan
-        effect = started + self._publish_time.value + self._delay
         if sample is None:
-            attempt = _Attempt(NO_STATE, reason)
-        elif age > self._max_state_age:
-            attempt = _Attempt(STALE_STATE, f"the state is {age:.3f} s old")
-        else:
-            # A time that goes back would reset the warm start.
-            effect = self._effect = max(effect + self._plan_time.value, self._effect)
-            attempt = self._plan(sample, effect, scheduled)
-        planned = self._clock()
-        if attempt.plan is not None and planned - started > max(self._max_plan_age, self.period):
-            attempt = _Attempt(OVER_BUDGET, f"the plan took {planned - started:.3f} s")
-        status, cause, action = self._choose(attempt, effect, planned)
-        before = self._last_action
-        if status != STOPPED:
-            # A late command does not catch up with one jump.
-            elapsed = min(planned - self._published, self.period)
-            elapsed = self.period if math.isnan(elapsed) else max(elapsed, 0.0)
-            action = self._limits.apply(action, before, elapsed)
-        began = self._steady()
-        problem = ""
-        try:
-            self._send(action)
-            if self.halted and status != STOPPED:  # Halted meanwhile; the safe action comes last.
-                status, cause, action = self.ladder.stop(), self.halted, self._safe
-                self._send(action)
-        except Exception as error:  # The next period tries again.
-            problem = f"sending failed: {type(error).__name__}: {error}"
-        else:
-            self._last_action = action
-            self._sent.add(self._clock() + self._delay, action)
-        self._publish_time.add(self._steady() - began)
-        published = self._clock()
-        tick = Tick(
-            status=status,
-            cause=cause,
-            reason="" if cause in (PAUSED, EMERGENCY_STOP) else attempt.reason,
-            scheduled=scheduled,
-            published=published,
-            interval=published - self._published,
-            state_age=age,
-            latency=published - sample.time if sample else math.nan,
-            plan_time=planned - started if attempt.plan else math.nan,
-            late=published > scheduled + self.period,
-            action=action,
-            state=attempt.state,
-            plan=attempt.plan,
-        )
-        self._published = published
-        self.commands += 1
-        self.late += tick.late
-        self.ticks.append(tick)
-        try:
-            self._report(tick)
-        except Exception as error:  # Telling about a command must not cost the next one.
-            problem = f"reporting failed: {type(error).__name__}: {error}"
-        self.failure = problem
-        return tick
-
-    def _choose(self, attempt: _Attempt, effect: float, now: float) -> tuple[str, str, np.ndarray]:
-        """Return status, cause and action of the command that takes effect at `effect`."""
-        halted = self.halted
-        if halted:
-            return self.ladder.stop(), halted, self._safe
-        was = self.ladder.status
+            return Attempt(NO_STATE, reason, began=began), ()
+        age = began - sample.time
         values = self._current.configuration.values
-        status = self.ladder.step(
-            now,
-            attempt.plan,
-            tried=attempt.cause != OVER_BUDGET,
-            max_plan_age=values["max_plan_age"],
-            hold_time=values["hold_time"],
-            recover_periods=values["recover_periods"],
+        if age > values["max_state_age"]:
+            reason = f"the state is {age:.3f} s old"
+            return Attempt(STALE_STATE, reason, began=began, state_time=sample.time), ()
+        known = {"began": began, "state_time": sample.time}
+        sent = max(began + self._plan_time.value, self._phase(scheduled))
+        delay = self.commander.publish_time + values["actuation_delay"]
+        # A time that goes back would reset the warm start.
+        effect = self._effect = max(sent + delay, self._effect)
+        try:
+            plan, state, applied = self._plan(sample, effect, scheduled)
+        except Exception as error:  # A plugin may raise anything; the robot must not coast on.
+            cause = DEVICE_FAILED if _is_device_failure(error) else PLAN_FAILED
+            return Attempt(cause, f"{type(error).__name__}: {first_line(error)}", **known), ()
+        if not (math.isfinite(plan.cost) and np.isfinite(plan.actions).all()):
+            self._reset()
+            what = "every candidate has a NaN or infinite cost"
+            if not np.isfinite(state).all():
+                what = "the predicted state is not finite"
+            return Attempt(NO_VALID_PLAN, what, **known), ()
+        took = self._clock() - began
+        self._plan_time.add(took)
+        attempt = Attempt("", is_failure=False, plan_time=took, plan=plan, **known)
+        return attempt, (state, applied)
+
+    def _plan(
+        self, sample: StateSample, effect: float, scheduled: float
+    ) -> tuple[Plan, np.ndarray, np.ndarray]:
+        """Return the plan for the time `effect`, and state and applied action predicted to then."""
+        commander, planner = self.commander, self.planner
+        before, applied = commander.sent(sample.time, effect, planner.search.dt)
+        state = planner.predict(before, sample.state)[-1]
+        share = self._current.configuration.values["budget_fraction"]
+        end = scheduled + share * commander.period - commander.publish_time
+        began = self._steady()
+        left = (end - self._clock()) / self._speed.value
+        plan = planner.plan(
+            state,
+            effect,
+            commander.last_action,
+            applied=applied,
+            until=began + left - self._iteration_time.value,
         )
-        cause = attempt.cause
-        if attempt.plan is not None and status != FRESH:
-            cause = RECOVERING
-        if status == STOPPED:
-            # As it is: what stops the plant must not be slowed by a limit meant for comfort.
-            return status, cause, self._safe
-        if status != HOLD:
-            # A plan that took longer than expected is read at the present time too.
-            return status, cause, self.ladder.plan.action_at(max(effect, now + self._delay))
-        if was != HOLD:
-            self._held_action = self._last_action
-        if values["hold"] == "hold":
-            return status, cause, self._held_action
-        share = (now - self.ladder.held_since) / values["hold_time"] if values["hold_time"] else 1.0
-        return status, cause, self._held_action + min(share, 1.0) * (self._safe - self._held_action)
+        self._iteration_time.add((self._steady() - began) / plan.iterations)
+        return plan, state, applied
 
     def _take_change(self) -> None:
         if self._forget:
             self._forget = False
             self._reset()
-            self.ladder.stop()
+            self.commander.forget()
+            self._speed = Speed()
             self._effect = -math.inf
-            self._published = math.nan
-            self._sent = SentCommands(self._last_action)
         change = self._change
         if change is self._current:
             return
         try:
             change.configuration.tune(change.planner)
-            if change.planner is not self.planner and self.ladder.plan is not None:
-                change.planner.adopt(self.ladder.plan)
+            if change.planner is not self.planner and self.commander.ladder.plan is not None:
+                change.planner.adopt(self.commander.ladder.plan)
         except Exception as error:  # A plugin may refuse; the old values go on.
             self.problem = f"a change was not taken over: {type(error).__name__}: {error}"
             if self._change is change:  # Not one that came meanwhile.
                 self._change = self._current
             return
         self.problem = ""
-        self._use(change)
-
-    def _is_aging(self, now: float) -> bool:
-        """Return whether the plan in use is so old that a late new one is better than none."""
-        ladder = self.ladder
-        age = now - ladder.planned
-        return (
-            ladder.status in (FRESH, SHIFTED)
-            and age > 0.5 * self._current.configuration.values["max_plan_age"]
-        )
+        if change.planner is not self.planner:
+            self.planner = change.planner
+            self._iteration_time = _iteration_times(change.iteration_time)
+        self._current = change
+        self.commander.use(change.configuration)
 
     def _reset(self) -> None:
         try:
             self.planner.reset()
         except Exception as error:  # A lost device; planning will say so too.
             self.problem = f"the planner cannot be reset: {type(error).__name__}: {error}"
-
-    def _use(self, change: _Change) -> None:
-        configuration = change.configuration
-        values = configuration.values
-        if change.planner is not self.planner:
-            self.planner = change.planner
-            self._iteration_time = _iteration_times(change.iteration_time)
-            self._skipped = 0
-        self._current = change
-        self._safe = np.array(configuration.action("safe"))
-        self._limits = CommandLimits(
-            low=np.array(configuration.action("low")),
-            high=np.array(configuration.action("high")),
-            rate=np.array([rate or math.inf for rate in configuration.action("rate")]),
-            low_pass=np.array(configuration.action("low_pass")),
-            safe=self._safe,
-        )
-        self._max_state_age = values["max_state_age"]
-        self._max_plan_age = values["max_plan_age"]
-        self._delay = values["actuation_delay"]
-        self._budget = values["budget_fraction"] * self.period
-
-    def _plan(self, sample: StateSample, effect: float, scheduled: float) -> _Attempt:
-        """Plan for the time `effect`, if that fits into the period."""
-        end = scheduled + self.period - self._publish_time.value
-        started = self._steady()
-        try:
-            before = self._sent.between(sample.time, effect, self.planner.search.dt)
-            state = self.planner.predict(before, sample.state)[-1]
-            iteration_time = self._iteration_time.value * RELAX**self._skipped
-            # The first iteration may use the whole period, what comes after it the budget.
-            now = self._clock()
-            left = end - now
-            if left < iteration_time and not self._is_aging(now):
-                self._skipped += 1
-                return _Attempt(
-                    OVER_BUDGET,
-                    f"{1e3 * left:.1f} ms left, an iteration takes {1e3 * iteration_time:.1f} ms",
-                )
-            began = self._steady()
-            until = began + left - (self.period - self._budget) - iteration_time
-            plan = self.planner.plan(state, effect, self._last_action, until=until)
-        except Exception as error:  # A plugin may raise anything; the robot must not coast on.
-            cause = DEVICE_FAILED if _is_device_failure(error) else PLAN_FAILED
-            return _Attempt(cause, f"{type(error).__name__}: {first_line(error)}")
-        ended = self._steady()
-        if self._skipped and ended - began <= left:
-            self._iteration_time.clear()  # What made it slow is over.
-        self._skipped = 0
-        self._iteration_time.add((ended - began) / plan.iterations)
-        self._plan_time.add(ended - started)
-        if not (math.isfinite(plan.cost) and np.isfinite(plan.actions).all()):
-            self._reset()
-            if not np.isfinite(state).all():
-                return _Attempt(NO_VALID_PLAN, "the predicted state is not finite")
-            return _Attempt(NO_VALID_PLAN, "every candidate has a NaN or infinite cost")
-        return _Attempt("", "", state, plan)
 
 
 def _iteration_times(first: float) -> Quantile:

@@ -74,6 +74,17 @@ def realtime(
         yield
 
 
+def outrank() -> None:
+    """Put the calling thread above the one that started it, if that runs under SCHED_FIFO."""
+    try:
+        if os.sched_getscheduler(0) == os.SCHED_FIFO:
+            priority = os.sched_getparam(0).sched_priority + 1
+            highest = os.sched_get_priority_max(os.SCHED_FIFO)
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(min(priority, highest)))
+    except (OSError, AttributeError):  # A limit on priorities; or a system without them.
+        pass
+
+
 def _lock_memory() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mlockall(MCL_CURRENT | MCL_FUTURE):

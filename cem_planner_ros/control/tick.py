@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -40,6 +41,28 @@ class StateSample(NamedTuple):
     time: float
 
 
+class Attempt(NamedTuple):
+    """
+    What came of planning for a period.
+
+    Attributes:
+        cause: one of CAUSES; `reason` says more.
+        is_failure: whether planning was tried in vain, or could not be tried.
+        began: when the period's work began, s.
+        state_time: of the state that was planned from, s.
+        plan_time: for prediction and plan, s.
+        plan: None if there is none that may be used.
+    """
+
+    cause: str
+    reason: str = ""
+    is_failure: bool = True
+    began: float = math.nan
+    state_time: float = math.nan
+    plan_time: float = math.nan
+    plan: Plan | None = None
+
+
 @dataclass(frozen=True)
 class Tick:
     """
@@ -49,12 +72,12 @@ class Tick:
         status: one of `ladder.STATUSES`.
         cause: one of CAUSES; `reason` says more.
         interval: since the last publication.
-        state_age: of the state when the period's work began.
-        latency: from the time of the state to the publication.
+        state_age: of the newest state when the period's work began.
+        latency: from the time of the state that the command rests on to the publication.
         plan_time: for prediction and plan.
         late: whether the command went out after the end of its period.
-        state: (nx,), predicted, from which was planned.
         plan: what was planned in this period, good or not sent yet.
+        problem: why the command could not be sent, "" if it was.
     """
 
     status: str
@@ -68,5 +91,5 @@ class Tick:
     plan_time: float
     late: bool
     action: np.ndarray
-    state: np.ndarray | None
     plan: Plan | None
+    problem: str

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import bisect
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+HIGH = 0.95
+"""
+Quantile of the measured times that must fit into what is left of a period.
+
+One slow iteration in a hundred does not shorten the plans that follow, five do.
+"""
+
+SPEED_INTERVAL = 0.5
+"""Steady s over which the speed of a clock is measured."""
+
+SLOWEST, FASTEST = 0.01, 100.0
+"""What a simulation's clock is taken to run at least and at most; it may stand still."""
 
 
 class Quantile:
@@ -41,3 +56,45 @@ class Quantile:
         if not self._ordered:
             return 0.0
         return self._ordered[round(self._share * (len(self._ordered) - 1))]
+
+
+class Speed:
+    """How fast a clock runs, in its seconds per steady second: 1 until it was measured."""
+
+    def __init__(self):
+        self.value = 1.0
+        self._since: tuple[float, float] | None = None
+
+    def look(self, time: float, steady: float) -> None:
+        """Take in what both clocks show, s."""
+        if self._since is None:
+            self._since = time, steady
+        elapsed = steady - self._since[1]
+        if elapsed >= SPEED_INTERVAL:
+            self.value = min(max((time - self._since[0]) / elapsed, SLOWEST), FASTEST)
+            self._since = time, steady
+
+
+class History:
+    """
+    The last rows of numbers, each overwriting the oldest: it allocates nothing as it goes.
+
+    Args:
+        columns: their names.
+        size: rows that are kept.
+    """
+
+    def __init__(self, columns: Sequence[str], size: int):
+        self._columns = {name: index for index, name in enumerate(columns)}
+        self._rows = np.full((size, len(columns)), np.nan)
+        self._count = 0
+
+    def add(self, *values: float) -> None:
+        """Take in a row, in the order of the columns; the oldest one goes."""
+        self._rows[self._count % len(self._rows)] = values
+        self._count += 1
+
+    def column(self, name: str) -> np.ndarray:
+        """Return the numbers of a column that are not NaN (n,), in no order."""
+        values = self._rows[:, self._columns[name]]
+        return values[~np.isnan(values)]

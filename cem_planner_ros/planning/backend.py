@@ -6,12 +6,13 @@ import math
 import time
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.planning import cross_entropy, noise
-from cem_planner_ros.planning.kernel import Kernel, has_compiler, padded, tiled
+from cem_planner_ros.planning.kernel import Kernel, Trajectory, has_compiler, padded, tiled
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Belief, Iteration, Problem, Search
 from cem_planner_ros.planning.translate import UnsupportedError
@@ -23,7 +24,7 @@ class TorchExecution:
     """
     Iterations in PyTorch, eager or compiled, on any device.
 
-    `evaluate` stands for the rollout, which it computes faster. `trajectory` is that of `Rollout`.
+    `evaluate` stands for the rollout, which it computes faster.
     """
 
     name = "eager"
@@ -47,7 +48,7 @@ class TorchExecution:
         self._generator = torch.Generator(self._device)
         self._iteration: Callable = Iteration(evaluate or rollout, search)
         knots, actions, _ = belief.mean.shape
-        self.trajectory = rollout.trajectory
+        self._rollout = rollout
         factors = noise.factors(knots, search.noise_beta, actions)
         self._factors = None
         if factors is not None:
@@ -87,6 +88,12 @@ class TorchExecution:
                 break
         return cost, done
 
+    def trajectory(
+        self, state: np.ndarray, actions: np.ndarray, durations: np.ndarray
+    ) -> np.ndarray:
+        """Return what `Rollout.predict` does."""
+        return self._rollout.predict(state, actions, durations, self._device)
+
     def _refine(self, population: int, use: torch.Tensor) -> torch.Tensor:
         """Do one iteration in place; return its costs (M, n)."""
         noise = self._draw(population)
@@ -125,9 +132,8 @@ class KernelExecution:
     ):
         self.reason = ""
         self.kernel = kernel or Kernel(rollout)
-        # That of several members is the mean of theirs.
-        several = rollout.dynamics.members > 1
-        self.trajectory = rollout.trajectory if several else self.kernel.trajectory
+        self._rollout = rollout
+        self._trajectories: dict[int, Trajectory] = {}
         self._modes = search.modes
         self._populations = [search.population(i) for i in range(search.iterations)]
         knots, actions, _ = belief.mean.shape
@@ -155,6 +161,7 @@ class KernelExecution:
             ranks=cross_entropy.rank_weights(search.elites),
             state=problem.state,
             before=problem.previous_action,
+            **problem.actuators._asdict(),
             durations=problem.durations,
             first=problem.first,
             basis=problem.basis,
@@ -170,6 +177,17 @@ class KernelExecution:
         factors = noise.factors(knots, search.noise_beta, actions)
         if factors is not None:
             self._arguments.set(factor=tiled(torch.tensor(factors, dtype=torch.float32)))
+
+    def trajectory(
+        self, state: np.ndarray, actions: np.ndarray, durations: np.ndarray
+    ) -> np.ndarray:
+        """Return what `Rollout.predict` does."""
+        if self._rollout.dynamics.members > 1:  # Theirs is the mean of several.
+            return self._rollout.predict(state, actions, durations)
+        horizon = len(durations)
+        if horizon not in self._trajectories:
+            self._trajectories[horizon] = self.kernel.trajectory(horizon)
+        return self._trajectories[horizon](state, actions, durations)
 
     def measure(self) -> torch.Tensor:
         """Return seconds (3,) to which those of sampling, rollout and refit are added from now."""

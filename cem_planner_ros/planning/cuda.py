@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch.utils import cpp_extension
 
+from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.backend import TorchExecution
 from cem_planner_ros.planning.kernel import compare, fill, step_code
 from cem_planner_ros.planning.rollout import Rollout
@@ -56,11 +57,15 @@ class CudaRollout:
         sequence: torch.Tensor,
         previous_action: torch.Tensor,
         durations: torch.Tensor,
+        actuators: Actuators | None = None,
     ) -> torch.Tensor:
         """Return the cost (N,) of each sequence, as `Rollout.__call__`."""
         horizon, _, samples = sequence.shape
         costs = torch.empty_like(sequence[0, 0])
-        tensors = (state, previous_action, durations, sequence.contiguous(), self._pointers, costs)
+        if actuators is None:
+            actuators = Actuators(torch.zeros_like(previous_action), previous_action)
+        tensors = (state, previous_action, *actuators, durations, sequence.contiguous())
+        tensors += (self._pointers, costs)
         self._kernel(
             grid=(-(-samples // THREADS), 1, 1),
             block=(THREADS, 1, 1),

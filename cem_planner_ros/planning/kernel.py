@@ -27,9 +27,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
 
 from cem_planner_ros.dynamics.randomised import Randomised
+from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.particles import RISKS
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.translate import (
@@ -99,9 +101,9 @@ class Arguments(ctypes.Structure):
         + [
             (name, ctypes.c_void_p)
             for name in (
-                "samples explorers state before durations first basis factor noise numbers "
-                "temperature momentum low high step_reach first_reach std_initial std_min use "
-                "mean std injected best_cost candidates costs ranks states spent"
+                "samples explorers state before applied lag durations first basis factor noise "
+                "numbers temperature momentum low high step_reach first_reach std_initial std_min "
+                "use mean std injected best_cost candidates costs ranks states spent"
             ).split()
         ]
     )
@@ -124,6 +126,7 @@ class Kernel:
                 raise UnsupportedError(f"candidates run through members as {particles.propagation}")
             traced = Rollout(rollout.dynamics.model, rollout.costs, rollout.dt)
         sizes, parts, self._numbers = step_code(traced)
+        self.shape = sizes["NX"], sizes["NU"]
         source = fill(_SOURCE, sizes | {"BLOCK": BLOCK, "TILE": TILE}, parts)
         library = _compile(source)
         self.search, self._rollout = library.search, library.rollout
@@ -151,34 +154,15 @@ class Kernel:
         sequence: torch.Tensor,
         previous_action: torch.Tensor,
         durations: torch.Tensor,
+        actuators: Actuators | None = None,
         threads: int = 1,
     ) -> torch.Tensor:
         """Return what `Rollout.__call__` returns; float32 on the CPU."""
-        costs, _ = self._roll_out(state, sequence, previous_action, durations, threads)
-        return costs[: sequence.shape[-1]]
-
-    def trajectory(
-        self, state: torch.Tensor, actions: torch.Tensor, durations: torch.Tensor
-    ) -> torch.Tensor:
-        """Return what `Rollout.trajectory` returns."""
-        _, states = self._roll_out(state, actions.unsqueeze(-1), actions[0], durations, 1)
-        return states
-
-    def _roll_out(
-        self,
-        state: torch.Tensor,
-        sequence: torch.Tensor,
-        previous_action: torch.Tensor,
-        durations: torch.Tensor,
-        threads: int,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the costs (N or more,), and the states (H + 1, nx) of the first sequence."""
         horizon, nu, samples = sequence.shape
         stride = padded(samples)
         candidates = torch.zeros(horizon, nu, stride)
         candidates[..., :samples] = sequence
         costs = torch.empty(stride)
-        states = torch.empty(horizon + 1, len(state))
         arguments = self.arguments(
             horizon=horizon,
             knots=horizon,
@@ -190,17 +174,63 @@ class Kernel:
             first=torch.arange(horizon),
             candidates=candidates,
             costs=costs,
-            states=states,
+            **({} if actuators is None else actuators._asdict()),
         )
+        self.roll_out(arguments)
+        return costs[:samples]
+
+    def trajectory(self, horizon: int) -> Trajectory:
+        """Return a function from one action sequence of H steps to the states on its way."""
+        return Trajectory(self, horizon)
+
+    def roll_out(self, arguments: Arguments) -> None:
+        """Write costs and states of the candidates that arguments hold."""
         self.refresh()
         self._rollout(arguments)
-        return costs, states
 
     def arguments(self, **values: int | float | torch.Tensor) -> Arguments:
         """Return arguments of the library, with those of `values` set; the rest is zero."""
         result = Arguments(numbers=ctypes.addressof(self._pointers), **self._members)
         result.set(**values)
         return result
+
+
+class Trajectory:
+    """
+    The states that one action sequence leads through, as `Rollout.predict`.
+
+    What it reads and writes is allocated once, so that predicting takes little time.
+    """
+
+    def __init__(self, kernel: Kernel, horizon: int):
+        self._kernel = kernel
+        nx, nu = kernel.shape
+        state, before, durations = torch.zeros(nx), torch.zeros(nu), torch.zeros(horizon)
+        candidates, states = torch.zeros(horizon, nu, BLOCK), torch.zeros(horizon + 1, nx)
+        self._arguments = kernel.arguments(
+            horizon=horizon,
+            knots=horizon,
+            stride=BLOCK,
+            threads=1,
+            state=state,
+            before=before,
+            durations=durations,
+            first=torch.arange(horizon),
+            candidates=candidates,
+            costs=torch.zeros(BLOCK),
+            states=states,
+        )
+        # The same memory.
+        self._state, self._durations, self._states = (
+            tensor.numpy() for tensor in (state, durations, states)
+        )
+        self._actions = candidates.numpy()[..., 0]
+
+    def __call__(self, state: np.ndarray, actions: np.ndarray, durations: np.ndarray) -> np.ndarray:
+        """Return the states (H + 1, nx) for state (nx,), actions (H, nu) and durations (H,), s."""
+        self._state[:], self._actions[:], self._durations[:] = state, actions, durations
+        self._kernel.roll_out(self._arguments)
+        return self._states.astype(np.float64)
 
 
 def padded(samples: int) -> int:
@@ -234,8 +264,10 @@ def compare(rollout: Rollout, other: Callable[..., torch.Tensor], device: torch.
         state = torch.randn(nx, generator=generator)
         sequence = torch.randn(3, nu, samples, generator=generator)
         durations = torch.full((3,), rollout.dt) * torch.tensor([0.7, 1.0, 1.0])
+        lag = 0.1 * torch.arange(nu)  # None, and some.
         given = (state, sequence, sequence[0, :, 0].contiguous(), durations)
         given = tuple(tensor.to(device) for tensor in given)
+        given += (Actuators(lag.to(device), given[2]),)
         try:
             for number in numbers:
                 number.mul_(scale).add_(scale - 1.0)  # Zero has to change too.
@@ -283,13 +315,14 @@ def step_code(
     def example(*shape: int) -> torch.Tensor:
         return torch.rand(shape, device=device)
 
-    state, action, previous = lanes("state", nx), lanes("action", nu), lanes("previous", nu)
+    state, applied = lanes("state", nx), lanes("applied", nu)
+    action, previous = lanes("action", nu), lanes("previous", nu)
     time, duration = (Value(rows_of([name], ()), lanes=False) for name in ("time", "duration"))
-    examples = [example(nx, LANES), example(nu, LANES), example(nu, LANES), example(), example()]
+    examples = [example(nx, LANES), *(example(nu, LANES) for _ in range(3)), example(), example()]
 
     step = Translator(numbers)
     next_state, cost = step.translate(
-        rollout.step, [state, action, previous, time, duration], examples
+        rollout.step, [state, applied, action, previous, time, duration], examples
     )
     terminal = Translator(numbers)
     last = terminal.translate(rollout.terminal, [state], examples[:1])
@@ -314,7 +347,7 @@ def step_code(
 _SOURCE = Path(__file__).with_name("search.cpp")
 
 
-def _cache_directory() -> Path:
+def _cache_directory() -> Trajectory:
     """Return where libraries are kept: of the user, or of this process where that cannot be."""
     try:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -328,7 +361,7 @@ def _cache_directory() -> Path:
 
 
 @functools.cache
-def _own_directory() -> Path:
+def _own_directory() -> Trajectory:
     folder = tempfile.TemporaryDirectory(prefix="cem_planner_ros_")
     atexit.register(folder.cleanup)
     return Path(folder.name)

@@ -13,6 +13,7 @@ from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.planning import backend as backends
+from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.plan import Plan, TimeGrid
 from cem_planner_ros.planning.record import Recording
 from cem_planner_ros.planning.rollout import Rollout
@@ -38,6 +39,8 @@ class Planner:
         costs: the terms of the objective.
         low, high: (nu,), bounds of the action; those of the model if None.
         rate: (nu,), how fast an action may change, per s; inf for no limit, as is None.
+        lag: (nu,), time constants with which actuators follow the actions, s; 0, as is None, for
+            those that follow at once.
         backend: one of `backend.BACKENDS`; `execution` says what became of it.
         device: where the tensors of model and costs live, and the search runs.
         threads: CPU threads of a compiled kernel.
@@ -60,6 +63,7 @@ class Planner:
         low: Sequence[float] | None = None,
         high: Sequence[float] | None = None,
         rate: Sequence[float] | None = None,
+        lag: Sequence[float] | None = None,
         backend: str = "auto",
         device: torch.device | str = "cpu",
         threads: int = 1,
@@ -92,11 +96,12 @@ class Planner:
             low=dynamics.action_low if low is None else low,
             high=dynamics.action_high if high is None else high,
             rate=[np.inf] * self._nu if rate is None else rate,
+            lag=[0.0] * self._nu if lag is None else lag,
             **{name: getattr(self.search, name) for name in LIVE},
         )
         self.reset()
         nx = len(dynamics.state_names)
-        self._load(np.zeros(nx), self._middle, np.arange(self.search.horizon + 1), 0)
+        self._load(np.zeros(nx), self._middle, self._middle, np.arange(self.search.horizon + 1), 0)
         self.execution = backends.choose(
             backend,
             self.rollout,
@@ -121,12 +126,11 @@ class Planner:
 
         nu, horizon, spline = self._nu, self.search.horizon, self._spline
         # What changes with every plan goes to the device in one piece.
-        self._inputs = zeros(nx + nu + horizon)
+        self._inputs = zeros(nx + 2 * nu + horizon)
         self._staged = self._inputs.cpu()
         if self._inputs.is_cuda:
             self._staged = self._staged.pin_memory()
-            self._outputs = torch.zeros(horizon * nu + 2).pin_memory()
-        state, previous_action, durations = self._inputs.split((nx, nu, horizon))
+        state, previous_action, applied, durations = self._inputs.split((nx, nu, nu, horizon))
         self._problem = Problem(
             state=state,
             previous_action=previous_action,
@@ -134,6 +138,7 @@ class Planner:
             first=zeros(horizon).long(),
             basis=zeros(horizon, spline.order + 1),
             limits=Limits(*(zeros(nu) for _ in Limits._fields)),
+            actuators=Actuators(lag=zeros(nu), applied=applied),
             numbers=Numbers(*(zeros() for _ in Numbers._fields)),
         )
         self._phase: int | None = None
@@ -151,6 +156,7 @@ class Planner:
         low: Sequence[float],
         high: Sequence[float],
         rate: Sequence[float],
+        lag: Sequence[float],
         temperature: float,
         momentum: float,
         std_initial: float,
@@ -177,6 +183,8 @@ class Planner:
         )
         for tensor, value in zip(self._problem.limits, values, strict=True):
             tensor.copy_(torch.as_tensor(value))
+        self._problem.actuators.lag.copy_(torch.tensor(lag, dtype=torch.float32))
+        self._has_lag = any(lag)
         self._problem.numbers.temperature.fill_(temperature)
         self._problem.numbers.momentum.fill_(momentum)
         self._middle = 0.5 * (low_ + high_)
@@ -232,6 +240,7 @@ class Planner:
         time: float,
         previous_action: np.ndarray | None = None,
         *,
+        applied: np.ndarray | None = None,
         until: float = math.inf,
         iterations: int | None = None,
     ) -> Plan:
@@ -245,6 +254,8 @@ class Planner:
             time: s, on any clock that does not jump.
             previous_action: (nu,), in force until now; the middle of the bounds if None.
                 Raises ValueError if this or the state has another shape.
+            applied: (nu,), what actuators with a lag make of the actions now; previous_action if
+                None.
             until: s on `time.monotonic`; no iteration but the first begins after it.
             iterations: how many at most; those of the settings if None.
         """
@@ -257,7 +268,8 @@ class Planner:
             )
         edges, cell = self._shift(time)
         previous_action = self._middle if previous_action is None else previous_action
-        self._load(state, previous_action, edges, cell)
+        applied = previous_action if applied is None else applied
+        self._load(state, previous_action, applied, edges, cell)
         if self._policy is not None:
             self._propose(self._policy(np.asarray(state), edges))
         at_most = self.search.iterations
@@ -272,6 +284,7 @@ class Planner:
                 state=state,
                 time=time,
                 previous_action=np.asarray(previous_action, np.float32),
+                applied=np.asarray(applied, np.float32),
                 iterations=done,
                 actions=plan.actions,
             )
@@ -294,12 +307,23 @@ class Planner:
         }
 
     @torch.no_grad()
-    def predict(self, plan: Plan, state: np.ndarray) -> np.ndarray:
-        """Return the states (H + 1, nx) that a plan leads through from `state` (nx,)."""
-        inputs = (state, plan.actions, np.diff(plan.edges))
-        tensors = (torch.tensor(x, dtype=torch.float32, device=self.device) for x in inputs)
-        states = self.execution.trajectory(*tensors)
-        return states.cpu().numpy().astype(np.float64)
+    def predict(
+        self, plan: Plan, state: np.ndarray, applied: np.ndarray | None = None
+    ) -> np.ndarray:
+        """
+        Return the states (H + 1, nx) that a plan leads through from `state` (nx,).
+
+        With `applied` (nu,), what actuators apply when it begins, its actions are commands that
+        these follow; without, they are what is applied.
+        """
+        actions, durations = plan.actions, np.diff(plan.edges)
+        if applied is not None and self._has_lag:
+            lag, start, commands, steps = (
+                torch.as_tensor(values, dtype=torch.float32)
+                for values in (self._problem.actuators.lag.cpu(), applied, actions, durations)
+            )
+            actions = Actuators(lag, start).follow(commands[..., None], steps)[..., 0].numpy()
+        return self.execution.trajectory(state, actions, durations)
 
     def _shift(self, time: float) -> tuple[np.ndarray, int]:
         """Move the belief to `time`; return the edges (H + 1,) of the steps and the first cell."""
@@ -356,17 +380,24 @@ class Planner:
                 self._reseed(mode)
 
     def _load(
-        self, state: np.ndarray, previous_action: np.ndarray, edges: np.ndarray, cell: int
+        self,
+        state: np.ndarray,
+        previous_action: np.ndarray,
+        applied: np.ndarray,
+        edges: np.ndarray,
+        cell: int,
     ) -> None:
         """Bring what a plan begins with to where the execution reads it."""
         np.concatenate(
-            (state, previous_action, np.diff(edges)), out=self._staged.numpy(), casting="same_kind"
+            (state, previous_action, applied, np.diff(edges)),
+            out=self._staged.numpy(),
+            casting="same_kind",
         )
         if self._inputs.is_cuda:
             self._inputs.copy_(self._staged, non_blocking=True)
         phase = cell % self._spline.spacing
         if phase != self._phase:
-            first, basis = self._spline.basis(cell)
+            self._basis = first, basis = self._spline.basis(cell)
             self._problem.first.copy_(torch.from_numpy(first))
             self._problem.basis.copy_(torch.from_numpy(basis))
             self._phase = phase
@@ -406,24 +437,24 @@ class Planner:
     def _read(self, edges: np.ndarray, cost: torch.Tensor, done: int) -> Plan:
         """Return what the belief says: the mean, or the best candidate, of the best mode."""
         mean, _, injected, best_cost = self._belief
-        if self.search.execute == "best":
-            mean = injected[..., self.search.kept + 1]
-        mode = torch.argmin(best_cost).view(1)
-        knots = mean.index_select(-1, mode).squeeze(-1)
-        if self._spline.spacing > 1 or self._spline.order > 0:
-            first, basis = self._problem.first, self._problem.basis
-            knots = sum(basis[:, k, None] * knots[first + k] for k in range(basis.shape[1]))
-        valid_share = torch.isfinite(cost).float().mean().view(1)
-        # In one piece, like the inputs.
-        outputs = torch.cat((knots.flatten(), best_cost.index_select(0, mode), valid_share))
-        if outputs.is_cuda:
-            outputs = self._outputs.copy_(outputs, non_blocking=True)
-            torch.cuda.current_stream(self.device).synchronize()
-        *actions, cost_of_best, valid_share = outputs.tolist()
+        chosen = injected[..., self.search.kept + 1] if self.search.execute == "best" else mean
+        knots, best_cost, cost = self._on_host(chosen, best_cost, cost)
+        mode = int(best_cost.argmin())
+        first, basis = self._basis
+        # The sum over a spline of order 0 has one term, whose weight is one.
+        each = (basis[:, k, None] * knots[first + k, :, mode] for k in range(basis.shape[1]))
         return Plan(
             edges=edges,
-            actions=np.array(actions).reshape(-1, self._nu),
-            cost=cost_of_best,
+            actions=sum(each).astype(np.float64),
+            cost=float(best_cost[mode]),
             iterations=done,
-            invalid_share=1.0 - valid_share,
+            invalid_share=1.0 - np.count_nonzero(np.isfinite(cost)) / cost.size,
         )
+
+    def _on_host(self, *tensors: torch.Tensor) -> list[np.ndarray]:
+        if self.device.type == "cpu":
+            return [tensor.numpy() for tensor in tensors]
+        # Into pinned memory, one after the other, and waited for once.
+        tensors = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
+        torch.cuda.current_stream(self.device).synchronize()
+        return [tensor.numpy() for tensor in tensors]

@@ -26,7 +26,7 @@ class Recording:
         return len(self._plans)
 
     def add(self, **plan: object) -> None:
-        """Note one plan: state, time, previous_action, iterations and the answered actions."""
+        """Note one plan: the arguments of `Planner.plan`, and the actions it answered."""
         self._plans.append({name: np.array(value) for name, value in plan.items()})
 
     def save(self, path: str | Path) -> None:
@@ -63,6 +63,7 @@ def replay(planner: Planner, path: str | Path) -> np.ndarray:
             columns["state"][index],
             float(columns["time"][index]),
             columns["previous_action"][index],
+            applied=columns["applied"][index],
             iterations=iterations,
         )
         differences.append(np.abs(plan.actions - expected).max())

@@ -23,22 +23,33 @@ static __device__ inline float arctangent2(float y, float x) { return atan2f(y, 
 static __device__ inline float exponential(float x) { return expf(x); }
 static __device__ inline float hyperbolic_tangent(float x) { return tanhf(x); }
 
-// start (NX), before (NU), durations (H), sequence (H, NU, N), costs (N).
-extern "C" __global__ void rollout(const float* start, const float* before, const float* durations,
+// start (NX), before (NU), lag (NU) and applied (NU) of the actuators, durations (H),
+// sequence (H, NU, N), costs (N).
+extern "C" __global__ void rollout(const float* start, const float* before, const float* lag,
+                                   const float* applied_before, const float* durations,
                                    const float* sequence, const float* const* numbers,
                                    float* costs, int horizon, int samples) {
     const int sample = blockIdx.x * blockDim.x + threadIdx.x;
     if (sample >= samples) return;
     constexpr int lane = 0;
-    float state[NX][1], action[NU][1], previous[NU][1], cost[1] = {0.0f};
+    float state[NX][1], action[NU][1], applied[NU][1], previous[NU][1], cost[1] = {0.0f};
+    float actuator[NU];
     for (int i = 0; i < NX; ++i) state[i][lane] = start[i];
     for (int i = 0; i < NU; ++i) previous[i][lane] = before[i];
+    for (int i = 0; i < NU; ++i) actuator[i] = applied_before[i];
     float time = 0.0f;
     for (int k = 0; k < horizon; ++k) {
         const float duration = durations[k];
         time += duration;
         for (int i = 0; i < NU; ++i)
             action[i][lane] = sequence[(long long)(k * NU + i) * samples + sample];
+        for (int i = 0; i < NU; ++i) {
+            // As in search.cpp.
+            const float ratio = duration / fmaxf(lag[i], 1e-9f);
+            const float distance = actuator[i] - action[i][lane];
+            applied[i][lane] = action[i][lane] - expm1f(-ratio) / ratio * distance;
+            actuator[i] = action[i][lane] + expf(-ratio) * distance;
+        }
 /* STEP */
     }
 /* TERMINAL */

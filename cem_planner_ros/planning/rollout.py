@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.parameters import Parameterised
+from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.particles import Particles
 
 TRIALS = 5
@@ -42,6 +44,7 @@ class Rollout:
     def step(
         self,
         state: torch.Tensor,
+        applied: torch.Tensor,
         action: torch.Tensor,
         previous_action: torch.Tensor,
         time: torch.Tensor,
@@ -51,9 +54,10 @@ class Rollout:
         Return the state (nx, N) after one step, and its stage cost (N,).
 
         `state` is (nx, N), the actions (nu, N), `time` and `duration` 0-d, s; `time` is that of the
-        end of the step, from the start of the plan.
+        end of the step, from the start of the plan. `applied` is what the actuators make of
+        `action`.
         """
-        state = self.dynamics.step(state, action, duration)
+        state = self.dynamics.step(state, applied, duration)
         return state, self._stage(state, action, previous_action, time, duration)
 
     def _stage(
@@ -82,6 +86,7 @@ class Rollout:
         sequence: torch.Tensor,
         previous_action: torch.Tensor,
         durations: torch.Tensor,
+        actuators: Actuators | None = None,
         with_returns: bool = True,
     ) -> torch.Tensor:
         """
@@ -92,22 +97,24 @@ class Rollout:
             sequence: (H, nu, N).
             previous_action: (nu,), the action in force until now.
             durations: (H,), s.
+            actuators: what follows the actions with a lag; None for what does at once.
             with_returns: whether what the model itself says counts, where it says something.
         """
         samples, members = sequence.shape[-1], self.dynamics.members
+        applied = actuators.follow(sequence, durations) if actuators else sequence
         if members > 1:
-            sequence = self.particles.spread(sequence, members)
+            sequence, applied = (self.particles.spread(s, members) for s in (sequence, applied))
         columns = sequence.shape[-1]
         state = state.unsqueeze(-1).expand(-1, columns)
         previous = previous_action.unsqueeze(-1).expand(-1, columns)
         times = torch.cumsum(durations, 0)
         total = torch.zeros_like(sequence[0, 0])
         if with_returns and self.dynamics.judges:
-            total = total - self.dynamics.returns(state, sequence, durations)
+            total = total - self.dynamics.returns(state, applied, durations)
         if members > 1 and self.particles.propagation == "ts_1":
-            states = self.particles.shuffled(self.dynamics, state, sequence, durations)
+            states = self.particles.shuffled(self.dynamics, state, applied, durations)
         else:
-            states = self.dynamics.rollout(state, sequence, durations)
+            states = self.dynamics.rollout(state, applied, durations)
         for state, action, time, duration in zip(states, sequence, times, durations, strict=True):
             total = total + self._stage(state, action, previous, time, duration)
             previous = action
@@ -120,13 +127,12 @@ class Rollout:
         actions: torch.Tensor,
         previous_action: torch.Tensor,
         durations: torch.Tensor,
+        actuators: Actuators | None = None,
     ) -> torch.Tensor:
         """Return what each cost contributes (len(costs),) to one action sequence (H, nu)."""
-        sequence = actions.unsqueeze(-1)
+        given = (state, actions.unsqueeze(-1), previous_action, durations, actuators)
         alone = [Rollout(self.dynamics, [t], self.dt, self.particles) for t in self.costs]
-        return torch.cat(
-            [one(state, sequence, previous_action, durations, with_returns=False) for one in alone]
-        )
+        return torch.cat([one(*given, with_returns=False) for one in alone])
 
     def try_out(self, device: torch.device) -> None:
         """
@@ -162,7 +168,8 @@ class Rollout:
         """
         Return the states (H + 1, nx) that one action sequence (H, nu) leads through.
 
-        The first row is `state` (nx,); `durations` is (H,), s. Of a model with members it is the
+        The first row is `state` (nx,); `durations` is (H,), s; the actions are what the actuators
+        apply. Of a model with members it is the
         mean of their states.
         """
         members = self.dynamics.members
@@ -170,6 +177,20 @@ class Rollout:
         sequence = actions.unsqueeze(-1).expand(-1, -1, members)
         states = self.dynamics.rollout(columns, sequence, durations)
         return torch.stack([state, *(columns.mean(-1) for columns in states)])
+
+    def predict(
+        self,
+        state: np.ndarray,
+        actions: np.ndarray,
+        durations: np.ndarray,
+        device: torch.device | str = "cpu",
+    ) -> np.ndarray:
+        """Return what `trajectory` does, arrays of arrays, float64 of float32."""
+        given = (
+            torch.tensor(value, dtype=torch.float32, device=device)
+            for value in (state, actions, durations)
+        )
+        return self.trajectory(*given).cpu().numpy().astype(np.float64)
 
 
 def _try_out(

@@ -31,7 +31,9 @@ struct Arguments {
     const long* samples;    // (I), of each mode
     const long* explorers;  // (I)
     const float* state;      // (NX)
-    const float* before;     // (NU)
+    const float* before;     // (NU), the command in force until now
+    const float* applied;    // (NU), what the actuators make of it at the start
+    const float* lag;        // (NU), time constants of the actuators, s, or null
     const float* durations;  // (H)
     const long* first;       // (H)
     const float* basis;      // (H, order + 1)
@@ -51,8 +53,14 @@ struct Arguments {
     double* spent;       // (3), s for sampling, rollout and refit are added to it, or null
 };
 
-// Vectors of the widest registers in use; the compiler splits them where they are narrower.
+// Floats in a register: with wider vectors the sums of a tile would not stay in registers.
+#if defined(__AVX512F__)
 constexpr long WIDTH = 16;
+#elif defined(__AVX__)
+constexpr long WIDTH = 8;
+#else
+constexpr long WIDTH = 4;
+#endif
 typedef float Lanes __attribute__((vector_size(WIDTH * sizeof(float)), may_alias));
 
 static double now() {
@@ -306,14 +314,36 @@ static void sample(const Arguments& a, long iteration, long begin, float* noise)
     }
 }
 
+// What an actuator does in a step, as actuators.py has it: the share of its distance to the command
+// that is left at the end of the step, and in the mean over it.
+struct Following { float left, mean; };
+
+// Of every step and action; empty if all actuators follow at once.
+static std::vector<Following> followings(const Arguments& a) {
+    std::vector<Following> result;
+    bool any = false;
+    for (int i = 0; a.lag && i < NU; ++i) any |= a.lag[i] > 0.0f;
+    for (long k = 0; any && k < a.horizon; ++k) {
+        for (int i = 0; i < NU; ++i) {
+            const float ratio = a.durations[k] / std::max(a.lag[i], 1e-9f);
+            result.push_back({expf(-ratio), -expm1f(-ratio) / ratio});
+        }
+    }
+    return result;
+}
+
 // The cost under one member of a block of candidates, whose knots lie in a.candidates.
-static void roll_out(const Arguments& a, long begin, const float* const* numbers, float* cost) {
+static void roll_out(const Arguments& a, const std::vector<Following>& follow, long begin,
+                     const float* const* numbers, float* cost) {
     (void)numbers;
     alignas(64) float state[NX][BLOCK], action[NU][BLOCK], previous[NU][BLOCK];
+    alignas(64) float actuator[NU][BLOCK], lagging[NU][BLOCK];
+    const float (*applied)[BLOCK] = follow.empty() ? action : lagging;
     for (long lane = 0; lane < BLOCK; ++lane) {
         cost[lane] = 0.0f;
         for (int i = 0; i < NX; ++i) state[i][lane] = a.state[i];
         for (int i = 0; i < NU; ++i) previous[i][lane] = a.before[i];
+        for (int i = 0; !follow.empty() && i < NU; ++i) actuator[i][lane] = a.applied[i];
     }
     float time = 0.0f;
     float* states = begin == 0 ? a.states : nullptr;
@@ -334,6 +364,15 @@ static void roll_out(const Arguments& a, long begin, const float* const* numbers
                 for (long lane = 0; lane < BLOCK; ++lane) action[i][lane] += weight * knot[lane];
             }
         }
+        for (int i = 0; !follow.empty() && i < NU; ++i) {
+            const Following step = follow[k * NU + i];
+            #pragma omp simd
+            for (long lane = 0; lane < BLOCK; ++lane) {
+                const float distance = actuator[i][lane] - action[i][lane];
+                lagging[i][lane] = action[i][lane] + step.mean * distance;
+                actuator[i][lane] = action[i][lane] + step.left * distance;
+            }
+        }
         #pragma omp simd
         for (long lane = 0; lane < BLOCK; ++lane) {
 /* STEP */
@@ -347,17 +386,17 @@ static void roll_out(const Arguments& a, long begin, const float* const* numbers
 }
 
 // The cost of a block of candidates, over all members.
-static void judge(const Arguments& a, long begin) {
+static void judge(const Arguments& a, const std::vector<Following>& follow, long begin) {
     alignas(64) float cost[BLOCK];
     if (a.members == 1) {
-        roll_out(a, begin, a.numbers, cost);
+        roll_out(a, follow, begin, a.numbers, cost);
         std::copy_n(cost, BLOCK, a.costs + begin);
         return;
     }
     const long members = a.members;
     std::vector<float> costs(BLOCK * members);
     for (long p = 0; p < members; ++p) {
-        roll_out(a, begin, a.numbers + p * a.count, cost);
+        roll_out(a, follow, begin, a.numbers + p * a.count, cost);
         for (long lane = 0; lane < BLOCK; ++lane) costs[lane * members + p] = cost[lane];
     }
     for (long lane = 0; lane < BLOCK; ++lane) {
@@ -446,8 +485,9 @@ static void refit(const Arguments& a, long samples, long mode, long row, const C
 }
 
 extern "C" void rollout(const Arguments* a) {
+    const std::vector<Following> follow = followings(*a);
     #pragma omp parallel for num_threads(a->threads) schedule(static)
-    for (long begin = 0; begin < a->stride; begin += BLOCK) judge(*a, begin);
+    for (long begin = 0; begin < a->stride; begin += BLOCK) judge(*a, follow, begin);
 }
 
 // Where all threads wait for one another. OpenMP's barrier spins for milliseconds, in which it keeps
@@ -472,6 +512,7 @@ extern "C" long search(const Arguments* a) {
     long done = 0;
     bool more = true;
     std::vector<Chosen> chosen(a->modes);
+    const std::vector<Following> follow = followings(*a);
     Meeting meeting;
     #pragma omp parallel num_threads(a->threads)
     {
@@ -488,7 +529,7 @@ extern "C" long search(const Arguments* a) {
             for (long block = thread; block < blocks; block += threads) {
                 sample(*a, iteration, block * BLOCK, noise);
                 const double sampled = spent ? now() : 0.0;
-                judge(*a, block * BLOCK);
+                judge(*a, follow, block * BLOCK);
                 if (spent) rolling += now() - sampled;
             }
             meeting.wait(threads);

@@ -10,6 +10,7 @@ import torch
 
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.planning import cross_entropy
+from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.particles import Particles
 from cem_planner_ros.planning.spline import ORDERS, Spline
 
@@ -181,6 +182,7 @@ class Problem(NamedTuple):
     first: torch.Tensor  # (H,), first knot of each step
     basis: torch.Tensor  # (H, order + 1), weights of the knots from there on
     limits: Limits
+    actuators: Actuators
     numbers: Numbers
 
 
@@ -206,7 +208,9 @@ class Iteration:
         previous, limits = problem.previous_action, problem.limits
         knots = self._draw(belief, noise, use, previous, limits)
         sequence = self._sequence(knots.flatten(2), problem.first, problem.basis)
-        cost = self.evaluate(problem.state, sequence, previous, problem.durations)
+        cost = self.evaluate(
+            problem.state, sequence, previous, problem.durations, problem.actuators
+        )
         cost = cost.reshape(noise.shape[2:])
         return self._refit(belief, knots, cost, limits, problem.numbers), cost
 

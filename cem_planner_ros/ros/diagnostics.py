@@ -12,6 +12,7 @@ from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Path
 from std_msgs.msg import Float64MultiArray, MultiArrayDimension
 
+from cem_planner_ros.control.commander import Commander
 from cem_planner_ros.control.ladder import FRESH, HOLD, STATUSES, STOPPED
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import CAUSES, PAUSED, Tick
@@ -70,9 +71,8 @@ def fill_statistics(message: Float64MultiArray, tick: Tick, missing: int, period
     message.data = array.array("d", values)
 
 
-def quantiles(values: Iterable[float], shares: Mapping[str, float]) -> dict[str, float]:
-    """Return named quantiles of the numbers that are not NaN; NaN where there are none."""
-    numbers = np.array([value for value in values if not math.isnan(value)])
+def quantiles(numbers: np.ndarray, shares: Mapping[str, float]) -> dict[str, float]:
+    """Return named quantiles of numbers; NaN where there are none."""
     if not numbers.size:
         return dict.fromkeys(shares, math.nan)
     found = np.quantile(numbers, list(shares.values()))
@@ -84,24 +84,24 @@ LOWER = {"p50": 0.5, "p99": 0.01, "min": 0.0}
 """Of what should be large: 99 % are above p99."""
 
 
-def control_values(loop: ControlLoop) -> dict[str, object]:
-    """Return what `/diagnostics` says of a loop that has ticked."""
-    ticks = list(loop.ticks)
-    last = ticks[-1]
+def control_values(commander: Commander) -> dict[str, object]:
+    """Return what `/diagnostics` says of commands that were sent."""
+    last, history = commander.tick, commander.history
     values: dict[str, object] = {
         "status": last.status,
         "cause": last.cause,
-        "commands": loop.commands,
-        "commands late": loop.late,
-        "commands missing": loop.missing,
+        "commands": commander.commands,
+        "commands late": commander.late,
+        "commands missing": commander.missing,
+        "plans overdue": commander.overdue,
     }
-    values |= {f"steps to {status}": loop.ladder.steps[status] for status in STATUSES}
+    values |= {f"steps to {status}": commander.ladder.steps[status] for status in STATUSES}
     for label, numbers, shares in (
-        ("plan time", [tick.plan_time for tick in ticks], UPPER),
-        ("deadline margin", [t.scheduled + loop.period - t.published for t in ticks], LOWER),
-        ("state age", [tick.state_age for tick in ticks], UPPER),
-        ("state to command", [tick.latency for tick in ticks], UPPER),
-        ("interval", [tick.interval for tick in ticks], UPPER),
+        ("plan time", commander.plan_times.column("plan_time"), UPPER),
+        ("deadline margin", history.column("margin"), LOWER),
+        ("state age", history.column("state_age"), UPPER),
+        ("state to command", history.column("latency"), UPPER),
+        ("interval", history.column("interval"), UPPER),
     ):
         for quantile, value in quantiles(numbers, shares).items():
             values[f"{label} {quantile} (ms)"] = f"{1e3 * value:.3f}"
@@ -135,20 +135,20 @@ def diagnostic_status(
     """
     values = {"lifecycle": lifecycle, **facts}
     level, messages = DiagnosticStatus.OK, []
-    if loop is None or not loop.ticks:
+    if loop is None or loop.commander.tick is None:
         level, messages = DiagnosticStatus.WARN, [f"not controlling ({lifecycle})"]
     else:
-        last = loop.ticks[-1]
-        values |= control_values(loop)
+        last = loop.commander.tick
+        values |= control_values(loop.commander)
         text = ": ".join(filter(None, (last.cause, last.reason)))
         messages.append(f"{last.status} ({text})" if text else last.status)
-        if last.status != FRESH or any(tick.late for tick in list(loop.ticks)):
+        if last.status != FRESH or loop.commander.history.column("late").any():
             level = DiagnosticStatus.WARN
         if last.status == FRESH and level == DiagnosticStatus.WARN:
             messages.append("commands were late")
         if last.status in (HOLD, STOPPED) and last.cause != PAUSED:
             level = DiagnosticStatus.ERROR
-        for trouble in filter(None, (loop.failure, loop.problem)):
+        for trouble in filter(None, (loop.commander.failure, loop.problem)):
             level = DiagnosticStatus.ERROR
             messages.append(trouble)
     warnings = list(warnings)

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 
 import numpy as np
 import rclpy
@@ -20,10 +21,12 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from cem_planner_ros.configuration import NODE_NAME, Configuration, cpu_set
-from cem_planner_ros.control.loop import MAX_GAP, ControlLoop
+from cem_planner_ros.control.commander import MAX_GAP
+from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.realtime import realtime
 from cem_planner_ros.control.tick import DEVICE_FAILED, Tick
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.ros import diagnostics
 from cem_planner_ros.ros.making import Made, fewer_samples, make_planner
 from cem_planner_ros.ros.messages import MESSAGES, command_writer, state_reader
@@ -33,6 +36,9 @@ from cem_planner_ros.ros.reports import Reports
 from cem_planner_ros.ros.state_input import StateInput
 
 ACKNOWLEDGE_TIMEOUT = Duration(seconds=0.5)
+
+END_TIMEOUT = 5.0
+"""s that the planner's thread may take to end its last period."""
 
 LOOK_AFTER = 0.1
 """s between two looks at whether a planner made in the background is ready, or one is needed."""
@@ -66,9 +72,9 @@ class PlannerNode(LifecycleNode):
     Plans from the state messages and publishes commands while it is active.
 
     The executor's thread serves ROS; one thread of its own makes the planner, warms it up and runs
-    the control loop, so that a single thread uses PyTorch. Between them are the newest state and
-    the newest configuration, each replaced whole. Only with `allow_rebuild` a second thread makes
-    the next planner beside the one that controls.
+    the control loop, so that a single thread uses PyTorch; the loop's watchdog is another, which
+    only sends. Between them are the newest state and the newest configuration, each replaced whole.
+    Only with `allow_rebuild` one more thread makes the next planner beside the one that controls.
 
     Args:
         interrupted: asked during a long configure whether to give up.
@@ -85,7 +91,7 @@ class PlannerNode(LifecycleNode):
         self._control: Future | None = None
         self._rebuild: Future | None = None
         self._rebuild_problem = ""
-        self._is_making = self._is_settled = False
+        self._is_making = False
         self._stop = threading.Event()
         self._input: StateInput | None = None
         self._reports: Reports | None = None
@@ -270,18 +276,18 @@ class PlannerNode(LifecycleNode):
         self._input.newest = None
         self._reports.forget()
         self._rebuild_problem = ""
-        self._is_settled = False
         self._loop = ControlLoop(
             self._made.planner,
             configuration,
             self._look,
             self._send,
             self._report,
+            self._show,
             clock=self._loop_clock,
             iteration_time=self._made.iteration_time,
         )
         self._operator.begin(self._loop)
-        self._stop.clear()
+        self._stop = threading.Event()  # One that hangs keeps its own.
         self._table.active = True
         self._control = self._thread.submit(self._run, self._loop)
         self.get_logger().info(
@@ -297,13 +303,27 @@ class PlannerNode(LifecycleNode):
         if self._control is None:
             return
         self._stop.set()
-        self._control.result()
+        self._loop.commander.close()
         self._send_safe()
+        self._await_control()
         self._control = None  # Not before: on_error tries again what failed.
         # A subscriber that does not answer must not keep the node.
         self._command_publisher.wait_for_all_acked(ACKNOWLEDGE_TIMEOUT)
         # What was left while the collector was off, now that there is time.
         gc.collect()
+
+    def _await_control(self) -> None:
+        """Wait for the planner's thread; one that a plugin does not let go is left behind."""
+        try:
+            self._control.result(END_TIMEOUT)
+        except FutureTimeoutError:
+            self.get_logger().error(
+                f"the model or a cost did not return within {END_TIMEOUT:g} s: its thread is left "
+                "behind, and a new planner is made when the node is activated"
+            )
+            self._thread.shutdown(wait=False)
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="planner")
+            self._table.needs_rebuild = True
 
     # The executor's thread
 
@@ -343,14 +363,13 @@ class PlannerNode(LifecycleNode):
                 self.get_logger().error(self._rebuild_problem)
                 if self._table.current() != self._rebuilt:  # Changed again meanwhile.
                     self._on_shape_change()
-        if self._rebuild is not None or not self._table.active or not self._loop.ticks:
+        last = self._loop.commander.tick if self._table.active else None
+        if self._rebuild is not None or last is None:
             return
         values = self._table.configuration.values
-        if self._loop.ticks[-1].cause == DEVICE_FAILED and values["allow_cpu_fallback"]:
+        if last.cause == DEVICE_FAILED and values["allow_cpu_fallback"]:
             samples = fewer_samples(self._loop.planner)
-            self.get_logger().error(
-                f"{self._loop.ticks[-1].reason}: going on with {samples} samples on the CPU"
-            )
+            self.get_logger().error(f"{last.reason}: going on with {samples} samples on the CPU")
             self._table.force({"planner.device": "cpu", "planner.samples": samples})
             self._on_shape_change()
 
@@ -376,12 +395,9 @@ class PlannerNode(LifecycleNode):
         stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(diagnostics.diagnostics_message(status, stamp))
         if not gc.isenabled() and self._rebuild is None:
-            # Of what came into being since it was frozen, which is little, but for what the first
-            # periods make once and for all.
-            gc.collect()
-            if not self._is_settled:
-                gc.freeze()
-            self._is_settled = True
+            # What came into being since the last time; the longer this takes, the longer the
+            # planner waits for the interpreter.
+            gc.collect(0)
 
     def _facts(self) -> dict[str, object]:
         if self._made is None:
@@ -442,4 +458,7 @@ class PlannerNode(LifecycleNode):
         self._send(np.array(self._table.configuration.action("safe")))
 
     def _report(self, tick: Tick) -> None:
-        self._reports.tell(tick, self._loop)
+        self._reports.tell(tick, self._loop.commander)
+
+    def _show(self, plan: Plan, state: np.ndarray, applied: np.ndarray) -> None:
+        self._reports.show(plan, state, applied, self._loop.planner)

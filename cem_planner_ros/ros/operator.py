@@ -52,7 +52,7 @@ class Operator:
     def _halt(self) -> None:
         if self._loop is not None:
             paused = PAUSED if self._is_paused else ""
-            self._loop.halted = EMERGENCY_STOP if self._is_stopped else paused
+            self._loop.commander.halted = EMERGENCY_STOP if self._is_stopped else paused
 
     def _on_reset(self, request, response: Trigger.Response) -> Trigger.Response:
         response.success = self._loop is not None

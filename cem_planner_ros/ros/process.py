@@ -71,7 +71,7 @@ def _run(make: Callable, start: Callable = lambda node, listen: None) -> int:
     node = None
     try:
         node = make(stop.is_set)
-        executor = _executor()
+        executor = light_executor()
         executor.add_node(node)
 
         def listen() -> None:
@@ -104,7 +104,7 @@ def _run(make: Callable, start: Callable = lambda node, listen: None) -> int:
     return 0
 
 
-def _executor():
+def light_executor():
     """
     Return the executor that costs least.
 

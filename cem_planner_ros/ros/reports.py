@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 from nav_msgs.msg import Path
 from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Float64MultiArray
 
 from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.control.commander import Commander
 from cem_planner_ros.control.ladder import FRESH, SHIFTED, STOPPED
-from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import Tick
+from cem_planner_ros.planning.plan import Plan
+from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.ros import diagnostics
 
 LOG_INTERVAL = 1.0
@@ -25,11 +28,7 @@ WORDS = {FRESH: "planning again", SHIFTED: "reading the earlier plan", STOPPED: 
 
 
 class Reports:
-    """
-    Logs steps of the ladder, and publishes `~/statistics`, `~/plan` and `~/path`.
-
-    Runs on the planner's thread.
-    """
+    """Logs steps of the ladder, and publishes `~/statistics`, `~/plan` and `~/path`."""
 
     def __init__(self, node: LifecycleNode, configuration: Callable[[], Configuration]):
         self._node = node
@@ -55,8 +54,8 @@ class Reports:
         self._plan_due = self._spread_due = -math.inf
         self._status = STOPPED
 
-    def tell(self, tick: Tick, loop: ControlLoop) -> None:
-        """Tell about a tick."""
+    def tell(self, tick: Tick, commander: Commander) -> None:
+        """Tell about a tick; by whoever sent its command, one at a time."""
         values = self._configuration().values
         if tick.status != self._status:
             self._status = tick.status
@@ -65,16 +64,23 @@ class Reports:
                 self._log(tick, values["hold"])
         if values["publish_statistics"]:
             message = self._statistics_message
-            diagnostics.fill_statistics(message, tick, loop.missing, loop.period)
+            diagnostics.fill_statistics(message, tick, commander.missing, commander.period)
             self._statistics.publish(message)
-        if tick.plan is None:
-            return
-        if tick.published >= self._spread_due:
-            self._spread_due = tick.published + SPREAD_INTERVAL
-            self.spread = loop.planner.spread()
-        if values["plan_rate"] > 0.0 and tick.published >= self._plan_due:
-            self._plan_due = tick.published + 1.0 / values["plan_rate"]
-            self._publish_plan(tick, loop, values["frame_id"])
+
+    def show(self, plan: Plan, state: np.ndarray, applied: np.ndarray, planner: Planner) -> None:
+        """
+        Show a plan now and then; by the planner's thread.
+
+        `state` (nx,) and `applied` (nu,), what the actuators apply, are those when it begins.
+        """
+        values = self._configuration().values
+        now = plan.edges[0]
+        if now >= self._spread_due:
+            self._spread_due = now + SPREAD_INTERVAL
+            self.spread = planner.spread()
+        if values["plan_rate"] > 0.0 and now >= self._plan_due:
+            self._plan_due = now + 1.0 / values["plan_rate"]
+            self._publish_plan(plan, state, applied, planner, values["frame_id"])
 
     def _log(self, tick: Tick, hold: str) -> None:
         what = WORDS.get(tick.status, "braking" if hold == "brake" else "holding the last command")
@@ -85,16 +91,21 @@ class Reports:
         else:
             log.warning(f"{tick.status}: {what} ({why})")
 
-    def _publish_plan(self, tick: Tick, loop: ControlLoop, frame: str) -> None:
-        dynamics = loop.planner.dynamics
+    def _publish_plan(
+        self,
+        plan: Plan,
+        state: np.ndarray,
+        applied: np.ndarray,
+        planner: Planner,
+        frame: str,
+    ) -> None:
+        dynamics = planner.dynamics
         names = dynamics.state_names
         paths = "x" in names and "y" in names and self._path.get_subscription_count()
         if not (paths or self._plan.get_subscription_count()):
             return
-        states = loop.planner.predict(tick.plan, tick.state)
-        self._plan.publish(
-            diagnostics.plan_message(tick.plan, states, names, dynamics.action_names)
-        )
+        states = planner.predict(plan, state, applied)
+        self._plan.publish(diagnostics.plan_message(plan, states, names, dynamics.action_names))
         if paths:
             stamp = self._node.get_clock().now().to_msg()
             self._path.publish(diagnostics.path_message(states, names, stamp, frame))

@@ -12,13 +12,19 @@ PLAN = Plan(np.array([0.0, 1.0]), np.zeros((1, 1)), 1.0, 1, 0.0)
 SETTINGS = {"max_plan_age": 0.2, "hold_time": 0.3, "recover_periods": 2}
 
 
+def step(ladder, time, is_good, **changes):
+    """A period with a good plan made for it, or with a vain attempt."""
+    ladder.offer(PLAN, time) if is_good else ladder.fail()
+    return ladder.step(time, is_good, **SETTINGS | changes)
+
+
 @given(st.lists(st.booleans(), max_size=60), st.floats(0.01, 0.5))
 def test_whatever_happens_rungs_are_kept(good, period):
     ladder = Ladder()
     planned = -1.0
     seen = [STOPPED]
     for time, is_good in zip(itertools.count(0.0, period), good, strict=False):
-        status = ladder.step(time, PLAN if is_good else None, **SETTINGS)
+        status = step(ladder, time, is_good)
         planned = time if is_good else planned
         before, down = STATUSES.index(seen[-1]), STATUSES.index(status)
         assert down <= before + (2 if seen[-1] == FRESH else 1)  # a plan may be too old at once
@@ -34,26 +40,46 @@ def test_whatever_happens_rungs_are_kept(good, period):
     assert sum(ladder.steps.values()) == changes
 
 
+@given(st.lists(st.sampled_from(["late", "none", "failed"]), max_size=60))
+def test_plans_that_come_late_are_read_as_long_as_they_are_young(periods):
+    ladder = Ladder()
+    planned = -1.0
+    row = 0
+    before = STOPPED
+    for index, what in enumerate(periods):
+        time = 0.1 * index
+        if what == "late":
+            planned, row = time - 0.05, row + 1
+            ladder.offer(PLAN, planned)
+        elif what == "failed":
+            row = 0
+            ladder.fail()
+        status = ladder.step(time, False, **SETTINGS)
+        may_move = before == SHIFTED or row >= SETTINGS["recover_periods"]
+        is_young = planned >= 0.0 and time - planned <= SETTINGS["max_plan_age"]
+        assert (status == SHIFTED) == (may_move and is_young)
+        before = status
+
+
 def test_no_hold_time_stops_after_one_period():
     ladder = Ladder()
-    settings = SETTINGS | {"hold_time": 0.0, "recover_periods": 1, "max_plan_age": 0.0}
-    plans = [PLAN, None, None]
-    steps = [ladder.step(float(t), plan, **settings) for t, plan in enumerate(plans)]
+    settings = {"hold_time": 0.0, "recover_periods": 1, "max_plan_age": 0.0}
+    steps = [
+        step(ladder, float(t), good, **settings) for t, good in enumerate((True, False, False))
+    ]
     assert steps == [FRESH, HOLD, STOPPED]
 
 
 def test_stop_is_at_once():
     ladder = Ladder()
-    ladder.step(0.0, PLAN, **SETTINGS | {"recover_periods": 1})
+    step(ladder, 0.0, True, recover_periods=1)
     assert ladder.stop() == STOPPED
-    assert ladder.step(0.1, None, **SETTINGS) == STOPPED
+    assert step(ladder, 0.1, False) == STOPPED
     assert ladder.status == STOPPED
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_it_recovers_after_so_many_good_plans(count):
     ladder = Ladder()
-    statuses = [
-        ladder.step(float(t), PLAN, **SETTINGS | {"recover_periods": count}) for t in range(count)
-    ]
+    statuses = [step(ladder, float(t), True, recover_periods=count) for t in range(count)]
     assert statuses == [STOPPED] * (count - 1) + [FRESH]

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cem_planner_ros.control.latency import MAX_STEPS, SentCommands, distrust
 from cem_planner_ros.costs.quadratic import Quadratic
@@ -24,7 +26,7 @@ def test_stamps_that_cannot_be_are_told(age, text):
 
 
 def sent():
-    commands = SentCommands(np.array([0.0]))
+    commands = SentCommands(np.array([0.0]), np.zeros(1))
     for time, action in ((1.0, 1.0), (1.1, 2.0), (1.2, 4.0)):
         commands.add(time, np.array([action]))
     return commands
@@ -37,7 +39,7 @@ def sent():
         (1.05, 1.25, 1.0, [0.25 * 1 + 0.5 * 2 + 0.25 * 4]),
         (0.9, 1.3, 0.1, [0.0, 1.0, 2.0, 4.0]),
         (5.0, 5.2, 0.1, [4.0, 4.0]),
-        (1.15, 1.15, 0.1, [4.0]),
+        (1.15, 1.15, 0.1, [2.0]),
         (0.0, 0.5, 1.0, [0.0]),
     ],
 )
@@ -52,7 +54,7 @@ def test_a_prediction_is_bounded_however_long_it_is():
 
 
 def test_what_is_forgotten_counts_as_the_oldest_known():
-    commands = SentCommands(np.array([0.0]))
+    commands = SentCommands(np.array([0.0]), np.zeros(1))
     for step in range(2000):
         commands.add(float(step), np.array([7.0]))
     assert commands.between(0.0, 10.0, 100.0).actions[0, 0] == 7.0
@@ -62,7 +64,7 @@ def test_a_state_is_predicted_as_the_plant_moves():
     """A double integrator under the commands that were sent, by its exact solution."""
     model = DoubleIntegrator()
     planner = Planner(model, [Quadratic(model)], samples=16, elites=4, backend="eager", dt=0.02)
-    commands = SentCommands(np.zeros(2))
+    commands = SentCommands(np.zeros(2), np.zeros(2))
     commands.add(0.0, np.array([1.0, 0.0]))
     commands.add(0.06, np.array([-1.0, 0.5]))
     steps = commands.between(0.0, 0.1, 0.02)
@@ -71,3 +73,32 @@ def test_a_state_is_predicted_as_the_plant_moves():
     assert state["x_dot"] == pytest.approx(0.06 - 0.04)
     assert state["x"] == pytest.approx(0.5 * 0.06**2 + 0.06 * 0.04 - 0.5 * 0.04**2, rel=1e-5)
     assert state["y_dot"] == pytest.approx(0.02)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.001, 0.5), st.floats(-2.0, 2.0)), min_size=1, max_size=10),
+    st.floats(0.005, 1.0),
+    st.floats(0.0, 2.0),
+    st.floats(0.001, 1.0),
+)
+def test_actuators_are_followed_exactly_through_what_was_sent(changes, lag, begin, length):
+    commands = SentCommands(np.array([0.5]), np.array([lag]))
+    time, times, actions = 0.0, [-np.inf], [0.5]
+    for after, action in changes:
+        time += after
+        commands.add(time, np.array([action]))
+        times.append(time)
+        actions.append(action)
+    end = max(begin + length, time)
+    # The same in many small steps, from the steady 0.5 before the first command.
+    fine = np.linspace(0.0, end, 20_001)
+    middles = 0.5 * (fine[1:] + fine[:-1])
+    target = np.array(actions)[np.searchsorted(times, middles, side="right") - 1]
+    left = np.exp(-(fine[1] - fine[0]) / lag)
+    applied = [0.5]
+    for value in target:
+        applied.append(value + (applied[-1] - value) * left)
+    expected = np.trapezoid(np.interp(np.linspace(begin, end, 5001), fine, applied)) / 5000
+    (got,) = commands.between(begin, end, 10.0).actions[0]
+    assert got == pytest.approx(expected, abs=2e-2)
+    assert commands.applied(end)[0] == pytest.approx(applied[-1], abs=2e-2)

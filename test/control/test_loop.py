@@ -1,5 +1,8 @@
+import dataclasses
 import itertools
+import math
 import threading
+import time
 import types
 
 import numpy as np
@@ -10,7 +13,7 @@ from cem_planner_ros.configuration import configure
 from cem_planner_ros.control import tick as control
 from cem_planner_ros.control.ladder import FRESH, HOLD, SHIFTED, STOPPED
 from cem_planner_ros.control.loop import ControlLoop
-from cem_planner_ros.control.tick import StateSample
+from cem_planner_ros.control.tick import Attempt, StateSample
 from cem_planner_ros.planning.plan import Plan
 
 CONFIGURATION = configure(
@@ -65,10 +68,14 @@ class FakePlanner:
     def predict(self, plan, state):
         return np.array([state, state + (np.diff(plan.edges) @ plan.actions)[0] * np.eye(4)[0]])
 
-    def plan(self, state, time, previous_action, until):
+    def tune(self, **values):
+        self.tuned.append(values)
+
+    def plan(self, state, time, previous_action, applied, until):
         if self.error:
             raise self.error
         self.previous, self.state, self.time = previous_action, state, time
+        self.applied = applied
         self.plans += 1
         done = 0
         while done == 0 or (done < 8 and self.clock.time < until):
@@ -86,18 +93,28 @@ class Bench:
         self.planner = FakePlanner(self.clock)
         self.state = StateSample(np.zeros(4), self.clock.time)
         self.sent = []
+        self.ticks = []
         self.loop = ControlLoop(
             self.planner,
             CONFIGURATION.changed({name.replace("__", "."): v for name, v in changes.items()}),
             lambda: self.state,
             lambda action: self.sent.append((self.clock.time, list(action))),
+            report=self.ticks.append,
             clock=self.clock,
             steady=self.clock,
         )
         self.scheduled = itertools.count(100.0, 0.1)
 
     def tick(self):
+        """A tick at the present time, or when the next period begins."""
+        self.clock.time = max(self.clock.time, self.loop.commander.due)
         return self.loop.tick(self.clock.time)
+
+    def watch(self):
+        """What the watchdog does when the command of a period is not out near its end."""
+        commander = self.loop.commander
+        self.clock.time = max(self.clock.time, commander.deadline(commander.due))
+        return commander.complete(commander.due, Attempt(control.OVER_BUDGET, is_failure=False))
 
     def period(self):
         """A tick on the schedule, with a state of that time."""
@@ -149,7 +166,7 @@ def test_it_steps_down_one_rung_at_a_time_and_up_again(bench):
     assert list(ticks[-1].action) == SAFE
     bench.fail(False)
     assert bench.period().status == FRESH
-    assert bench.loop.ladder.steps == {FRESH: 2, SHIFTED: 1, HOLD: 1, STOPPED: 1}
+    assert bench.loop.commander.ladder.steps == {FRESH: 2, SHIFTED: 1, HOLD: 1, STOPPED: 1}
 
 
 def test_hold_repeats_the_last_command_until_it_stops():
@@ -186,7 +203,7 @@ def test_one_good_plan_does_not_end_a_stop_but_several_in_a_row_do():
 def test_an_old_state_is_not_planned_from_and_a_new_one_is_again(bench):
     bench.tick()
     plans = bench.planner.plans
-    bench.clock.time += 0.15
+    bench.clock.time += 0.1
     tick = bench.tick()
     assert (tick.status, tick.cause) == (SHIFTED, control.STALE_STATE)
     assert bench.planner.plans == plans
@@ -213,11 +230,11 @@ def test_a_lost_device_is_told_from_a_model_that_raises(bench):
 @pytest.mark.parametrize("halted", [control.PAUSED, control.EMERGENCY_STOP])
 def test_while_halted_the_safe_action_goes_out_and_planning_goes_on(bench, halted):
     bench.period()
-    bench.loop.halted = halted
+    bench.loop.commander.halted = halted
     tick = bench.period()
     assert (tick.status, tick.cause, list(tick.action)) == (STOPPED, halted, SAFE)
     assert bench.planner.plans == 2
-    bench.loop.halted = ""
+    bench.loop.commander.halted = ""
     assert bench.period().status == FRESH
 
 
@@ -267,39 +284,41 @@ def test_iterations_that_would_not_fit_are_left_out(bench):
     assert not tick.late
 
 
-def test_a_period_without_time_for_an_iteration_reads_the_earlier_plan():
-    bench = Bench(max_plan_age=1.0)
-    for _ in range(3):
-        bench.period()
-    plans = bench.planner.plans
-    scheduled = next(bench.scheduled)
-    bench.clock.time = scheduled + 0.095
+def test_a_period_without_a_plan_reads_the_earlier_one_before_it_ends(bench):
+    bench.period()
+    scheduled = bench.loop.commander.due
+    tick = bench.watch()
+    assert (tick.status, tick.cause, tick.late) == (SHIFTED, control.OVER_BUDGET, False)
+    assert tick.published == pytest.approx(scheduled + 0.09)
+    # The plan comes after all: that period has its command already.
     bench.state = StateSample(np.zeros(4), bench.clock.time)
-    tick = bench.loop.tick(scheduled)
-    assert (tick.status, tick.cause) == (SHIFTED, control.OVER_BUDGET)
-    assert bench.planner.plans == plans
-    assert not tick.late
+    assert bench.loop.tick(scheduled) is None
+    assert len(bench.sent) == 2
+    assert bench.loop.commander.overdue == 1
+    assert bench.watch().status == SHIFTED
 
 
-def test_iterations_longer_than_a_period_control_by_earlier_plans(bench):
-    bench.planner.iteration_time = 0.12
-    for _ in range(60):
-        bench.period()
-    statuses = [tick.status for tick in bench.loop.ticks]
-    assert set(statuses[1:]) == {FRESH, SHIFTED}
-    assert statuses.count(FRESH) > 10
-    bench.planner.iteration_time = 0.01
-    for _ in range(20):
-        tick = bench.period()
-    assert (tick.status, tick.late) == (FRESH, False)
+def test_a_shifted_command_tells_of_the_state_that_its_plan_began_with(bench):
+    bench.period()
+    began = bench.state.time
+    bench.state = StateSample(np.zeros(4), bench.clock.time)
+    tick = bench.watch()
+    assert tick.latency == pytest.approx(tick.published - began)
 
 
-def test_it_recovers_also_while_iterations_are_longer_than_a_period():
-    bench = Bench(recover_periods=3)
-    bench.planner.iteration_time = 0.12
-    for _ in range(60):
-        tick = bench.period()
-    assert tick.status in (FRESH, SHIFTED)
+def test_a_plan_that_never_comes_ends_in_the_safe_command(bench):
+    bench.period()
+    statuses = [bench.watch().status for _ in range(9)]
+    assert statuses == [SHIFTED] + [HOLD] * 5 + [STOPPED] * 3
+    assert bench.sent[-1][1] == SAFE
+
+
+def test_after_it_is_closed_no_command_goes_out(bench):
+    bench.period()
+    bench.loop.commander.close()
+    assert bench.period() is None
+    assert bench.watch() is None
+    assert len(bench.sent) == 1
 
 
 def test_one_slow_iteration_does_not_shorten_the_plans_after_it(bench):
@@ -314,14 +333,14 @@ def test_one_slow_iteration_does_not_shorten_the_plans_after_it(bench):
 
 
 def test_a_command_after_its_period_is_late(bench):
+    """As only where the machine keeps both threads from running."""
     bench.planner.iteration_time = 0.11
     assert bench.tick().late
-    assert (bench.loop.late, bench.loop.commands) == (1, 1)
+    assert (bench.loop.commander.late, bench.loop.commander.commands) == (1, 1)
 
 
 def test_live_values_count_from_the_next_tick(bench):
     bench.loop.change(CONFIGURATION.changed({"action.high.x_ddot": 0.5}))
-    bench.planner.tune = lambda **values: bench.planner.tuned.append(values)
     bench.tick()
     assert bench.sent[-1][1][0] == 0.5
     assert bench.planner.tuned[0]["high"] == [0.5, 0.25]
@@ -342,20 +361,20 @@ def test_telling_about_a_command_never_costs_the_next_one(bench):
     def broken(tick):
         raise RuntimeError("nobody listens")
 
-    bench.loop._report = broken
+    bench.loop.commander._report = broken
     bench.tick()
     bench.tick()
     assert len(bench.sent) == 2
-    assert "nobody listens" in bench.loop.failure
+    assert "nobody listens" in bench.loop.commander.failure
 
 
 def test_a_command_that_cannot_be_sent_does_not_end_the_loop(bench):
-    send = bench.loop._send
-    bench.loop._send = None
+    send = bench.loop.commander._send
+    bench.loop.commander._send = None
     bench.tick()
-    assert "sending failed" in bench.loop.failure
-    np.testing.assert_array_equal(bench.loop._last_action, SAFE)
-    bench.loop._send = send
+    assert "sending failed" in bench.loop.commander.failure
+    np.testing.assert_array_equal(bench.loop.commander.last_action, SAFE)
+    bench.loop.commander._send = send
     bench.tick()
     assert len(bench.sent) == 1
 
@@ -365,7 +384,6 @@ def test_another_planner_goes_on_with_the_plan_of_the_one_before(bench):
     other = FakePlanner(bench.clock)
     adopted = []
     other.adopt = adopted.append
-    other.tune = lambda **values: None
     bench.loop.change(CONFIGURATION, other, 0.02)
     assert bench.period().status == FRESH
     assert adopted[0].edges[0] < bench.clock.time
@@ -373,39 +391,162 @@ def test_another_planner_goes_on_with_the_plan_of_the_one_before(bench):
 
 
 def test_a_planner_that_cannot_go_on_leaves_the_one_before(bench):
-    other = FakePlanner(bench.clock)  # without tune
+    other = FakePlanner(bench.clock)
+    other.tune = None
     bench.loop.change(CONFIGURATION, other)
     assert bench.period().status == FRESH
     assert bench.planner.plans == 1
     assert "not taken over" in bench.loop.problem
 
 
-def test_late_ticks_are_dropped_and_counted_never_replayed(bench):
-    class Stop(threading.Event):
-        """A clock's sleep: moves the time instead, and stops before the eleventh tick."""
+def test_the_planner_is_told_what_slow_actuators_apply(bench):
+    bench = Bench(action__lag__x_ddot=0.3)
+    bench.planner.value = 0.5
+    for _ in range(4):
+        bench.period()
+    # From the safe -0.5 to 0.5, for 0.3 s and as long as a plan takes before it takes effect.
+    applied, other = bench.planner.applied
+    assert 0.5 - math.exp(-0.3 / 0.3) - 0.1 < applied < 0.35
+    assert other == 0.25
 
-        def wait(self, timeout):
-            bench.clock.time += timeout
-            bench.state = StateSample(np.zeros(4), bench.clock.time)
-            return bench.clock.time >= 100.95
 
-    bench.planner.iteration_time = 0.01
-    plan = bench.planner.plan
+class RealTime:
+    """The loop with its threads at 20 Hz, and a planner that takes `takes` s."""
 
-    def slow_once(*arguments, **options):
-        if len(bench.sent) == 3:
-            bench.clock.time += 0.35
-        return plan(*arguments, **options)
+    def __init__(self, **changes):
+        self.takes = 0.005
+        self.release = threading.Event()
+        self.sent = []
+        self.ticks = []
+        planner = FakePlanner(time.monotonic)
+        planner.plan = self.plan
+        self.planner = planner
+        values = dict(CONFIGURATION.values) | {"control_rate": 20.0, "max_state_age": 1.0}
+        self.loop = ControlLoop(
+            planner,
+            dataclasses.replace(CONFIGURATION, values=values | changes),
+            lambda: StateSample(np.zeros(4), time.monotonic()),
+            lambda action: self.sent.append((time.monotonic(), list(action))),
+            self.ticks.append,
+        )
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.loop.run, args=(self.stop,))
 
-    bench.planner.plan = slow_once
-    bench.loop.run(Stop())
-    times = [time for time, _ in bench.sent]
-    assert bench.loop.missing == 2
-    assert bench.loop.late == 1
-    assert len(times) == 10 - 2
-    # Back on the old schedule: every later command lies in its own period.
-    periods = [int((time - 100.0) / 0.1 + 1e-6) for time in times[4:]]
-    assert periods == sorted(set(periods))
+    def plan(self, state, time_, previous_action, applied, until):
+        self.release.wait(self.takes)
+        return Plan(np.array([time_, time_ + 1.0]), np.full((1, 2), 0.2), 1.0, 1, 0.0)
+
+    def statuses(self):
+        return [tick.status for tick in list(self.ticks)]
+
+
+@pytest.fixture
+def real():
+    made = []
+
+    def start(**changes):
+        made.append(RealTime(**changes))
+        made[0].thread.start()
+        return made[0]
+
+    yield start
+    made[0].release.set()
+    made[0].stop.set()
+    made[0].thread.join()
+
+
+def in_time(commander, share=0.9):
+    """Whether nearly every period so far had its command, in time; the machine may be busy."""
+    good = commander.commands - commander.late
+    return good >= share * (commander.commands + commander.missing)
+
+
+def test_a_planner_that_takes_ten_periods_costs_no_command(real, wait_until):
+    bench = real(max_plan_age=0.2, hold_time=0.2)
+    commander = bench.loop.commander
+    wait_until(lambda: FRESH in bench.statuses())
+    before, bench.takes = len(bench.sent), 0.5
+    wait_until(lambda: SHIFTED in bench.statuses())
+    bench.takes = 0.005
+    wait_until(lambda: len(bench.sent) >= before + 20)
+    assert in_time(commander)
+    assert commander.overdue >= 1
+    assert bench.statuses()[-1] == FRESH
+    # One command a period: the schedule holds, and nothing is made up for.
+    periods = [round((t - bench.sent[0][0]) / 0.05) for t, _ in bench.sent]
+    assert len(set(periods)) >= 0.9 * len(periods)
+
+
+def test_a_planner_that_hangs_ends_in_the_safe_command(real, wait_until):
+    bench = real(max_plan_age=0.2, hold_time=0.2)
+    wait_until(lambda: FRESH in bench.statuses())
+    bench.takes = None
+    wait_until(lambda: bench.statuses()[-1] == STOPPED)
+    assert bench.sent[-1][1] == SAFE
+    assert list(dict.fromkeys(bench.statuses()[-30:]))[-3:] == [SHIFTED, HOLD, STOPPED]
+    count = len(bench.sent)
+    wait_until(lambda: len(bench.sent) > count + 5)  # and they go on
+
+
+def test_plans_that_always_take_longer_than_a_period_control_shifted(real, wait_until):
+    bench = real(max_plan_age=1.0, recover_periods=2)
+    bench.takes = 0.12
+    wait_until(lambda: len(bench.sent) > 40)
+    assert bench.statuses()[-10:] == [SHIFTED] * 10
+    assert bench.sent[-1][1] == [0.2, 0.2]
+    assert in_time(bench.loop.commander)
+
+
+def test_commands_can_wait_for_a_phase_of_the_period(real, wait_until):
+    bench = real(command_phase=0.5)
+    wait_until(lambda: bench.statuses().count(FRESH) > 20)
+    fresh = [tick for tick in bench.ticks if tick.status == FRESH]
+    assert min(tick.published - tick.scheduled for tick in fresh) >= 0.5 * 0.05
+    intervals = [tick.interval for tick in fresh[1:]]
+    assert np.median(np.abs(np.array(intervals) - 0.05)) < 0.005
+
+
+class FastClock:
+    """A simulation's clock that runs ten times as fast."""
+
+    def __init__(self):
+        self.began = time.monotonic()
+
+    def __call__(self):
+        return 10.0 * (time.monotonic() - self.began)
+
+
+def test_under_a_fast_clock_iterations_fit_into_its_periods(wait_until):
+    clock = FastClock()
+    iterations, ticks = [], []
+
+    class Planner(FakePlanner):
+        def plan(self, state, time_, previous_action, applied, until):
+            done = 0
+            while done == 0 or (done < 1000 and time.monotonic() < until):
+                time.sleep(0.002)
+                done += 1
+            iterations.append(done)
+            return Plan(np.array([time_, time_ + 1.0]), np.full((1, 2), 0.2), 1.0, done, 0.0)
+
+    values = dict(CONFIGURATION.values) | {"control_rate": 2.0, "max_state_age": 5.0}
+    loop = ControlLoop(
+        Planner(clock),
+        dataclasses.replace(CONFIGURATION, values=values),
+        lambda: StateSample(np.zeros(4), clock()),
+        lambda action: None,
+        ticks.append,
+        clock=clock,
+    )
+    stop = threading.Event()
+    thread = threading.Thread(target=loop.run, args=(stop,))
+    thread.start()
+    wait_until(lambda: loop.commander.commands > 40)
+    stop.set()
+    thread.join()
+    # 40 ms of the 50 steady ms that such a period lasts; by its own count it would be 400.
+    assert np.median(iterations[-20:]) < 25
+    assert [tick.status for tick in ticks][-10:].count(FRESH) >= 8
 
 
 def test_a_reader_that_raises_costs_commands_not_the_loop(bench):
@@ -419,29 +560,29 @@ def test_a_reader_that_raises_costs_commands_not_the_loop(bench):
 
 
 def test_a_halt_that_comes_while_sending_has_the_last_word(bench):
-    send = bench.loop._send
+    send = bench.loop.commander._send
 
     def halted_meanwhile(action):
         send(action)
-        bench.loop.halted = "emergency_stop"
+        bench.loop.commander.halted = "emergency_stop"
 
     for _ in range(5):
         bench.state = StateSample(np.zeros(4), bench.clock.time)
         bench.tick()
         bench.clock.time += 0.1
     bench.state = StateSample(np.zeros(4), bench.clock.time)
-    bench.loop._send = halted_meanwhile
+    bench.loop.commander._send = halted_meanwhile
     tick = bench.tick()
     assert bench.sent[-2][1] != SAFE
     assert (bench.sent[-1][1], tick.cause) == (SAFE, "emergency_stop")
 
 
 def test_a_failure_to_send_is_told_until_it_is_over(bench):
-    send = bench.loop._send
-    bench.loop._send = lambda action: 1 / 0
+    send = bench.loop.commander._send
+    bench.loop.commander._send = lambda action: 1 / 0
     bench.tick()
-    assert "sending failed" in bench.loop.failure
-    bench.loop._send = send
+    assert "sending failed" in bench.loop.commander.failure
+    bench.loop.commander._send = send
     bench.clock.time += 0.1
     bench.tick()
-    assert bench.loop.failure == ""
+    assert bench.loop.commander.failure == ""

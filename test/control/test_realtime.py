@@ -1,11 +1,12 @@
 import gc
 import os
 import sys
+import threading
 
 import pytest
 
 from cem_planner_ros.control import realtime as module
-from cem_planner_ros.control.realtime import realtime
+from cem_planner_ros.control.realtime import outrank, realtime
 
 
 def test_what_is_asked_for_holds_inside_and_is_undone():
@@ -41,3 +42,25 @@ def test_it_is_undone_also_when_the_loop_ends_with_an_error():
     with pytest.raises(RuntimeError), realtime(freeze_garbage=True, warn=print):
         raise RuntimeError("the loop ended")
     assert gc.isenabled()
+
+
+def test_a_thread_beside_the_loop_can_be_put_above_it():
+    priorities = []
+
+    def look():
+        outrank()
+        priorities.append(os.sched_getparam(0).sched_priority)
+
+    warnings = []
+    with realtime(priority=40, warn=warnings.append):
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+    if warnings:
+        pytest.skip(f"no real-time priorities here: {warnings[0]}")
+    assert priorities == [41]
+
+
+def test_without_a_priority_there_is_nothing_to_outrank():
+    outrank()
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER

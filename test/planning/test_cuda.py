@@ -9,6 +9,7 @@ import torch
 
 from cem_planner_ros.configuration import configure
 from cem_planner_ros.dynamics.cartpole import CartPole
+from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.cuda import THREADS, CudaRollout
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.rollout import Rollout
@@ -24,12 +25,13 @@ struct Index { int x; };
 static Index blockIdx, threadIdx, blockDim;
 %s
 extern "C" void launch(int blocks, int threads, const float* start, const float* before,
-        const float* durations, const float* sequence, const float* const* numbers, float* costs,
-        int horizon, int samples) {
+        const float* lag, const float* applied, const float* durations, const float* sequence,
+        const float* const* numbers, float* costs, int horizon, int samples) {
     blockDim.x = threads;
     for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x)
         for (threadIdx.x = 0; threadIdx.x < threads; ++threadIdx.x)
-            rollout(start, before, durations, sequence, numbers, costs, horizon, samples);
+            rollout(start, before, lag, applied, durations, sequence, numbers, costs, horizon,
+                    samples);
 }
 """
 
@@ -75,6 +77,7 @@ def test_the_kernel_agrees_with_pytorch(nvrtc_as_cpp, model):
     nx, nu = len(configuration.dynamics.state_names), len(configuration.dynamics.action_names)
     for samples in (1, THREADS, 3 * THREADS + 5):
         given = (torch.randn(nx), torch.randn(9, nu, samples), torch.randn(nu), torch.rand(9) * 0.1)
+        given += (Actuators(0.1 * torch.arange(nu), torch.randn(nu)),)
         torch.testing.assert_close(kernel(*given), rollout(*given), rtol=1e-3, atol=1e-3)
     configuration.dynamics.set(configuration.dynamics.numbers[0], 1.3) if (
         configuration.dynamics.numbers

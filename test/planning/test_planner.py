@@ -176,7 +176,7 @@ def test_every_planned_action_is_within_bounds(low, width, seed):
 def test_bounds_can_change_between_plans():
     planner, _ = ramp_planner()
     planner.plan(np.zeros(1), 0.0)
-    tuning = {"temperature": 1.0, "momentum": 0.0, "std_carry": 0.0}
+    tuning = {"temperature": 1.0, "momentum": 0.0, "std_carry": 0.0, "lag": [0.0, 0.0]}
     planner.tune(
         low=[-0.1, -0.1], high=[0.1, 0.1], rate=[9.0, 9.0], std_initial=0.5, std_min=0.01, **tuning
     )

@@ -37,6 +37,7 @@ VARIANTS = {
     "steps": {"knot_spacing": 4},
     "proposals": {"proposals": 3},
     "rate": {"rate": [20.0]},
+    "lag": {"lag": [0.2]},
     "rate of splines": {"rate": [20.0], "knot_spacing": 4, "order": 1},
 }
 
@@ -44,7 +45,8 @@ VARIANTS = {
 def begin(planner):
     """Let a planner begin a plan."""
     edges, cell = planner._shift(0.0)
-    planner._load(np.array([0.1, 0.0, 2.9, 0.3]), np.array([3.0]), edges, cell)
+    before = np.array([3.0])
+    planner._load(np.array([0.1, 0.0, 2.9, 0.3]), before, before, edges, cell)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

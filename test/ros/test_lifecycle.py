@@ -138,12 +138,12 @@ def test_a_simulations_clock_is_followed_and_its_jumps_are_told(
     wait_until(lambda: statistics.status == FRESH)
     for jump in (-500.0, 300.0):
         jumps = planner._clock_jumps
-        steps = planner._loop.ladder.steps["stopped"]
+        steps = planner._loop.commander.ladder.steps["stopped"]
         offset[0] += jump
         wait_until(lambda jumps=jumps: planner._clock_jumps > jumps)
-        wait_until(lambda steps=steps: planner._loop.ladder.steps["stopped"] > steps)
+        wait_until(lambda steps=steps: planner._loop.commander.ladder.steps["stopped"] > steps)
         assert "planning begins anew" in capfd.readouterr().err
-        wait_until(lambda: planner._loop.ladder.status == FRESH)
+        wait_until(lambda: planner._loop.commander.ladder.status == FRESH)
         # Periods that never were are not missing.
         assert statistics.values("missing")[-1] < 100
     assert int(newest()["clock jumps"]) >= 2

@@ -116,6 +116,17 @@ def test_values_set_one_by_one_may_pass_through_what_does_not_fit(
     assert "wait" not in newest()["message"]
 
 
+def test_what_is_set_while_it_is_inactive_counts_when_it_is_activated(
+    node, observer, states, statistics, wait_until
+):
+    planner = node(autostart=False)
+    assert observer.transition("configure")
+    assert observer.set(goal__weight__x=7.0, action__high__x_ddot=0.25) == []
+    assert observer.transition("activate")
+    wait_until(lambda: statistics.status == FRESH)
+    assert float(planner._made.planner.costs[0].weight[0, 0]) == 7.0
+
+
 def test_values_that_never_fit_keep_it_from_being_activated(node, observer, states):
     node().autostart()
     assert observer.set(action__low__x_ddot=2.0) == []

@@ -1,0 +1,236 @@
+"""One command a period, whoever comes first: the planner with its plan, or the watchdog."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.control.ladder import FRESH, HOLD, STOPPED, Ladder
+from cem_planner_ros.control.latency import SentCommands
+from cem_planner_ros.control.limits import CommandLimits
+from cem_planner_ros.control.tick import EMERGENCY_STOP, PAUSED, RECOVERING, Attempt, Tick
+from cem_planner_ros.control.timing import HIGH, History, Quantile
+from cem_planner_ros.planning.plan import Plan
+
+HISTORY = 1000
+"""Ticks, and plans, whose times are remembered for diagnostics."""
+
+MAX_GAP = 1.0
+"""s by which a clock that is not the steady one may move between two looks without a jump."""
+
+
+class Commander:
+    """
+    Chooses, limits and sends the command of each period, once.
+
+    What does so holds a lock for the time of sending and telling, never while there is planning. No
+    PyTorch is used, so that a command can go out whatever the planner's thread is doing.
+
+    Args:
+        configuration: rates, limits and the safe action.
+        send: publishes an action (nu,).
+        report: called with each tick after its command is out.
+        clock: of the schedule and the states, s.
+        steady: of costs, s.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        send: Callable[[np.ndarray], None],
+        report: Callable[[Tick], None],
+        clock: Callable[[], float],
+        steady: Callable[[], float],
+    ):
+        self._send = send
+        self._report = report
+        self._clock = clock
+        self._steady = steady
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self.halted = ""
+        """PAUSED or EMERGENCY_STOP while the safe action has to go out; any thread may set it."""
+        self.failure = ""
+        """What went wrong in sending or reporting in the last period; for diagnostics."""
+        self.due = 0.0
+        """When the first period begins whose command is not out yet."""
+        self.ladder = Ladder()
+        self.tick: Tick | None = None
+        """The last one."""
+        self.history = History(("margin", "state_age", "latency", "interval", "late"), HISTORY)
+        """Of all ticks, s; `margin` is from the command to the end of its period."""
+        self.plan_times = History(("plan_time",), HISTORY)
+        """Of all plans, also those that came too late for their period, s."""
+        self.commands = 0
+        self.late = 0
+        self.missing = 0
+        self.overdue = 0
+        """Plans that came after the command of their period was out."""
+        self.period = 1.0 / configuration.values["control_rate"]
+        self._publish_time = Quantile(HIGH)
+        self._published = math.nan
+        self._state_time = math.nan
+        safe = np.array(configuration.action("safe"))
+        self.last_action = self._held_action = safe
+        self._sent = SentCommands(safe, np.array(configuration.action("lag")))
+        self.use(configuration)
+
+    def use(self, configuration: Configuration) -> None:
+        """Use other values from now on."""
+        with self._lock:
+            self._values = configuration.values
+            self._safe = np.array(configuration.action("safe"))
+            self._lag = np.array(configuration.action("lag"))
+            self._sent.follow(self._lag)
+            self._limits = CommandLimits(
+                low=np.array(configuration.action("low")),
+                high=np.array(configuration.action("high")),
+                rate=np.array([rate or math.inf for rate in configuration.action("rate")]),
+                low_pass=np.array(configuration.action("low_pass")),
+                safe=self._safe,
+            )
+
+    def begin(self, time: float) -> None:
+        """Begin a schedule of periods at `time`."""
+        with self._lock:
+            self.due = time
+
+    def forget(self) -> None:
+        """Forget the plan and what was sent."""
+        with self._lock:
+            self.ladder.stop()
+            self._published = math.nan
+            self._sent = SentCommands(self.last_action, self._lag)
+
+    def close(self) -> None:
+        """Send nothing more, whoever asks for it."""
+        with self._lock:
+            self._is_closed = True
+
+    @property
+    def publish_time(self) -> float:
+        """What sending a command takes, s."""
+        return self._publish_time.value
+
+    def deadline(self, scheduled: float) -> float:
+        """Return when the command of a period goes out even without a plan made for it."""
+        # Midway between the end of the budget and that of the period.
+        share = 0.5 * (1.0 + self._values["budget_fraction"])
+        return scheduled + share * self.period - self.publish_time
+
+    def sent(self, begin: float, end: float, dt: float) -> tuple[Plan, np.ndarray]:
+        """Return what `SentCommands.between` does, and what the actuators apply at `end` (nu,)."""
+        with self._lock:
+            return self._sent.between(begin, end, dt), self._sent.applied(end)
+
+    def complete(self, scheduled: float, attempt: Attempt) -> Tick | None:
+        """
+        Send the command of the period that began at `scheduled`; return what happened.
+
+        If it is out already, a plan is taken for the periods to come, and None returned.
+        """
+        with self._lock:
+            if self._is_closed:
+                return None
+            if attempt.plan is not None:
+                self.ladder.offer(attempt.plan, attempt.began)
+                self._state_time = attempt.state_time
+                self.plan_times.add(attempt.plan_time)
+            elif attempt.is_failure:
+                self.ladder.fail()
+            if scheduled < self.due:
+                self.overdue += attempt.plan is not None
+                return None
+            tick = self._complete(scheduled, attempt)
+            self.failure = tick.problem
+            try:
+                self._report(tick)
+            except Exception as error:  # Telling about a command must not cost the next one.
+                self.failure = f"reporting failed: {type(error).__name__}: {error}"
+            return tick
+
+    def _complete(self, scheduled: float, attempt: Attempt) -> Tick:
+        now = self._clock()
+        status, cause, action = self._choose(attempt, now)
+        if status != STOPPED:
+            # A late command does not catch up with one jump.
+            elapsed = min(now - self._published, self.period)
+            elapsed = self.period if math.isnan(elapsed) else max(elapsed, 0.0)
+            action = self._limits.apply(action, self.last_action, elapsed)
+        began = self._steady()
+        problem = ""
+        try:
+            self._send(action)
+            if self.halted and status != STOPPED:  # Halted meanwhile; the safe action comes last.
+                status, cause, action = self.ladder.stop(), self.halted, self._safe
+                self._send(action)
+        except Exception as error:  # The next period tries again.
+            problem = f"sending failed: {type(error).__name__}: {error}"
+        else:
+            self.last_action = action
+            self._sent.add(self._clock() + self._values["actuation_delay"], action)
+        self._publish_time.add(self._steady() - began)
+        published = self._clock()
+        is_planned = status not in (HOLD, STOPPED)
+        tick = Tick(
+            status=status,
+            cause=cause,
+            reason="" if cause in (PAUSED, EMERGENCY_STOP) else attempt.reason,
+            scheduled=scheduled,
+            published=published,
+            interval=published - self._published,
+            state_age=attempt.began - attempt.state_time,
+            latency=published - self._state_time if is_planned else math.nan,
+            plan_time=attempt.plan_time,
+            late=published > scheduled + self.period,
+            action=action,
+            plan=attempt.plan,
+            problem=problem,
+        )
+        self._published = published
+        self.commands += 1
+        self.late += tick.late
+        self.due = scheduled + self.period
+        self.history.add(
+            self.due - published, tick.state_age, tick.latency, tick.interval, tick.late
+        )
+        self.tick = tick
+        behind = max(0, math.floor((published - self.due) / self.period))
+        self.due += behind * self.period
+        # A simulation's clock that was set forward skips periods that never were.
+        if self._clock is self._steady or behind * self.period < MAX_GAP:
+            self.missing += behind
+        return tick
+
+    def _choose(self, attempt: Attempt, now: float) -> tuple[str, str, np.ndarray]:
+        """Return status, cause and action of a command that is sent now."""
+        halted = self.halted
+        if halted:
+            return self.ladder.stop(), halted, self._safe
+        was, values = self.ladder.status, self._values
+        status = self.ladder.step(
+            now,
+            attempt.plan is not None,
+            max_plan_age=values["max_plan_age"],
+            hold_time=values["hold_time"],
+            recover_periods=values["recover_periods"],
+        )
+        cause = attempt.cause
+        if attempt.plan is not None and status != FRESH:
+            cause = RECOVERING
+        if status == STOPPED:
+            # As it is: what stops the plant must not be slowed by a limit meant for comfort.
+            return status, cause, self._safe
+        if status != HOLD:
+            effect = now + self.publish_time + values["actuation_delay"]
+            return status, cause, self.ladder.plan.action_at(effect)
+        if was != HOLD:
+            self._held_action = self.last_action
+        if values["hold"] == "hold":
+            return status, cause, self._held_action
+        share = (now - self.ladder.held_since) / values["hold_time"] if values["hold_time"] else 1.0
+        return status, cause, self._held_action + min(share, 1.0) * (self._safe - self._held_action)
