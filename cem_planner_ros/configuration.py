@@ -23,7 +23,7 @@ from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import COMMAND_TYPES, MULTI_ARRAY, NUMBER, STATE_TYPES, Grammar
-from cem_planner_ros.learning.policy import Proposals
+from cem_planner_ros.learning.policy import Driver, LinearPolicy, Proposals
 from cem_planner_ros.learning.policy import load as load_policy
 from cem_planner_ros.parameters import INACTIVE, LIVE, Parameter, flatten, named
 from cem_planner_ros.paths import find
@@ -52,6 +52,7 @@ class Configuration:
         dynamics: the model, on the planning device.
         costs: the cost terms by instance name, on the planning device.
         device: the planning device.
+        policy: that of `policy.file`, None if none is named.
     """
 
     values: Mapping[str, Any]
@@ -59,6 +60,7 @@ class Configuration:
     dynamics: Dynamics
     costs: Mapping[str, Cost]
     device: torch.device
+    policy: LinearPolicy | None = None
 
     def action(self, group: str) -> list[float]:
         """Return the parameters action.GROUP.NAME (nu,), GROUP as in low, rate, safe."""
@@ -132,8 +134,21 @@ class Configuration:
             **self.tuning(),
             device=self.device,
             like=like if variants == 1 else None,
-            policy=_proposals(value, self.dynamics, self.device),
+            policy=self._proposals(),
         )
+
+    def driver(self) -> Driver | None:
+        """Return what the policy does in a state, None if there is no policy."""
+        if self.policy is None:
+            return None
+        return Driver(self.policy, self.dynamics, self.action("low"), self.action("high"))
+
+    def _proposals(self) -> Proposals | None:
+        """Return what proposes candidates, None if nothing does; this compiles."""
+        count = self.values["policy.candidates"]
+        if not count:
+            return None
+        return Proposals(self.driver(), self.dynamics, count, self.device)
 
     def tuning(self) -> dict[str, Any]:
         """Return the arguments of `Planner.tune`."""
@@ -255,9 +270,11 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
             if not name.startswith(broken)
         ]
         problems += _cross_check(checked, dynamics)
+        problems += _policy_problems(checked, dynamics)
     if problems:
         raise ConfigurationError("\n".join(problems), parameters)
-    return Configuration(checked, parameters, dynamics, costs, device)
+    policy = load_policy(find(checked["policy.file"])) if checked["policy.file"] else None
+    return Configuration(checked, parameters, dynamics, costs, device, policy)
 
 
 def _search_settings(value: Mapping[str, Any], dynamics: Dynamics) -> dict[str, Any]:
@@ -269,23 +286,19 @@ def _search_settings(value: Mapping[str, Any], dynamics: Dynamics) -> dict[str, 
     return settings | {"proposals": value["policy.candidates"]}
 
 
-def _proposals(
-    value: Mapping[str, Any], dynamics: Dynamics, device: torch.device
-) -> Proposals | None:
-    """Return what proposes candidates, None if nothing does."""
-    if not value["policy.candidates"]:
-        return None
+def _policy_problems(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
+    """Return what is wrong with the policy that the values name."""
     if not value["policy.file"]:
-        raise ConfigurationError(
-            "parameter 'policy.file' is missing, allowed with policy.candidates: a YAML file that "
-            "`search-policy` wrote"
-        )
+        return []
     low, high = (
         [value[f"action.{group}.{name}"] for name in dynamics.action_names]
         for group in ("low", "high")
     )
-    policy = load_policy(find(value["policy.file"]))
-    return Proposals(policy, dynamics, low, high, value["policy.candidates"], device)
+    try:
+        Driver(load_policy(find(value["policy.file"])), dynamics, low, high)
+    except ConfigurationError as error:
+        return [f"parameter 'policy.file': {error}"]
+    return []
 
 
 def _cross_check(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
@@ -313,10 +326,11 @@ def _cross_check(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
             f"parameter 'randomisation.samples' is {value['randomisation.samples']}, allowed: 1, "
             f"as {value['dynamics.plugin']} has members already or no numbers"
         )
-    try:
-        _proposals(value, dynamics, torch.device("cpu"))
-    except ConfigurationError as error:
-        problems.append(str(error))
+    if (value["policy.candidates"] or value["hold"] == "policy") and not value["policy.file"]:
+        problems.append(
+            "parameter 'policy.file' is missing, allowed with policy.candidates or hold policy: a "
+            "YAML file that `search-policy` wrote"
+        )
     try:
         cpu_set(value["realtime.cpus"])
     except ConfigurationError as error:

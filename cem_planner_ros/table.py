@@ -56,8 +56,9 @@ TABLE = (
         "hold",
         "brake",
         "What follows for hold_time (status hold): brake moves evenly to the safe action, hold "
-        "repeats the last command. The safe action comes next (status stopped).",
-        choices=("brake", "hold"),
+        "repeats the last command, policy does what policy.file says in a state that is not too "
+        "old, else it brakes. The safe action comes next (status stopped).",
+        choices=("brake", "hold", "policy"),
     ),
     Parameter(
         "hold_time", 0.3, "How long status hold lasts at most.", unit="s", low=0.0, high=60.0

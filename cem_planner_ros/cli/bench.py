@@ -12,7 +12,16 @@ from pathlib import Path
 
 import torch
 
-from cem_planner_ros.benchmarks import dynamics, learning, loop, machine, plan, quality, scaling
+from cem_planner_ros.benchmarks import (
+    dynamics,
+    learning,
+    loop,
+    machine,
+    plan,
+    policy,
+    quality,
+    scaling,
+)
 from cem_planner_ros.errors import ConfigurationError
 
 Say = Callable[[str], None]
@@ -105,6 +114,17 @@ def _learning(options: argparse.Namespace, say: Say) -> dict:
     )
 
 
+def _policy(options: argparse.Namespace, say: Say) -> dict:
+    return _table(
+        (("use", 40), ("J", 9), ("std", 7), ("successes", 9), ("plan p50 ms", 11), ("p99", 7)),
+        policy.run(options.quick, say),
+        lambda row: (
+            *(row["name"], *row["cost"].values(), f"{row['successes']}/{row['seeds']}"),
+            *row["plan_ms"].values(),
+        ),
+    )
+
+
 def _ensemble(options: argparse.Namespace, say: Say) -> dict:
     _check_device(options)
     return _table(
@@ -140,6 +160,9 @@ BENCHMARKS = {
     "dynamics": Benchmark("model steps per second", _dynamics, DEVICE | QUICK),
     "learning": Benchmark(
         "cost of the demo's swing-up with models learned from its data", _learning, QUICK
+    ),
+    "policy": Benchmark(
+        "use of a searched policy: as candidates, and where there is no plan", _policy, QUICK
     ),
     "ensemble": Benchmark(
         "time of a plan with an ensemble beside its bare products of matrices",

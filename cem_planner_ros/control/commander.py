@@ -12,7 +12,14 @@ from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.control.ladder import FRESH, HOLD, STOPPED, Ladder
 from cem_planner_ros.control.latency import SentCommands
 from cem_planner_ros.control.limits import CommandLimits
-from cem_planner_ros.control.tick import EMERGENCY_STOP, PAUSED, RECOVERING, Attempt, Tick
+from cem_planner_ros.control.tick import (
+    EMERGENCY_STOP,
+    PAUSED,
+    RECOVERING,
+    Attempt,
+    StateSample,
+    Tick,
+)
 from cem_planner_ros.control.timing import HIGH, History, Quantile
 from cem_planner_ros.planning.plan import Plan
 
@@ -56,6 +63,8 @@ class Commander:
         """PAUSED or EMERGENCY_STOP while the safe action has to go out; any thread may set it."""
         self.failure = ""
         """What went wrong in sending or reporting in the last period; for diagnostics."""
+        self.state: StateSample | None = None
+        """The newest one, which the planner's thread sets."""
         self.due = 0.0
         """When the first period begins whose command is not out yet."""
         self.ladder = Ladder()
@@ -86,6 +95,7 @@ class Commander:
             self._safe = np.array(configuration.action("safe"))
             self._lag = np.array(configuration.action("lag"))
             self._sent.follow(self._lag)
+            self._fallback = configuration.driver()
             self._limits = CommandLimits(
                 low=np.array(configuration.action("low")),
                 high=np.array(configuration.action("high")),
@@ -231,6 +241,10 @@ class Commander:
         if was != HOLD:
             self._held_action = self.last_action
         if values["hold"] == "hold":
+            return status, cause, self._held_action
+        state = self.state if values["hold"] == "policy" else None
+        if state is not None and now - state.time <= values["max_state_age"]:
+            self._held_action = self._fallback(state.state)
             return status, cause, self._held_action
         share = (now - self.ladder.held_since) / values["hold_time"] if values["hold_time"] else 1.0
         return status, cause, self._held_action + min(share, 1.0) * (self._safe - self._held_action)

@@ -191,6 +191,7 @@ class ControlLoop:
             sample, reason = None, f"reading failed: {type(error).__name__}: {first_line(error)}"
         if sample is None:
             return Attempt(NO_STATE, reason, began=began), ()
+        self.commander.state = sample
         age = began - sample.time
         values = self._current.configuration.values
         if age > values["max_state_age"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ import yaml
 
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.planning.kernel import Kernel, Trajectory
+from cem_planner_ros.planning.rollout import Rollout
+from cem_planner_ros.planning.translate import UnsupportedError
 
 
 @dataclass(frozen=True)
@@ -87,20 +91,14 @@ def load(file: Path) -> LinearPolicy:
         ) from error
 
 
-class Proposals:
+class Driver:
     """
-    Action sequences that a policy would go through, as candidates of `Planner(policy=...)`.
-
-    The model is rolled out under the policy: the first sequence has its mean weights, the others
-    have weights of its distribution, drawn once.
+    A policy at the wheel of a model: its states and actions are found there by name.
 
     Args:
-        policy: its states and actions are found in the model by name.
+        policy: whose mean weights act.
         dynamics: the model.
         low, high: (nu,), bounds of the actions.
-        count: E, how many sequences.
-        device: where the model lives.
-        seed: of the weights.
 
     Raises ConfigurationError if the model lacks a state or an action of the policy.
     """
@@ -111,9 +109,6 @@ class Proposals:
         dynamics: Dynamics,
         low: Sequence[float],
         high: Sequence[float],
-        count: int,
-        device: torch.device | str = "cpu",
-        seed: int = 0,
     ):
         for what, names, known in (
             ("states", policy.states, dynamics.state_names),
@@ -125,44 +120,141 @@ class Proposals:
                     f"the policy's {what} are {', '.join(names)}, those of the model are "
                     f"{', '.join(known)}"
                 )
-        rows = [dynamics.state_names.index(name) for name in policy.states]
-        self._angles = torch.tensor(
-            [[name in dynamics.angle_names] for name in policy.states], device=device
-        )
+        self.policy = policy
+        self.low, self.high = np.asarray(low, float), np.asarray(high, float)
+        self.rows = [dynamics.state_names.index(name) for name in policy.states]
+        self.is_angle = np.array([name in dynamics.angle_names for name in policy.states])
+        self.order = [policy.actions.index(name) for name in dynamics.action_names]
+
+    def __call__(self, state: np.ndarray) -> np.ndarray:
+        """Return the action (nu,) in a state (nx,), angles wrapped to [-pi, pi)."""
+        seen = np.asarray(state)[self.rows]
+        # As a simulation that ends an episode of a fallen pole never saw a second turn.
+        wrapped = np.remainder(seen + np.pi, 2.0 * np.pi) - np.pi
+        action = self.policy.act(np.where(self.is_angle, wrapped, seen))[self.order]
+        return np.clip(action, self.low, self.high)
+
+
+class Driven(Dynamics):
+    """
+    A model under a policy, whatever the actions; its further states are what the policy does.
+
+    Args:
+        model: the model.
+        driver: the policy, matched to it.
+        device: where the model lives.
+    """
+
+    def __init__(self, model: Dynamics, driver: Driver, device: torch.device | str = "cpu"):
+        for name in ("action_names", "action_low", "action_high", "action_units", "angle_names"):
+            setattr(self, name, getattr(model, name))
+        self.state_names = (*model.state_names, *(f"{name} done" for name in model.action_names))
+        self.model = model
+        super().__init__({}, device=device)
+
+        def tensor(values: np.ndarray) -> torch.Tensor:
+            return torch.tensor(np.asarray(values), dtype=torch.float32, device=device)
+
+        self.weights = tensor(driver.policy.mean)[..., None]
+        """(n + 1, m, 1) for all samples, or (n + 1, m, N); as LinearPolicy.mean."""
+        self._rows, self._order = driver.rows, driver.order
+        self._is_angle = torch.tensor(driver.is_angle[:, None], device=device)
+        self._low, self._high = tensor(driver.low[:, None]), tensor(driver.high[:, None])
+        levels = driver.policy.levels
+        self._levels = None if levels is None else tensor(levels)[..., None]
+
+    @property
+    def number_tensors(self) -> tuple[torch.Tensor, ...]:
+        """The storage of the model's numbers."""
+        return self.model.number_tensors
+
+    def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
+        """Return the states of the model after `dt`, s, and below them what was done."""
+        count = len(self.model.state_names)
+        seen = torch.stack([state[row] for row in self._rows])
+        wrapped = torch.remainder(seen + torch.pi, 2.0 * torch.pi) - torch.pi
+        seen = torch.where(self._is_angle, wrapped, seen)
+        scores = (self.weights[:-1] * seen[:, None]).sum(0) + self.weights[-1]
+        if self._levels is not None:
+            best, chosen = scores[0], self._levels[0].expand(-1, state.shape[-1])
+            for score, level in zip(scores[1:], self._levels[1:], strict=True):
+                chosen = torch.where(score > best, level, chosen)
+                best = torch.maximum(best, score)
+            scores = chosen
+        done = torch.stack([scores[row] for row in self._order])
+        done = torch.maximum(torch.minimum(done, self._high), self._low)
+        members = self.model.members
+        if members == 1:
+            moved = self.model.step(state[:count], done, dt)
+        else:  # What they make of it, on average.
+            columns = (state[:count].repeat(1, members), done.repeat(1, members))
+            moved = self.model.step(*columns, dt).view(count, members, -1).mean(1)
+        return torch.cat((moved, done))
+
+
+class Proposals:
+    """
+    Action sequences that a policy would go through, as candidates of `Planner(policy=...)`.
+
+    The model is rolled out under the policy: the first sequence has its mean weights, the others
+    have weights of its distribution, drawn once. On the CPU this runs compiled where it can.
+
+    Args:
+        driver: the policy, matched to the model.
+        dynamics: the model.
+        count: E, how many sequences.
+        device: where the model lives.
+        seed: of the weights.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        dynamics: Dynamics,
+        count: int,
+        device: torch.device | str = "cpu",
+        seed: int = 0,
+    ):
+        policy = driver.policy
         noise = np.random.default_rng(seed).standard_normal((count, *policy.mean.shape))
         noise[0] = 0.0
-        weights = policy.mean + policy.std * noise
-        self._rows = torch.tensor(rows, device=device)
-        self._weights = torch.tensor(weights, dtype=torch.float32, device=device)
-        order = [policy.actions.index(name) for name in dynamics.action_names]
-        self._order = torch.tensor(order, device=device)
-        self._levels = None
-        if policy.levels is not None:
-            self._levels = torch.tensor(policy.levels, dtype=torch.float32, device=device)
-        self._low, self._high = (
-            torch.tensor(np.asarray(bound, np.float32)[:, None], device=device)
-            for bound in (low, high)
-        )
-        self._dynamics = dynamics
+        weights = torch.tensor(policy.mean + policy.std * noise, dtype=torch.float32, device=device)
+        self._weights = weights.unsqueeze(-1)
+        self._driven = Driven(dynamics, driver, device)
+        self._device = torch.device(device)
+        self._compiled: dict[int, Trajectory] = {}
+        self._kernel: Kernel | None = None
+        # A physics engine takes steps of its own kind, and members run side by side.
+        in_pytorch = type(dynamics).rollout is Dynamics.rollout and dynamics.members == 1
+        if in_pytorch and self._device.type == "cpu":
+            with contextlib.suppress(UnsupportedError):
+                self._kernel = Kernel(Rollout(self._driven, [], 1.0))
 
-    @torch.no_grad()
     def __call__(self, state: np.ndarray, edges: np.ndarray) -> np.ndarray:
         """Return sequences (E, H, nu) from `state` (nx,) over steps between `edges` (H + 1,), s."""
-        count, device = len(self._weights), self._weights.device
-        now = torch.as_tensor(state, dtype=torch.float32, device=device)[:, None].repeat(1, count)
-        actions = []
-        for duration in torch.as_tensor(np.diff(edges), dtype=torch.float32, device=device):
-            actions.append(self._act(now))
-            now = self._dynamics.step(now, actions[-1], duration)
-        return torch.stack(actions).permute(2, 0, 1).cpu().numpy()
+        durations = np.diff(edges)
+        nu, horizon = len(self._driven.action_names), len(durations)
+        start, idle = np.concatenate((state, np.zeros(nu))), np.zeros((horizon, nu))
+        if self._kernel is None:
+            return self._in_pytorch(start, durations)
+        if horizon not in self._compiled:
+            self._compiled[horizon] = self._kernel.trajectory(horizon)
+        sequences = []
+        for weights in self._weights:
+            self._driven.weights.copy_(weights)
+            sequences.append(self._compiled[horizon](start, idle, durations)[1:, -nu:])
+        return np.array(sequences)
 
-    def _act(self, state: torch.Tensor) -> torch.Tensor:
-        """Return the actions (nu, E), each column under its own weights, of states (nx, E)."""
-        seen = state[self._rows]
-        # As a simulation that ends an episode of a fallen pole never saw a second turn.
-        wrapped = torch.remainder(seen + torch.pi, 2.0 * torch.pi) - torch.pi
-        seen = torch.where(self._angles, wrapped, seen)
-        scores = (self._weights[:, :-1] * seen.T[..., None]).sum(1) + self._weights[:, -1]
-        if self._levels is not None:
-            scores = self._levels[scores.argmax(-1)]
-        return torch.clamp(scores.T[self._order], self._low, self._high)
+    @torch.no_grad()
+    def _in_pytorch(self, start: np.ndarray, durations: np.ndarray) -> np.ndarray:
+        nu, count = len(self._driven.action_names), len(self._weights)
+        now, steps = (
+            torch.as_tensor(values, dtype=torch.float32, device=self._device)
+            for values in (np.repeat(start[:, None], count, 1), durations)
+        )
+        self._driven.weights = self._weights.squeeze(-1).permute(1, 2, 0)
+        actions = []
+        for duration in steps:
+            now = self._driven.step(now, now[-nu:], duration)
+            actions.append(now[-nu:])
+        return torch.stack(actions).permute(2, 0, 1).cpu().numpy()

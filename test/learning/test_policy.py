@@ -5,10 +5,15 @@ import pytest
 
 from cem_planner_ros import cli
 from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.control.ladder import FRESH, HOLD, STOPPED
+from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.dynamics.cartpole import CartPole
+from cem_planner_ros.dynamics.ensemble import Ensemble
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.learning.policy import LinearPolicy, Proposals, load
+from cem_planner_ros.learning.policy import Driver, LinearPolicy, Proposals, load
 from cem_planner_ros.paths import share
+from cem_planner_ros.simulation.lockstep import Lockstep
+from cem_planner_ros.simulation.plants import ModelPlant
 
 STATES = ("x", "x_dot", "theta", "theta_dot")
 
@@ -77,7 +82,7 @@ def pushing(std=0.0):
 
 def test_proposals_drive_the_model():
     model = CartPole()
-    proposals = Proposals(pushing(std=0.1), model, [-10.0], [10.0], 3)
+    proposals = Proposals(Driver(pushing(std=0.1), model, [-10.0], [10.0]), model, 3)
     edges = np.array([0.0, 0.02, 0.07, 0.12])
     sequences = proposals(np.array([2.0, 1.0, 0.0, 0.0]), edges)
     assert sequences.shape == (3, 3, 1)
@@ -118,6 +123,7 @@ def test_the_node_takes_the_candidates_of_a_policy(tmp_path):
     ("changes", "text"),
     [
         ({"policy.candidates": 2}, "'policy.file' is missing"),
+        ({"hold": "policy"}, "'policy.file' is missing"),
         ({"policy.candidates": 2, "policy.file": "nowhere.yaml"}, "nowhere.yaml"),
     ],
 )
@@ -133,3 +139,76 @@ def test_a_policy_for_another_model_is_refused(tmp_path):
     values = load_yaml(share("config") / "pendulum.yaml") | {"planner.device": "cpu"}
     with pytest.raises(ConfigurationError, match="the policy's states are x, x_dot"):
         configure(values | {"policy.file": str(file), "policy.candidates": 1})
+
+
+def driven_by(policy, tmp_path, **changes):
+    """The configuration of the cart-pole with a policy."""
+    file = tmp_path / "policy.yaml"
+    policy.save(file)
+    values = load_yaml(share("config") / "cartpole.yaml") | {
+        "planner.device": "cpu",
+        "planner.samples": 64,
+        "planner.elites": 8,
+        "policy.file": str(file),
+    }
+    return configure(values | {name.replace("__", "."): value for name, value in changes.items()})
+
+
+def test_a_policy_can_take_over_where_there_is_no_plan(tmp_path):
+    configuration = driven_by(pushing(), tmp_path, hold="policy", hold_time=1.0, max_plan_age=0.0)
+    plant = ModelPlant(configuration, np.array([0.5, 0.0, 0.0, 0.0]))
+    run = Lockstep(configuration, configuration.planner(), plant.state, plant.step)
+    while run.period().status != FRESH:
+        pass
+    run.failure = RuntimeError("no plan")
+    for _ in range(10):
+        state = plant.state()
+        tick = run.period()
+        assert tick.status == HOLD
+        np.testing.assert_allclose(tick.action, -state[:1], atol=1e-6)
+    # What it does, it does within limits, and not for ever.
+    statuses = [run.period().status for _ in range(50)]
+    assert statuses[-1] == STOPPED
+
+
+def test_without_a_young_state_the_policy_lets_the_plant_be_braked(tmp_path):
+    configuration = driven_by(pushing(), tmp_path, hold="policy", hold_time=1.0, max_plan_age=0.0)
+    plant = ModelPlant(configuration, np.array([0.5, 0.0, 0.0, 0.0]))
+    run = Lockstep(configuration, configuration.planner(), plant.state, plant.step)
+    while run.period().status != FRESH:
+        pass
+    before = run.loop.commander.last_action[0]
+    run.loop._latest_state = lambda: None
+    for _ in range(5):
+        run.period()
+    run.loop.commander.state = StateSample(np.ones(4), run.time - 10.0)
+    actions = [run.period().action[0] for _ in range(20)]
+    assert abs(actions[-1]) < 0.6 * abs(before)
+    assert (np.diff(np.abs(actions)) <= 1e-9).all()
+
+
+@pytest.mark.parametrize("std", [0.0, 0.3])
+def test_compiled_candidates_are_those_of_pytorch(tmp_path, std):
+    levels = np.array([[-10.0], [10.0], [3.0]])
+    random = np.random.default_rng(0)
+    policy = LinearPolicy(
+        STATES, ("force",), random.normal(size=(5, 3)), np.full((5, 3), std), levels
+    )
+    model = CartPole()
+    driver = Driver(policy, model, [-8.0], [8.0])
+    compiled, eager = Proposals(driver, model, 4), Proposals(driver, model, 4)
+    assert compiled._kernel is not None
+    eager._kernel = None
+    edges = np.array([0.0, 0.03, 0.08, 0.13, 0.18, 0.23])
+    for _ in range(10):
+        state = random.normal(size=4)
+        np.testing.assert_array_equal(compiled(state, edges), eager(state, edges))
+
+
+def test_a_policy_drives_what_the_members_of_an_ensemble_make_of_it_on_average(ensemble_file):
+    model = Ensemble({"file": str(ensemble_file([[0.5, 0.0], [1.5, 0.0]]))})
+    mean = np.array([[-1.0], [0.0], [0.0]])
+    policy = LinearPolicy(("theta", "theta_dot"), ("torque",), mean, np.zeros((3, 1)))
+    proposals = Proposals(Driver(policy, model, [-3.0], [3.0]), model, 3)
+    sequences = proposals(np.zeros(2), np.array([0.0, 0.1, 0.2, 0.3]))
+    np.testing.assert_allclose(sequences[:, :, 0], [[0.0, -1.0, -2.0]] * 3, atol=1e-5)

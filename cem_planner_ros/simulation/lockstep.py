@@ -1,0 +1,90 @@
+"""A control loop and its plant on one simulated clock: seeded runs that are the same every time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.control.loop import ControlLoop
+from cem_planner_ros.control.tick import StateSample, Tick
+from cem_planner_ros.planning.plan import Plan
+from cem_planner_ros.planning.planner import Planner
+
+
+class Lockstep:
+    """
+    The control loop of the node without ROS, whose clock stands still while it plans.
+
+    Every period has all its iterations, whatever the machine does meanwhile; what the plans took is
+    in `plan_times`.
+
+    Args:
+        configuration: of the loop.
+        planner: made of it.
+        state: returns the plant's state (nx,), in the order of the model.
+        step: holds an action (nu,) for a duration, s.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        planner: Planner,
+        state: Callable[[], np.ndarray],
+        step: Callable[[np.ndarray, float], None],
+    ):
+        self.time = 0.0
+        self.plan_times: list[float] = []
+        """What each plan took, s of the machine."""
+        self.failure: Exception | None = None
+        """Raised instead of planning, for trying out what happens then."""
+        self._plan = planner.plan
+        self._step = step
+        self._action = np.array(configuration.action("safe"))
+        clock = self.clock
+        self.loop = ControlLoop(
+            _Patient(planner, self),
+            configuration,
+            lambda: StateSample(state(), self.time),
+            self._send,
+            clock=clock,
+            steady=clock,
+        )
+
+    def clock(self) -> float:
+        """Return the simulated time, s."""
+        return self.time
+
+    def period(self) -> Tick:
+        """Run one period: plan, send, and let the plant move on."""
+        commander = self.loop.commander
+        commander.begin(self.time)
+        tick = self.loop.tick(self.time)
+        self._step(self._action, commander.period)
+        self.time += commander.period
+        return tick
+
+    def plan(self, *arguments, until: float, **options) -> Plan:
+        """Plan without a deadline."""
+        if self.failure is not None:
+            raise self.failure
+        began = time.perf_counter()
+        plan = self._plan(*arguments, **options)
+        self.plan_times.append(time.perf_counter() - began)
+        return plan
+
+    def _send(self, action: np.ndarray) -> None:
+        self._action = action
+
+
+class _Patient:
+    """A planner whose plans go through the lockstep."""
+
+    def __init__(self, planner: Planner, lockstep: Lockstep):
+        self._planner = planner
+        self.plan = lockstep.plan
+
+    def __getattr__(self, name: str):
+        return getattr(self._planner, name)
