@@ -5,7 +5,8 @@ Trains models/pendulum_latent from what a pendulum shows: observations, torques 
     python examples/train_pendulum_latent.py models/pendulum_latent
 
 The pendulum is that of the plugin `pendulum`. It begins anywhere, at any speed, under random
-torques; what is observed is the sine and cosine of its angle and its speed.
+torques. Only its angle is observed, by sine and cosine: how fast it turns is for the model to
+remember.
 """
 
 import json
@@ -19,14 +20,17 @@ from safetensors.torch import save_file
 from cem_planner_ros.dynamics.latent import RecurrentStateSpace
 from cem_planner_ros.dynamics.pendulum import Pendulum
 
-DT, STEPS, EPISODES, BATCH = 0.05, 15, 8000, 256
+DT, STEPS, EPISODES, BATCH = 0.05, 20, 8000, 256
 UPDATES = int(sys.argv[2]) if len(sys.argv) > 2 else 2000
 MAX_RATE = 8.0
-SCALE = torch.tensor([1.0, 1.0, MAX_RATE])
+SCALE = torch.ones(2)
+
+WARM = 5
+"""Observations that the memory is filled with before imagination begins."""
 
 
 def collect() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return observations (E, T + 1, 3), torques (E, T, 1) over the largest, rewards (E, T)."""
+    """Return observations (E, T + 1, 2), torques (E, T, 1) over the largest, rewards (E, T)."""
     model = Pendulum({"integrator": "rk4"})
     largest = model.action_high[0]
     state = torch.stack(
@@ -49,8 +53,8 @@ def collect() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def observe(state: torch.Tensor) -> torch.Tensor:
-    """Return sine, cosine and speed (E, 3), scaled, of states (2, E)."""
-    return torch.stack((torch.sin(state[0]), torch.cos(state[0]), state[1]), -1) / SCALE
+    """Return sine and cosine (E, 2), scaled, of states (2, E)."""
+    return torch.stack((torch.sin(state[0]), torch.cos(state[0])), -1) / SCALE
 
 
 def loss_of(
@@ -62,19 +66,19 @@ def loss_of(
     """
     Return reconstruction, reward and divergence of prior and posterior along sequences.
 
-    Once along the posteriors, as the model is trained in its paper, and once along the priors from
-    the first observation alone, which is how it is used.
+    Once along the posteriors, as the model is trained in its paper, and once along the priors after
+    WARM observations, which is how it is used.
     """
     h = observations.new_zeros(len(observations), model.memory)
     mean, std = model.distribution(model.posterior(torch.cat((h, observations[:, 0]), -1)))
-    imagined = torch.stack(list(model.imagine(h, mean, actions)), 1)
     s = mean + std * torch.randn_like(std)
-    memories, latents, posteriors = [], [], []
+    memories, latents, posteriors, means = [], [], [], []
     for action, seen in zip(actions.unbind(1), observations[:, 1:].unbind(1), strict=True):
         h = model.advance(h, s, action)
         posteriors.append(model.posterior(torch.cat((h, seen), -1)))
         mean, std = model.distribution(posteriors[-1])
         s = mean + std * torch.randn_like(std)
+        means.append(mean)
         memories.append(h)
         latents.append(s)
     memory = torch.stack(memories, 1)
@@ -83,9 +87,14 @@ def loss_of(
     divergence = torch.log(prior_std / std) - 0.5
     divergence = divergence + (std**2 + (mean - prior) ** 2) / (2.0 * prior_std**2)
     loss = 0.003 * divergence.sum(-1).mean()
-    for both in (torch.cat((memory, torch.stack(latents, 1)), -1), imagined):
-        loss = loss + 10.0 * (model.decoder(both) - observations[:, 1:]).square().sum(-1).mean()
-        loss = loss + (model.reward(both)[..., 0] - rewards).square().mean()
+    imagined = model.imagine(memories[WARM - 1], means[WARM - 1], actions[:, WARM:])
+    for begin, both in (
+        (0, torch.cat((memory, torch.stack(latents, 1)), -1)),
+        (WARM, torch.stack(list(imagined), 1)),
+    ):
+        error = model.decoder(both) - observations[:, 1 + begin :]
+        loss = loss + 10.0 * error.square().sum(-1).mean()
+        loss = loss + (model.reward(both)[..., 0] - rewards[:, begin:]).square().mean()
     return loss
 
 
@@ -95,7 +104,7 @@ def main() -> None:
     torch.set_num_threads(1)
     out = Path(sys.argv[1])
     data = collect()
-    model = RecurrentStateSpace(observations=3, actions=1)
+    model = RecurrentStateSpace(observations=len(SCALE), actions=1)
     optimiser = torch.optim.Adam(model.parameters(), lr=4e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, UPDATES, eta_min=5e-5)
     for update in range(UPDATES):
@@ -112,7 +121,7 @@ def main() -> None:
     save_file(model.state_dict() | {"scale": SCALE}, file)
     low, high = Pendulum.action_low, Pendulum.action_high
     content = {
-        "state_names": Pendulum.state_names,
+        "state_names": Pendulum.angle_names,
         "action_names": Pendulum.action_names,
         "action_units": Pendulum.action_units,
         "angle_names": Pendulum.angle_names,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from cem_planner_ros.errors import ConfigurationError
@@ -80,6 +81,18 @@ class Dynamics(Parameterised, ABC):
             state = self.step(state, action, duration)
             states.append(state)
         return states
+
+    def remember(self, state: np.ndarray, action: np.ndarray, time: float) -> None:
+        """
+        Take note of what a plan begins with; for models that need to know what came before.
+
+        Called before each plan. Whatever is remembered must not change until the next call.
+
+        Args:
+            state: (nx,), measured and predicted to `time`.
+            action: (nu,), applied until then.
+            time: s, on any clock; it may jump.
+        """
 
     def returns(
         self, state: torch.Tensor, sequence: torch.Tensor, durations: torch.Tensor

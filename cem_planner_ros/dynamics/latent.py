@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import silu, softplus
@@ -16,6 +18,12 @@ from cem_planner_ros.parameters import INACTIVE, Parameter
 from cem_planner_ros.paths import find
 
 STD_MIN = 0.05
+
+MAX_GAP = 1.0
+"""s between two plans after which what was remembered no longer counts."""
+
+EARLY = 0.1
+"""Share of dt by which a step of the memory may come early: periods are never quite even."""
 
 
 class RecurrentStateSpace(nn.Module):
@@ -58,22 +66,10 @@ class RecurrentStateSpace(nn.Module):
         mean, raw = outputs.chunk(2, -1)
         return mean, softplus(raw) + STD_MIN
 
-    def encode(
-        self,
-        observation: torch.Tensor,
-        h: torch.Tensor | None = None,
-        s: torch.Tensor | None = None,
-        action: torch.Tensor | None = None,
+    def observed(
+        self, h: torch.Tensor, observation: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """
-        Return (h, s) of an observation (N, observations), after an action from an earlier (h, s).
-
-        Without an earlier one, the memory is empty and the observation is all that is known.
-        """
-        if h is None:
-            h = observation.new_zeros(len(observation), self.memory)
-        else:
-            h = self.advance(h, s, action)
+        """Return h (N, memory) and the mean of s of an observation (N, observations)."""
         mean, _ = self.distribution(self.posterior(torch.cat((h, observation), -1)))
         return h, mean
 
@@ -160,9 +156,10 @@ class Latent(Dynamics):
     """
     A recurrent state-space model from a file, which judges candidates by its predicted return.
 
-    The measured state is encoded to (h, s) with an empty memory, the candidates are imagined in
-    latent space, and what costs see is decoded. MODEL.safetensors holds the weights, MODEL.json the
-    names and dt; a step takes dt, whatever its duration.
+    From plan to plan the measured states are encoded to (h, s), h being what is remembered of those
+    before, the candidates are imagined in latent space, and what costs see is decoded.
+    MODEL.safetensors holds the weights, MODEL.json the names and dt; a step takes dt, whatever its
+    duration.
 
     Raises ConfigurationError if a file cannot be read or does not hold what it should.
     """
@@ -197,16 +194,37 @@ class Latent(Dynamics):
             raise ConfigurationError(
                 f"file '{file}' is not a recurrent state-space model: {error}"
             ) from error
+        self._device = device
         high = torch.tensor(self.action_high, device=device)
         self._action_scale = high[:, None]
+        self._forget(-math.inf)
+
+    def _forget(self, time: float) -> None:
+        self._time = time
+        self._h = torch.zeros(1, self.model.memory, device=self._device)
+        self._s: torch.Tensor | None = None
+
+    @torch.no_grad()
+    def remember(self, state: np.ndarray, action: np.ndarray, time: float) -> None:
+        """Bring the memory to `time` in steps of dt; it begins empty after a gap of MAX_GAP s."""
+        if not 0.0 <= time - self._time <= MAX_GAP:
+            self._forget(time)
+        seen, done = (
+            torch.as_tensor(values, dtype=torch.float32, device=self._device)[:, None]
+            for values in (state, action)
+        )
+        while self._s is not None and time - self._time > (1.0 - EARLY) * self.dt:
+            self._h = self.model.advance(self._h, self._s, (done / self._action_scale).T)
+            self._time += self.dt
+        _, self._s = self.encode(seen)
 
     def observe(self, state: torch.Tensor) -> torch.Tensor:
         """Return observations (N, k) of states (nx, N): angles as sine and cosine, scaled."""
         return features(state, state[:0], self._is_angle).T / self._scale
 
     def encode(self, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (h, s) of states (nx, N)."""
-        return self.model.encode(self.observe(state))
+        """Return (h, s) of states (nx, N), observed with the present memory."""
+        return self.model.observed(self._h.expand(state.shape[-1], -1), self.observe(state))
 
     def decode(self, both: torch.Tensor) -> torch.Tensor:
         """Return the states (nx, N) of (h, s), joined (N, memory + latent)."""

@@ -270,6 +270,7 @@ class Planner:
         previous_action = self._middle if previous_action is None else previous_action
         applied = previous_action if applied is None else applied
         self._load(state, previous_action, applied, edges, cell)
+        self.dynamics.remember(np.asarray(state), np.asarray(applied), time)
         if self._policy is not None:
             self._propose(self._policy(np.asarray(state), edges))
         at_most = self.search.iterations
