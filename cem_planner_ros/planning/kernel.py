@@ -50,7 +50,7 @@ TILE = 8
 
 COMPILER_FLAGS = (
     "-std=c++17 -O3 -march=native -fopenmp -fPIC -shared "
-    "-fno-math-errno -fno-trapping-math -ffp-contract=fast -freciprocal-math"
+    "-fno-math-errno -fno-trapping-math -ffp-contract=fast -freciprocal-math -fno-tree-pre"
 ).split()
 """
 No -ffast-math: a NaN must stay a NaN, or an invalid candidate would not be seen. With

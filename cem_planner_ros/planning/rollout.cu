@@ -12,6 +12,11 @@ static __device__ inline float power(float base, float exponent) {
     return exponent == 2.0f ? base * base : powf(base, exponent);
 }
 
+// As in search.cpp.
+static __device__ inline int within(int place, int count) {
+    return place < 0 ? 0 : place >= count ? count - 1 : place;
+}
+
 // sin(x + quarters * pi / 2) for zero or one quarter.
 static __device__ inline float sine(float x, float quarters) {
     return quarters == 0.0f ? sinf(x) : cosf(x);

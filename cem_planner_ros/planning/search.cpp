@@ -73,6 +73,11 @@ static inline float power(float base, float exponent) {
     return exponent == 2.0f ? base * base : powf(base, exponent);
 }
 
+// A place in a table of `count` elements, also if it was computed from a NaN.
+static inline int within(int place, int count) {
+    return place < 0 ? 0 : place >= count ? count - 1 : place;
+}
+
 // sin(x + quarters * pi / 2), which unlike sinf runs in vectors. Reduced in three parts (Cody and
 // Waite, Software Manual for the Elementary Functions, 1980), polynomials of Moshier's Cephes
 // library. Exact to 2e-7 for |x| up to 1e4.
@@ -337,8 +342,7 @@ static void roll_out(const Arguments& a, const std::vector<Following>& follow, l
                      const float* const* numbers, float* cost) {
     (void)numbers;
     alignas(64) float state[NX][BLOCK], action[NU][BLOCK], previous[NU][BLOCK];
-    alignas(64) float actuator[NU][BLOCK], lagging[NU][BLOCK];
-    const float (*applied)[BLOCK] = follow.empty() ? action : lagging;
+    alignas(64) float actuator[NU][BLOCK], applied[NU][BLOCK];
     for (long lane = 0; lane < BLOCK; ++lane) {
         cost[lane] = 0.0f;
         for (int i = 0; i < NX; ++i) state[i][lane] = a.state[i];
@@ -364,12 +368,16 @@ static void roll_out(const Arguments& a, const std::vector<Following>& follow, l
                 for (long lane = 0; lane < BLOCK; ++lane) action[i][lane] += weight * knot[lane];
             }
         }
-        for (int i = 0; !follow.empty() && i < NU; ++i) {
+        for (int i = 0; i < NU; ++i) {
+            if (follow.empty()) {
+                std::copy_n(action[i], BLOCK, applied[i]);
+                continue;
+            }
             const Following step = follow[k * NU + i];
             #pragma omp simd
             for (long lane = 0; lane < BLOCK; ++lane) {
                 const float distance = actuator[i][lane] - action[i][lane];
-                lagging[i][lane] = action[i][lane] + step.mean * distance;
+                applied[i][lane] = action[i][lane] + step.mean * distance;
                 actuator[i][lane] = action[i][lane] + step.left * distance;
             }
         }

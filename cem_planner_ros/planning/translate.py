@@ -35,11 +35,13 @@ class Value:
     A tensor of the traced graph as C++ expressions.
 
     `rows` holds one expression for each element of the leading dimensions. With `lanes`, the last
-    dimension of the tensor, the samples, is the loop variable and not part of `rows`.
+    dimension of the tensor, the samples, is the loop variable and not part of `rows`. `table` is
+    where the elements of a constant lie in memory, one after the other, if that is known.
     """
 
     rows: np.ndarray
     lanes: bool
+    table: str = ""
 
     @property
     def rank(self) -> int:
@@ -52,6 +54,15 @@ def rows_of(items: list[str], shape: tuple[int, ...]) -> np.ndarray:
     rows = np.empty(len(items), dtype=object)
     rows[:] = items
     return rows.reshape(shape)
+
+
+class _Unread:
+    """An element of a table, which can only be looked up; written as an expression it refuses."""
+
+    def __format__(self, spec: str) -> str:
+        raise UnsupportedError(
+            f"a constant of more than {MAX_OPERATIONS} elements is used otherwise than looked up"
+        )
 
 
 class Translator:
@@ -105,16 +116,19 @@ class Translator:
         """
         if tensor.ndim and tensor.shape[-1] == LANES:
             raise UnsupportedError("a constant has a value for each sample")
-        if tensor.numel() > MAX_OPERATIONS:
-            raise UnsupportedError(f"a constant has {tensor.numel()} elements")
+        count, table = tensor.numel(), ""
+        is_large = count > MAX_OPERATIONS
         if tensor.dtype == torch.float32 and tensor.is_contiguous():
             index = next((i for i, t in enumerate(self.numbers) if t is tensor), len(self.numbers))
             if index == len(self.numbers):
                 self.numbers.append(tensor)
-            items = [f"numbers[{index}][{i}]" for i in range(tensor.numel())]
+            table = f"numbers[{index}]"
+            items = [_Unread()] * count if is_large else [f"{table}[{i}]" for i in range(count)]
+        elif is_large:
+            raise UnsupportedError(f"a constant of {tensor.dtype} has {count} elements")
         else:
             items = [_literal(item) for item in tensor.reshape(-1).tolist()]
-        return Value(rows_of(items, tuple(tensor.shape)), lanes=False)
+        return Value(rows_of(items, tuple(tensor.shape)), lanes=False, table=table)
 
     def _call(self, node: torch.fx.Node, args: tuple, kwargs: dict):
         if node.target is operator.getitem:
@@ -314,7 +328,7 @@ def _view(translator, args, kwargs, result):
         if shape[-1] not in (LANES, -1):
             raise UnsupportedError("a view that mixes samples with another dimension")
         shape = shape[:-1]
-    return _shape(value.rows.reshape(shape), value.lanes)
+    return Value(value.rows.reshape(shape), value.lanes, value.table)
 
 
 def _expand(translator, args, kwargs, result):
@@ -360,6 +374,8 @@ def _unbind(translator, args, kwargs, result):
 
 def _index(translator, args, kwargs, result):
     value, indices = args
+    if len(indices) == 1 and indices[0].lanes:
+        return _looked_up(translator, value, indices[0])
     index = []
     for entry in indices:
         if entry is None:
@@ -374,6 +390,18 @@ def _index(translator, args, kwargs, result):
     if len(index) > value.rows.ndim:
         raise UnsupportedError("an index across the samples")
     return _shape(value.rows[tuple(index)], value.lanes)
+
+
+def _looked_up(translator: Translator, value: Value, index: Value) -> Value:
+    """Look each sample's place up in a table; what lies outside becomes its first or last."""
+    if not value.table or value.rows.ndim != 1:
+        raise UnsupportedError("an index by sample into what is no constant row of float32")
+    count = len(value.rows)
+    items = [
+        translator.assign(f"{value.table}[within({item}, {count})]")
+        for item in index.rows.reshape(-1)
+    ]
+    return Value(rows_of(items, index.rows.shape), lanes=True)
 
 
 def _filled(item: float | None, value_at: int = 1):
@@ -438,9 +466,10 @@ def _mm(translator, args, kwargs, result):
 
 def _to_copy(translator, args, kwargs, result):
     value = args[0]
-    if result is not None and result.dtype not in (torch.float32, torch.bool):
+    kinds = {torch.float32: "float", torch.bool: "bool", torch.int64: "int", torch.int32: "int"}
+    kind = "float" if result is None else kinds.get(result.dtype)
+    if kind is None:
         raise UnsupportedError(f"a conversion to {result.dtype}")
-    kind = "bool" if result is not None and result.dtype == torch.bool else "float"
     items = [translator.assign(f"{kind}({item})", kind) for item in value.rows.reshape(-1)]
     return Value(rows_of(items, value.rows.shape), value.lanes)
 

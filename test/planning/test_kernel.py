@@ -16,6 +16,8 @@ from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.translate import UnsupportedError
 
 WEIGHTS = torch.tensor([[0.5], [2.0], [0.1], [1.0]])
+TABLE = torch.sin(torch.arange(100.0))
+LARGE = torch.cos(0.01 * torch.arange(60_000.0))
 MATRIX = torch.arange(12.0).reshape(3, 4) / 10
 
 
@@ -188,6 +190,30 @@ def test_numbers_tuned_later_count_without_compiling_again():
     torch.testing.assert_close(compiled.rollout(*values), rollout(*values), rtol=1e-4, atol=1e-4)
 
 
+def test_a_table_that_changes_counts_without_compiling_again():
+    table = torch.zeros(30_000)
+    cost = Formula(DoubleIntegrator())
+    cost.formula = lambda s: table[(1000 * s[0].abs()).long()]
+    rollout = Rollout(DoubleIntegrator(), [cost], 0.05)
+    compiled = Kernel(rollout)
+    values = arguments(DoubleIntegrator())
+    assert not compiled.rollout(*values).any()
+    table.copy_(torch.arange(30_000.0))
+    torch.testing.assert_close(compiled.rollout(*values), rollout(*values), rtol=1e-3, atol=1e-1)
+
+
+@pytest.mark.parametrize("place", [math.nan, math.inf, -math.inf, 1e30, -1e30])
+def test_a_place_beyond_a_table_harms_nothing(place):
+    table = torch.arange(1.0, 9.0)
+    where = torch.zeros(())
+    cost = Formula(DoubleIntegrator())
+    cost.formula = lambda s: table[(where + 0.0 * s[0]).long()]
+    compiled = Kernel(Rollout(DoubleIntegrator(), [cost], 0.05))
+    where.fill_(place)
+    values = arguments(DoubleIntegrator(), horizon=1)
+    assert (1.0 <= compiled.rollout(*values) / values[3] * 0.05).all()
+
+
 class Formula(Cost):
     """Any function of the state as a cost."""
 
@@ -215,6 +241,9 @@ FORMULAS = {
     "index": lambda s: s[[3, 1]].sum(0) + s[1::2].sum(0) + s.unbind(0)[2],
     "constants": lambda s: (WEIGHTS * s).sum(0) + torch.zeros_like(s[0]) + math.pi,
     "views": lambda s: s.reshape(2, 2, -1).transpose(0, 1)[0, 1] + s.unsqueeze(0).squeeze(0)[0],
+    "table": lambda s: TABLE[(40 * s[0] + 50).clamp(0, 99).long()] + TABLE[s[1].abs().int()],
+    "large table": lambda s: LARGE[(1000 * s[:2].abs()).long()].sum(0),
+    "table of rows": lambda s: LARGE.view(300, 200).view(-1)[(7 * s[2].abs()).long()],
     "sign": lambda s: torch.sign(s[0]) + s[1].abs() + torch.minimum(s[2], s[3]),
 }
 
@@ -254,6 +283,9 @@ def test_what_is_not_finite_in_pytorch_is_not_finite_in_the_kernel(formula):
         (lambda s: s[0].cumsum(0), "cumsum"),
         (lambda s: s[:, torch.arange(s.shape[1])].sum(0), "arange"),
         (lambda s: s, "wrong shape"),
+        (lambda s: s[0] + LARGE.sum(), "otherwise than looked up"),
+        (lambda s: s[0][(3 * s[1]).long().clamp(0, 5)], "operation 'clamp"),
+        (lambda s: s[0][(3 * s[1].clamp(0, 1)).long()], "what is no constant"),
     ],
 )
 def test_what_mixes_samples_is_refused_with_the_reason(formula, text):
