@@ -20,6 +20,7 @@ import functools
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
@@ -300,7 +301,7 @@ def step_code(
     rollout: Rollout, device: torch.device | str = "cpu"
 ) -> tuple[dict[str, int], dict[str, str], list[torch.Tensor]]:
     """
-    Return sizes (NX, NU), the code of STEP and TERMINAL, and the tensors read through `numbers`.
+    Return sizes (NX, NU), the code of NUMBERS, STEP and TERMINAL, and the tensors behind `numbers`.
 
     Raises UnsupportedError if the model or a cost has no translation.
     """
@@ -337,7 +338,11 @@ def step_code(
     moves = [f"const float next{i} = {row};" for i, row in enumerate(next_state.rows)]
     moves += [f"state[{i}][lane] = next{i};" for i in range(nx)]
     moves += [f"previous[{i}][lane] = action[{i}][lane];" for i in range(nu)]
+    code = "\n".join([*step.lines, *terminal.lines, cost.rows.item(), last.rows.item(), *moves])
+    read = dict.fromkeys(re.findall(r"NUMBER\((\d+), (\d+)\)", code))
     parts = {
+        # Read in a branch, a number would keep the loop from being vectorised.
+        "NUMBERS": "\n".join(f"const float n{i}_{j} = numbers[{i}][{j}];" for i, j in read),
         "STEP": "\n".join([*step.lines, f"cost[lane] += {cost.rows.item()};", *moves]),
         "TERMINAL": "\n".join([*terminal.lines, f"cost[lane] += {last.rows.item()};"]),
     }

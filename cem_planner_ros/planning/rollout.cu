@@ -12,6 +12,8 @@ static __device__ inline float power(float base, float exponent) {
     return exponent == 2.0f ? base * base : powf(base, exponent);
 }
 
+#define NUMBER(i, j) numbers[i][j]
+
 // As in search.cpp.
 static __device__ inline int within(int place, int count) {
     return place < 0 ? 0 : place >= count ? count - 1 : place;

@@ -1,7 +1,7 @@
 // The search on the CPU: sample, bound, roll out, score, weigh, refit, and again.
 //
 // kernel.py puts NX, NU, BLOCK and TILE before this text, and the code of the model and of the costs in
-// place of STEP and TERMINAL. Symbols and layout are those of the package: components first,
+// place of NUMBERS, STEP and TERMINAL. Symbols and layout are those of the package: components first,
 // samples last; P knots, M modes. What is computed is stated in search.py; noise.py and spline.py
 // make `factor`, `first` and `basis`.
 
@@ -72,6 +72,8 @@ static double now() {
 static inline float power(float base, float exponent) {
     return exponent == 2.0f ? base * base : powf(base, exponent);
 }
+
+#define NUMBER(i, j) n##i##_##j
 
 // A place in a table of `count` elements, also if it was computed from a NaN.
 static inline int within(int place, int count) {
@@ -341,6 +343,7 @@ static std::vector<Following> followings(const Arguments& a) {
 static void roll_out(const Arguments& a, const std::vector<Following>& follow, long begin,
                      const float* const* numbers, float* cost) {
     (void)numbers;
+/* NUMBERS */
     alignas(64) float state[NX][BLOCK], action[NU][BLOCK], previous[NU][BLOCK];
     alignas(64) float actuator[NU][BLOCK], applied[NU][BLOCK];
     for (long lane = 0; lane < BLOCK; ++lane) {
