@@ -335,10 +335,11 @@ def _cross_check(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
         cpu_set(value["realtime.cpus"])
     except ConfigurationError as error:
         problems.append(str(error))
-    if value["command_phase"] > value["budget_fraction"]:
+    latest = value["budget_fraction"] - 0.1
+    if value["command_phase"] > max(0.0, latest) + 1e-9:
         problems.append(
             f"parameter 'command_phase' is {value['command_phase']}, allowed: at most "
-            f"budget_fraction, which is {value['budget_fraction']}"
+            f"budget_fraction less 0.1, which is {latest:g}"
         )
     if not value["costs"]:
         problems.append("parameter 'costs' is [], allowed: at least one name")

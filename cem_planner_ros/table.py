@@ -18,7 +18,7 @@ TABLE = (
         "Share of the control period that planning may use; iterations that would not fit are left "
         "out.",
         low=0.05,
-        high=1.0,
+        high=0.9,
     ),
     Parameter(
         "command_phase",
@@ -26,7 +26,7 @@ TABLE = (
         "Share of the period before which no command goes out; 0 for as soon as it is planned. The "
         "later, the more evenly commands come, and the older their state is.",
         low=0.0,
-        high=1.0,
+        high=0.7,
     ),
     Parameter(
         "max_state_age",
@@ -363,9 +363,10 @@ TABLE = (
     Parameter(
         "realtime.priority",
         0,
-        "Of the planner's thread under SCHED_FIFO; 0 for the ordinary scheduler.",
+        "Of the planner's thread under SCHED_FIFO, its watchdog being one above it; 0 for the "
+        "ordinary scheduler.",
         low=0,
-        high=99,
+        high=98,
         when=INACTIVE,
     ),
     Parameter(

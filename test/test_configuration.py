@@ -160,7 +160,7 @@ def test_live_values_reach_the_planner_and_its_plugins():
     [
         ({"planner.samples": 5}, "only change while the node is not active"),
         ({"action.low.force": 20.0}, "less than action.high.force"),
-        ({"command_phase": 0.9}, "at most budget_fraction"),
+        ({"command_phase": 0.6, "budget_fraction": 0.5}, "at most budget_fraction"),
         ({"way.weight.theta": -1.0}, "at least 0"),
         ({"way.weight.phi": 1.0}, "unknown parameter"),
     ],

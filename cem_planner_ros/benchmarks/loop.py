@@ -125,7 +125,8 @@ def figures(recording: Recording, rate: float, seconds: float) -> dict:
     a command, by the node's own count or by what arrived, whichever is more. `shifted` are commands
     that read an earlier plan, for want of their own. `latency_ms` is from the stamp of the state
     that a command rests on to its publication, `jitter_ms` how far the interval from command to
-    command is from the period. `cpu_share` is that of one core, `stolen_s` what the host of a
+    command is from the period. `latency_less_plan_ms` is that of commands with a plan of their own.
+    `cpu_share` is that of one core, `stolen_s` what the host of a
     virtual machine took from all cores meanwhile.
     """
     if len(recording.rows) < 2 or len(recording.commands) < 2:
@@ -135,7 +136,7 @@ def figures(recording: Recording, rate: float, seconds: float) -> dict:
         )
     period_ms = 1e3 / rate
     column = recording.column
-    latency, plan = column("latency_ms"), np.nan_to_num(column("plan_ms"))
+    latency, plan = column("latency_ms"), column("plan_ms")
     iterations = column("iterations")
     own_count = column("missing")[-1] - column("missing")[0]
     since = min(FIRST_MINUTE, seconds / 2)

@@ -65,15 +65,7 @@ def run(options: argparse.Namespace) -> int:
                 "the plan from state zero has no valid candidate: each one's cost is NaN or "
                 f"infinite; look at the model, the costs and the action bounds\n  in {options.file}"
             )
-    actions, durations = (
-        torch.as_tensor(np.asarray(values, np.float32), device=configuration.device)
-        for values in (plan.actions, np.diff(plan.edges))
-    )
-    with torch.no_grad():
-        terms = planner.rollout.breakdown(
-            torch.zeros(len(state), device=configuration.device), actions, actions[0], durations
-        )
-    shares = zip(configuration.costs, terms.tolist(), strict=True)
+    shares = zip(configuration.costs, planner.breakdown(plan, state), strict=True)
     print(
         "  cost of a plan from state zero: "
         + ", ".join(f"{name} {value:.4g}" for name, value in shares)

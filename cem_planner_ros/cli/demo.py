@@ -18,6 +18,7 @@ import numpy as np
 
 from cem_planner_ros import processes
 from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.control.ladder import FRESH, SHIFTED, STATUSES
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import share
 
@@ -155,7 +156,6 @@ def _record(
     from rclpy.node import Node
     from std_msgs.msg import Float64MultiArray
 
-    from cem_planner_ros.control.ladder import FRESH, STATUSES
     from cem_planner_ros.ros.diagnostics import STATISTICS
     from cem_planner_ros.ros.messages import MESSAGES, command_reader, state_reader
     from cem_planner_ros.ros.process import light_executor
@@ -252,6 +252,7 @@ def _summary(
     commands = len(recording.actions)
     late = int(sum(s["late"] for s in statistics))
     missing = int(statistics[-1]["missing"] - statistics[0]["missing"]) if statistics else 0
+    shifted = sum(s["status"] == STATUSES.index(SHIFTED) for s in statistics)
     on_time = commands > 0 and late + missing < MAX_LATE_SHARE * (commands + missing)
 
     def quantiles(values: list[float], *names: str) -> dict[str, float | None]:
@@ -276,6 +277,7 @@ def _summary(
         "commands": commands,
         "late": late,
         "missing": missing,
+        "shifted": shifted,
     }
 
 
@@ -308,7 +310,7 @@ def _show(scenario: Scenario, summary: dict, report: Path) -> None:
         "state age (ms)": row(summary["state_age_ms"]),
         "period jitter (ms)": row(summary["period_jitter_ms"]),
         "missed deadlines": f"{summary['late']} late, {summary['missing']} missing "
-        f"of {summary['commands'] + summary['missing']}",
+        f"of {summary['commands'] + summary['missing']}; {summary['shifted']} by an earlier plan",
         "result": "success" if summary["success"] else f"FAILED: {_why(scenario, summary)}",
         "report": str(report),
     }

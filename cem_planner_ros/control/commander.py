@@ -58,7 +58,10 @@ class Commander:
         self._clock = clock
         self._steady = steady
         self._lock = threading.Lock()
-        self._is_closed = False
+        self.is_closed = False
+        """Whether nothing is sent any more."""
+        self.epoch = 0
+        """Counts how often all was forgotten; what was begun before counts no more."""
         self.halted = ""
         """PAUSED or EMERGENCY_STOP while the safe action has to go out; any thread may set it."""
         self.failure = ""
@@ -68,6 +71,8 @@ class Commander:
         self.due = 0.0
         """When the first period begins whose command is not out yet."""
         self.ladder = Ladder()
+        self.last_plan: Plan | None = None
+        """The last good one, also while it may not be followed."""
         self.tick: Tick | None = None
         """The last one."""
         self.history = History(("margin", "state_age", "latency", "interval", "late"), HISTORY)
@@ -89,37 +94,41 @@ class Commander:
         self.use(configuration)
 
     def use(self, configuration: Configuration) -> None:
-        """Use other values from now on."""
+        """Use other values from now on; called by any thread."""
+        safe, lag = (np.array(configuration.action(group)) for group in ("safe", "lag"))
+        fallback = configuration.driver()
+        limits = CommandLimits(
+            low=np.array(configuration.action("low")),
+            high=np.array(configuration.action("high")),
+            rate=np.array([rate or math.inf for rate in configuration.action("rate")]),
+            low_pass=np.array(configuration.action("low_pass")),
+            safe=safe,
+        )
         with self._lock:
-            self._values = configuration.values
-            self._safe = np.array(configuration.action("safe"))
-            self._lag = np.array(configuration.action("lag"))
-            self._sent.follow(self._lag)
-            self._fallback = configuration.driver()
-            self._limits = CommandLimits(
-                low=np.array(configuration.action("low")),
-                high=np.array(configuration.action("high")),
-                rate=np.array([rate or math.inf for rate in configuration.action("rate")]),
-                low_pass=np.array(configuration.action("low_pass")),
-                safe=self._safe,
-            )
+            self._values, self._safe, self._lag = configuration.values, safe, lag
+            self._fallback, self._limits = fallback, limits
+            self._sent.follow(lag)
 
     def begin(self, time: float) -> None:
         """Begin a schedule of periods at `time`."""
         with self._lock:
             self.due = time
 
-    def forget(self) -> None:
-        """Forget the plan and what was sent."""
+    def forget(self, begin: float | None = None) -> None:
+        """Forget the plan and what was sent; begin a schedule anew at `begin` if that is given."""
         with self._lock:
+            self.epoch += 1
             self.ladder.stop()
+            self.last_plan = None
             self._published = math.nan
             self._sent = SentCommands(self.last_action, self._lag)
+            if begin is not None:
+                self.due = begin
 
     def close(self) -> None:
         """Send nothing more, whoever asks for it."""
         with self._lock:
-            self._is_closed = True
+            self.is_closed = True
 
     @property
     def publish_time(self) -> float:
@@ -144,10 +153,15 @@ class Commander:
         If it is out already, a plan is taken for the periods to come, and None returned.
         """
         with self._lock:
-            if self._is_closed:
+            if self.is_closed or attempt.epoch not in (None, self.epoch):
                 return None
             if attempt.plan is not None:
-                self.ladder.offer(attempt.plan, attempt.began)
+                # What took half of the time that it may be read for cannot be followed for long.
+                is_prompt = self._age(attempt) <= max(
+                    0.5 * self._values["max_plan_age"], self.period
+                )
+                self.ladder.offer(attempt.plan, attempt.began, is_prompt)
+                self.last_plan = attempt.plan
                 self._state_time = attempt.state_time
                 self.plan_times.add(attempt.plan_time)
             elif attempt.is_failure:
@@ -162,6 +176,10 @@ class Commander:
             except Exception as error:  # Telling about a command must not cost the next one.
                 self.failure = f"reporting failed: {type(error).__name__}: {error}"
             return tick
+
+    def _age(self, attempt: Attempt) -> float:
+        """Return the time since work on a plan began, s."""
+        return self._clock() - attempt.began
 
     def _complete(self, scheduled: float, attempt: Attempt) -> Tick:
         now = self._clock()
@@ -222,9 +240,11 @@ class Commander:
         if halted:
             return self.ladder.stop(), halted, self._safe
         was, values = self.ladder.status, self._values
+        # Stopped in the middle of a period, the process may wake up much later.
+        oldest = max(values["max_plan_age"], self.period)
         status = self.ladder.step(
             now,
-            attempt.plan is not None,
+            attempt.plan is not None and now - attempt.began <= oldest,
             max_plan_age=values["max_plan_age"],
             hold_time=values["hold_time"],
             recover_periods=values["recover_periods"],

@@ -35,10 +35,14 @@ class Ladder:
         """When `hold` was stepped to."""
         self._good = 0
 
-    def offer(self, plan: Plan, began: float) -> None:
-        """Take a good plan in, on which planning began at `began` (s)."""
+    def offer(self, plan: Plan, began: float, is_prompt: bool) -> None:
+        """
+        Take a good plan in, on which planning began at `began` (s).
+
+        One that is not prompt is read if it is young, but does not help to end `hold` or `stopped`.
+        """
         self.plan, self.planned = plan, began
-        self._good += 1
+        self._good = self._good + 1 if is_prompt else 0
 
     def fail(self) -> None:
         """Take note that no good plan could be made."""
@@ -73,6 +77,8 @@ class Ladder:
             status = HOLD
         else:
             status = STOPPED
+        if status in (HOLD, STOPPED) and planned:
+            self._good = 0
         if status == HOLD and self.status != HOLD:
             self.held_since = time
         return self._go(status)

@@ -8,6 +8,7 @@ from collections import deque
 
 import numpy as np
 
+from cem_planner_ros.planning.actuators import INSTANT
 from cem_planner_ros.planning.plan import Plan
 
 MAX_AHEAD = 0.005
@@ -18,9 +19,6 @@ MAX_BEHIND = 60.0
 
 MAX_STEPS = 20
 """Model steps that a prediction may take."""
-
-INSTANT = 1e-12
-"""s; an actuator faster than this follows at once, and quotients by its lag stay finite."""
 
 REMEMBERED = 1000
 """Commands."""

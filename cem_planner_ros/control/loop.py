@@ -62,6 +62,7 @@ class ControlLoop:
         clock: of the schedule and the states, s.
         steady: of costs and deadlines, s; that of the planner, `time.monotonic`.
         iteration_time: s, first guess of what an iteration takes.
+        warn: called with a line about what the system refuses.
     """
 
     def __init__(
@@ -75,11 +76,13 @@ class ControlLoop:
         clock: Callable[[], float] = time.monotonic,
         steady: Callable[[], float] = time.monotonic,
         iteration_time: float = 0.0,
+        warn: Callable[[str], None] = lambda text: None,
     ):
         self.planner = planner
         self.commander = Commander(configuration, send, report, clock, steady)
         self._latest_state = latest_state
         self._show = show
+        self._warn = warn
         self._clock = clock
         self._steady = steady
         self._is_steady = clock is steady
@@ -100,39 +103,46 @@ class ControlLoop:
         iteration_time: float = 0.0,
     ) -> None:
         """
-        Use other values from the next tick on, and another planner, which goes on with the plan.
+        Use other values, and another planner, which goes on with the plan.
 
-        May be called from any one thread.
+        What limits commands counts at once, the rest from the next tick on. May be called from any
+        one thread.
         """
         if planner is None:
             _, planner, iteration_time = self._change
         self._change = _Change(configuration, planner, iteration_time)
+        self.commander.use(configuration)
 
-    def forget(self) -> None:
-        """Forget the warm start, the plan and what was sent. May be called from any thread."""
+    def forget(self, *, is_jump: bool = False) -> None:
+        """
+        Forget the warm start, the plan and what was sent; after a jump of the clock, the schedule.
+
+        May be called from any thread.
+        """
         self._forget = True
+        self.commander.forget(self._clock() if is_jump else None)
 
     def run(self, stop: threading.Event) -> None:
         """Tick until `stop` is set."""
         self._stop = stop
-        # Live values may have changed since the planner was made.
-        self._current.configuration.tune(self.planner)
         commander = self.commander
         commander.begin(self._clock())
         watchdog = threading.Thread(target=self._watch, name="planner_watchdog")
         watchdog.start()
         try:
             while not self._wait(commander.due):
-                if self._clock() < commander.due:  # The clock was set back.
-                    commander.begin(self._clock())
-                self.tick(commander.due)
+                try:
+                    self.tick(commander.due)
+                except Exception as error:  # Whatever it is, the watchdog goes on.
+                    self.problem = f"a period failed: {type(error).__name__}: {error}"
+                    stop.wait(commander.period)
         finally:
             stop.set()
             watchdog.join()
 
     def _watch(self) -> None:
         """Send what the ladder says in each period whose command is not out near its end."""
-        outrank()
+        outrank(self._warn)
         commander = self.commander
         attempt = Attempt(OVER_BUDGET, "no plan in this period yet", is_failure=False)
         while True:
@@ -140,9 +150,14 @@ class ControlLoop:
             deadline = commander.deadline(due)
             if self._wait(deadline):
                 return
+            # Otherwise the clock was set back, and another schedule begins.
             if self._clock() >= deadline:
-                commander.complete(due, attempt)
-            elif self._stop.wait(CLOCK_LOOK):  # The clock was set back; the other thread acts.
+                try:
+                    commander.complete(due, attempt)
+                except Exception as error:  # It must not be the last command.
+                    self.problem = f"the watchdog failed: {type(error).__name__}: {error}"
+                    self._stop.wait(commander.period)
+            elif self._stop.wait(CLOCK_LOOK):
                 return
 
     def _wait(self, until: float) -> bool:
@@ -162,15 +177,16 @@ class ControlLoop:
         It is None if the watchdog sent it.
         """
         self._take_change()
-        began = self._clock()
+        epoch, began = self.commander.epoch, self._clock()
         if not self._is_steady:
             self._speed.look(began, self._steady())
         attempt, start = self._attempt(began, scheduled)
+        attempt = attempt._replace(epoch=epoch)
         phase = self._phase(scheduled)
-        if attempt.plan is not None and self._clock() < phase:
+        if scheduled < phase and not self.commander.halted:
             self._wait(phase)
         tick = self.commander.complete(scheduled, attempt)
-        if attempt.plan is not None:
+        if attempt.plan is not None and not self.commander.is_closed:
             try:
                 self._show(attempt.plan, *start)
             except Exception as error:
@@ -243,27 +259,27 @@ class ControlLoop:
         if self._forget:
             self._forget = False
             self._reset()
-            self.commander.forget()
             self._speed = Speed()
             self._effect = -math.inf
         change = self._change
         if change is self._current:
             return
+        plan = self.commander.last_plan
         try:
             change.configuration.tune(change.planner)
-            if change.planner is not self.planner and self.commander.ladder.plan is not None:
-                change.planner.adopt(self.commander.ladder.plan)
+            if change.planner is not self.planner and plan is not None:
+                change.planner.adopt(plan)
         except Exception as error:  # A plugin may refuse; the old values go on.
             self.problem = f"a change was not taken over: {type(error).__name__}: {error}"
             if self._change is change:  # Not one that came meanwhile.
                 self._change = self._current
+                self.commander.use(self._current.configuration)
             return
         self.problem = ""
         if change.planner is not self.planner:
             self.planner = change.planner
             self._iteration_time = _iteration_times(change.iteration_time)
         self._current = change
-        self.commander.use(change.configuration)
 
     def _reset(self) -> None:
         try:

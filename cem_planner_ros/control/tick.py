@@ -52,6 +52,7 @@ class Attempt(NamedTuple):
         state_time: of the state that was planned from, s.
         plan_time: for prediction and plan, s.
         plan: None if there is none that may be used.
+        epoch: that of the commander when the work began; None if it does not matter.
     """
 
     cause: str
@@ -61,6 +62,7 @@ class Attempt(NamedTuple):
     state_time: float = math.nan
     plan_time: float = math.nan
     plan: Plan | None = None
+    epoch: int | None = None
 
 
 @dataclass(frozen=True)

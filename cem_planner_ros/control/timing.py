@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 
@@ -45,11 +46,6 @@ class Quantile:
         self._newest.append(value)
         bisect.insort(self._ordered, value)
 
-    def clear(self) -> None:
-        """Forget the measurements."""
-        self._newest.clear()
-        self._ordered.clear()
-
     @property
     def value(self) -> float:
         """The quantile; 0 without a measurement."""
@@ -64,14 +60,20 @@ class Speed:
     def __init__(self):
         self.value = 1.0
         self._since: tuple[float, float] | None = None
+        self._last = self._moved = -math.inf
 
     def look(self, time: float, steady: float) -> None:
-        """Take in what both clocks show, s."""
-        if self._since is None:
+        """Take in what both clocks show, s; a time in which the clock stands still is left out."""
+        if time == self._last:
+            return
+        stood = steady - self._moved > SPEED_INTERVAL
+        self._last, self._moved = time, steady
+        if self._since is None or stood:
             self._since = time, steady
         elapsed = steady - self._since[1]
         if elapsed >= SPEED_INTERVAL:
-            self.value = min(max((time - self._since[0]) / elapsed, SLOWEST), FASTEST)
+            speed = (time - self._since[0]) / elapsed
+            self.value = min(max(speed, SLOWEST), FASTEST)
             self._since = time, steady
 
 

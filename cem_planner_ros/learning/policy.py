@@ -15,7 +15,6 @@ from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.planning.kernel import Kernel, Trajectory
 from cem_planner_ros.planning.rollout import Rollout
-from cem_planner_ros.planning.translate import UnsupportedError
 
 
 @dataclass(frozen=True)
@@ -227,7 +226,7 @@ class Proposals:
         # A physics engine takes steps of its own kind, and members run side by side.
         in_pytorch = type(dynamics).rollout is Dynamics.rollout and dynamics.members == 1
         if in_pytorch and self._device.type == "cpu":
-            with contextlib.suppress(UnsupportedError):
+            with contextlib.suppress(Exception):  # Tracing runs the model.
                 self._kernel = Kernel(Rollout(self._driven, [], 1.0))
 
     def __call__(self, state: np.ndarray, edges: np.ndarray) -> np.ndarray:
@@ -238,7 +237,7 @@ class Proposals:
         if self._kernel is None:
             return self._in_pytorch(start, durations)
         if horizon not in self._compiled:
-            self._compiled[horizon] = self._kernel.trajectory(horizon)
+            self._compiled[horizon] = Trajectory(self._kernel, horizon)
         sequences = []
         for weights in self._weights:
             self._driven.weights.copy_(weights)

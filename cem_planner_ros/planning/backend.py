@@ -97,7 +97,10 @@ class TorchExecution:
     def _refine(self, population: int, use: torch.Tensor) -> torch.Tensor:
         """Do one iteration in place; return its costs (M, n)."""
         noise = self._draw(population)
-        refined, cost = self._iteration(self._problem, self._belief, use, noise)
+        problem = self._problem
+        if self.name == "eager" and problem.state.is_cpu and not problem.actuators.lag.any():
+            problem = problem._replace(actuators=None)  # All follow at once.
+        refined, cost = self._iteration(problem, self._belief, use, noise)
         for mine, value in zip(self._belief, refined, strict=True):
             mine.copy_(value)
         return cost
@@ -186,7 +189,7 @@ class KernelExecution:
             return self._rollout.predict(state, actions, durations)
         horizon = len(durations)
         if horizon not in self._trajectories:
-            self._trajectories[horizon] = self.kernel.trajectory(horizon)
+            self._trajectories[horizon] = Trajectory(self.kernel, horizon)
         return self._trajectories[horizon](state, actions, durations)
 
     def measure(self) -> torch.Tensor:

@@ -32,7 +32,7 @@ import numpy as np
 import torch
 
 from cem_planner_ros.dynamics.randomised import Randomised
-from cem_planner_ros.planning.actuators import Actuators
+from cem_planner_ros.planning.actuators import INSTANT, Actuators
 from cem_planner_ros.planning.particles import RISKS
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.translate import (
@@ -180,10 +180,6 @@ class Kernel:
         self.roll_out(arguments)
         return costs[:samples]
 
-    def trajectory(self, horizon: int) -> Trajectory:
-        """Return a function from one action sequence of H steps to the states on its way."""
-        return Trajectory(self, horizon)
-
     def roll_out(self, arguments: Arguments) -> None:
         """Write costs and states of the candidates that arguments hold."""
         self.refresh()
@@ -288,7 +284,7 @@ def compare(rollout: Rollout, other: Callable[..., torch.Tensor], device: torch.
             )
 
 
-def fill(template: Path, sizes: dict[str, int], parts: dict[str, str]) -> str:
+def fill(template: Path, sizes: dict[str, int | float], parts: dict[str, str]) -> str:
     """Return the text of a source file with sizes defined before it and code put into it."""
     text = "".join(f"#define {name} {size}\n" for name, size in sizes.items())
     text += template.read_text()
@@ -299,9 +295,9 @@ def fill(template: Path, sizes: dict[str, int], parts: dict[str, str]) -> str:
 
 def step_code(
     rollout: Rollout, device: torch.device | str = "cpu"
-) -> tuple[dict[str, int], dict[str, str], list[torch.Tensor]]:
+) -> tuple[dict[str, int | float], dict[str, str], list[torch.Tensor]]:
     """
-    Return sizes (NX, NU), the code of NUMBERS, STEP and TERMINAL, and the tensors behind `numbers`.
+    Return sizes (NX, NU, INSTANT), the code of NUMBERS, STEP and TERMINAL, and `numbers`.
 
     Raises UnsupportedError if the model or a cost has no translation.
     """
@@ -346,13 +342,13 @@ def step_code(
         "STEP": "\n".join([*step.lines, f"cost[lane] += {cost.rows.item()};", *moves]),
         "TERMINAL": "\n".join([*terminal.lines, f"cost[lane] += {last.rows.item()};"]),
     }
-    return {"NX": nx, "NU": nu}, parts, numbers
+    return {"NX": nx, "NU": nu, "INSTANT": INSTANT}, parts, numbers
 
 
 _SOURCE = Path(__file__).with_name("search.cpp")
 
 
-def _cache_directory() -> Trajectory:
+def _cache_directory() -> Path:
     """Return where libraries are kept: of the user, or of this process where that cannot be."""
     try:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -366,7 +362,7 @@ def _cache_directory() -> Trajectory:
 
 
 @functools.cache
-def _own_directory() -> Trajectory:
+def _own_directory() -> Path:
     folder = tempfile.TemporaryDirectory(prefix="cem_planner_ros_")
     atexit.register(folder.cleanup)
     return Path(folder.name)

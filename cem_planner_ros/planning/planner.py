@@ -319,12 +319,23 @@ class Planner:
         """
         actions, durations = plan.actions, np.diff(plan.edges)
         if applied is not None and self._has_lag:
-            lag, start, commands, steps = (
+            start, commands, steps = (
                 torch.as_tensor(values, dtype=torch.float32)
-                for values in (self._problem.actuators.lag.cpu(), applied, actions, durations)
+                for values in (applied, actions, durations)
             )
-            actions = Actuators(lag, start).follow(commands[..., None], steps)[..., 0].numpy()
+            actuators = Actuators(self._problem.actuators.lag.cpu(), start)
+            actions = actuators.follow(commands[..., None], steps)[..., 0].numpy()
         return self.execution.trajectory(state, actions, durations)
+
+    @torch.no_grad()
+    def breakdown(self, plan: Plan, state: np.ndarray) -> list[float]:
+        """Return what each cost contributes to a plan from `state` (nx,), its action in force."""
+        start, actions, durations = (
+            torch.tensor(values, dtype=torch.float32, device=self.device)
+            for values in (state, plan.actions, np.diff(plan.edges))
+        )
+        actuators = self._problem.actuators._replace(applied=actions[0])
+        return self.rollout.breakdown(start, actions, actions[0], durations, actuators).tolist()
 
     def _shift(self, time: float) -> tuple[np.ndarray, int]:
         """Move the belief to `time`; return the edges (H + 1,) of the steps and the first cell."""

@@ -1,6 +1,6 @@
 // The costs of candidates on a GPU, a thread for each.
 //
-// cuda.py puts NX and NU before this text, and the code of the model and of the costs in place of
+// cuda.py puts NX, NU and INSTANT before this text, and the code of the model and of the costs in place of
 // STEP and TERMINAL. It is written for a loop over lanes; here a thread has one.
 
 #ifndef INFINITY
@@ -52,7 +52,7 @@ extern "C" __global__ void rollout(const float* start, const float* before, cons
             action[i][lane] = sequence[(long long)(k * NU + i) * samples + sample];
         for (int i = 0; i < NU; ++i) {
             // As in search.cpp.
-            const float ratio = duration / fmaxf(lag[i], 1e-9f);
+            const float ratio = duration / fmaxf(lag[i], float(INSTANT));
             const float distance = actuator[i] - action[i][lane];
             applied[i][lane] = action[i][lane] - expm1f(-ratio) / ratio * distance;
             actuator[i] = action[i][lane] + expf(-ratio) * distance;

@@ -1,6 +1,6 @@
 // The search on the CPU: sample, bound, roll out, score, weigh, refit, and again.
 //
-// kernel.py puts NX, NU, BLOCK and TILE before this text, and the code of the model and of the costs in
+// kernel.py puts NX, NU, INSTANT, BLOCK and TILE before this text, and the code of the model and of the costs in
 // place of NUMBERS, STEP and TERMINAL. Symbols and layout are those of the package: components first,
 // samples last; P knots, M modes. What is computed is stated in search.py; noise.py and spline.py
 // make `factor`, `first` and `basis`.
@@ -332,7 +332,7 @@ static std::vector<Following> followings(const Arguments& a) {
     for (int i = 0; a.lag && i < NU; ++i) any |= a.lag[i] > 0.0f;
     for (long k = 0; any && k < a.horizon; ++k) {
         for (int i = 0; i < NU; ++i) {
-            const float ratio = a.durations[k] / std::max(a.lag[i], 1e-9f);
+            const float ratio = a.durations[k] / std::max(a.lag[i], float(INSTANT));
             result.push_back({expf(-ratio), -expm1f(-ratio) / ratio});
         }
     }

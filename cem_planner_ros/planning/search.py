@@ -182,7 +182,7 @@ class Problem(NamedTuple):
     first: torch.Tensor  # (H,), first knot of each step
     basis: torch.Tensor  # (H, order + 1), weights of the knots from there on
     limits: Limits
-    actuators: Actuators
+    actuators: Actuators | None
     numbers: Numbers
 
 

@@ -105,10 +105,11 @@ def control_values(commander: Commander) -> dict[str, object]:
     ):
         for quantile, value in quantiles(numbers, shares).items():
             values[f"{label} {quantile} (ms)"] = f"{1e3 * value:.3f}"
-    if last.plan:
-        values["iterations"] = last.plan.iterations
-        values["cost"] = f"{last.plan.cost:.6g}"
-        values["invalid candidates (%)"] = f"{100 * last.plan.invalid_share:.2f}"
+    plan = commander.last_plan
+    if plan is not None:
+        values["iterations"] = plan.iterations
+        values["cost"] = f"{plan.cost:.6g}"
+        values["invalid candidates (%)"] = f"{100 * plan.invalid_share:.2f}"
     return values
 
 
@@ -148,9 +149,9 @@ def diagnostic_status(
             messages.append("commands were late")
         if last.status in (HOLD, STOPPED) and last.cause != PAUSED:
             level = DiagnosticStatus.ERROR
-        for trouble in filter(None, (loop.commander.failure, loop.problem)):
-            level = DiagnosticStatus.ERROR
-            messages.append(trouble)
+    for trouble in filter(None, (loop.commander.failure, loop.problem) if loop else ()):
+        level = DiagnosticStatus.ERROR
+        messages.append(trouble)
     warnings = list(warnings)
     if warnings and level == DiagnosticStatus.OK:
         level = DiagnosticStatus.WARN

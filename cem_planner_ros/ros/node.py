@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
+import math
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any
 
 import numpy as np
 import rclpy
@@ -23,10 +26,9 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from cem_planner_ros.configuration import NODE_NAME, Configuration, cpu_set
 from cem_planner_ros.control.commander import MAX_GAP
 from cem_planner_ros.control.loop import ControlLoop
-from cem_planner_ros.control.realtime import realtime
-from cem_planner_ros.control.tick import DEVICE_FAILED, Tick
+from cem_planner_ros.control.realtime import process_settings, thread_settings
+from cem_planner_ros.control.tick import DEVICE_FAILED
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.ros import diagnostics
 from cem_planner_ros.ros.making import Made, fewer_samples, make_planner
 from cem_planner_ros.ros.messages import MESSAGES, command_writer, state_reader
@@ -37,8 +39,11 @@ from cem_planner_ros.ros.state_input import StateInput
 
 ACKNOWLEDGE_TIMEOUT = Duration(seconds=0.5)
 
-END_TIMEOUT = 5.0
+END_TIMEOUT = 3.0
 """s that the planner's thread may take to end its last period."""
+
+STILL_MAKING = 10.0
+"""s between two lines that say that making a planner goes on."""
 
 LOOK_AFTER = 0.1
 """s between two looks at whether a planner made in the background is ready, or one is needed."""
@@ -93,9 +98,11 @@ class PlannerNode(LifecycleNode):
         self._rebuild_problem = ""
         self._is_making = False
         self._stop = threading.Event()
+        self._settings = contextlib.ExitStack()
         self._input: StateInput | None = None
         self._reports: Reports | None = None
         self._clock_jumps = 0
+        self._looked_at = math.nan
         self._loop_clock: Callable[[], float] = time.monotonic
         self._entities: list[Callable[[], object]] = []
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
@@ -188,9 +195,16 @@ class PlannerNode(LifecycleNode):
         Raises ConfigurationError, and leaves everything as it was, if they cannot be made.
         """
         values, source = self._table.values(), self._table.source
+        began = said = time.monotonic()
         making = self._thread.submit(make_planner, values, source, self._table.names)
         while not making.done():
             self._is_making = True
+            if time.monotonic() > said + STILL_MAKING:
+                said = time.monotonic()
+                self.get_logger().info(
+                    f"still configuring after {said - began:.0f} s: compiling, or a plugin that "
+                    "does not return"
+                )
             if self._interrupted():
                 raise ConfigurationError("interrupted while configuring")
             time.sleep(0.02)
@@ -226,7 +240,7 @@ class PlannerNode(LifecycleNode):
             state_reader(values["state.type"], configuration.fields("state")),
             clock,
             self._ros_time,
-            lambda text: self.get_logger().warning(text),
+            self._warn,
         )
         undo: list[Callable[[], object]] = []
         try:
@@ -272,24 +286,37 @@ class PlannerNode(LifecycleNode):
         self._table.use(None)
 
     def _start_control(self) -> None:
-        configuration = self._table.configuration
+        configuration, planner = self._table.configuration, self._made.planner
+        # Live values may have changed since the planner was made; a plugin may refuse one.
+        self._thread.submit(configuration.tune, planner).result()
         self._input.newest = None
         self._reports.forget()
         self._rebuild_problem = ""
-        self._loop = ControlLoop(
-            self._made.planner,
+        reports = self._reports
+        self._loop = loop = ControlLoop(
+            planner,
             configuration,
             self._look,
             self._send,
-            self._report,
-            self._show,
+            lambda tick: reports.tell(tick, loop.commander),
+            lambda *shown: reports.show(*shown, loop.planner),
             clock=self._loop_clock,
             iteration_time=self._made.iteration_time,
+            warn=self._warn,
         )
         self._operator.begin(self._loop)
         self._stop = threading.Event()  # One that hangs keeps its own.
+        values = configuration.values
+        self._settings.enter_context(
+            process_settings(
+                lock_memory=values["realtime.lock_memory"],
+                freeze_garbage=values["realtime.freeze_garbage"],
+                switch_interval=values["realtime.switch_interval"],
+                warn=self._warn,
+            )
+        )
         self._table.active = True
-        self._control = self._thread.submit(self._run, self._loop)
+        self._control = self._thread.submit(self._run, loop, self._stop, values)
         self.get_logger().info(
             f"active: {configuration.values['control_rate']:g} commands per second on "
             f"'{self._command_publisher.topic_name}'"
@@ -307,6 +334,7 @@ class PlannerNode(LifecycleNode):
         self._send_safe()
         self._await_control()
         self._control = None  # Not before: on_error tries again what failed.
+        self._settings.close()
         # A subscriber that does not answer must not keep the node.
         self._command_publisher.wait_for_all_acked(ACKNOWLEDGE_TIMEOUT)
         # What was left while the collector was off, now that there is time.
@@ -341,7 +369,7 @@ class PlannerNode(LifecycleNode):
         self._input.newest = None
         self._reports.forget()
         if self._loop is not None:
-            self._loop.forget()
+            self._loop.forget(is_jump=True)
         self.get_logger().warning(
             f"the clock was set by {jump.delta.nanoseconds * 1e-9:+.3f} s: planning begins anew"
         )
@@ -423,6 +451,11 @@ class PlannerNode(LifecycleNode):
             warnings.append(f"values that wait for others: {self._table.waits_for}")
         if self._rebuild is not None:
             warnings.append("a new planner is being made")
+        if self._loop is not None and self._loop_clock is not time.monotonic:
+            now = self._loop_clock()
+            if now == self._looked_at:
+                warnings.append("the clock stands still: no commands but the safe one are sent")
+            self._looked_at = now
         if self._entities:
             topic = self._command_publisher.topic_name
             others = self.count_publishers(topic) - 1
@@ -432,22 +465,19 @@ class PlannerNode(LifecycleNode):
 
     # The planner's thread
 
-    def _run(self, loop: ControlLoop) -> None:
-        values = self._table.configuration.values
+    def _run(self, loop: ControlLoop, stop: threading.Event, values: Mapping[str, Any]) -> None:
         try:
-            with realtime(
+            with thread_settings(
                 priority=values["realtime.priority"],
                 cpus=cpu_set(values["realtime.cpus"]),
-                lock_memory=values["realtime.lock_memory"],
-                freeze_garbage=values["realtime.freeze_garbage"],
-                switch_interval=values["realtime.switch_interval"],
-                warn=lambda text: self.get_logger().warning(text),
+                warn=self._warn,
             ):
-                loop.run(self._stop)
+                loop.run(stop)
         except Exception as error:
             loop.problem = f"the control loop ended: {type(error).__name__}: {error}"
             self.get_logger().fatal(f"the control loop ended:\n{traceback.format_exc()}")
-            self._send_safe()
+            if not loop.commander.is_closed:
+                self._send_safe()
 
     def _send(self, action: np.ndarray) -> None:
         frame = self._table.configuration.values["frame_id"]
@@ -457,8 +487,5 @@ class PlannerNode(LifecycleNode):
     def _send_safe(self) -> None:
         self._send(np.array(self._table.configuration.action("safe")))
 
-    def _report(self, tick: Tick) -> None:
-        self._reports.tell(tick, self._loop.commander)
-
-    def _show(self, plan: Plan, state: np.ndarray, applied: np.ndarray) -> None:
-        self._reports.show(plan, state, applied, self._loop.planner)
+    def _warn(self, text: str) -> None:
+        self.get_logger().warning(text)

@@ -64,6 +64,8 @@ class Operator:
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._is_paused = request.data
         self._halt()
+        if request.data and self._loop is not None:  # At once, as for the emergency stop.
+            self._send_safe()
         response.success = True
         response.message = "the safe command goes out" if request.data else "no longer paused"
         return response

@@ -39,7 +39,7 @@ class Reports:
         self._path = node.create_publisher(Path, "~/path", 1)
         self._status = STOPPED
         self._log_due: dict[str, float] = {}
-        self._plan_due = self._spread_due = -math.inf
+        self._plan_due = self._spread_due = self._shown = -math.inf
         self.spread = (math.nan, math.nan)
         """Of `Planner.spread`, as it was lately."""
 
@@ -75,6 +75,9 @@ class Reports:
         """
         values = self._configuration().values
         now = plan.edges[0]
+        if now < self._shown:  # The clock was set back.
+            self._plan_due = self._spread_due = -math.inf
+        self._shown = now
         if now >= self._spread_due:
             self._spread_due = now + SPREAD_INTERVAL
             self.spread = planner.spread()

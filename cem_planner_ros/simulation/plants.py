@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -11,9 +12,8 @@ import numpy as np
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.planning.kernel import Kernel
+from cem_planner_ros.planning.kernel import Kernel, Trajectory
 from cem_planner_ros.planning.rollout import Rollout
-from cem_planner_ros.planning.translate import UnsupportedError
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
 MULTI_ARRAY = "std_msgs/msg/Float64MultiArray"
@@ -127,8 +127,8 @@ class ModelPlant:
         rollout = Rollout(self._dynamics, [], max_step)
         self._of_steps: dict[int, Callable[..., np.ndarray]] = {}
         try:
-            self._predict = Kernel(rollout).trajectory
-        except UnsupportedError:
+            self._predict = functools.partial(Trajectory, Kernel(rollout))
+        except Exception:  # Tracing runs the model, which may raise anything.
             self._predict = lambda steps: rollout.predict
         self.state_type = configuration.values["state.type"]
         self.state_fields = configuration.fields("state")

@@ -128,12 +128,14 @@ def test_bench_loop_measures_the_node_over_dds(tmp_path):
         "commands": int,
         "late": int,
         "missing": int,
+        "shifted": int,
         "latency_ms": quantiles,
         "latency_less_plan_ms": quantiles,
         "jitter_ms": quantiles,
         "plan_ms": quantiles,
         "iterations": {"p50", "min"},
         "rss_growth_mb": float,
+        "stolen_s": float,
         "cpu_share": float,
     }
     # How many were late is up to the machine; that every period is accounted for is not.
@@ -279,6 +281,7 @@ def test_demo_swings_the_pole_up_and_reports(tmp_path):
         "commands",
         "late",
         "missing",
+        "shifted",
     }
     assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
     assert "time to upright" in output

@@ -14,7 +14,7 @@ SETTINGS = {"max_plan_age": 0.2, "hold_time": 0.3, "recover_periods": 2}
 
 def step(ladder, time, is_good, **changes):
     """A period with a good plan made for it, or with a vain attempt."""
-    ladder.offer(PLAN, time) if is_good else ladder.fail()
+    ladder.offer(PLAN, time, True) if is_good else ladder.fail()
     return ladder.step(time, is_good, **SETTINGS | changes)
 
 
@@ -40,7 +40,7 @@ def test_whatever_happens_rungs_are_kept(good, period):
     assert sum(ladder.steps.values()) == changes
 
 
-@given(st.lists(st.sampled_from(["late", "none", "failed"]), max_size=60))
+@given(st.lists(st.sampled_from(["late", "none", "failed", "old"]), max_size=60))
 def test_plans_that_come_late_are_read_as_long_as_they_are_young(periods):
     ladder = Ladder()
     planned = -1.0
@@ -48,9 +48,10 @@ def test_plans_that_come_late_are_read_as_long_as_they_are_young(periods):
     before = STOPPED
     for index, what in enumerate(periods):
         time = 0.1 * index
-        if what == "late":
-            planned, row = time - 0.05, row + 1
-            ladder.offer(PLAN, planned)
+        if what in ("late", "old"):
+            planned = time - 0.05
+            row = row + 1 if what == "late" else 0
+            ladder.offer(PLAN, planned, what == "late")
         elif what == "failed":
             row = 0
             ladder.fail()
@@ -58,6 +59,8 @@ def test_plans_that_come_late_are_read_as_long_as_they_are_young(periods):
         may_move = before == SHIFTED or row >= SETTINGS["recover_periods"]
         is_young = planned >= 0.0 and time - planned <= SETTINGS["max_plan_age"]
         assert (status == SHIFTED) == (may_move and is_young)
+        if before == SHIFTED and status != SHIFTED:
+            row = 0  # Whoever stepped down has to show again that plans come.
         before = status
 
 

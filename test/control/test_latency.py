@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cem_planner_ros.control.latency import MAX_STEPS, SentCommands, distrust
@@ -75,6 +75,7 @@ def test_a_state_is_predicted_as_the_plant_moves():
     assert state["y_dot"] == pytest.approx(0.02)
 
 
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.floats(0.001, 0.5), st.floats(-2.0, 2.0)), min_size=1, max_size=10),
     st.floats(0.005, 1.0),
@@ -91,14 +92,16 @@ def test_actuators_are_followed_exactly_through_what_was_sent(changes, lag, begi
         actions.append(action)
     end = max(begin + length, time)
     # The same in many small steps, from the steady 0.5 before the first command.
-    fine = np.linspace(0.0, end, 20_001)
+    fine = np.linspace(0.0, end, 4001)
     middles = 0.5 * (fine[1:] + fine[:-1])
     target = np.array(actions)[np.searchsorted(times, middles, side="right") - 1]
     left = np.exp(-(fine[1] - fine[0]) / lag)
     applied = [0.5]
     for value in target:
         applied.append(value + (applied[-1] - value) * left)
-    expected = np.trapezoid(np.interp(np.linspace(begin, end, 5001), fine, applied)) / 5000
+    expected = np.trapezoid(np.interp(np.linspace(begin, end, 2001), fine, applied)) / 2000
     (got,) = commands.between(begin, end, 10.0).actions[0]
-    assert got == pytest.approx(expected, abs=2e-2)
-    assert commands.applied(end)[0] == pytest.approx(applied[-1], abs=2e-2)
+    # A change of up to 4 comes up to a step late here, and is felt by the lag.
+    tolerance = 4.0 * (fine[1] - fine[0]) / lag + 1e-3
+    assert got == pytest.approx(expected, abs=tolerance)
+    assert commands.applied(end)[0] == pytest.approx(applied[-1], abs=tolerance)

@@ -118,7 +118,8 @@ class Bench:
 
     def period(self):
         """A tick on the schedule, with a state of that time."""
-        scheduled = next(time for time in self.scheduled if time > self.clock.time - 0.099)
+        after = max(self.clock.time - 0.099, self.loop.commander.due - 1e-6)
+        scheduled = next(time for time in self.scheduled if time > after)
         self.clock.time = max(self.clock.time, scheduled)
         if self.state is not None:
             self.state = StateSample(self.state.state, self.clock.time)
@@ -408,6 +409,145 @@ def test_the_planner_is_told_what_slow_actuators_apply(bench):
     applied, other = bench.planner.applied
     assert 0.5 - math.exp(-0.3 / 0.3) - 0.1 < applied < 0.35
     assert other == 0.25
+
+
+def test_after_a_plan_too_long_to_be_followed_it_takes_several_good_ones_again():
+    bench = Bench(recover_periods=3)
+    for _ in range(3):
+        bench.period()
+    assert bench.ticks[-1].status == FRESH
+    for _ in range(8):
+        bench.watch()
+    assert bench.ticks[-1].status == STOPPED
+    assert [bench.period().status for _ in range(3)] == [STOPPED, STOPPED, FRESH]
+
+
+def test_plans_that_are_old_when_they_come_do_not_let_the_plant_go_and_brake_in_turns():
+    bench = Bench(recover_periods=1)
+    bench.period()
+    bench.planner.iteration_time = 0.15  # of the 0.2 s that it may be read
+    seen = []
+    for _ in range(8):
+        scheduled = bench.loop.commander.due
+        bench.clock.time = max(bench.clock.time, scheduled)
+        bench.state = StateSample(np.zeros(4), bench.clock.time)
+        bench.planner.plan = lambda *a, **o: (
+            bench.watch(),  # while it plans
+            FakePlanner.plan(bench.planner, *a, **o),
+        )[1]
+        bench.loop.tick(scheduled)
+    seen = [tick.status for tick in bench.ticks]
+    first = seen.index(HOLD)
+    assert set(seen[first:]) <= {HOLD, STOPPED}
+
+
+def test_a_plan_that_woke_up_too_late_is_not_sent_as_fresh(bench):
+    bench.period()
+    bench.planner.iteration_time = 0.5  # as if the process had been stopped meanwhile
+    assert bench.period().status != FRESH
+
+
+def test_limits_count_at_once_also_while_there_is_planning(bench):
+    bench.period()
+    limited = CONFIGURATION.changed({"action.high.x_ddot": 0.3, "max_plan_age": 1.0})
+    bench.planner.plan = lambda *a, **o: (bench.loop.change(limited), bench.watch())[1]
+    bench.loop.tick(bench.loop.commander.due)
+    assert bench.ticks[-1].status == SHIFTED
+    assert bench.sent[-1][1][0] == 0.3
+
+
+def test_limits_of_a_change_that_a_plugin_refuses_are_taken_back(bench):
+    def refuse(**values):
+        raise RuntimeError("no")
+
+    bench.planner.tune = refuse
+    bench.loop.change(CONFIGURATION.changed({"action.high.x_ddot": 0.3}))
+    bench.tick()
+    assert bench.sent[-1][1][0] == 1.0
+
+
+def test_what_was_begun_before_the_clock_jumped_counts_no_more(bench):
+    bench.period()
+
+    def plan(*arguments, **options):
+        bench.clock.time -= 50.0
+        bench.loop.forget(is_jump=True)
+        return FakePlanner.plan(bench.planner, *arguments, **options)
+
+    bench.planner.plan = plan
+    assert bench.loop.tick(bench.loop.commander.due) is None
+    # The schedule goes on at once, on the new time.
+    assert bench.loop.commander.due == pytest.approx(bench.clock.time, abs=0.2)
+    assert bench.watch().status == STOPPED
+    del bench.planner.plan
+    tick = bench.period() or bench.tick()
+    assert math.isnan(tick.latency) or 0.0 <= tick.latency < 1.0
+
+
+def test_forgetting_forgets_what_was_sent(bench):
+    for _ in range(3):
+        bench.period()
+    bench.loop.forget()
+    before, _ = bench.loop.commander.sent(bench.clock.time - 0.25, bench.clock.time, 1.0)
+    np.testing.assert_allclose(before.actions[0], bench.loop.commander.last_action)
+
+
+def test_a_late_command_does_not_catch_up_with_a_jump():
+    bench = Bench(action__rate__x_ddot=1.0, max_plan_age=5.0)
+    bench.period()
+    before = bench.sent[-1][1][0]
+    bench.clock.time += 1.0
+    bench.state = StateSample(np.zeros(4), bench.clock.time)
+    bench.tick()
+    assert bench.sent[-1][1][0] - before == pytest.approx(0.1)
+
+
+def test_another_lag_counts_from_then_on(bench):
+    bench.planner.value = 0.5
+    bench.period()
+    bench.loop.change(CONFIGURATION.changed({"action.lag.x_ddot": 1.0}))
+    applied = []
+    for _ in range(4):
+        bench.period()
+        applied.append(bench.planner.applied[0])
+    # On its slow way from the safe command, where it would have been at once.
+    assert (np.diff(applied) > 0.05).all()
+    assert applied[-1] < 0.4
+
+
+def test_with_a_phase_plans_are_made_for_the_time_they_are_sent():
+    bench = Bench(command_phase=0.6)
+    bench.loop._wait = lambda until: setattr(bench.clock, "time", until)
+    bench.planner.iteration_time = 0.001
+    for _ in range(3):
+        tick = bench.period()
+    assert tick.published - tick.scheduled == pytest.approx(0.06)
+    assert bench.planner.time - tick.scheduled == pytest.approx(0.06, abs=1e-3)
+    bench.fail()
+    tick = bench.period()
+    assert tick.published - tick.scheduled == pytest.approx(0.06)
+
+
+def test_periods_that_a_clock_set_forward_skips_are_not_missing():
+    clock = Clock()
+    loop = ControlLoop(
+        FakePlanner(clock),
+        CONFIGURATION,
+        lambda: None,
+        lambda action: None,
+        clock=clock,
+        steady=lambda: 0.0,
+    )
+    loop.commander.begin(clock.time)
+    loop.tick(clock.time)
+    clock.time += 0.55
+    loop.tick(loop.commander.due)
+    assert loop.commander.missing == 3
+    due = loop.commander.due
+    clock.time += 500.0
+    loop.tick(due)
+    assert loop.commander.missing == 3
+    assert loop.commander.due > clock.time - 0.1
 
 
 class RealTime:

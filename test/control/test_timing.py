@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cem_planner_ros.control.timing import SLOWEST, SPEED_INTERVAL, History, Quantile, Speed
+from cem_planner_ros.control.timing import SPEED_INTERVAL, History, Quantile, Speed
 
 
 @given(st.lists(st.floats(0.0, 1e3), min_size=1, max_size=300), st.floats(0.0, 1.0))
@@ -35,8 +35,18 @@ def test_the_speed_of_a_clock_is_measured(factor):
     assert speed.value == pytest.approx(factor)
 
 
-def test_a_clock_that_stands_still_is_taken_to_go_on():
+def test_the_speed_of_a_clock_that_moves_in_large_steps_is_measured_too():
     speed = Speed()
-    for steady in np.arange(0.0, 3.0, 0.1):
-        speed.look(5.0, steady)
-    assert speed.value == SLOWEST
+    for steady in np.arange(0.0, 5.0, 0.02):
+        speed.look(2.0 * (steady // 0.1) * 0.1, steady)
+    assert speed.value == pytest.approx(2.0, rel=0.2)
+
+
+def test_a_clock_that_stands_still_is_taken_to_go_on_as_before():
+    speed = Speed()
+    steps = [(4.0 * steady, steady) for steady in np.arange(0.0, 2.0, 0.1)]
+    steps += [(8.0, 2.0 + pause) for pause in np.arange(0.0, 30.0, 0.1)]
+    steps += [(8.0 + 4.0 * after, 32.0 + after) for after in np.arange(0.1, 0.4, 0.1)]
+    for step in steps:
+        speed.look(*step)
+    assert speed.value == pytest.approx(4.0, rel=0.1)
