@@ -30,7 +30,7 @@ from cem_planner_ros.paths import find
 from cem_planner_ros.planning.planner import LIVE as LIVE_SETTINGS
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.search import Search
-from cem_planner_ros.table import TABLE
+from cem_planner_ros.table import DRIVING, TABLE
 
 NODE_NAME = "cem_planner"
 
@@ -38,7 +38,7 @@ TOPIC = r"(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*"
 """A topic name (ROS 2 design: Topic and Service name mapping), substitutions left out."""
 
 _ROS_PARAMETERS = ("use_sim_time", "start_type_description_service", "qos_overrides")
-_RESERVED = {parameter.name.partition(".")[0] for parameter in TABLE} | {"action"}
+_RESERVED = {parameter.name.partition(".")[0] for parameter in (*TABLE, *DRIVING)} | {"action"}
 
 
 @dataclass(frozen=True)
@@ -253,6 +253,9 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
             )
             if cost is not None:
                 costs[name] = cost
+        if any(cost.inputs for cost in costs.values()):
+            declare(DRIVING)
+            problems += _driving_problems(dynamics)
         unknown = set(values) - set(parameters) - set(leftover)
         for name in sorted({name.partition(".")[0] for name in unknown if ".plugin" in name}):
             unknown = {other for other in unknown if not other.startswith(f"{name}.")}
@@ -370,6 +373,20 @@ def _cross_check(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
                 "joint_states, /robot/joint_states or ~/states"
             )
     return problems
+
+
+def _driving_problems(dynamics: Dynamics) -> list[str]:
+    """Return why a model cannot be driven about."""
+    lacks = [name for name in ("x", "y", "yaw") if name not in dynamics.state_names]
+    strange = set(dynamics.action_names) - {"v", "v_x", "v_y", "yaw_rate"}
+    if not lacks and not strange:
+        return []
+    return [
+        "costs that look at the surroundings need a model with states x, y and yaw, and with "
+        "actions named v, v_x, v_y or yaw_rate, such as diff_drive_lag, omni_drive and "
+        f"ackermann_drive; the model has states {', '.join(dynamics.state_names)} and actions "
+        f"{', '.join(dynamics.action_names)}"
+    ]
 
 
 def _fields(side: str, names: Iterable[str], grammar: Grammar) -> list[Parameter]:

@@ -399,3 +399,59 @@ TABLE = (
     Parameter("publish_statistics", False, "Publish ~/statistics with every command."),
 )
 """The parameters that the node has whatever the model; those of plugins, fields and bounds join."""
+
+DRIVING = (
+    Parameter("drive.goal_topic", "goal_pose", "Where the goal comes from.", when=INACTIVE),
+    Parameter("drive.path_topic", "plan", "Where the path comes from.", when=INACTIVE),
+    Parameter("drive.costmap_topic", "costmap", "Where the costmap comes from.", when=INACTIVE),
+    Parameter("drive.xy_tolerance", 0.1, "How near to the goal it is reached.", unit="m", low=1e-3),
+    Parameter(
+        "drive.yaw_tolerance", 0.2, "How well turned it is reached.", unit="rad", low=1e-3, high=4.0
+    ),
+    Parameter("drive.speed_tolerance", 0.1, "How slow it is reached.", unit="m/s", low=1e-3),
+    Parameter(
+        "drive.max_costmap_age",
+        0.5,
+        "With a costmap older than this the robot stops.",
+        unit="s",
+        low=0.0,
+    ),
+    Parameter(
+        "drive.lethal",
+        100,
+        "Cells of the costmap from this value on are obstacles; unknown ones are not.",
+        low=1,
+        high=100,
+        when=INACTIVE,
+    ),
+    Parameter("drive.acceleration", 1.0, "Largest that the robot can.", unit="m/s^2", low=1e-3),
+    Parameter(
+        "drive.deceleration",
+        0.8,
+        "With which the robot surely brakes; no command is sent after which it could not stop.",
+        unit="m/s^2",
+        low=1e-3,
+    ),
+    Parameter(
+        "drive.yaw_acceleration", 4.0, "Largest that the robot can.", unit="rad/s^2", low=1e-3
+    ),
+    Parameter(
+        "drive.yaw_deceleration",
+        3.0,
+        "With which it surely stops turning.",
+        unit="rad/s^2",
+        low=1e-3,
+    ),
+    Parameter(
+        "drive.reaction",
+        0.1,
+        "From sending a command to braking, beside actuation_delay.",
+        unit="s",
+        low=0.0,
+        high=10.0,
+    ),
+    Parameter(
+        "drive.margin", 0.0, "Clearance that braking has to leave.", unit="m", low=0.0, high=10.0
+    ),
+)
+"""The parameters of a robot that drives: of a node whose costs look at the surroundings."""

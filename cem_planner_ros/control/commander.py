@@ -9,13 +9,16 @@ from collections.abc import Callable
 import numpy as np
 
 from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.control.driving import Driving
 from cem_planner_ros.control.ladder import FRESH, HOLD, STOPPED, Ladder
 from cem_planner_ros.control.latency import SentCommands
 from cem_planner_ros.control.limits import CommandLimits
 from cem_planner_ros.control.tick import (
+    COLLISION_IMMINENT,
     EMERGENCY_STOP,
     PAUSED,
     RECOVERING,
+    SLOWED,
     Attempt,
     StateSample,
     Tick,
@@ -88,6 +91,9 @@ class Commander:
         self._publish_time = Quantile(HIGH)
         self._published = math.nan
         self._state_time = math.nan
+        has_inputs = any(cost.inputs for cost in configuration.costs.values())
+        self.driving = Driving(configuration) if has_inputs else None
+        """What a robot that drives must not do; None for other plants."""
         safe = np.array(configuration.action("safe"))
         self.last_action = self._held_action = safe
         self._sent = SentCommands(safe, np.array(configuration.action("lag")))
@@ -108,6 +114,8 @@ class Commander:
             self._values, self._safe, self._lag = configuration.values, safe, lag
             self._fallback, self._limits = fallback, limits
             self._sent.follow(lag)
+            if self.driving is not None:
+                self.driving.use(configuration)
 
     def begin(self, time: float) -> None:
         """Begin a schedule of periods at `time`."""
@@ -164,6 +172,8 @@ class Commander:
                 self.last_plan = attempt.plan
                 self._state_time = attempt.state_time
                 self.plan_times.add(attempt.plan_time)
+            elif attempt.is_over:
+                self.ladder.abandon()
             elif attempt.is_failure:
                 self.ladder.fail()
             if scheduled < self.due:
@@ -189,6 +199,11 @@ class Commander:
             elapsed = min(now - self._published, self.period)
             elapsed = self.period if math.isnan(elapsed) else max(elapsed, 0.0)
             action = self._limits.apply(action, self.last_action, elapsed)
+            wanted, action = action, self._bounded(action, now)
+            if action is None:
+                status, cause, action = self.ladder.stop(), COLLISION_IMMINENT, self._safe
+            elif action is not wanted and (action != wanted).any():
+                cause = SLOWED
         began = self._steady()
         problem = ""
         try:
@@ -233,6 +248,12 @@ class Commander:
         if self._clock is self._steady or behind * self.period < MAX_GAP:
             self.missing += behind
         return tick
+
+    def _bounded(self, action: np.ndarray, now: float) -> np.ndarray | None:
+        """Return a command after which a robot that drives could still stop, None for no such."""
+        if self.driving is None or self.state is None:
+            return action
+        return self.driving.bounded(self.state, self.last_action, action, now)
 
     def _choose(self, attempt: Attempt, now: float) -> tuple[str, str, np.ndarray]:
         """Return status, cause and action of a command that is sent now."""

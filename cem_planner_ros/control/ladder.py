@@ -48,6 +48,11 @@ class Ladder:
         """Take note that no good plan could be made."""
         self._good = 0
 
+    def abandon(self) -> None:
+        """Forget the plan; the next step leads to `hold`."""
+        self.plan = None
+        self._good = 0
+
     def step(
         self,
         time: float,
@@ -85,8 +90,7 @@ class Ladder:
 
     def stop(self) -> str:
         """Step down to `stopped` at once, and forget the plan."""
-        self.plan = None
-        self._good = 0
+        self.abandon()
         return self._go(STOPPED)
 
     def _go(self, status: str) -> str:

@@ -28,6 +28,7 @@ from cem_planner_ros.control.tick import (
 from cem_planner_ros.control.timing import HIGH, Quantile, Speed
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
+from cem_planner_ros.surroundings import NOTHING
 
 CLOCK_LOOK = 0.002
 """s between two looks at a clock that is not the steady one."""
@@ -214,6 +215,11 @@ class ControlLoop:
             reason = f"the state is {age:.3f} s old"
             return Attempt(STALE_STATE, reason, began=began, state_time=sample.time), ()
         known = {"began": began, "state_time": sample.time}
+        driving = self.commander.driving
+        if driving is not None:
+            cause, reason = driving.refuses(sample, self.commander.last_action, began)
+            if cause:
+                return Attempt(cause, reason, is_over=True, **known), ()
         sent = max(began + self._plan_time.value, self._phase(scheduled))
         delay = self.commander.publish_time + values["actuation_delay"]
         # A time that goes back would reset the warm start.
@@ -243,6 +249,7 @@ class ControlLoop:
         state = planner.predict(before, sample.state)[-1]
         share = self._current.configuration.values["budget_fraction"]
         end = scheduled + share * commander.period - commander.publish_time
+        driving = commander.driving
         began = self._steady()
         left = (end - self._clock()) / self._speed.value
         plan = planner.plan(
@@ -250,6 +257,7 @@ class ControlLoop:
             effect,
             commander.last_action,
             applied=applied,
+            surroundings=NOTHING if driving is None else driving.surroundings,
             until=began + left - self._iteration_time.value,
         )
         self._iteration_time.add((self._steady() - began) / plan.iterations)

@@ -19,6 +19,12 @@ DEVICE_FAILED = "device_failed"
 RECOVERING = "recovering"
 PAUSED = "paused"
 EMERGENCY_STOP = "emergency_stop"
+NO_GOAL = "no_goal"
+GOAL_REACHED = "goal_reached"
+STALE_COSTMAP = "stale_costmap"
+OUTSIDE_COSTMAP = "outside_costmap"
+SLOWED = "slowed"
+COLLISION_IMMINENT = "collision_imminent"
 CAUSES = (
     "",
     NO_STATE,
@@ -30,8 +36,18 @@ CAUSES = (
     RECOVERING,
     PAUSED,
     EMERGENCY_STOP,
+    NO_GOAL,
+    GOAL_REACHED,
+    STALE_COSTMAP,
+    OUTSIDE_COSTMAP,
+    SLOWED,
+    COLLISION_IMMINENT,
 )
 """Why a command does not rest on a fresh plan; "" if it does."""
+
+
+RESTING = (NO_GOAL, GOAL_REACHED)
+"""Causes for which a robot that stands still does what it should."""
 
 
 class StateSample(NamedTuple):
@@ -52,6 +68,7 @@ class Attempt(NamedTuple):
         state_time: of the state that was planned from, s.
         plan_time: for prediction and plan, s.
         plan: None if there is none that may be used.
+        is_over: whether the earlier plan must not be followed either.
         epoch: that of the commander when the work began; None if it does not matter.
     """
 
@@ -62,6 +79,7 @@ class Attempt(NamedTuple):
     state_time: float = math.nan
     plan_time: float = math.nan
     plan: Plan | None = None
+    is_over: bool = False
     epoch: int | None = None
 
 

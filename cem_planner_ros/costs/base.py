@@ -6,10 +6,13 @@ from abc import ABC
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.parameters import Parameter, Parameterised
+from cem_planner_ros.surroundings import Surroundings
 
 
 class Cost(Parameterised, ABC):
@@ -28,6 +31,9 @@ class Cost(Parameterised, ABC):
     Raises ConfigurationError for an unknown name or a value that is not allowed.
     """
 
+    inputs: tuple[str, ...] = ()
+    """What it has to know of the surroundings: of "goal", "path" and "costmap"."""
+
     def __init__(
         self,
         dynamics: Dynamics,
@@ -42,6 +48,18 @@ class Cost(Parameterised, ABC):
     def parameters_for(cls, dynamics: Dynamics) -> tuple[Parameter, ...]:
         """Return the parameters that this cost has for a model."""
         return cls.parameters
+
+    def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:
+        """
+        Bring tensors of its own up to what a plan begins with, in place.
+
+        Called before each plan, by the thread that plans.
+
+        Args:
+            state: (nx,), where all candidates begin.
+            time: s on the clock of the states, when the plan begins.
+            surroundings: what is known now.
+        """
 
     def stage(
         self,
@@ -66,3 +84,13 @@ class Cost(Parameterised, ABC):
     def terminal(self, state: torch.Tensor) -> torch.Tensor:
         """Return the cost (N,) of the state (nx, N) at the end of the horizon."""
         return torch.zeros_like(state[0])
+
+
+def rows_of(dynamics: Dynamics, *names: str) -> list[int]:
+    """Return the rows of states by name; raise ConfigurationError if the model lacks one."""
+    missing = [name for name in names if name not in dynamics.state_names]
+    if missing:
+        raise ConfigurationError(
+            f"needs the state '{missing[0]}', the model has: {', '.join(dynamics.state_names)}"
+        )
+    return [dynamics.state_names.index(name) for name in names]

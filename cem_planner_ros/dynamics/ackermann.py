@@ -3,6 +3,7 @@
 import torch
 
 from cem_planner_ros.dynamics.base import INTEGRATOR, DifferentialEquation
+from cem_planner_ros.dynamics.diff_drive import velocity_loop
 from cem_planner_ros.parameters import Parameter
 
 
@@ -34,4 +35,53 @@ class Ackermann(DifferentialEquation):
         v, steering = action
         return torch.stack(
             (v * torch.cos(yaw), v * torch.sin(yaw), v * torch.tan(steering) / self.wheel_base)
+        )
+
+
+class AckermannDrive(DifferentialEquation):
+    """
+    A car commanded by speed and yaw rate, as drivers that take a twist want it.
+
+    What turns tighter than the steering can is turned as tightly as it can: |yaw_rate| <=
+    |v| / turning_radius, for the command, as Gazebo's and Nav2's cars do, and for the speeds at
+    hand; both follow by `velocity_loop`.
+    """
+
+    state_names = ("x", "y", "yaw", "v", "yaw_rate")
+    action_names = ("v", "yaw_rate")
+    action_low = (-0.7, -0.7)
+    action_high = (0.7, 0.7)
+    action_units = ("m/s", "rad/s")
+    angle_names = ("yaw",)
+    parameters = (
+        Parameter("turning_radius", 1.0, "Of the tightest curve.", unit="m", low=1e-3),
+        Parameter("lag", 0.15, "Time constant of both speeds.", unit="s", low=1e-3),
+        Parameter("acceleration", 1.0, "Largest of v, both ways.", unit="m/s^2", low=1e-3),
+        Parameter("yaw_acceleration", 2.0, "Largest, both ways.", unit="rad/s^2", low=1e-3),
+        INTEGRATOR,
+    )
+
+    turning_radius: torch.Tensor
+    lag: torch.Tensor
+    acceleration: torch.Tensor
+    yaw_acceleration: torch.Tensor
+
+    def _turned(self, v: torch.Tensor, yaw_rate: torch.Tensor) -> torch.Tensor:
+        """Return the yaw rate (N,) that the steering makes of a wanted one at a speed."""
+        most = torch.abs(v) / self.turning_radius
+        return torch.maximum(torch.minimum(yaw_rate, most), -most)
+
+    def derivative(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        """Return the time derivative of the state, shape (5, N)."""
+        _, _, yaw, v, yaw_rate = state
+        turning = self._turned(v, yaw_rate)
+        wanted = self._turned(action[0], action[1])
+        return torch.stack(
+            (
+                v * torch.cos(yaw),
+                v * torch.sin(yaw),
+                turning,
+                velocity_loop(action[0], v, self.lag, self.acceleration),
+                velocity_loop(wanted, yaw_rate, self.lag, self.yaw_acceleration),
+            )
         )

@@ -29,12 +29,22 @@ class DiffDrive(DifferentialEquation):
         return torch.stack((v * torch.cos(yaw), v * torch.sin(yaw), yaw_rate))
 
 
+def velocity_loop(
+    command: torch.Tensor, speed: torch.Tensor, lag: torch.Tensor, acceleration: torch.Tensor
+) -> torch.Tensor:
+    """
+    Return the acceleration (N,) of a motor's speed loop, clamp((command - speed) / lag, +-limit).
+
+    A loop of first order that saturates (Astrom and Murray, Feedback Systems).
+    """
+    return torch.clamp((command - speed) / lag, -acceleration, acceleration)
+
+
 class DiffDriveLag(DifferentialEquation):
     """
-    The same robot with motors: speeds follow the commands with a lag and limited acceleration.
+    The same robot with motors: both speeds follow the commands by `velocity_loop`.
 
-    v_dot = clamp((v_command - v) / lag, -acceleration, acceleration), yaw_rate alike: a velocity
-    loop of first order that saturates (Astrom and Murray, Feedback Systems).
+    What slips is left out: the speeds are those of the robot.
     """
 
     state_names = ("x", "y", "yaw", "v", "yaw_rate")
@@ -57,8 +67,6 @@ class DiffDriveLag(DifferentialEquation):
     def derivative(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         """Return the time derivative of the state, shape (5, N)."""
         _, _, yaw, v, yaw_rate = state
-        v_dot = torch.clamp((action[0] - v) / self.lag, -self.acceleration, self.acceleration)
-        yaw_ddot = torch.clamp(
-            (action[1] - yaw_rate) / self.lag, -self.yaw_acceleration, self.yaw_acceleration
-        )
+        v_dot = velocity_loop(action[0], v, self.lag, self.acceleration)
+        yaw_ddot = velocity_loop(action[1], yaw_rate, self.lag, self.yaw_acceleration)
         return torch.stack((v * torch.cos(yaw), v * torch.sin(yaw), yaw_rate, v_dot, yaw_ddot))

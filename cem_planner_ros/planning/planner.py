@@ -18,6 +18,7 @@ from cem_planner_ros.planning.plan import Plan, TimeGrid
 from cem_planner_ros.planning.record import Recording
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Belief, Limits, Numbers, Problem, Search
+from cem_planner_ros.surroundings import NOTHING, Surroundings
 
 SAME_MODE = 0.2
 """Modes whose means lie closer, in root mean square over std_initial, are one."""
@@ -241,6 +242,7 @@ class Planner:
         previous_action: np.ndarray | None = None,
         *,
         applied: np.ndarray | None = None,
+        surroundings: Surroundings = NOTHING,
         until: float = math.inf,
         iterations: int | None = None,
     ) -> Plan:
@@ -256,6 +258,7 @@ class Planner:
                 Raises ValueError if this or the state has another shape.
             applied: (nu,), what actuators with a lag make of the actions now; previous_action if
                 None.
+            surroundings: for costs that have to know them.
             until: s on `time.monotonic`; no iteration but the first begins after it.
             iterations: how many at most; those of the settings if None.
         """
@@ -270,6 +273,8 @@ class Planner:
         previous_action = self._middle if previous_action is None else previous_action
         applied = previous_action if applied is None else applied
         self._load(state, previous_action, applied, edges, cell)
+        for cost in self.costs:
+            cost.prepare(np.asarray(state), time, surroundings)
         self.dynamics.remember(np.asarray(state), np.asarray(applied), time)
         if self._policy is not None:
             self._propose(self._policy(np.asarray(state), edges))

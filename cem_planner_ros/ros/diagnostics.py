@@ -15,7 +15,7 @@ from std_msgs.msg import Float64MultiArray, MultiArrayDimension
 from cem_planner_ros.control.commander import Commander
 from cem_planner_ros.control.ladder import FRESH, HOLD, STATUSES, STOPPED
 from cem_planner_ros.control.loop import ControlLoop
-from cem_planner_ros.control.tick import CAUSES, PAUSED, Tick
+from cem_planner_ros.control.tick import CAUSES, PAUSED, RESTING, Tick
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.ros.messages import quaternion
 
@@ -143,11 +143,13 @@ def diagnostic_status(
         values |= control_values(loop.commander)
         text = ": ".join(filter(None, (last.cause, last.reason)))
         messages.append(f"{last.status} ({text})" if text else last.status)
-        if last.status != FRESH or loop.commander.history.column("late").any():
+        if (last.status != FRESH and last.cause not in RESTING) or loop.commander.history.column(
+            "late"
+        ).any():
             level = DiagnosticStatus.WARN
         if last.status == FRESH and level == DiagnosticStatus.WARN:
             messages.append("commands were late")
-        if last.status in (HOLD, STOPPED) and last.cause != PAUSED:
+        if last.status in (HOLD, STOPPED) and last.cause not in (PAUSED, *RESTING):
             level = DiagnosticStatus.ERROR
     for trouble in filter(None, (loop.commander.failure, loop.problem) if loop else ()):
         level = DiagnosticStatus.ERROR

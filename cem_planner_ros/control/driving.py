@@ -1,0 +1,193 @@
+"""What a robot that drives must not do, whatever was planned: collide, drive blind or aimlessly."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.costs.motion import FORWARD, SIDEWAYS, TURNING
+from cem_planner_ros.control.tick import (
+    GOAL_REACHED,
+    NO_GOAL,
+    OUTSIDE_COSTMAP,
+    STALE_COSTMAP,
+    StateSample,
+)
+from cem_planner_ros.surroundings import NOTHING, Pose, Surroundings
+
+STEP = 0.04
+"""s between two poses of braking that are looked at."""
+
+WORSE = 0.005
+"""m that a clearance may shrink on the way without getting worse: look-ups are not exact."""
+
+
+SHARES = (1.0, 0.75, 0.5, 0.25)
+"""Of a command, tried in turn until the robot could stop after one."""
+
+
+class Driving:
+    """
+    Says when not to drive, and whether the robot could still stop after a command.
+
+    It uses no PyTorch; whoever sends a command asks it.
+
+    Args:
+        configuration: of the node; its costs say what has to be known of the surroundings.
+    """
+
+    def __init__(self, configuration: Configuration):
+        self.surroundings: Surroundings = NOTHING
+        """Replaced whole, by any thread."""
+        self.reached: Pose | None = None
+        """The goal that was reached last."""
+        self.is_imminent = False
+        """Whether the last command was refused because the robot could not have stopped."""
+        self.stop: np.ndarray | None = None
+        """Poses (n, 3) on the way to where it stands if it brakes after the last command."""
+        inputs = {name for cost in configuration.costs.values() for name in cost.inputs}
+        self._needs_way = bool(inputs & {"goal", "path"})
+        self._needs_map = "costmap" in inputs
+        shapes = [cost.shape for cost in configuration.costs.values() if "costmap" in cost.inputs]
+        self.footprint = shapes[0] if shapes else None
+        dynamics = configuration.dynamics
+        self._states = {name: i for i, name in enumerate(dynamics.state_names)}
+        self._actions = {name: i for i, name in enumerate(dynamics.action_names)}
+        self.use(configuration)
+
+    def use(self, configuration: Configuration) -> None:
+        """Use other values from now on."""
+        values = configuration.values
+        self._values = {
+            name: values[f"drive.{name}"]
+            for name in (
+                *("xy_tolerance", "yaw_tolerance", "speed_tolerance", "max_costmap_age"),
+                *("reaction", "margin"),
+                *("acceleration", "deceleration", "yaw_acceleration", "yaw_deceleration"),
+            )
+        }
+        self._period = 1.0 / values["control_rate"]
+        self._delay = values["actuation_delay"]
+
+    def refuses(self, sample: StateSample, before: np.ndarray, now: float) -> tuple[str, str]:
+        """
+        Return a cause of `tick.CAUSES` and a reason not to drive, "" for none.
+
+        Args:
+            sample: the newest state.
+            before: (nu,), the command in force.
+            now: s.
+        """
+        around = self.surroundings
+        x, y, yaw = (sample.state[self._states[name]] for name in ("x", "y", "yaw"))
+        goal = around.goal
+        if self._needs_way:
+            if goal is None and around.path is None:
+                return NO_GOAL, "neither goal nor path"
+            if goal is not None and goal is not self.reached:
+                off, turned = math.hypot(x - goal.x, y - goal.y), _wrapped(yaw - goal.yaw)
+                is_there = off < self._values["xy_tolerance"]
+                speed = math.hypot(*(self._speed(n, sample, before) for n in (FORWARD, SIDEWAYS)))
+                is_slow = speed < self._values["speed_tolerance"]
+                if is_there and is_slow and abs(turned) < self._values["yaw_tolerance"]:
+                    self.reached = goal
+            if goal is not None and goal is self.reached:
+                return GOAL_REACHED, ""
+        if self._needs_map:
+            costmap = around.costmap
+            if costmap is None:
+                return STALE_COSTMAP, "no costmap yet"
+            age = now - costmap.time
+            if age > self._values["max_costmap_age"]:
+                return STALE_COSTMAP, f"the costmap is {age:.2f} s old"
+            if not costmap.contains((x, y)):
+                return OUTSIDE_COSTMAP, f"({x:.2f}, {y:.2f}) m is not on the costmap"
+        return "", ""
+
+    def bounded(
+        self, sample: StateSample, before: np.ndarray, action: np.ndarray, now: float
+    ) -> np.ndarray | None:
+        """
+        Return the largest of some shares of a command after which the robot can stop in time.
+
+        None if it could not even stop after the smallest. Arguments as for `can_stop`.
+        """
+        self.is_imminent = False
+        for share in SHARES:
+            if self.can_stop(sample, before, share * action, now):
+                return share * action
+        self.is_imminent = True
+        return None
+
+    def can_stop(
+        self, sample: StateSample, before: np.ndarray, action: np.ndarray, now: float
+    ) -> bool:
+        """
+        Return whether the robot can brake before it touches anything, after one more command.
+
+        It moves on at the speeds at hand until the command takes effect, goes over to those of the
+        command for a period, no faster than it can, and brakes evenly. A pose that is no worse
+        than the present one is no reason to stand still: out of a place that is too narrow it may
+        always drive.
+
+        Args:
+            sample: the newest state.
+            before: (nu,), the command in force.
+            action: (nu,), the next command.
+            now: s.
+        """
+        costmap = self.surroundings.costmap
+        if not self._needs_map or costmap is None:
+            return True
+        value = self._values
+        x, y, yaw = (float(sample.state[self._states[name]]) for name in ("x", "y", "yaw"))
+        begin = now - sample.time + self._delay + value["reaction"]
+        speeds = []
+        for names, kind in ((FORWARD, ""), (SIDEWAYS, ""), (TURNING, "yaw_")):
+            at_hand = self._speed(names, sample, before)
+            next_one = self._speed(names, None, action)
+            faster, slower = value[f"{kind}acceleration"], value[f"{kind}deceleration"]
+            rate = faster if abs(next_one) > abs(at_hand) else slower
+            reach = rate * self._period
+            reached = at_hand + min(max(next_one - at_hand, -reach), reach)
+            speeds.append((at_hand, reached, slower))
+        coasting = begin + self._period
+        longest = coasting + max(abs(reached) / slower for _, reached, slower in speeds)
+        times = np.arange(0.0, longest + STEP, STEP)
+        over = np.clip((times - begin) / self._period, 0.0, 1.0)
+        braked = np.maximum(times - coasting, 0.0)
+        along, across, turning = (
+            np.where(
+                times < coasting,
+                at_hand + over * (reached - at_hand),
+                math.copysign(1.0, reached) * np.maximum(abs(reached) - slower * braked, 0.0),
+            )
+            for at_hand, reached, slower in speeds
+        )
+        heading = yaw + np.concatenate(([0.0], np.cumsum(STEP * turning[:-1])))
+        cos, sin = np.cos(heading), np.sin(heading)
+        steps = STEP * np.stack((cos * along - sin * across, sin * along + cos * across))
+        way = np.concatenate((np.zeros((2, 1)), np.cumsum(steps[:, :-1], 1)), 1)
+        self.stop = np.column_stack((x + way[0], y + way[1], heading))
+        discs = self.footprint.discs_at(*self.stop.T)
+        clearance = costmap.clearance(discs).min(1) - self.footprint.radius
+        touches = (clearance < value["margin"]) & (clearance < clearance[0] - WORSE)
+        return not touches.any()
+
+    def _speed(
+        self, names: tuple[str, ...], sample: StateSample | None, action: np.ndarray
+    ) -> float:
+        """Return the speed of a state by one of the names, or else that of an action."""
+        for name in names:
+            if sample is not None and name in self._states:
+                return float(sample.state[self._states[name]])
+        for name in names:
+            if name in self._actions:
+                return float(action[self._actions[name]])
+        return 0.0
+
+
+def _wrapped(angle: float) -> float:
+    return math.remainder(angle, 2.0 * math.pi)

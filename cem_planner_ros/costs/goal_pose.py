@@ -1,0 +1,101 @@
+"""Arriving at a pose, and standing there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from cem_planner_ros.costs.base import Cost, rows_of
+from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.parameters import Parameter
+from cem_planner_ros.surroundings import Surroundings
+
+
+class GoalPose(Cost):
+    """
+    Distance to the goal, and the heading near it.
+
+    A step costs weight (sqrt(1 + (d / tolerance)^2) - 1) for the distance d, which grows evenly far
+    away (as `goal`), and yaw_weight (1 - cos h) / (1 + (d / yaw_within)^2) for the error h of the
+    heading. While there is a path it counts only where the robot is nearer than `within`: the
+    straight way to the goal may lead through walls. Without a goal nothing costs.
+    """
+
+    inputs = ("goal",)
+    parameters = (
+        Parameter("weight", 1.0, "Price of the distance at every step.", low=0.0),
+        Parameter(
+            "terminal_weight", 10.0, "Price of the distance at the end of the horizon.", low=0.0
+        ),
+        Parameter("tolerance", 0.2, "How far off is well.", unit="m", low=1e-3),
+        Parameter("yaw_weight", 1.0, "Price of another heading near the goal.", low=0.0),
+        Parameter("yaw_within", 0.3, "Distance at which half of that counts.", unit="m", low=1e-3),
+        Parameter(
+            "within",
+            1.0,
+            "While there is a path, how near it counts.",
+            unit="m",
+            low=0.0,
+        ),
+    )
+
+    weight: torch.Tensor
+    terminal_weight: torch.Tensor
+    tolerance: torch.Tensor
+    yaw_weight: torch.Tensor
+    yaw_within: torch.Tensor
+    within: torch.Tensor
+
+    def __init__(
+        self,
+        dynamics: Dynamics,
+        values: Mapping[str, Any] | None = None,
+        *,
+        device: torch.device | str = "cpu",
+    ):
+        super().__init__(dynamics, values, device=device)
+        self._rows = rows_of(dynamics, "x", "y", "yaw")
+        self._goal = torch.zeros(4, device=device)  # x, y, cosine and sine of the heading
+        self._counts = torch.zeros((), device=device)
+
+    def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:
+        """Take the goal over, and see whether it counts yet."""
+        goal = surroundings.goal
+        if goal is None:
+            self._counts.fill_(0.0)
+            return
+        x, y, _ = (state[row] for row in self._rows)
+        distance = np.hypot(x - goal.x, y - goal.y)
+        is_near = surroundings.path is None or distance < float(self.within)
+        self._counts.fill_(float(is_near))
+        values = (goal.x, goal.y, np.cos(goal.yaw), np.sin(goal.yaw))
+        self._goal.copy_(torch.tensor(values, dtype=torch.float32))
+
+    def _distance(self, state: torch.Tensor) -> torch.Tensor:
+        """Return the squared distance (N,), m^2."""
+        x, y = (state[row] - self._goal[i] for i, row in enumerate(self._rows[:2]))
+        return x * x + y * y
+
+    def stage(
+        self,
+        state: torch.Tensor,
+        action: torch.Tensor,
+        previous_action: torch.Tensor,
+        time: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the cost of distance and heading after one step, shape (N,)."""
+        squared, yaw = self._distance(state), state[self._rows[2]]
+        heading = 1.0 - (torch.cos(yaw) * self._goal[2] + torch.sin(yaw) * self._goal[3])
+        near = 1.0 / (1.0 + squared / (self.yaw_within * self.yaw_within))
+        cost = self.weight * self._far(squared) + self.yaw_weight * heading * near
+        return self._counts * cost
+
+    def terminal(self, state: torch.Tensor) -> torch.Tensor:
+        """Return the cost of the last distance, shape (N,)."""
+        return self._counts * self.terminal_weight * self._far(self._distance(state))
+
+    def _far(self, squared: torch.Tensor) -> torch.Tensor:
+        return torch.sqrt(1.0 + squared / (self.tolerance * self.tolerance)) - 1.0

@@ -1,0 +1,166 @@
+"""Obstacles of a costmap that a robot's footprint must not touch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from cem_planner_ros.costs.base import Cost, rows_of
+from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.footprint import Footprint
+from cem_planner_ros.parameters import INACTIVE, Parameter
+from cem_planner_ros.surroundings import SUBDIVIDED, Costmap, Surroundings
+
+
+class Obstacles(Cost):
+    """
+    What it costs to be near obstacles, and the price of touching one.
+
+    The footprint is covered by discs; the clearance c is the least distance of a disc's centre to
+    an obstacle, less its radius, looked up in the map's distance field. A step costs
+
+        weight max(0, 1 - c / inflation)^2,   and collision_weight more where c < margin.
+
+    collision_weight is so much larger than whatever else a plan may cost that a collision is never
+    traded: among plans that collide the one that does for the shortest time is the best. Without a
+    map nothing costs; whether the robot may drive then is not the planner's to say.
+
+    A map larger than `cells` on a side is cut to what is around the robot.
+    """
+
+    inputs = ("costmap",)
+    parameters = (
+        Parameter("weight", 0.5, "Price of being nearer than `inflation`.", low=0.0),
+        Parameter("inflation", 0.25, "Clearance from which on nothing costs.", unit="m", low=1e-3),
+        Parameter("collision_weight", 1e4, "Price of touching, for each step.", low=0.0),
+        Parameter("margin", 0.0, "Clearance below which it counts as touching.", unit="m", low=0.0),
+        Parameter(
+            "footprint",
+            "",
+            "Corners of the robot, x and y of each in turn, such as '0.2 0.2 0.2 -0.2 -0.2 -0.2 "
+            "-0.2 0.2'; if empty, it is a circle.",
+            when=INACTIVE,
+        ),
+        Parameter(
+            "radius", 0.25, "Of the robot, if it is a circle.", unit="m", low=1e-3, when=INACTIVE
+        ),
+        Parameter(
+            "discs",
+            16,
+            "Discs that cover the border of a footprint with corners; with few they stick out.",
+            low=3,
+            high=200,
+            when=INACTIVE,
+        ),
+        Parameter(
+            "cells",
+            200,
+            "Of the map that are kept, on a side.",
+            low=8,
+            high=4096,
+            when=INACTIVE,
+        ),
+    )
+
+    weight: torch.Tensor
+    inflation: torch.Tensor
+    collision_weight: torch.Tensor
+    margin: torch.Tensor
+    footprint: str
+    radius: torch.Tensor
+    discs: torch.Tensor
+    cells: torch.Tensor
+
+    def __init__(
+        self,
+        dynamics: Dynamics,
+        values: Mapping[str, Any] | None = None,
+        *,
+        device: torch.device | str = "cpu",
+    ):
+        super().__init__(dynamics, values, device=device)
+        self._rows = rows_of(dynamics, "x", "y", "yaw")
+        self.shape = Footprint.of(self.footprint, float(self.radius), int(self.discs))
+
+        def tensor(value) -> torch.Tensor:
+            return torch.tensor(value, dtype=torch.float32, device=device)
+
+        self._ahead, self._aside = (tensor(self.shape.centers[:, i : i + 1]) for i in (0, 1))
+        self._size = SUBDIVIDED * int(self.cells)
+        self._field = torch.zeros(self._size**2, device=device)
+        self._disc_radius = tensor(self.shape.radius)
+        # Of the map: its corner, its direction, finer cells per m, and the last of them.
+        self._place = [tensor(0.0) for _ in range(7)]
+        self._told: Costmap | None = None
+        self._cut = (0, 0)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._told = None
+        self._field.fill_(float(torch.finfo(torch.float32).max) / 1e6)
+
+    def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:
+        """Take over the map around the robot, if it is another one or the robot left its middle."""
+        costmap = surroundings.costmap
+        if costmap is None:
+            if self._told is not None:
+                self._forget()
+            return
+        distance = costmap.distance
+        here = costmap.index(np.array([state[row] for row in self._rows[:2]]))
+        room = [max(0, size - self._size) for size in distance.shape]
+        if costmap is self._told:
+            off = [abs(h - c - 0.5 * self._size) for h, c in zip(here, self._cut, strict=True)]
+            moved = any(r and o > 0.25 * self._size for r, o in zip(room, off, strict=True))
+            if not moved:
+                return
+        cut = [
+            int(np.clip(np.nan_to_num(h) - 0.5 * self._size, 0, r))
+            for h, r in zip(here, room, strict=True)
+        ]
+        kept = distance[cut[0] : cut[0] + self._size, cut[1] : cut[1] + self._size]
+        rows, columns = kept.shape
+        field = self._field.view(self._size, self._size)
+        field[:rows, :columns] = torch.from_numpy(np.ascontiguousarray(kept))
+        origin, finer = costmap.origin, SUBDIVIDED / costmap.resolution
+        corner = np.array([cut[1], cut[0]]) / finer
+        cos, sin = np.cos(origin.yaw), np.sin(origin.yaw)
+        values = (
+            origin.x + cos * corner[0] - sin * corner[1],
+            origin.y + sin * corner[0] + cos * corner[1],
+            *(cos * finer, sin * finer),
+            *(rows - 1.0, columns - 1.0, float(self._size)),
+        )
+        for tensor, value in zip(self._place, values, strict=True):
+            tensor.fill_(value)
+        self._told, self._cut = costmap, tuple(cut)
+
+    def clearance(self, state: torch.Tensor) -> torch.Tensor:
+        """Return the distance (N,), m, from the footprint in states (nx, N) to obstacles."""
+        x, y, yaw = (state[row] for row in self._rows)
+        cos, sin = torch.cos(yaw), torch.sin(yaw)
+        left, low, along, across, last_row, last_column, size = self._place
+        dx = x + cos * self._ahead - sin * self._aside - left
+        dy = y + sin * self._ahead + cos * self._aside - low
+        column = torch.floor(along * dx + across * dy).clamp(min=0.0)
+        row = torch.floor(along * dy - across * dx).clamp(min=0.0)
+        # Where the state is not finite, it costs all the same what the first cell says.
+        place = torch.minimum(row, last_row) * size + torch.minimum(column, last_column)
+        place = torch.where(place == place, place, 0.0)
+        return self._field[place.long()].amin(0) - self._disc_radius
+
+    def stage(
+        self,
+        state: torch.Tensor,
+        action: torch.Tensor,
+        previous_action: torch.Tensor,
+        time: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the cost of the clearance after one step, shape (N,)."""
+        clearance = self.clearance(state)
+        near = torch.relu(1.0 - clearance / self.inflation)
+        touches = torch.where(clearance < self.margin, self.collision_weight, 0.0)
+        return self.weight * near * near + touches

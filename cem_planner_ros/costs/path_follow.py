@@ -1,0 +1,161 @@
+"""The way along a reference path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from cem_planner_ros.costs.base import Cost, rows_of
+from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.parameters import INACTIVE, Parameter
+from cem_planner_ros.surroundings import ReferencePath, Surroundings
+
+POINTS = 32
+"""Of the path, among which each candidate looks for the one that is nearest."""
+
+BACK = 0.1
+"""Share of the window that lies behind the robot."""
+
+LOST = 2.0
+"""m from the path within the window, beyond which all of the path is looked at again."""
+
+STAGES = 16
+"""Parts of the horizon in which a path with times is kept at one speed each."""
+
+
+class PathFollow(Cost):
+    """
+    Lateral error, heading and progress along a path, and being there on time if it has times.
+
+    Once a period the robot's place on the path is found, near that of the period before, and a
+    window of the path around it is cut into POINTS; every state of every candidate looks for its
+    own place among them, so nothing has to be remembered from step to step, and a path may cross
+    itself. With the lateral error e, the error h of the heading, and the progress p from where the
+    robot is, a step costs
+
+        lateral_weight (sqrt(1 + (e / tolerance)^2) - 1) + heading_weight (1 - cos h)
+        + progress_weight (end of the window - p) + time_weight (p - p(t))^2,
+
+    the last term for paths with times only. Without a path nothing costs.
+    """
+
+    inputs = ("path",)
+    parameters = (
+        Parameter("lateral_weight", 0.2, "Price of the distance from the path.", low=0.0),
+        Parameter("tolerance", 0.2, "How far off the path is well.", unit="m", low=1e-3),
+        Parameter("heading_weight", 0.1, "Price of another heading than the path's.", low=0.0),
+        Parameter("progress_weight", 1.5, "Price of each m not driven yet.", unit="1/m", low=0.0),
+        Parameter(
+            "time_weight",
+            0.0,
+            "Price of (p - p(t))^2 on a path with times.",
+            unit="1/m^2",
+            low=0.0,
+        ),
+        Parameter(
+            "window", 3.0, "Of the path that is looked at.", unit="m", low=0.1, when=INACTIVE
+        ),
+        Parameter("horizon", 3.0, "Of time, that a schedule covers.", unit="s", low=0.1),
+    )
+
+    lateral_weight: torch.Tensor
+    tolerance: torch.Tensor
+    heading_weight: torch.Tensor
+    progress_weight: torch.Tensor
+    time_weight: torch.Tensor
+    window: torch.Tensor
+    horizon: torch.Tensor
+
+    def __init__(
+        self,
+        dynamics: Dynamics,
+        values: Mapping[str, Any] | None = None,
+        *,
+        device: torch.device | str = "cpu",
+    ):
+        super().__init__(dynamics, values, device=device)
+        self._rows = rows_of(dynamics, "x", "y", "yaw")
+        # x, y, direction by cosine and sine, and progress, of each point of the window.
+        self._points = torch.zeros(POINTS, 5, device=device)
+        # When each part of the schedule begins and ends, s from the plan's start, and its speed.
+        self._schedule = torch.zeros(STAGES, 3, device=device)
+        names = ("is_there", "end", "spacing", "first", "has_times")
+        self._facts = {name: torch.zeros((), device=device) for name in names}
+        self._path: ReferencePath | None = None
+        self.place = 0.0
+        """Arc length, m, where the robot is."""
+
+    def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:
+        """Find the robot's place on the path, and cut the window and the schedule."""
+        path = surroundings.path
+        self._facts["is_there"].fill_(path is not None)
+        if path is None:
+            self._path = None
+            return
+        here = np.array([state[row] for row in self._rows[:2]])
+        window = float(self.window)
+        if path is self._path:
+            around = (self.place - BACK * window, self.place + window)
+            self.place = path.nearest(here, *around)
+        if path is not self._path or np.linalg.norm(path.at(self.place) - here) > LOST:
+            self.place = path.nearest(here)
+        self._path = path
+        ahead = min(window, path.lengths[-1] - self.place)
+        progress = np.linspace(max(-BACK * window, -self.place), ahead, POINTS)
+        lengths = self.place + progress
+        points, heading = path.at(lengths), path.heading(lengths)
+        rows = np.column_stack((points, np.cos(heading), np.sin(heading), progress))
+        self._points.copy_(torch.as_tensor(rows, dtype=torch.float32))
+        self._facts["end"].fill_(ahead)
+        self._facts["spacing"].fill_(progress[1] - progress[0])
+        self._facts["has_times"].fill_(path.times is not None)
+        if path.times is not None:
+            edges = np.linspace(0.0, float(self.horizon), STAGES + 1)
+            wanted = np.interp(time + edges, path.times, path.lengths) - self.place
+            speed = np.diff(wanted) / np.diff(edges)
+            parts = np.column_stack((edges[:-1], edges[1:], speed))
+            self._schedule.copy_(torch.as_tensor(parts, dtype=torch.float32))
+            self._facts["first"].fill_(float(wanted[0]))
+
+    def errors(self, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return lateral error (N,), m, 1 - cos of the heading's error, and progress, m."""
+        x, y, yaw = (state[row] for row in self._rows)
+        nearest = self._points[0]
+        chosen = [torch.zeros_like(x) + value for value in nearest]
+        least = (x - nearest[0]) ** 2 + (y - nearest[1]) ** 2
+        for point in self._points[1:]:
+            distance = (x - point[0]) ** 2 + (y - point[1]) ** 2
+            closer = distance < least
+            least = torch.where(closer, distance, least)
+            chosen = [torch.where(closer, p, c) for p, c in zip(point, chosen, strict=True)]
+        near_x, near_y, cos, sin, progress = chosen
+        dx, dy = x - near_x, y - near_y
+        spacing = self._facts["spacing"]
+        along = torch.maximum(torch.minimum(cos * dx + sin * dy, spacing), -spacing)
+        heading = 1.0 - (torch.cos(yaw) * cos + torch.sin(yaw) * sin)
+        return cos * dy - sin * dx, heading, progress + along
+
+    def stage(
+        self,
+        state: torch.Tensor,
+        action: torch.Tensor,
+        previous_action: torch.Tensor,
+        time: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the cost of one step, shape (N,)."""
+        lateral, heading, progress = self.errors(state)
+        fact = self._facts
+        error = lateral / self.tolerance
+        cost = self.lateral_weight * (torch.sqrt(1.0 + error * error) - 1.0)
+        cost = cost + self.heading_weight * heading
+        left = torch.relu(fact["end"] - progress)
+        cost = cost + self.progress_weight * left
+        wanted = fact["first"]
+        for begin, end, speed in self._schedule:
+            wanted = wanted + speed * torch.relu(torch.minimum(time, end) - begin)
+        late = progress - wanted
+        cost = cost + fact["has_times"] * self.time_weight * late * late
+        return fact["is_there"] * cost

@@ -1,0 +1,114 @@
+"""The outline of a robot, covered by discs."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from cem_planner_ros.errors import ConfigurationError
+
+DENSE = 2000
+"""Points of the outline that a cover is tried on."""
+
+INSETS = np.linspace(0.02, 0.98, 49)
+"""How far towards the middle of the robot centres of discs are tried."""
+
+
+@dataclass(frozen=True, eq=False)
+class Footprint:
+    """
+    Equal discs that cover the border of a robot, so that what touches it touches one of them.
+
+    Attributes:
+        corners: (n, 2), m, in the robot's frame, x ahead and y to the left; empty for a circle.
+        centers: (discs, 2), m.
+        radius: of each disc, m.
+        overhang: how far a disc sticks out at most, m.
+    """
+
+    corners: np.ndarray
+    centers: np.ndarray
+    radius: float
+    overhang: float
+
+    @classmethod
+    def of(cls, corners: str, radius: float, discs: int) -> Footprint:
+        """
+        Return the footprint with corners given as text, or a circle if there is none.
+
+        Raises ConfigurationError if the text does not give three corners or more around the origin.
+        """
+        if not corners.strip():
+            return cls(np.zeros((0, 2)), np.zeros((1, 2)), radius, 0.0)
+        numbers = re.findall(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", corners)
+        rest = re.sub(r"[-+.\deE\s,;\[\]()]", "", corners)
+        if rest or len(numbers) < 6 or len(numbers) % 2:
+            raise ConfigurationError(
+                f"footprint is {corners!r}, allowed: x and y of three corners or more"
+            )
+        polygon = np.array([float(number) for number in numbers]).reshape(-1, 2)
+        angles = np.unwrap(np.arctan2(polygon[:, 1], polygon[:, 0]), axis=0)
+        turn = abs(angles[-1] - angles[0])
+        if not (np.linalg.norm(polygon, axis=1).min() > 1e-3 and math.pi < turn < 2.0 * math.pi):
+            raise ConfigurationError(
+                f"footprint is {corners!r}, allowed: corners in order around the robot's origin"
+            )
+        outline = _along(polygon, DENSE)
+        best: tuple[float, float, np.ndarray] | None = None
+        for inset in INSETS:
+            centers = _with_corners((1.0 - inset) * polygon, discs)
+            distance = np.linalg.norm(outline[:, None] - centers, axis=2)
+            cover = distance.min(1).max()
+            overhang = cover - distance.min(0).min()
+            if best is None or overhang < best[0]:
+                best = overhang, cover, centers
+        overhang, cover, centers = best
+        # The outline between two of its dense points too.
+        slack = 0.5 * np.linalg.norm(outline[1] - outline[0])
+        return cls(polygon, centers, float(cover + slack), float(overhang + slack))
+
+    def at(self, x: float, y: float, yaw: float) -> np.ndarray:
+        """Return the outline (m, 2), closed, of the robot in a pose."""
+        corners = self.corners
+        if not len(corners):
+            angle = np.linspace(0.0, 2.0 * math.pi, 33)
+            corners = self.radius * np.stack((np.cos(angle), np.sin(angle)), -1)
+        cos, sin = math.cos(yaw), math.sin(yaw)
+        turned = corners @ np.array([[cos, sin], [-sin, cos]]) + [x, y]
+        return np.vstack((turned, turned[:1]))
+
+    def discs_at(self, x: np.ndarray, y: np.ndarray, yaw: np.ndarray) -> np.ndarray:
+        """Return the centres (..., discs, 2) of the discs in poses (...)."""
+        cos, sin = np.cos(yaw)[..., None], np.sin(yaw)[..., None]
+        ahead, aside = self.centers.T
+        return np.stack(
+            (
+                x[..., None] + cos * ahead - sin * aside,
+                y[..., None] + sin * ahead + cos * aside,
+            ),
+            -1,
+        )
+
+
+def _with_corners(polygon: np.ndarray, count: int) -> np.ndarray:
+    """Return about `count` points (n, 2) along a closed polygon, its corners among them."""
+    sides = np.roll(polygon, -1, axis=0) - polygon
+    lengths = np.linalg.norm(sides, axis=1)
+    parts = np.maximum(1, np.round(count * lengths / lengths.sum()).astype(int))
+    return np.vstack(
+        [
+            corner + np.arange(n)[:, None] / n * side
+            for corner, side, n in zip(polygon, sides, parts, strict=True)
+        ]
+    )
+
+
+def _along(polygon: np.ndarray, count: int) -> np.ndarray:
+    """Return `count` points (count, 2) at equal distances along a closed polygon."""
+    closed = np.vstack((polygon, polygon[:1]))
+    lengths = np.concatenate(([0.0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))))
+    where = np.arange(count) / count * lengths[-1]
+    return np.stack([np.interp(where, lengths, closed[:, i]) for i in (0, 1)], -1)

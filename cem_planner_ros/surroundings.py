@@ -1,0 +1,174 @@
+"""
+What is around a robot that drives: its goal, the path to follow, and where it must not go.
+
+Everything is in the frame of the state (`frame_id`), in m and rad. Objects of this module never
+change; what is new replaces what was.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+OCCUPIED = 100
+"""Of a cell that holds an obstacle (nav_msgs/OccupancyGrid)."""
+
+SUBDIVIDED = 2
+"""The distance field has so many times finer cells than the map, so that a look-up need not mix."""
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A place in the plane, m, and a heading, rad."""
+
+    x: float
+    y: float
+    yaw: float
+
+
+@dataclass(frozen=True, eq=False)
+class ReferencePath:
+    """
+    A polygon to drive along.
+
+    Attributes:
+        points: (n, 2), n >= 2, each one another than the one before.
+        times: (n,), s on the clock of the states, ascending, when to be there; None for no matter.
+    """
+
+    points: np.ndarray
+    times: np.ndarray | None = None
+
+    @classmethod
+    def through(cls, points: np.ndarray, times: np.ndarray | None = None) -> ReferencePath:
+        """
+        Return a path through points (n, 2), those left out that repeat the one before.
+
+        Times that do not ascend are no times. Raises ValueError, saying why, if there is no path.
+        """
+        points = np.asarray(points, float).reshape(-1, 2)
+        if not np.isfinite(points).all():
+            raise ValueError("a point of the path is not finite")
+        moves = np.ones(len(points), bool)
+        moves[1:] = np.linalg.norm(np.diff(points, axis=0), axis=1) > 1e-6
+        if moves.sum() < 2:
+            raise ValueError(f"the path has {moves.sum()} different points, expected at least 2")
+        if times is not None:
+            times = np.asarray(times, float)[moves]
+            if not (np.diff(times) > 0.0).all():
+                times = None
+        return cls(points[moves], times)
+
+    @functools.cached_property
+    def lengths(self) -> np.ndarray:
+        """Arc length at each point (n,), m."""
+        return np.concatenate(
+            ([0.0], np.cumsum(np.linalg.norm(np.diff(self.points, axis=0), axis=1)))
+        )
+
+    def at(self, length: np.ndarray) -> np.ndarray:
+        """Return the points (..., 2) at arc lengths (...), m; beyond the ends these."""
+        return np.stack([np.interp(length, self.lengths, self.points[:, i]) for i in (0, 1)], -1)
+
+    def heading(self, length: np.ndarray) -> np.ndarray:
+        """Return the direction (...) of the path at arc lengths (...), rad."""
+        index = np.searchsorted(self.lengths, length, side="right") - 1
+        steps = np.diff(self.points, axis=0)[np.clip(index, 0, len(self.points) - 2)]
+        return np.arctan2(steps[..., 1], steps[..., 0])
+
+    def nearest(self, point: np.ndarray, after: float = 0.0, before: float = math.inf) -> float:
+        """Return the arc length, between `after` and `before`, that is nearest to a point (2,)."""
+        starts, steps = self.points[:-1], np.diff(self.points, axis=0)
+        spans = np.diff(self.lengths)
+        share = ((point - starts) * steps).sum(1) / spans**2
+        low, high = ((bound - self.lengths[:-1]) / spans for bound in (after, before))
+        share = np.clip(share, np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0))
+        # Segments wholly outside shrink to their end that is nearer to what is allowed.
+        lengths = self.lengths[:-1] + share * spans
+        allowed = (lengths >= after - 1e-9) & (lengths <= before + 1e-9)
+        distance = np.linalg.norm(starts + share[:, None] * steps - point, axis=1)
+        return float(lengths[np.argmin(np.where(allowed, distance, math.inf))])
+
+
+@dataclass(frozen=True, eq=False)
+class Costmap:
+    """
+    A grid of cells, as nav_msgs/OccupancyGrid.
+
+    Attributes:
+        cells: (rows, columns), int8: -1 unknown, 0 free, up to 100 occupied; row 0 at the origin.
+        resolution: side of a cell, m.
+        origin: pose of the corner of cell (0, 0).
+        time: s on the clock of the states, when it was true.
+        lethal: cells from this value on are obstacles; unknown ones are not.
+    """
+
+    cells: np.ndarray
+    resolution: float
+    origin: Pose
+    time: float
+    lethal: int = OCCUPIED
+
+    @functools.cached_property
+    def distance(self) -> np.ndarray:
+        """
+        Distance from each cell to the nearest obstacle's edge, about, m, in finer cells.
+
+        (SUBDIVIDED rows, SUBDIVIDED columns), float32; below zero within obstacles, and the size of
+        the map where there is none. Raises ImportError without SciPy.
+        """
+        from scipy.ndimage import distance_transform_edt
+
+        occupied = self.cells >= self.lethal
+        if not occupied.any():
+            shape = [SUBDIVIDED * size for size in occupied.shape]
+            return np.full(shape, self.resolution * max(occupied.shape), np.float32)
+        # From centre to centre; an obstacle's edge is half a cell before the centre of its first.
+        distance = np.float32(self.resolution) * (distance_transform_edt(~occupied) - 0.5)
+        return _finer(_finer(distance.astype(np.float32)).T).T
+
+    def index(self, points: np.ndarray) -> np.ndarray:
+        """Return the row and column (..., 2) of the distance field at points (..., 2), m."""
+        cos, sin = math.cos(self.origin.yaw), math.sin(self.origin.yaw)
+        dx, dy = points[..., 0] - self.origin.x, points[..., 1] - self.origin.y
+        along, across = cos * dx + sin * dy, cos * dy - sin * dx
+        return np.stack((across, along), -1) * (SUBDIVIDED / self.resolution)
+
+    def contains(self, point: np.ndarray) -> bool:
+        """Return whether a point (2,), m, lies on the map."""
+        place = self.index(np.asarray(point))
+        return bool((place >= 0.0).all() and (place < np.array(self.distance.shape)).all())
+
+    def clearance(self, points: np.ndarray) -> np.ndarray:
+        """Return the distance (...), m, of points (..., 2) to obstacles, at most at the edge."""
+        last = np.array(self.distance.shape) - 1
+        row, column = np.moveaxis(np.clip(np.floor(self.index(points)), 0, last).astype(int), -1, 0)
+        return self.distance[row, column]
+
+
+def _finer(rows: np.ndarray) -> np.ndarray:
+    """Return twice as many rows, interpolated a quarter before and behind each centre."""
+    result = np.empty((2 * len(rows), *rows.shape[1:]), rows.dtype)
+    mixed = 0.75 * rows
+    result[0::2], result[1::2] = mixed, mixed
+    result[2::2] += 0.25 * rows[:-1]
+    result[1:-1:2] += 0.25 * rows[1:]
+    # Half a cell outside, the edge goes on as it is.
+    result[0] += 0.25 * rows[0]
+    result[-1] += 0.25 * rows[-1]
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """All that is known of what is around the robot; None for what is not."""
+
+    goal: Pose | None = None
+    path: ReferencePath | None = None
+    costmap: Costmap | None = None
+
+
+NOTHING = Surroundings()
