@@ -3,8 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find cem_planner_ros launch config models scripts resource -type f \
-	-not -name '*.pyc') package.xml
+SOURCES := $(shell find cem_planner_ros launch config models worlds scripts resource \
+	-type f -not -name '*.pyc') package.xml
 
 # A sourced ROS installation must not mix with the ROS wheels of the environment made here.
 unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH

@@ -56,6 +56,7 @@ setup(
     zip_safe=True,
     entry_points={
         "console_scripts": [
+            f"costmap_node = {NAME}.ros.process:mapper",
             f"planner_node = {NAME}.ros.process:planner",
             f"simulator_node = {NAME}.ros.process:simulator",
         ],

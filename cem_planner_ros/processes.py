@@ -1,4 +1,4 @@
-"""Planner and simulator as processes beside this one, where nobody else sees them."""
+"""Nodes as processes beside this one, where nobody else sees them."""
 
 from __future__ import annotations
 

@@ -108,6 +108,7 @@ def state_writer(
         message = Odometry()
         message.header.stamp = stamp
         message.header.frame_id = frame
+        message.child_frame_id = "base_link"
         angles = {"roll": 0.0, "pitch": 0.0, "yaw": 0.0}
         for name, value in zip(names, map(float, state), strict=True):
             part, _, axis = name.partition(".")

@@ -293,6 +293,11 @@ def params_files(arguments: Sequence[str]) -> list[str]:
     return [value for option, value in pairs if option == "--params-file"]
 
 
+def declare(node: Node, table: Sequence[Parameter]) -> dict[str, Any]:
+    """Declare the parameters of a node that has no plugins, and return their values by name."""
+    return {p.name: node.declare_parameter(p.name, p.default, descriptor(p)).value for p in table}
+
+
 def descriptor(parameter: Parameter) -> ParameterDescriptor:
     """Return what `ros2 param describe` shows of a parameter."""
     unit = f" [{parameter.unit}]" if parameter.unit else ""

@@ -42,6 +42,17 @@ def simulator() -> int:
     return _run(make)
 
 
+def mapper() -> int:
+    """Run the node that makes costmaps until SIGINT or SIGTERM."""
+
+    def make(interrupted: Callable[[], bool]):
+        from cem_planner_ros.ros.mapper import MapperNode
+
+        return MapperNode()
+
+    return _run(make)
+
+
 def _run(make: Callable, start: Callable = lambda node, listen: None) -> int:
     """
     Make a node, spin it until a signal comes, close it, and return the exit status.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import time
 from collections import deque
 
@@ -9,16 +10,18 @@ import numpy as np
 import torch
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.time import Time
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import LaserScan
+from std_msgs.msg import Bool
 
-from cem_planner_ros.configuration import configure, load_yaml
-from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.parameters import READ_ONLY, Parameter
 from cem_planner_ros.paths import find
 from cem_planner_ros.ros.messages import MESSAGES, MessageError, command_reader, state_writer
-from cem_planner_ros.ros.parameters import descriptor
-from cem_planner_ros.simulation.plants import ModelPlant, MujocoPlant, Plant
+from cem_planner_ros.ros.parameters import declare
+from cem_planner_ros.simulation import worlds
+from cem_planner_ros.simulation.plants import MujocoPlant, Plant, model_plant
+from cem_planner_ros.simulation.robot import LIDAR, SCAN_RATE, RobotPlant
 
 MAX_CATCH_UP = 0.1
 """s of plant time that one step makes up for at most; what is lost beyond it stays lost."""
@@ -27,8 +30,9 @@ TABLE = (
     Parameter(
         "plant",
         "mujoco",
-        "What is simulated: a MuJoCo model, or the planner's own model.",
-        choices=("mujoco", "model"),
+        "What is simulated: a MuJoCo model, the planner's own model, or a robot with a lidar in a "
+        "world.",
+        choices=("mujoco", "model", "robot"),
         when=READ_ONLY,
     ),
     Parameter(
@@ -48,6 +52,20 @@ TABLE = (
         "start",
         "",
         "First state of the plant 'model': numbers separated by blanks; all zero if empty.",
+        when=READ_ONLY,
+    ),
+    Parameter(
+        "world",
+        "rooms",
+        "Where the plant 'robot' drives: a name in the package's worlds, or a MuJoCo file.",
+        when=READ_ONLY,
+    ),
+    Parameter(
+        "range_noise",
+        0.01,
+        "Std of the noise of each range of the lidar.",
+        unit="m",
+        low=0.0,
         when=READ_ONLY,
     ),
     Parameter("state_topic", "joint_states", "Where the states go.", when=READ_ONLY),
@@ -70,8 +88,12 @@ TABLE = (
         low=0.0,
         high=1.0,
     ),
-    Parameter("latency", 0.0, "Delay of every state on its way.", unit="s", low=0.0, high=10.0),
-    Parameter("seed", 0, "Seed of the noise.", low=0, when=READ_ONLY),
+    Parameter(
+        "latency", 0.0, "Delay of every state and scan on its way.", unit="s", low=0.0, high=10.0
+    ),
+    Parameter(
+        "seed", 0, "Seed of the noise, and of the obstacles of a world.", low=0, when=READ_ONLY
+    ),
 )
 """The parameters of the simulator node."""
 
@@ -80,19 +102,19 @@ class SimulatorNode(Node):
     """
     Steps a plant along the steady clock.
 
+    A robot in a world also publishes `scan`, and `touched`, which stays true from its first touch.
     Raises ConfigurationError if the plant cannot be made.
     """
 
     def __init__(self, **options):
         super().__init__("simulator", **options)
         torch.set_num_threads(1)
-        value = {p.name: self.declare_parameter(p.name, p.default, descriptor(p)) for p in TABLE}
-        value = {name: parameter.value for name, parameter in value.items()}
+        value = declare(self, TABLE)
         self._plant = _make_plant(value)
         self._period = 1.0 / value["rate"]
         self._factor = value["real_time_factor"]
         self._random = np.random.default_rng(value["seed"])
-        self._on_the_way: deque[tuple[float, object]] = deque()
+        self._on_the_way: deque[tuple[float, Publisher, object]] = deque()
         self._action = np.zeros(len(self._plant.command_fields))
         self._commanded = -np.inf
         self._last = time.monotonic()
@@ -101,6 +123,14 @@ class SimulatorNode(Node):
         self._publisher = self.create_publisher(
             MESSAGES[self._plant.state_type], value["state_topic"], 1
         )
+        self._robot = self._plant if isinstance(self._plant, RobotPlant) else None
+        if self._robot is not None:
+            self._scan_publisher = self.create_publisher(LaserScan, "scan", 5)
+            latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+            self._touched_publisher = self.create_publisher(Bool, "touched", latched)
+            self._touched_publisher.publish(Bool(data=False))
+            self._touched: tuple[str, ...] = ()
+            self._next_scan = 0.0
         newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
         self.create_subscription(
             MESSAGES[self._plant.command_type], value["command_topic"], self._on_command, newest
@@ -137,24 +167,39 @@ class SimulatorNode(Node):
             len(action)
         )
         self._plant.step(action, elapsed * self._factor)
-        stamp: Time = self.get_clock().now()
-        message = self._write(self._plant.state(), stamp.to_msg(), "odom")
+        stamp = self.get_clock().now().to_msg()
         due = now + self.get_parameter("latency").value
-        self._on_the_way.append((due, message))
+        message = self._write(self._plant.state(), stamp, "odom")
+        self._on_the_way.append((due, self._publisher, message))
+        if self._robot is not None:
+            if self._robot.time >= self._next_scan:
+                self._next_scan = max(self._next_scan + 1.0 / SCAN_RATE, self._robot.time)
+                self._on_the_way.append((due, self._scan_publisher, self._scan(stamp)))
+            self._tell_touched()
         while self._on_the_way and self._on_the_way[0][0] <= now:
-            self._publisher.publish(self._on_the_way.popleft()[1])
+            _, publisher, message = self._on_the_way.popleft()
+            publisher.publish(message)
+
+    def _scan(self, stamp) -> LaserScan:
+        message = LaserScan(**LIDAR, scan_time=1.0 / SCAN_RATE)
+        message.header.stamp = stamp
+        message.header.frame_id = "lidar"
+        ranges = self._robot.scan()
+        message.angle_max = LIDAR["angle_min"] + LIDAR["angle_increment"] * (len(ranges) - 1)
+        message.ranges = array.array("f", ranges.astype(np.float32).tobytes())
+        return message
+
+    def _tell_touched(self) -> None:
+        if self._robot.touched != self._touched:
+            self._touched = self._robot.touched
+            self.get_logger().warning(f"the robot touched {self._touched[-1]}")
+            self._touched_publisher.publish(Bool(data=True))
 
 
 def _make_plant(value: dict) -> Plant:
     if value["plant"] == "mujoco":
         return MujocoPlant(find(value["model_file"]))
-    if not value["planner_file"]:
-        raise ConfigurationError("the plant 'model' needs the parameter 'planner_file'")
-    values = load_yaml(value["planner_file"]) | {"planner.device": "cpu"}
-    configuration = configure(values, value["planner_file"])
-    count = len(configuration.dynamics.state_names)
-    try:
-        start = [float(number) for number in value["start"].split()] or [0.0] * count
-    except ValueError as error:
-        raise ConfigurationError(f"parameter 'start' is {value['start']!r}: {error}") from error
-    return ModelPlant(configuration, np.array(start))
+    if value["plant"] == "robot":
+        world = worlds.load(value["world"], value["seed"])
+        return RobotPlant(world, value["seed"], value["range_noise"])
+    return model_plant(value["planner_file"], value["start"])

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.planning.kernel import Kernel, Trajectory
@@ -149,3 +149,20 @@ class ModelPlant:
         actions = np.broadcast_to(action, (steps, len(action)))
         durations = np.full(steps, duration / steps)
         self._state = self._of_steps[steps](self._state, actions, durations)[-1]
+
+
+def model_plant(planner_file: str, start: str) -> ModelPlant:
+    """
+    Return the plant of a planner's YAML file; `start` is numbers separated by blanks, or empty.
+
+    Raises ConfigurationError if file or start are wrong.
+    """
+    if not planner_file:
+        raise ConfigurationError("the plant 'model' needs the parameter 'planner_file'")
+    configuration = configure(load_yaml(planner_file) | {"planner.device": "cpu"}, planner_file)
+    count = len(configuration.dynamics.state_names)
+    try:
+        numbers = [float(number) for number in start.split()] or [0.0] * count
+    except ValueError as error:
+        raise ConfigurationError(f"parameter 'start' is {start!r}: {error}") from error
+    return ModelPlant(configuration, np.array(numbers))

@@ -6,10 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from std_msgs.msg import Float64MultiArray
+from geometry_msgs.msg import TwistStamped
+from nav_msgs.msg import Odometry
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import LaserScan
+from std_msgs.msg import Bool, Float64MultiArray
 
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.readers import stamp_of
 from cem_planner_ros.simulation.plants import ModelPlant, MujocoPlant
 
 ROOT = Path(__file__).parents[2]
@@ -129,3 +134,53 @@ def test_states_come_at_their_rate_delayed_and_noisy_as_told(
     assert (len(states) - 6) / (last - first) == pytest.approx(50.0, rel=0.25)
     assert (end.data[0] - start_.data[0]) / (last - first) == pytest.approx(0.5, rel=0.25)
     assert len({message.data[3] for _, message in states}) > 30
+
+
+def test_a_robot_drives_sees_and_tells_what_it_touches(observer, start, wait_until):
+    pytest.importorskip("mujoco")
+    file = ROOT / "config" / "drive_simulator.yaml"
+    world = f"world:={ROOT / 'worlds' / 'rooms.xml'}"
+    process = start("simulator", "--params-file", file, "-p", world)
+    poses, scans = observer.listen(Odometry, "odom"), observer.listen(LaserScan, "scan")
+    touches = observer.listen(Bool, "touched")
+    publisher = observer.node.create_publisher(TwistStamped, "cmd_vel", 1)
+    wait_until(lambda: len(scans) > 20 and publisher.get_subscription_count(), 60.0)
+    for rate, messages in ((50.0, poses), (10.0, scans)):
+        first, last = (stamp_of(messages[index][1]) for index in (0, -1))
+        assert (len(messages) - 1) / (last - first) == pytest.approx(rate, rel=0.25)
+    pose, scan = poses[-1][1], scans[-1][1]
+    assert (pose.header.frame_id, pose.child_frame_id) == ("odom", "base_link")
+    assert scan.header.frame_id == "lidar"
+    assert scan.header.stamp in [message.header.stamp for _, message in poses]
+    assert len(scan.ranges) == 360
+    assert scan.angle_max == pytest.approx(scan.angle_min + 359 * scan.angle_increment, abs=1e-5)
+    # The western wall is 0.95 m behind.
+    assert scan.ranges[0] == pytest.approx(0.95, abs=0.05)
+
+    def back():
+        publisher.publish(_twist(-0.35))
+        time.sleep(0.05)
+        return any(message.data for _, message in touches)
+
+    wait_until(back)
+    assert "the robot touched west" in process.output()
+    time.sleep(1.0)  # without a command it stops
+    assert poses[-1][1].twist.twist.linear.x == pytest.approx(0.0, abs=0.01)
+    late = []
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    observer.node.create_subscription(Bool, "touched", late.append, latched)
+    wait_until(lambda: late)
+    assert late[0].data
+
+
+def _twist(speed):
+    message = TwistStamped()
+    message.twist.linear.x = speed
+    return message
+
+
+def test_a_world_that_is_not_there_is_said_so(start, wait_until):
+    pytest.importorskip("mujoco")
+    process = start("simulator", "-p", "plant:=robot", "-p", "world:=moon")
+    assert process.popen.wait(60.0) == 1
+    assert "error: world 'moon' does not exist" in process.output()

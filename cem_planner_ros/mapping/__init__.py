@@ -1,0 +1,1 @@
+"""What is around the robot, made of what its sensors saw; knows no ROS."""

@@ -1,0 +1,44 @@
+"""Poses in the plane, (x, y, yaw) in m and rad."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Sequence
+
+Pose = tuple[float, float, float]
+
+
+def interpolate(poses: Sequence[tuple[float, Pose]], time: float, max_gap: float) -> Pose | None:
+    """
+    Return the pose at a time, s, on the line between its neighbours; the yaw the short way round.
+
+    Args:
+        poses: (time, pose), in the order of time.
+        time: s.
+        max_gap: s that the neighbours may be apart.
+
+    Returns: None if the time is not between two poses, or they are too far apart.
+    """
+    after = bisect.bisect_left(poses, time, key=lambda entry: entry[0])
+    if after == len(poses):
+        return None
+    end, (x1, y1, yaw1) = poses[after]
+    if end == time:
+        return x1, y1, yaw1
+    if after == 0:
+        return None
+    begin, (x0, y0, yaw0) = poses[after - 1]
+    if end - begin > max_gap:
+        return None
+    share = (time - begin) / (end - begin)
+    turn = math.remainder(yaw1 - yaw0, math.tau)
+    return x0 + share * (x1 - x0), y0 + share * (y1 - y0), yaw0 + share * turn
+
+
+def compose(pose: Pose, offset: Pose) -> Pose:
+    """Return the pose, in the frame of `pose`, of what is at `offset` on the body at `pose`."""
+    x, y, yaw = pose
+    forward, left, turn = offset
+    cosine, sine = math.cos(yaw), math.sin(yaw)
+    return x + cosine * forward - sine * left, y + sine * forward + cosine * left, yaw + turn
