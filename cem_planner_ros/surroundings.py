@@ -13,20 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cem_planner_ros.mapping.poses import Pose
+
 OCCUPIED = 100
 """Of a cell that holds an obstacle (nav_msgs/OccupancyGrid)."""
 
 SUBDIVIDED = 2
 """The distance field has so many times finer cells than the map, so that a look-up need not mix."""
-
-
-@dataclass(frozen=True)
-class Pose:
-    """A place in the plane, m, and a heading, rad."""
-
-    x: float
-    y: float
-    yaw: float
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from cem_planner_ros.benchmarks import (
+    drive,
     dynamics,
     learning,
     loop,
@@ -115,6 +116,36 @@ def _learning(options: argparse.Namespace, say: Say) -> dict:
     )
 
 
+def _drive(options: argparse.Namespace, say: Say) -> dict:
+    _check_device(options)
+    times = _table(
+        (
+            *(("plan, all costs of config/drive.yaml", 38), ("backend", 10), ("p50 ms", 7)),
+            *(("p99", 6), ("costmap p50 ms", 14), ("p99", 6)),
+        ),
+        drive.plan_times(options.device, options.quick),
+        lambda row: (
+            *(row["name"], row["backend"], *row["plan_ms"].values()),
+            *row["costmap_ms"].values(),
+        ),
+    )
+    runs = _table(
+        (
+            *(("world", 10), ("seed", 4), ("arrived", 7), ("touched", 16), ("time s", 6)),
+            *(("error m", 7), ("jerk", 6), ("plan p50 ms", 11), ("p99", 6)),
+        ),
+        drive.run(options.quick, say),
+        lambda row: (
+            *(row["world"], row["seed"], "yes" if row["arrived"] else "NO"),
+            *(", ".join(row["touched"]) or "nothing", row["time_s"], row["path_error_m"]),
+            *(row["jerk"], *row["plan_ms"].values()),
+        ),
+    )
+    free = sum(row["arrived"] and not row["touched"] for row in runs["rows"])
+    print(f"{free} of {len(runs['rows'])} arrived without touching anything")
+    return runs | {"plans": times["rows"]}
+
+
 def _policy(options: argparse.Namespace, say: Say) -> dict:
     return _table(
         (("use", 40), ("J", 9), ("std", 7), ("successes", 9), ("plan p50 ms", 11), ("p99", 7)),
@@ -161,6 +192,11 @@ BENCHMARKS = {
     "dynamics": Benchmark("model steps per second", _dynamics, DEVICE | QUICK),
     "learning": Benchmark(
         "cost of the demo's swing-up with models learned from its data", _learning, QUICK
+    ),
+    "drive": Benchmark(
+        "arrivals of a robot in worlds with obstacles, and time of its plans",
+        _drive,
+        DEVICE | QUICK,
     ),
     "policy": Benchmark(
         "use of a searched policy: as candidates, and where there is no plan", _policy, QUICK

@@ -7,7 +7,6 @@ import math
 import numpy as np
 
 from cem_planner_ros.configuration import Configuration
-from cem_planner_ros.costs.motion import FORWARD, SIDEWAYS, TURNING
 from cem_planner_ros.control.tick import (
     GOAL_REACHED,
     NO_GOAL,
@@ -15,6 +14,7 @@ from cem_planner_ros.control.tick import (
     STALE_COSTMAP,
     StateSample,
 )
+from cem_planner_ros.costs.motion import FORWARD, SIDEWAYS, TURNING
 from cem_planner_ros.surroundings import NOTHING, Pose, Surroundings
 
 STEP = 0.04

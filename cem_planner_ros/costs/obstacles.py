@@ -49,7 +49,7 @@ class Obstacles(Cost):
         ),
         Parameter(
             "discs",
-            16,
+            24,
             "Discs that cover the border of a footprint with corners; with few they stick out.",
             low=3,
             high=200,

@@ -1,12 +1,19 @@
-"""Poses in the plane, (x, y, yaw) in m and rad."""
+"""Poses in the plane."""
 
 from __future__ import annotations
 
 import bisect
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
-Pose = tuple[float, float, float]
+
+class Pose(NamedTuple):
+    """A place in the plane, m, and a heading, rad."""
+
+    x: float
+    y: float
+    yaw: float
 
 
 def interpolate(poses: Sequence[tuple[float, Pose]], time: float, max_gap: float) -> Pose | None:
@@ -25,7 +32,7 @@ def interpolate(poses: Sequence[tuple[float, Pose]], time: float, max_gap: float
         return None
     end, (x1, y1, yaw1) = poses[after]
     if end == time:
-        return x1, y1, yaw1
+        return Pose(x1, y1, yaw1)
     if after == 0:
         return None
     begin, (x0, y0, yaw0) = poses[after - 1]
@@ -33,7 +40,7 @@ def interpolate(poses: Sequence[tuple[float, Pose]], time: float, max_gap: float
         return None
     share = (time - begin) / (end - begin)
     turn = math.remainder(yaw1 - yaw0, math.tau)
-    return x0 + share * (x1 - x0), y0 + share * (y1 - y0), yaw0 + share * turn
+    return Pose(x0 + share * (x1 - x0), y0 + share * (y1 - y0), yaw0 + share * turn)
 
 
 def compose(pose: Pose, offset: Pose) -> Pose:
@@ -41,4 +48,4 @@ def compose(pose: Pose, offset: Pose) -> Pose:
     x, y, yaw = pose
     forward, left, turn = offset
     cosine, sine = math.cos(yaw), math.sin(yaw)
-    return x + cosine * forward - sine * left, y + sine * forward + cosine * left, yaw + turn
+    return Pose(x + cosine * forward - sine * left, y + sine * forward + cosine * left, yaw + turn)

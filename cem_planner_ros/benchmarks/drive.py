@@ -1,0 +1,141 @@
+"""
+How well a robot drives: worlds with obstacles that its path does not know, seen by its lidar.
+
+The control loop of the node, MuJoCo's robot and the map of its scans run in lockstep, so that a run
+depends on world and seed alone; only what plans take is the machine's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+
+from cem_planner_ros.configuration import Configuration, configure, load_yaml
+from cem_planner_ros.mapping.local_map import LocalMap
+from cem_planner_ros.mapping.poses import Pose
+from cem_planner_ros.paths import share
+from cem_planner_ros.planning.planner import Planner
+from cem_planner_ros.simulation import worlds
+from cem_planner_ros.simulation.lockstep import Lockstep
+from cem_planner_ros.simulation.robot import LIDAR, SCAN_RATE, RobotPlant
+from cem_planner_ros.surroundings import Costmap, ReferencePath, Surroundings
+
+WORLDS = ("rooms", "pillars", "clutter")
+
+SEEDS = 10
+
+AT_MOST = 90.0
+"""s for a way of about 10 m."""
+
+BUDGETS = {"2000 x 56, 1 iteration": (2000, 1), "400 x 56, 5 iterations": (400, 5)}
+"""Samples and iterations of the plans whose times are measured."""
+
+PLANS = 300
+
+
+def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
+    """Yield a row for each world and seed."""
+    torch.set_num_threads(1)
+    configuration = load()
+    planner = configuration.planner()
+    for world in WORLDS[: 1 if quick else None]:
+        for seed in range(2 if quick else SEEDS):
+            say(f"{world}, seed {seed}")
+            yield {"world": world, "seed": seed, **drive(configuration, planner, world, seed)}
+
+
+def plan_times(device: str, quick: bool) -> Iterator[dict]:
+    """Yield the time of a plan with all costs of `config/drive.yaml`, for each budget."""
+    torch.set_num_threads(1)
+    budgets = {"16384 x 56, 1 iteration": (16384, 1)} if device == "cuda" else BUDGETS
+    cells = np.zeros((200, 200), np.int8)
+    cells[95:110, 150:160] = 100
+    middle = Pose(-2.5, -2.5, 0.0)
+    began = time.perf_counter()
+    around = Surroundings(
+        Pose(8.0, 0.0, 0.0),
+        ReferencePath.through(np.array([[0.0, 0.0], [10.0, 0.0]])),
+        Costmap(cells, 0.025, middle, 0.0),
+    )
+    around.costmap.distance  # noqa: B018, it is made when it is first asked for
+    update = []
+    for _ in range(PLANS // 10 if quick else PLANS):
+        began = time.perf_counter()
+        around.costmap.__dict__.pop("distance")
+        around.costmap.distance  # noqa: B018
+        update.append(1e3 * (time.perf_counter() - began))
+    for name, (samples, iterations) in budgets.items():
+        configuration = load(samples=samples, iterations=iterations, device=device)
+        planner = configuration.planner()
+        times = []
+        for index in range(PLANS // 10 if quick else PLANS):
+            began = time.perf_counter()
+            planner.plan(np.zeros(5), 0.05 * index, np.zeros(2), surroundings=around)
+            times.append(1e3 * (time.perf_counter() - began))
+        yield {
+            "name": name,
+            "backend": planner.execution.name,
+            "threads": configuration.values["planner.threads"],
+            "plan_ms": _quantiles(times),
+            "costmap_ms": _quantiles(update),
+        }
+
+
+def _quantiles(times: list[float]) -> dict[str, float]:
+    return {
+        name: round(float(np.percentile(times, share)), 2)
+        for name, share in (("p50", 50), ("p99", 99))
+    }
+
+
+def load(**changes) -> Configuration:
+    """Return the configuration of `config/drive.yaml`, planner.SETTING changed."""
+    file = share("config") / "drive.yaml"
+    changes = {f"planner.{name}": value for name, value in ({"device": "cpu"} | changes).items()}
+    return configure(load_yaml(file) | changes, str(file))
+
+
+def drive(configuration: Configuration, planner: Planner, world_name: str, seed: int) -> dict:
+    """
+    Return how a run from start to goal went.
+
+    `path_error_m` is the mean distance from the path, of which going around obstacles is a part;
+    `jerk` the root mean square of the second difference of the robot's speed, m/s^3.
+    """
+    world = worlds.load(world_name, seed)
+    plant = RobotPlant(world, seed=seed)
+    local_map = LocalMap()
+    path, goal = ReferencePath.through(world.path), Pose(*world.goal)
+    planner.reset()
+    lockstep = Lockstep(configuration, planner, plant.state, plant.step)
+    driving = lockstep.loop.commander.driving
+    states, actions, scanned = [], [], -1.0
+    while lockstep.time < AT_MOST and driving.reached is None and not plant.touched:
+        if lockstep.time >= scanned + 1.0 / SCAN_RATE - 1e-6:
+            scanned = lockstep.time
+            local_map.update(Pose(*plant.state()[:3]), plant.scan(), **LIDAR)
+            driving.surroundings = Surroundings(goal, path, costmap(local_map, scanned))
+        tick = lockstep.period()
+        states.append(plant.state())
+        actions.append(tick.action)
+    way = np.array(states)
+    nearest = path.at(np.array([path.nearest(point) for point in way[:, :2]]))
+    off = np.linalg.norm(nearest - way[:, :2], axis=1)
+    period = lockstep.loop.commander.period
+    jerk = np.diff(way[:, 3], 2) / period**2
+    return {
+        "arrived": driving.reached is not None,
+        "touched": list(plant.touched),
+        "time_s": round(lockstep.time, 2),
+        "path_error_m": round(float(np.mean(off)), 3),
+        "jerk": round(float(np.sqrt(np.mean(jerk**2))), 2),
+        "plan_ms": _quantiles([1e3 * took for took in lockstep.plan_times]),
+    }
+
+
+def costmap(local_map: LocalMap, time: float) -> Costmap:
+    """Return what a map of scans shows, at `time`, s."""
+    return Costmap(local_map.cells.copy(), local_map.resolution, Pose(*local_map.origin, 0.0), time)
