@@ -71,7 +71,7 @@ class FakePlanner:
     def tune(self, **values):
         self.tuned.append(values)
 
-    def plan(self, state, time, previous_action, applied, until):
+    def plan(self, state, time, previous_action, applied, surroundings, until):
         if self.error:
             raise self.error
         self.previous, self.state, self.time = previous_action, state, time
@@ -572,7 +572,7 @@ class RealTime:
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self.loop.run, args=(self.stop,))
 
-    def plan(self, state, time_, previous_action, applied, until):
+    def plan(self, state, time_, previous_action, applied, surroundings, until):
         self.release.wait(self.takes)
         return Plan(np.array([time_, time_ + 1.0]), np.full((1, 2), 0.2), 1.0, 1, 0.0)
 
@@ -661,7 +661,7 @@ def test_under_a_fast_clock_iterations_fit_into_its_periods(wait_until):
     iterations, ticks = [], []
 
     class Planner(FakePlanner):
-        def plan(self, state, time_, previous_action, applied, until):
+        def plan(self, state, time_, previous_action, applied, surroundings, until):
             done = 0
             while done == 0 or (done < 1000 and time.monotonic() < until):
                 time.sleep(0.002)
