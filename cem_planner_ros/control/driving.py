@@ -47,9 +47,8 @@ class Driving:
         """Whether the last command was refused because the robot could not have stopped."""
         self.stop: np.ndarray | None = None
         """Poses (n, 3) on the way to where it stands if it brakes after the last command."""
-        inputs = {name for cost in configuration.costs.values() for name in cost.inputs}
-        self._needs_way = bool(inputs & {"goal", "path"})
-        self._needs_map = "costmap" in inputs
+        self._needs_way = bool(configuration.inputs & {"goal", "path"})
+        self._needs_map = "costmap" in configuration.inputs
         shapes = [cost.shape for cost in configuration.costs.values() if "costmap" in cost.inputs]
         self.footprint = shapes[0] if shapes else None
         dynamics = configuration.dynamics
@@ -70,6 +69,11 @@ class Driving:
         }
         self._period = 1.0 / values["control_rate"]
         self._delay = values["actuation_delay"]
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the robot has reached the goal that there is."""
+        return self.reached is not None and self.reached is self.surroundings.goal
 
     def refuses(self, sample: StateSample, before: np.ndarray, now: float) -> tuple[str, str]:
         """

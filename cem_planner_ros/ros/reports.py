@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from nav_msgs.msg import Path
 from rclpy.lifecycle import LifecycleNode
-from std_msgs.msg import Float64MultiArray
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import Bool, Float64MultiArray
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.control.commander import Commander
@@ -28,15 +29,29 @@ WORDS = {FRESH: "planning again", SHIFTED: "reading the earlier plan", STOPPED: 
 
 
 class Reports:
-    """Logs steps of the ladder, and publishes `~/statistics`, `~/plan` and `~/path`."""
+    """
+    Logs steps of the ladder, and publishes `~/statistics`, `~/plan` and `~/path`.
 
-    def __init__(self, node: LifecycleNode, configuration: Callable[[], Configuration]):
+    For a robot that drives, `~/goal_reached` and `~/collision_imminent` too, whenever they change;
+    whoever comes later hears the last of them.
+    """
+
+    def __init__(
+        self, node: LifecycleNode, configuration: Callable[[], Configuration], drives: bool
+    ):
         self._node = node
         self._configuration = configuration
         self._statistics_message = diagnostics.statistics_message()
         self._statistics = node.create_publisher(Float64MultiArray, "~/statistics", 1)
         self._plan = node.create_publisher(Float64MultiArray, "~/plan", 1)
         self._path = node.create_publisher(Path, "~/path", 1)
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        facts = {"goal_reached": "is_reached", "collision_imminent": "is_imminent"}
+        self._facts = [
+            (node.create_publisher(Bool, f"~/{topic}", latched), fact)
+            for topic, fact in (facts.items() if drives else ())
+        ]
+        self._said: dict[str, bool] = {}
         self._status = STOPPED
         self._log_due: dict[str, float] = {}
         self._plan_due = self._spread_due = self._shown = -math.inf
@@ -45,12 +60,14 @@ class Reports:
 
     def destroy(self) -> None:
         """Give the publishers up."""
-        for publisher in (self._statistics, self._plan, self._path):
+        facts = (publisher for publisher, _ in self._facts)
+        for publisher in (self._statistics, self._plan, self._path, *facts):
             self._node.destroy_publisher(publisher)
 
     def forget(self) -> None:
         """Begin anew: the clock was set, or the node was activated."""
         self._log_due = {}
+        self._said = {}
         self._plan_due = self._spread_due = -math.inf
         self._status = STOPPED
 
@@ -62,6 +79,11 @@ class Reports:
             if tick.published >= self._log_due.get(tick.status, -math.inf):
                 self._log_due[tick.status] = tick.published + LOG_INTERVAL
                 self._log(tick, values["hold"])
+        for publisher, fact in self._facts:
+            now = getattr(commander.driving, fact)
+            if self._said.get(fact) != now:
+                self._said[fact] = now
+                publisher.publish(Bool(data=now))
         if values["publish_statistics"]:
             message = self._statistics_message
             diagnostics.fill_statistics(message, tick, commander.missing, commander.period)
