@@ -49,7 +49,7 @@ $(VENV)/.dependencies: setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	@# An old pip may search for half an hour for versions that go together.
 	$(BIN)/pip install --quiet --upgrade --constraint constraints.txt pip
-	$(BIN)/pip install --quiet --constraint constraints.txt setuptools '.[ros,sim,report,learn,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt setuptools '.[ros,drive,sim,report,learn,dev]'
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)

@@ -310,7 +310,7 @@ class PlannerNode(LifecycleNode):
             self._look,
             self._send,
             lambda tick: reports.tell(tick, loop.commander),
-            lambda *shown: reports.show(*shown, loop.planner),
+            lambda *shown: reports.show(*shown, loop.planner, loop.commander.driving),
             clock=self._loop_clock,
             iteration_time=self._made.iteration_time,
             warn=self._warn,
