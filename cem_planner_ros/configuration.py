@@ -307,10 +307,14 @@ def _policy_problems(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
 def _cross_check(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
     """Return what is wrong with values that are right one by one."""
     problems = []
-    try:
-        Search(**_search_settings(value, dynamics))
-    except ConfigurationError as error:
-        problems.append(str(error))
+    for check in (
+        lambda: Search(**_search_settings(value, dynamics)),
+        lambda: dynamics.check_dt(value["planner.dt"]),
+    ):
+        try:
+            check()
+        except ConfigurationError as error:
+            problems.append(str(error))
     for name in dynamics.action_names:
         low, high, safe = (value[f"action.{group}.{name}"] for group in ("low", "high", "safe"))
         # In float32, in which the planner computes.

@@ -104,6 +104,9 @@ class Dynamics(Parameterised, ABC):
         """
         raise NotImplementedError
 
+    def check_dt(self, dt: float) -> None:
+        """Raise ConfigurationError if `dt`, s, is a model step that it cannot be planned with."""
+
     def check(self) -> None:
         """Raise ConfigurationError if the names, bounds and units do not go together."""
         name = type(self).__name__

@@ -158,8 +158,9 @@ class Latent(Dynamics):
 
     From plan to plan the measured states are encoded to (h, s), h being what is remembered of those
     before, the candidates are imagined in latent space, and what costs see is decoded.
-    MODEL.safetensors holds the weights, MODEL.json the names and dt; a step takes dt, whatever its
-    duration.
+    MODEL.safetensors holds the weights, MODEL.json the names and dt, which has to be `planner.dt`.
+    A step that is shorter or longer takes its share of the change of what is decoded; in latent
+    space, and in the predicted return, it is a whole one.
 
     Raises ConfigurationError if a file cannot be read or does not hold what it should.
     """
@@ -235,18 +236,37 @@ class Latent(Dynamics):
             rows.append(torch.atan2(column, next(columns)) if is_angle else column)
         return torch.stack(rows)
 
+    def check_dt(self, dt: float) -> None:
+        """Raise ConfigurationError if `dt`, s, is not that of the model."""
+        if not math.isclose(dt, self.dt, rel_tol=1e-6):
+            raise ConfigurationError(
+                f"parameter 'planner.dt' is {dt}, allowed with the model of file '{self.file}': "
+                f"{self.dt} s, by which it imagines"
+            )
+
     @torch.no_grad()
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
-        """Return the state (nx, N) decoded after one step of the model."""
-        return self.rollout(state, action.unsqueeze(0), dt)[0]
+        """Return the state (nx, N) after `dt`, s, changed in proportion to it."""
+        return self.rollout(state, action.unsqueeze(0), dt.reshape(1))[0]
 
     @torch.no_grad()
     def rollout(
         self, state: torch.Tensor, sequence: torch.Tensor, durations: torch.Tensor
     ) -> list[torch.Tensor]:
-        """Return the H states (nx, N), decoded."""
+        """Return the H states (nx, N), changed as what is decoded changes."""
         h, s = self.encode(state)
-        return [self.decode(both) for both in self.model.imagine(h, s, self._scaled(sequence))]
+        is_angle = torch.tensor(self._is_angle, device=state.device)[:, None]
+        states, before = [], state
+        for both, duration in zip(
+            self.model.imagine(h, s, self._scaled(sequence)), durations, strict=True
+        ):
+            decoded = self.decode(both)
+            change = decoded - before
+            wrapped = torch.remainder(change + torch.pi, 2.0 * torch.pi) - torch.pi
+            state = state + duration / self.dt * torch.where(is_angle, wrapped, change)
+            states.append(state)
+            before = decoded
+        return states
 
     @torch.no_grad()
     def returns(

@@ -143,6 +143,7 @@ class Rollout:
         something else the second time, or lets samples influence one another.
         """
         self.dynamics.check()
+        self.dynamics.check_dt(self.dt)
         nx = len(self.dynamics.state_names)
         generator = torch.Generator().manual_seed(0)
         low, high = (
