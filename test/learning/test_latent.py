@@ -128,7 +128,7 @@ def test_a_short_time_changes_the_state_by_its_share(latent):
         given = torch.zeros(1, 1), torch.tensor(duration)
         moved = float(latent.step(state[:1], *given) - state[0])
         expected = float(true.step(state, *given)[0] - state[0])
-        assert moved == pytest.approx(expected, abs=1e-6 + 0.2 * duration)
+        assert moved == pytest.approx(expected, abs=1e-6 + 0.5 * duration)
     # Steps of different lengths: a first one that is short, as in a plan.
     durations = torch.tensor([0.02, 0.05, 0.05])
     end = latent.rollout(state[:1], torch.zeros(3, 1, 1), durations)[-1][0]
