@@ -134,6 +134,9 @@ class Parameterised:
 
     parameters: tuple[Parameter, ...] = ()
 
+    instance = ""
+    """Its name in a configuration, for messages: "dynamics", or that of a cost."""
+
     def __init__(self, values: Mapping[str, Any], device: torch.device | str = "cpu"):
         values = dict(flatten(values))
         declared = {parameter.name: parameter for parameter in self.parameters}

@@ -23,8 +23,12 @@ def test_a_class_is_found_by_its_module():
 @pytest.mark.parametrize(
     ("kind", "name", "text"),
     [
-        ("dynamics", "cartpol", "did you mean 'cartpole'.*installed: ackermann, cartpole, "),
-        ("dynamics", "cem_planner_ros.dynamics.cartpole:Pole", "no attribute 'Pole'|Pole"),
+        ("dynamics", "cartpol", r"did you mean 'cartpole'.*installed: ([a-z_]+, )*cartpole, "),
+        (
+            "dynamics",
+            "cem_planner_ros.dynamics.cartpole:Pole",
+            "AttributeError: module .* no attribute 'Pole'",
+        ),
         (
             "dynamics",
             "cem_planner_ros.costs.quadratic:Quadratic",

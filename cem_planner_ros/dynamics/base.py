@@ -100,9 +100,14 @@ class Dynamics(Parameterised, ABC):
         """
         Return what the model itself says that sequences are worth (N,); called if it `judges`.
 
-        The arguments are those of `rollout`, which such a model overrides too.
+        The arguments are those of `rollout`; all columns of `state` are the same.
         """
         raise NotImplementedError
+
+    @property
+    def rolls_out_itself(self) -> bool:
+        """Whether a rollout is more than `step` again and again, so that it runs as it is."""
+        return self.judges or type(self).rollout is not Dynamics.rollout
 
     def check_dt(self, dt: float) -> None:
         """Raise ConfigurationError if `dt`, s, is a model step that it cannot be planned with."""
@@ -111,12 +116,19 @@ class Dynamics(Parameterised, ABC):
         """Raise ConfigurationError if the names, bounds and units do not go together."""
         name = type(self).__name__
         for what, names in (("state_names", self.state_names), ("action_names", self.action_names)):
-            good = all(isinstance(item, str) and item and "." not in item for item in names)
+            good = not isinstance(names, str) and all(
+                isinstance(item, str) and item and "." not in item for item in names
+            )
             if not names or not good or len(set(names)) < len(names):
                 raise ConfigurationError(
                     f"{name}.{what} is {names!r}, expected at least one name, all different, "
                     "without dots"
                 )
+        if self.judges and type(self).returns is Dynamics.returns:
+            raise ConfigurationError(
+                f"{name}.judges is true, expected with it the method "
+                "returns(state, sequence, durations)"
+            )
         strangers = sorted(set(self.angle_names) - set(self.state_names))
         if strangers:
             raise ConfigurationError(

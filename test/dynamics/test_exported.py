@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -89,6 +90,34 @@ def test_a_wrong_description_is_refused(tmp_path, changes, text):
     export(Network(), file)
     file.with_suffix(".json").write_text(json.dumps(DESCRIPTION | changes))
     with pytest.raises(ConfigurationError, match=text):
+        Exported({"file": str(file)}).check()
+
+
+class OneRow(torch.nn.Module):
+    def forward(self, state, action):
+        return state[1:] + 0.1 * action
+
+
+class OneColumn(torch.nn.Module):
+    def forward(self, state, action):
+        return torch.full((2, 1), 0.5)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(("network", "came"), [(OneRow, "(1, 2)"), (OneColumn, "(2, 1)")])
+def test_a_network_whose_result_would_be_broadcast_is_refused(tmp_path, network, came):
+    file = export(network(), tmp_path / "robot.pt")
+    text = f"robot.pt' returns {came} for a state (2, 2) .* expected the next state (2, 2)"
+    with pytest.raises(ConfigurationError, match=re.escape(text).replace(r"\.\*", ".*")):
+        Exported({"file": file}).check()
+
+
+def test_a_network_for_one_number_of_samples_is_refused(tmp_path):
+    file = tmp_path / "robot.pt2"
+    example = (torch.zeros(2, 7), torch.zeros(1, 7))
+    torch.export.save(torch.export.export(Network(), example), file)
+    file.with_suffix(".json").write_text(json.dumps(DESCRIPTION))
+    with pytest.raises(ConfigurationError, match=r"robot\.pt2' .*expected that N is free: export"):
         Exported({"file": str(file)}).check()
 
 

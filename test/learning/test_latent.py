@@ -19,7 +19,7 @@ class Dummy:
     def evaluate_rollout(self, h, s, actions):
         assert h.shape == (1, 200)
         assert s.shape == (1, 30)
-        assert actions.shape == (1000, 10, 2)
+        assert actions.shape[2] == 2
         return -((actions - 0.3) ** 2).sum(dim=(1, 2))
 
 
