@@ -22,6 +22,10 @@ TRIALS = 5
 TRIAL_STEPS = 3
 """Model steps of a rollout that is tried out."""
 
+ATTEMPTS = 1000
+FAR = 1e3
+"""Random states at which a cost should not be zero throughout, and how far from zero they are."""
+
 
 class Rollout:
     """
@@ -313,6 +317,21 @@ def _call(
         if not torch.equal(argument, value):
             raise ConfigurationError(f"{name} changes its arguments in place")
     return torch.stack(results) if method == "rollout" else results[0]
+
+
+@torch.no_grad()
+def costs_nothing(cost: Cost, dynamics: Dynamics, device: torch.device) -> bool:
+    """Return whether a cost is zero at each of ATTEMPTS random states and actions up to FAR."""
+    generator = torch.Generator().manual_seed(0)
+
+    def random(rows: int) -> torch.Tensor:
+        size = FAR ** (2.0 * torch.rand(rows, ATTEMPTS, generator=generator) - 1.0)
+        return (size * torch.randn(rows, ATTEMPTS, generator=generator).sign()).to(device)
+
+    state = random(len(dynamics.state_names))
+    action, previous = (random(len(dynamics.action_names)) for _ in range(2))
+    stage = cost.stage(state, action, previous, torch.tensor(1.0, device=device))
+    return not (stage.any() or cost.terminal(state).any())
 
 
 class _Readings(TorchFunctionMode):

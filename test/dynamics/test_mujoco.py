@@ -120,6 +120,14 @@ def test_a_model_step_below_the_time_step_of_the_file_is_refused(tmp_path):
         model.check_dt(0.005)
 
 
+def test_variants_of_a_physics_engine_are_refused(drive):
+    """They would all be the same: it knows nothing of numbers."""
+    changes = {"dynamics.plugin": "mujoco", "dynamics.file": "cartpole.xml"}
+    text = "'randomisation.samples' is 4, allowed: 1, as mujoco rolls out by itself"
+    with pytest.raises(ConfigurationError, match=text):
+        configure(drive | changes | {"randomisation.samples": 4})
+
+
 def test_the_simulator_has_the_joints_and_motors_of_the_model(tmp_path):
     unnamed = """<mujoco><worldbody><body><joint type="slide"/><geom size="0.1"/>
       <body><joint name="tip"/><geom size="0.1"/></body></body></worldbody></mujoco>"""
