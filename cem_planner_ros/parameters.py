@@ -52,7 +52,10 @@ class Parameter:
                 f"parameter '{self.name}' may change {self.when!r}, expected one of {LIVE}, "
                 f"{INACTIVE}, {READ_ONLY}"
             )
-        self.check(self.default)
+        try:
+            self.check(self.default)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"the default of a declaration: {error}") from error
 
     @property
     def allowed(self) -> str:

@@ -186,6 +186,15 @@ class DifferentialEquation(Dynamics):
 
     integrator: str
 
+    def check(self) -> None:
+        """Raise ConfigurationError too if INTEGRATOR is missing."""
+        super().check()
+        if not hasattr(self, "integrator"):
+            raise ConfigurationError(
+                f"{type(self).__name__}.parameters lacks 'integrator', expected INTEGRATOR of "
+                f"{__name__} among them"
+            )
+
     @abstractmethod
     def derivative(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         """Return d(state)/dt, (nx, N), in state units per second."""

@@ -84,11 +84,15 @@ def _description(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"file '{file}' cannot be read: {error}") from error
     if not isinstance(content, dict) or not set(NEEDED) <= set(content) <= {*NEEDED, *OPTIONAL}:
+        holds = sorted(content) if isinstance(content, dict) else repr(content)[:80]
         raise ConfigurationError(
-            f"file '{file}' holds {sorted(content)}, expected an object with "
+            f"file '{file}' holds {holds}, expected an object with "
             f"{', '.join(NEEDED)} and, if wanted, {', '.join(OPTIONAL)}"
         )
-    dt = Parameter("dt", 0.1, "", unit="s", low=1e-6).check(content.pop("dt"))
+    try:
+        dt = Parameter("dt", 0.1, "", unit="s", low=1e-6).check(content.pop("dt"))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"file '{file}': {error}") from error
     for name, values in content.items():
         kind = (int, float) if name in ("action_low", "action_high") else str
         if not isinstance(values, list) or not all(isinstance(value, kind) for value in values):

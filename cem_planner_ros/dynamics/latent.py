@@ -195,6 +195,11 @@ class Latent(Dynamics):
             raise ConfigurationError(
                 f"file '{file}' is not a recurrent state-space model: {error}"
             ) from error
+        if not all(high > 0.0 for high in self.action_high):
+            raise ConfigurationError(
+                f"file '{file.with_suffix('.json')}': action_high is {list(self.action_high)}, "
+                "expected numbers above 0: they are what actions are scaled by"
+            )
         self._device = device
         high = torch.tensor(self.action_high, device=device)
         self._action_scale = high[:, None]

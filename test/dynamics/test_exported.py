@@ -78,7 +78,8 @@ def test_a_network_from_a_file_is_planned_with_in_a_kernel(tmp_path, suffix, mon
     ("changes", "text"),
     [
         ({"dt": 0.0}, "'dt' is 0.0, allowed: .* at least 1e-06 s"),
-        ({"dt": "fast"}, "'dt' is 'fast'"),
+        ({"dt": "fast"}, r"file '.*robot\.json': parameter 'dt' is 'fast'"),
+        ({"dt": None}, r"file '.*robot\.json': parameter 'dt' is None"),
         ({"action_low": ["a"]}, r"action_low is \['a'\], expected numbers"),
         ({"state_names": "xy"}, "state_names is 'xy', expected strings"),
         ({"colour": "red"}, "holds .*colour.*, expected an object with state_names"),
@@ -91,6 +92,14 @@ def test_a_wrong_description_is_refused(tmp_path, changes, text):
     file.with_suffix(".json").write_text(json.dumps(DESCRIPTION | changes))
     with pytest.raises(ConfigurationError, match=text):
         Exported({"file": str(file)}).check()
+
+
+def test_a_description_that_is_no_object_is_refused(tmp_path):
+    file = tmp_path / "robot.pt2"
+    file.with_suffix(".json").write_text("5")
+    file.write_bytes(b"")
+    with pytest.raises(ConfigurationError, match=r"robot\.json' holds 5, expected an object"):
+        Exported({"file": str(file)})
 
 
 class OneRow(torch.nn.Module):

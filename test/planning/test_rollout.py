@@ -140,6 +140,12 @@ def test_a_derivative_that_would_be_broadcast_is_refused(function, text, is_rand
         Rollout(model, [Judge(model)], 0.1).try_out(CPU)
 
 
+def test_an_equation_without_its_integrator_is_refused():
+    model = type("Bare", (Equation,), {"parameters": ()})()
+    with pytest.raises(ConfigurationError, match=r"Bare\.parameters lacks 'integrator', expected"):
+        Rollout(model, [Judge(Model())], 0.1).try_out(CPU)
+
+
 def stepped(model, state, sequence):
     return [state := model.step(state, action, 0.1) for action in sequence]
 
