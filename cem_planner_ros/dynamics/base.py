@@ -23,6 +23,12 @@ INTEGRATOR = Parameter(
 """For the `parameters` of every `DifferentialEquation`."""
 
 
+def wrap(values: torch.Tensor, is_angle: torch.Tensor) -> torch.Tensor:
+    """Return rows (n, N), those that are angles, as (n, 1) says, brought to [-pi, pi)."""
+    wrapped = torch.remainder(values + torch.pi, 2.0 * torch.pi) - torch.pi
+    return torch.where(is_angle, wrapped, values)
+
+
 class Dynamics(Parameterised, ABC):
     """
     A model of the plant: how the state moves under an action.

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import silu, softplus
 
-from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.dynamics.base import Dynamics, wrap
 from cem_planner_ros.dynamics.ensemble import description, features, load_tensors
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.parameters import INACTIVE, Parameter
@@ -266,9 +266,7 @@ class Latent(Dynamics):
             self.model.imagine(h, s, self._scaled(sequence)), durations, strict=True
         ):
             decoded = self.decode(both)
-            change = decoded - before
-            wrapped = torch.remainder(change + torch.pi, 2.0 * torch.pi) - torch.pi
-            state = state + duration / self.dt * torch.where(is_angle, wrapped, change)
+            state = state + duration / self.dt * wrap(decoded - before, is_angle)
             states.append(state)
             before = decoded
         return states
