@@ -151,7 +151,7 @@ class Configuration:
         )
 
     def warnings(self) -> list[str]:
-        """Return what is allowed, but does nothing."""
+        """Return what is allowed, but does nothing or is hardly meant."""
         value = self.values
         variants = value["randomisation.samples"]
         spreads = {name: value[f"randomisation.spread.{name}"] for name in self.dynamics.numbers}
@@ -179,6 +179,14 @@ class Configuration:
             for name, cost in self.costs.items()
             if not cost.inputs and costs_nothing(cost, self.dynamics, self.device)
         ]
+        for name, cost in self.costs.items():
+            for number in cost.numbers:
+                low, high = f"{name}.{number}", f"{name}.{number.replace('low.', 'high.', 1)}"
+                if number.startswith("low.") and value[low] > value.get(high, math.inf):
+                    found.append(
+                        f"{low} is {value[low]}, above {high}, which is {value[high]}: every state "
+                        "costs"
+                    )
         return found
 
     def driver(self) -> Driver | None:

@@ -67,7 +67,7 @@ def load(kind: str, name: str) -> type:
         )
     if plugin.api_version != Parameterised.api_version:
         raise ConfigurationError(
-            f"{kind} plugin '{name}' is written for version {plugin.api_version} of the plugin "
+            f"{kind} plugin '{name}' is written for version {plugin.api_version!r} of the plugin "
             f"interface, expected version {Parameterised.api_version}"
         )
     check_declared(plugin, plugin.parameters)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -143,18 +144,22 @@ class Dynamics(Parameterised, ABC):
             )
         for what in ("action_low", "action_high", "action_units"):
             values = getattr(self, what)
-            if len(values) != len(self.action_names):
+            count = len(values) if hasattr(values, "__len__") else "no"
+            if count != len(self.action_names):
                 raise ConfigurationError(
-                    f"{name}.{what} has {len(values)} entries, expected {len(self.action_names)}, "
+                    f"{name}.{what} has {count} entries, expected {len(self.action_names)}, "
                     f"for {', '.join(self.action_names)}"
                 )
         for action, low, high in zip(
             self.action_names, self.action_low, self.action_high, strict=True
         ):
-            if not (low < high and abs(low) <= FLOAT32_MAX and abs(high) <= FLOAT32_MAX):
+            are_finite = all(
+                isinstance(bound, Real) and abs(bound) <= FLOAT32_MAX for bound in (low, high)
+            )
+            if not (are_finite and low < high):
                 raise ConfigurationError(
-                    f"{name} bounds its action {action!r} to [{low}, {high}], expected two finite "
-                    "numbers, the smaller one first"
+                    f"{name} bounds its action {action!r} to [{low!r}, {high!r}], expected two "
+                    "finite numbers, the smaller one first"
                 )
 
     def action_parameters(self) -> tuple[Parameter, ...]:

@@ -73,6 +73,16 @@ def test_an_iteration_that_does_not_fit_is_no_promise():
         ),
         ({"planner.risk": "cvar"}, "planner.risk is cvar, but the model is one"),
         ({"costs": ["way", "end", "there"], "there.plugin": "goal"}, "the cost 'there' is 0 in "),
+        (
+            {
+                "costs": ["way", "end", "rail"],
+                "rail.plugin": "barrier",
+                "rail.weight.x": 1.0,
+                "rail.low.x": 2.0,
+                "rail.high.x": 1.0,
+            },
+            "rail.low.x is 2.0, above rail.high.x, which is 1.0",
+        ),
     ],
 )
 def test_what_does_nothing_is_a_warning(changes, text):

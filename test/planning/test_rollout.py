@@ -239,6 +239,8 @@ def test_a_model_that_reads_numbers_in_python_is_not_compiled_and_told_why(step)
         ({"angle_names": ("yaw",)}, "'yaw', expected names of states: a, b"),
         ({"action_units": ()}, "Model.action_units has 0 entries, expected 1, for u"),
         ({"action_low": (1.0,)}, r"'u' to \[1.0, 1.0\], expected two finite numbers"),
+        ({"action_low": ("-1",)}, r"'u' to \['-1', 1.0\], expected two finite numbers"),
+        ({"action_low": -1.0}, "Model.action_low has no entries, expected 1, for u"),
         ({"action_high": (math.inf,)}, "expected two finite numbers"),
     ],
 )
