@@ -29,6 +29,7 @@ from cem_planner_ros.parameters import INACTIVE, LIVE, Parameter, flatten, named
 from cem_planner_ros.paths import find
 from cem_planner_ros.planning.planner import LIVE as LIVE_SETTINGS
 from cem_planner_ros.planning.planner import Planner
+from cem_planner_ros.planning.rollout import ATTEMPTS, FAR, costs_nothing
 from cem_planner_ros.planning.search import Search
 from cem_planner_ros.table import DRIVING, TABLE
 
@@ -53,6 +54,7 @@ class Configuration:
         costs: the cost terms by instance name, on the planning device.
         device: the planning device.
         policy: that of `policy.file`, None if none is named.
+        file: where the values come from, for messages.
     """
 
     values: Mapping[str, Any]
@@ -61,6 +63,7 @@ class Configuration:
     costs: Mapping[str, Cost]
     device: torch.device
     policy: LinearPolicy | None = None
+    file: str = ""
 
     @property
     def inputs(self) -> frozenset[str]:
@@ -124,7 +127,17 @@ class Configuration:
         return replace(self, dynamics=other.dynamics, costs=other.costs)
 
     def planner(self, like: Planner | None = None) -> Planner:
-        """Make the planner; this compiles, unless there is one `like` it."""
+        """
+        Make the planner; this compiles, unless there is one `like` it.
+
+        Raises ConfigurationError if a plugin does not do what it should.
+        """
+        try:
+            return self._planner(like)
+        except ConfigurationError as error:
+            raise _in_file(error, self.file) from error
+
+    def _planner(self, like: Planner | None) -> Planner:
         value = self.values
         model, variants = self.dynamics, value["randomisation.samples"]
         if variants > 1:
@@ -141,6 +154,45 @@ class Configuration:
             like=like if variants == 1 else None,
             policy=self._proposals(),
         )
+
+    def warnings(self) -> list[str]:
+        """Return what is allowed, but does nothing or is hardly meant."""
+        value = self.values
+        variants = value["randomisation.samples"]
+        spreads = {name: value[f"randomisation.spread.{name}"] for name in self.dynamics.numbers}
+        spreads = {name: spread for name, spread in spreads.items() if spread}
+        found = []
+        if variants > 1 and not spreads:
+            found.append(
+                f"randomisation.samples is {variants}, but every randomisation.spread is 0: the "
+                "variants are all the same"
+            )
+        for name, spread in spreads.items():
+            given = f"randomisation.spread.{name} is {spread}"
+            if variants == 1:
+                found.append(f"{given}, but randomisation.samples is 1: there are no variants")
+            elif value[f"dynamics.{name}"] == 0.0:
+                found.append(f"{given}, but dynamics.{name} is 0, and so it is in every variant")
+        if value["planner.risk"] != "mean" and variants == self.dynamics.members == 1:
+            found.append(
+                f"planner.risk is {value['planner.risk']}, but the model is one: it has no members "
+                "(randomisation.samples, or an ensemble)"
+            )
+        found += [
+            f"the cost '{name}' is 0 in each of {ATTEMPTS} random states up to {FAR:g} from zero: "
+            "are its weights or its tolerances 0?"
+            for name, cost in self.costs.items()
+            if not cost.inputs and costs_nothing(cost, self.dynamics, self.device)
+        ]
+        for name, cost in self.costs.items():
+            for number in cost.numbers:
+                low, high = f"{name}.{number}", f"{name}.{number.replace('low.', 'high.', 1)}"
+                if number.startswith("low.") and value[low] > value.get(high, math.inf):
+                    found.append(
+                        f"{low} is {value[low]}, above {high}, which is {value[high]}: every state "
+                        "costs"
+                    )
+        return found
 
     def driver(self) -> Driver | None:
         """Return what the policy does in a state, None if there is no policy."""
@@ -180,10 +232,15 @@ def configure(
     Raises ConfigurationError with one line for each thing that is wrong.
     """
     try:
-        return _configure(values, leftover)
+        return replace(_configure(values, leftover), file=file)
     except ConfigurationError as error:
-        text = f"{error}\n  in {file}" if file else str(error)
-        raise ConfigurationError(text, error.parameters) from error
+        raise _in_file(error, file) from error
+
+
+def _in_file(error: ConfigurationError, file: str) -> ConfigurationError:
+    """Return the error with the file named, if there is one."""
+    text = f"{error}\n  in {file}" if file else str(error)
+    return ConfigurationError(text, error.parameters)
 
 
 def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configuration:
@@ -215,6 +272,12 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
             declare(parameter.under(prefix) for parameter in declared)
             own = {p.name: checked[f"{prefix}.{p.name}"] for p in declared}
             made = make(plugin_class, own)
+            if "_numbers" not in vars(made):
+                raise ConfigurationError(
+                    f"{type(made).__name__}.__init__ does not call super().__init__, expected that "
+                    "it does, with what it was given"
+                )
+            made.instance = prefix
             if isinstance(made, Dynamics):
                 made.check()
             return made
@@ -312,10 +375,14 @@ def _policy_problems(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
 def _cross_check(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
     """Return what is wrong with values that are right one by one."""
     problems = []
-    try:
-        Search(**_search_settings(value, dynamics))
-    except ConfigurationError as error:
-        problems.append(str(error))
+    for check in (
+        lambda: Search(**_search_settings(value, dynamics)),
+        lambda: dynamics.check_dt(value["planner.dt"]),
+    ):
+        try:
+            check()
+        except ConfigurationError as error:
+            problems.append(str(error))
     for name in dynamics.action_names:
         low, high, safe = (value[f"action.{group}.{name}"] for group in ("low", "high", "safe"))
         # In float32, in which the planner computes.
@@ -329,11 +396,19 @@ def _cross_check(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
                 f"parameter 'action.safe.{name}' is {safe}, allowed: from action.low.{name} to "
                 f"action.high.{name}, which are {low} and {high}"
             )
-    if value["randomisation.samples"] > 1 and (dynamics.members > 1 or not dynamics.numbers):
-        problems.append(
-            f"parameter 'randomisation.samples' is {value['randomisation.samples']}, allowed: 1, "
-            f"as {value['dynamics.plugin']} has members already or no numbers"
-        )
+    if value["randomisation.samples"] > 1:
+        for it_has, what in (
+            (dynamics.members > 1, "has members already"),
+            (not dynamics.numbers, "has no numbers"),
+            (dynamics.rolls_out_itself, "rolls out by itself"),
+            (type(dynamics).remember is not Dynamics.remember, "remembers what came before"),
+        ):
+            if it_has:
+                problems.append(
+                    f"parameter 'randomisation.samples' is {value['randomisation.samples']}, "
+                    f"allowed: 1, as {value['dynamics.plugin']} {what}"
+                )
+                break
     if (value["policy.candidates"] or value["hold"] == "policy") and not value["policy.file"]:
         problems.append(
             "parameter 'policy.file' is missing, allowed with policy.candidates or hold policy: a "

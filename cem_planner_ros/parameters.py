@@ -41,6 +41,22 @@ class Parameter:
     choices: tuple[str, ...] = ()
     when: str = LIVE
 
+    def __post_init__(self):
+        if not isinstance(self.default, (bool, int, float, str, list)):
+            raise ConfigurationError(
+                f"parameter '{self.name}' has the default {self.default!r}, expected a bool, an "
+                "int, a float, a string or a list of strings"
+            )
+        if self.when not in (LIVE, INACTIVE, READ_ONLY):
+            raise ConfigurationError(
+                f"parameter '{self.name}' may change {self.when!r}, expected one of {LIVE}, "
+                f"{INACTIVE}, {READ_ONLY}"
+            )
+        try:
+            self.check(self.default)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"the default of a declaration: {error}") from error
+
     @property
     def allowed(self) -> str:
         """What a value must be, in words."""
@@ -119,6 +135,31 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{key}", value
 
 
+def check_declared(owner: type, parameters: Iterable[Parameter]) -> None:
+    """Raise ConfigurationError if parameters cannot be attributes of a class under their names."""
+    if not isinstance(parameters, (tuple, list)) or not all(
+        isinstance(parameter, Parameter) for parameter in parameters
+    ):
+        raise ConfigurationError(
+            f"{owner.__name__}.parameters is {parameters!r}, expected a tuple of Parameter"
+        )
+    names = [parameter.name for parameter in parameters]
+    groups = {name.partition(".")[0] for name in names if "." in name}
+    for name in names:
+        group, *rest = name.split(".")
+        if not group.isidentifier() or "" in rest:
+            reason = "expected a name of Python, or such a name, a dot and more"
+        elif names.count(name) > 1:
+            reason = "but so is another one"
+        elif name in groups:
+            reason = f"but others are called {name}.SOMETHING"
+        elif group == "plugin" or hasattr(owner, group):
+            reason = f"but '{group}' is something else already"
+        else:
+            continue
+        raise ConfigurationError(f"{owner.__name__} declares a parameter called '{name}', {reason}")
+
+
 class Parameterised:
     """
     An object whose declared numbers are tensors that can change in place.
@@ -134,8 +175,12 @@ class Parameterised:
 
     parameters: tuple[Parameter, ...] = ()
 
+    instance = ""
+    """Its name in a configuration, for messages: "dynamics", or that of a cost."""
+
     def __init__(self, values: Mapping[str, Any], device: torch.device | str = "cpu"):
         values = dict(flatten(values))
+        check_declared(type(self), self.parameters)
         declared = {parameter.name: parameter for parameter in self.parameters}
         unknown = sorted(set(values) - set(declared))
         if unknown:

@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.parameters import Parameterised
+from cem_planner_ros.parameters import Parameterised, check_declared
 
 BASES: dict[str, type] = {"dynamics": Dynamics, "costs": Cost}
 """The two kinds of plugin. The entry-point groups are `cem_planner_ros.dynamics` and `.costs`."""
@@ -36,7 +36,8 @@ def load(kind: str, name: str) -> type:
     Return the plugin class called `name`, an entry point's name or `package.module:Class`.
 
     Raises ConfigurationError, listing what exists, if the name is missing, registered twice, cannot
-    be imported, is no class of the right kind, or is written for another plugin interface.
+    be imported, is no class of the right kind, is written for another plugin interface, or declares
+    parameters that cannot be.
     """
     if ":" in name:
         module, _, attribute = name.partition(":")
@@ -66,9 +67,10 @@ def load(kind: str, name: str) -> type:
         )
     if plugin.api_version != Parameterised.api_version:
         raise ConfigurationError(
-            f"{kind} plugin '{name}' is written for version {plugin.api_version} of the plugin "
+            f"{kind} plugin '{name}' is written for version {plugin.api_version!r} of the plugin "
             f"interface, expected version {Parameterised.api_version}"
         )
+    check_declared(plugin, plugin.parameters)
     return plugin
 
 

@@ -257,7 +257,7 @@ TABLE = (
     Parameter(
         "planner.cvar_alpha",
         Search.cvar_alpha,
-        "Share of the members that risk cvar looks at; 1 is the mean.",
+        "Share of the members that risk cvar looks at, rounded up; 1 is the mean.",
         low=1e-3,
         high=1.0,
         when=INACTIVE,

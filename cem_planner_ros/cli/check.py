@@ -76,10 +76,22 @@ def run(options: argparse.Namespace) -> int:
         f"  plan time p50 {p50:.2f} ms, p99 {p99:.2f} ms; the period is {1e3 * period:g} ms, "
         f"{budget:g} ms of it for planning"
     )
-    if p50 > budget:
-        fitting = max(1, int(planner.search.iterations * budget / p50))
-        print(
-            f"  warning: of {planner.search.iterations} iterations about {fitting} fit and will be "
-            "done; lower planner.samples, planner.horizon or control_rate"
-        )
+    slow = too_slow(planner.search.iterations, p50, budget)
+    for warning in ([slow] if slow else []) + configuration.warnings():
+        print(f"  warning: {warning}")
     return 0
+
+
+def too_slow(iterations: int, plan_time: float, budget: float) -> str:
+    """Return what becomes of plans that take longer than their budget, both in ms; else ""."""
+    fitting = int(iterations * budget / plan_time)
+    lower = "lower planner.samples, planner.horizon or control_rate"
+    if fitting >= iterations:
+        return ""
+    if fitting > 0:
+        return f"of {iterations} iterations about {fitting} fit and will be done; {lower}"
+    return (
+        f"one iteration takes {plan_time / iterations:.2f} ms, more than the {budget:g} ms for "
+        "planning: only one is done for each plan, which comes late, so that commands are read "
+        f"from the plan before, later in it (shifted); {lower}"
+    )

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from cem_planner_ros.costs.base import Cost
-from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.dynamics.base import Dynamics, wrap
 from cem_planner_ros.parameters import Parameter, named
 
 
@@ -30,9 +30,7 @@ class TargetCost(Cost):
 
     def error(self, state: torch.Tensor) -> torch.Tensor:
         """Return state - target, shape (nx, N), angles wrapped to [-pi, pi)."""
-        error = state - self.target
-        wrapped = torch.remainder(error + torch.pi, 2.0 * torch.pi) - torch.pi
-        return torch.where(self._is_angle, wrapped, error)
+        return wrap(state - self.target, self._is_angle)
 
 
 class StateCost(TargetCost):

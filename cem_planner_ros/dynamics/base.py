@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,12 @@ INTEGRATOR = Parameter(
     when=INACTIVE,
 )
 """For the `parameters` of every `DifferentialEquation`."""
+
+
+def wrap(values: torch.Tensor, is_angle: torch.Tensor) -> torch.Tensor:
+    """Return rows (n, N), those that are angles, as (n, 1) says, brought to [-pi, pi)."""
+    wrapped = torch.remainder(values + torch.pi, 2.0 * torch.pi) - torch.pi
+    return torch.where(is_angle, wrapped, values)
 
 
 class Dynamics(Parameterised, ABC):
@@ -100,20 +107,35 @@ class Dynamics(Parameterised, ABC):
         """
         Return what the model itself says that sequences are worth (N,); called if it `judges`.
 
-        The arguments are those of `rollout`, which such a model overrides too.
+        The arguments are those of `rollout`; all columns of `state` are the same.
         """
         raise NotImplementedError
+
+    @property
+    def rolls_out_itself(self) -> bool:
+        """Whether a rollout is more than `step` again and again, so that it runs as it is."""
+        return self.judges or type(self).rollout is not Dynamics.rollout
+
+    def check_dt(self, dt: float) -> None:
+        """Raise ConfigurationError if `dt`, s, is a model step that it cannot be planned with."""
 
     def check(self) -> None:
         """Raise ConfigurationError if the names, bounds and units do not go together."""
         name = type(self).__name__
         for what, names in (("state_names", self.state_names), ("action_names", self.action_names)):
-            good = all(isinstance(item, str) and item and "." not in item for item in names)
+            good = not isinstance(names, str) and all(
+                isinstance(item, str) and item and "." not in item for item in names
+            )
             if not names or not good or len(set(names)) < len(names):
                 raise ConfigurationError(
                     f"{name}.{what} is {names!r}, expected at least one name, all different, "
                     "without dots"
                 )
+        if self.judges and type(self).returns is Dynamics.returns:
+            raise ConfigurationError(
+                f"{name}.judges is true, expected with it the method "
+                "returns(state, sequence, durations)"
+            )
         strangers = sorted(set(self.angle_names) - set(self.state_names))
         if strangers:
             raise ConfigurationError(
@@ -122,18 +144,22 @@ class Dynamics(Parameterised, ABC):
             )
         for what in ("action_low", "action_high", "action_units"):
             values = getattr(self, what)
-            if len(values) != len(self.action_names):
+            count = len(values) if hasattr(values, "__len__") else "no"
+            if count != len(self.action_names):
                 raise ConfigurationError(
-                    f"{name}.{what} has {len(values)} entries, expected {len(self.action_names)}, "
+                    f"{name}.{what} has {count} entries, expected {len(self.action_names)}, "
                     f"for {', '.join(self.action_names)}"
                 )
         for action, low, high in zip(
             self.action_names, self.action_low, self.action_high, strict=True
         ):
-            if not (low < high and abs(low) <= FLOAT32_MAX and abs(high) <= FLOAT32_MAX):
+            are_finite = all(
+                isinstance(bound, Real) and abs(bound) <= FLOAT32_MAX for bound in (low, high)
+            )
+            if not (are_finite and low < high):
                 raise ConfigurationError(
-                    f"{name} bounds its action {action!r} to [{low}, {high}], expected two finite "
-                    "numbers, the smaller one first"
+                    f"{name} bounds its action {action!r} to [{low!r}, {high!r}], expected two "
+                    "finite numbers, the smaller one first"
                 )
 
     def action_parameters(self) -> tuple[Parameter, ...]:
@@ -170,6 +196,15 @@ class DifferentialEquation(Dynamics):
     """
 
     integrator: str
+
+    def check(self) -> None:
+        """Raise ConfigurationError too if INTEGRATOR is missing."""
+        super().check()
+        if not hasattr(self, "integrator"):
+            raise ConfigurationError(
+                f"{type(self).__name__}.parameters lacks 'integrator', expected INTEGRATOR of "
+                f"{__name__} among them"
+            )
 
     @abstractmethod
     def derivative(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:

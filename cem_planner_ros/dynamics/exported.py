@@ -46,6 +46,31 @@ class Exported(Dynamics):
         for name, value in _description(file.with_suffix(".json")).items():
             setattr(self, name, value)
         self._function = _function(file, device)
+        self._device = device
+
+    def check(self) -> None:
+        """Raise ConfigurationError too if the function returns something else than next states."""
+        super().check()
+        nx, nu = len(self.state_names), len(self.action_names)
+        device = self._device
+        for samples in (2, 3):
+            given = torch.zeros(nx, samples, device=device), torch.zeros(nu, samples, device=device)
+            try:
+                with torch.no_grad():
+                    result = self._function(*given)
+            except Exception as error:  # What is not as it was exported raises anything.
+                raise ConfigurationError(
+                    f"file '{self.file}' cannot be called with a state ({nx}, N) and an action "
+                    f"({nu}, N) for N = {samples}, expected that N is free: export it with "
+                    f"dynamic_shapes ({type(error).__name__}: {_first_line(error)})"
+                ) from error
+            if not isinstance(result, torch.Tensor) or result.shape != given[0].shape:
+                came = getattr(result, "shape", type(result).__name__)
+                came = tuple(came) if isinstance(came, torch.Size) else came
+                raise ConfigurationError(
+                    f"file '{self.file}' returns {came} for a state ({nx}, {samples}) and an "
+                    f"action ({nu}, {samples}), expected the next state ({nx}, {samples})"
+                )
 
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
         """Return the state (nx, N) after `dt`, s, changed in proportion to it."""
@@ -59,11 +84,15 @@ def _description(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"file '{file}' cannot be read: {error}") from error
     if not isinstance(content, dict) or not set(NEEDED) <= set(content) <= {*NEEDED, *OPTIONAL}:
+        holds = sorted(content) if isinstance(content, dict) else repr(content)[:80]
         raise ConfigurationError(
-            f"file '{file}' holds {sorted(content)}, expected an object with "
+            f"file '{file}' holds {holds}, expected an object with "
             f"{', '.join(NEEDED)} and, if wanted, {', '.join(OPTIONAL)}"
         )
-    dt = Parameter("dt", 0.1, "", unit="s", low=1e-6).check(content.pop("dt"))
+    try:
+        dt = Parameter("dt", 0.1, "", unit="s", low=1e-6).check(content.pop("dt"))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"file '{file}': {error}") from error
     for name, values in content.items():
         kind = (int, float) if name in ("action_low", "action_high") else str
         if not isinstance(values, list) or not all(isinstance(value, kind) for value in values):
@@ -85,12 +114,15 @@ def _function(file: Path, device: torch.device | str) -> Callable[..., torch.Ten
     except ConfigurationError:
         raise
     except Exception as error:  # What a broken file makes PyTorch raise is anything.
-        text = (str(error).strip().splitlines() or [""])[0]
         raise ConfigurationError(
             f"file '{file}' cannot be loaded as a "
             f"{'torch.export program' if file.suffix == '.pt2' else 'TorchScript file'}: "
-            f"{type(error).__name__}: {text}"
+            f"{type(error).__name__}: {_first_line(error)}"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0]
 
 
 def _refuse_pickles(file: Path) -> None:

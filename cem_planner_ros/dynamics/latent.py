@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import silu, softplus
 
-from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.dynamics.base import Dynamics, wrap
 from cem_planner_ros.dynamics.ensemble import description, features, load_tensors
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.parameters import INACTIVE, Parameter
@@ -158,8 +158,9 @@ class Latent(Dynamics):
 
     From plan to plan the measured states are encoded to (h, s), h being what is remembered of those
     before, the candidates are imagined in latent space, and what costs see is decoded.
-    MODEL.safetensors holds the weights, MODEL.json the names and dt; a step takes dt, whatever its
-    duration.
+    MODEL.safetensors holds the weights, MODEL.json the names and dt, which has to be `planner.dt`.
+    A step that is shorter or longer takes its share of the change of what is decoded; in latent
+    space, and in the predicted return, it is a whole one.
 
     Raises ConfigurationError if a file cannot be read or does not hold what it should.
     """
@@ -194,6 +195,11 @@ class Latent(Dynamics):
             raise ConfigurationError(
                 f"file '{file}' is not a recurrent state-space model: {error}"
             ) from error
+        if not all(high > 0.0 for high in self.action_high):
+            raise ConfigurationError(
+                f"file '{file.with_suffix('.json')}': action_high is {list(self.action_high)}, "
+                "expected numbers above 0: they are what actions are scaled by"
+            )
         self._device = device
         high = torch.tensor(self.action_high, device=device)
         self._action_scale = high[:, None]
@@ -235,18 +241,35 @@ class Latent(Dynamics):
             rows.append(torch.atan2(column, next(columns)) if is_angle else column)
         return torch.stack(rows)
 
+    def check_dt(self, dt: float) -> None:
+        """Raise ConfigurationError if `dt`, s, is not that of the model."""
+        if not math.isclose(dt, self.dt, rel_tol=1e-6):
+            raise ConfigurationError(
+                f"parameter 'planner.dt' is {dt}, allowed with the model of file '{self.file}': "
+                f"{self.dt} s, by which it imagines"
+            )
+
     @torch.no_grad()
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
-        """Return the state (nx, N) decoded after one step of the model."""
-        return self.rollout(state, action.unsqueeze(0), dt)[0]
+        """Return the state (nx, N) after `dt`, s, changed in proportion to it."""
+        return self.rollout(state, action.unsqueeze(0), dt.reshape(1))[0]
 
     @torch.no_grad()
     def rollout(
         self, state: torch.Tensor, sequence: torch.Tensor, durations: torch.Tensor
     ) -> list[torch.Tensor]:
-        """Return the H states (nx, N), decoded."""
+        """Return the H states (nx, N), changed as what is decoded changes."""
         h, s = self.encode(state)
-        return [self.decode(both) for both in self.model.imagine(h, s, self._scaled(sequence))]
+        is_angle = torch.tensor(self._is_angle, device=state.device)[:, None]
+        states, before = [], state
+        for both, duration in zip(
+            self.model.imagine(h, s, self._scaled(sequence)), durations, strict=True
+        ):
+            decoded = self.decode(both)
+            state = state + duration / self.dt * wrap(decoded - before, is_angle)
+            states.append(state)
+            before = decoded
+        return states
 
     @torch.no_grad()
     def returns(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.parameters import INACTIVE, Parameter
 from cem_planner_ros.paths import find
 
+if TYPE_CHECKING:
+    import mujoco
+
 
 class Mujoco(Dynamics):
     """
@@ -21,10 +25,11 @@ class Mujoco(Dynamics):
     The states are the positions of the joints under their names, their speeds as NAME_dot, and the
     activations of actuators that have one as NAME_act; a ball joint has the positions NAME_qw,
     NAME_qx, NAME_qy, NAME_qz and the speeds NAME_wx to NAME_wz, a free joint NAME_x, NAME_y, NAME_z
-    and their speeds too. Actions are the actuators, within their control range or else [-1, 1]; a
-    file without actuators, as all of URDF, gets a motor in each hinge and slide joint, within its
-    effort limit. A model step is a whole number of the file's time steps, at least one, so
-    `planner.dt` should be a few of them.
+    and their speeds too. A joint without a name is called joint and its number. Actions are the
+    actuators, within their control range or else [-1, 1]; a file without actuators, as all of URDF,
+    gets a motor in each hinge and slide joint, within its effort limit. A model step is a whole
+    number of the file's time steps, at least one, so `planner.dt` should be a few of them. From
+    where a simulation became unstable its states are NaN.
 
     Raises ConfigurationError if mujoco is not installed or cannot load the file.
     """
@@ -50,13 +55,7 @@ class Mujoco(Dynamics):
                 f"the model 'mujoco' needs the package mujoco (pip install mujoco): {error}"
             ) from error
         file = find(self.file)
-        try:
-            spec = mujoco.MjSpec.from_file(str(file))
-            if not spec.actuators:
-                _add_motors(spec, mujoco)
-            self.model = spec.compile()
-        except ValueError as error:
-            raise ConfigurationError(f"file '{file}': {error}") from error
+        self.model = load(file)
         model, full = self.model, mujoco.mjtState.mjSTATE_FULLPHYSICS
         if mujoco.mj_stateSize(model, full) != 1 + model.nq + model.nv + model.na:
             raise ConfigurationError(
@@ -76,6 +75,15 @@ class Mujoco(Dynamics):
         # Without threads it runs in the one that calls.
         self._engine = Rollout(nthread=threads if threads > 1 else 0)
 
+    def check_dt(self, dt: float) -> None:
+        """Raise ConfigurationError if `dt`, s, is less than the time step of the file."""
+        step = self.model.opt.timestep
+        if dt < (1.0 - 1e-6) * step:
+            raise ConfigurationError(
+                f"parameter 'planner.dt' is {dt}, allowed: at least the time step of file "
+                f"'{self.file}', which is {step} s"
+            )
+
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
         """Return the state (nx, N) after the time steps in `dt`, s."""
         return self.rollout(state, action.unsqueeze(0), dt.reshape(1))[0]
@@ -84,14 +92,18 @@ class Mujoco(Dynamics):
         self, state: torch.Tensor, sequence: torch.Tensor, durations: torch.Tensor
     ) -> torch.Tensor:
         """Return the states (H, nx, N) after each step; arguments as in `Dynamics.rollout`."""
-        times = durations.cpu().numpy().astype(np.float64) / self.model.opt.timestep
-        steps = np.maximum(1, np.diff(np.round(np.cumsum(times)), prepend=0.0)).astype(int)
+        counts = durations.cpu().numpy().astype(np.float64) / self.model.opt.timestep
+        steps = np.maximum(1, np.diff(np.round(np.cumsum(counts)), prepend=0.0)).astype(int)
         control = sequence.cpu().numpy().transpose(2, 0, 1).repeat(steps, axis=1)
         start = np.zeros((state.shape[1], 1 + state.shape[0]))  # the first column is time
         start[:, 1:] = state.cpu().numpy().T
         states, _ = self._engine.rollout(
             self.model, self._data, start, np.ascontiguousarray(control, np.float64)
         )
+        # MuJoCo begins anew, at time zero, where it became unstable, or stands still.
+        times = np.concatenate((start[:, None, 0], states[..., 0]), 1)
+        failed = np.maximum.accumulate(np.diff(times) <= 0.0, 1)
+        states[failed] = np.nan
         ends = states[:, np.cumsum(steps) - 1, 1:].transpose(1, 2, 0)
         return torch.from_numpy(np.ascontiguousarray(ends, np.float32)).to(state.device)
 
@@ -101,7 +113,7 @@ class Mujoco(Dynamics):
         positions, speeds, angles = [], [], []
         for index in range(model.njnt):
             joint = model.joint(index)
-            name = joint.name or f"joint{index}"
+            name = joint.name
             kind = int(joint.type[0])
             if kind == mujoco.mjtJoint.mjJNT_FREE:
                 positions += [f"{name}_{part}" for part in (*point, *ball)]
@@ -122,6 +134,28 @@ class Mujoco(Dynamics):
         ]
         self.state_names = (*positions, *speeds, *activations)
         self.angle_names = tuple(angles)
+
+
+def load(file: Path) -> mujoco.MjModel:
+    """
+    Return the physics of an MJCF or URDF file, with names and motors as `Mujoco` says.
+
+    The simulator loads what it simulates in the same way, so that the fields of its messages are
+    the states and actions of the model. Raises ConfigurationError, naming the file, if MuJoCo
+    refuses it.
+    """
+    import mujoco
+
+    try:
+        spec = mujoco.MjSpec.from_file(str(file))
+        spec.compile()  # Numbers the joints.
+        for joint in spec.joints:
+            joint.name = joint.name or f"joint{joint.id}"
+        if not spec.actuators:
+            _add_motors(spec, mujoco)
+        return spec.compile()
+    except ValueError as error:
+        raise ConfigurationError(f"file '{file}': {error}") from error
 
 
 def _add_motors(spec, mujoco) -> None:

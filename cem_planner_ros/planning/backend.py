@@ -9,7 +9,6 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.planning import cross_entropy, noise
 from cem_planner_ros.planning.kernel import Kernel, Trajectory, has_compiler, padded, tiled
@@ -264,9 +263,16 @@ def choose(
     on_cpu = belief.mean.device.type == "cpu"
     if backend == "cudagraph" and on_cpu:
         reasons.append("no CUDA graph: the device is a CPU")
-    if type(rollout.dynamics).rollout is not Dynamics.rollout:
+    if rollout.dynamics.rolls_out_itself:
         backend = "eager"
         reasons.append("the model rolls out by itself, not in PyTorch")
+    elif rollout.reads_numbers and backend != "eager":
+        backend = "eager"
+        reasons.append(
+            f"no {'C++ kernel' if on_cpu else 'CUDA graph'}: {', '.join(rollout.reads_numbers)} "
+            "reads a number of a tensor in Python (item(), float(), if), so nothing can be "
+            "compiled; compute with the tensor, choose with torch.where"
+        )
     elif rollout.dynamics.members > 1 and on_cpu and not isinstance(rollout.dynamics, Randomised):
         # Its products of matrices are what takes the time, and no compiler makes them faster.
         backend = "eager"

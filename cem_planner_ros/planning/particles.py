@@ -67,8 +67,8 @@ class Particles:
             yield state
 
     def tail(self, members: int) -> int:
-        """Return how many of the members "cvar" takes the mean of."""
-        return math.ceil(self.cvar_alpha * members)
+        """Return how many of the members "cvar" takes the mean of: the share, rounded up."""
+        return math.ceil(self.cvar_alpha * members - 1e-9)  # 0.07 * 100 is a little more than 7.
 
     def judge(self, cost: torch.Tensor, samples: int) -> torch.Tensor:
         """Return the cost (N,) of each of N candidates, of the costs (C,) of the columns."""

@@ -84,6 +84,8 @@ class Planner:
         self.rollout = Rollout(dynamics, costs, self.search.dt, self.search.particles)
         if like is None:
             self.rollout.try_out(torch.device(device))
+        else:
+            self.rollout.reads_numbers = like.rollout.reads_numbers
         self.device = torch.device(device)
         self._seed = seed
         self._policy = policy

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch.overrides import TorchFunctionMode
 
 from cem_planner_ros.costs.base import Cost
-from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.dynamics.base import DifferentialEquation, Dynamics
+from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.parameters import Parameterised
 from cem_planner_ros.planning.actuators import Actuators
@@ -16,6 +18,13 @@ from cem_planner_ros.planning.particles import Particles
 
 TRIALS = 5
 """Samples that plugins are tried out with."""
+
+TRIAL_STEPS = 3
+"""Model steps of a rollout that is tried out."""
+
+ATTEMPTS = 1000
+FAR = 1e3
+"""Random states at which a cost should not be zero throughout, and how far from zero they are."""
 
 
 class Rollout:
@@ -40,6 +49,8 @@ class Rollout:
         self.costs = tuple(costs)
         self.dt = dt
         self.particles = particles or Particles()
+        self.reads_numbers: tuple[str, ...] = ()
+        """Methods found to read numbers in Python; what is compiled would keep those numbers."""
 
     def step(
         self,
@@ -138,29 +149,54 @@ class Rollout:
         """
         Call every plugin with random inputs and look at what comes back.
 
-        Raises ConfigurationError, naming the plugin, what was expected and what came, if it raises,
-        returns another shape, type or device than it should, changes what it was given, returns
-        something else the second time, or lets samples influence one another.
+        What reads numbers in Python is noted in `reads_numbers`. Raises ConfigurationError, naming
+        the plugin, what was expected and what came, if it raises, returns another shape, type or
+        device than it should, changes what it was given, returns something else the second time, or
+        lets samples influence one another.
         """
-        self.dynamics.check()
-        nx = len(self.dynamics.state_names)
+        dynamics = self.dynamics
+        dynamics.check()
+        dynamics.check_dt(self.dt)
+        nx = len(dynamics.state_names)
         generator = torch.Generator().manual_seed(0)
         low, high = (
             torch.tensor(bound, dtype=torch.float32)[:, None]
-            for bound in (self.dynamics.action_low, self.dynamics.action_high)
+            for bound in (dynamics.action_low, dynamics.action_high)
         )
         state = torch.randn(nx, TRIALS, generator=generator).to(device)
-        action, previous = (
-            (low + (high - low) * torch.rand(len(low), TRIALS, generator=generator)).to(device)
-            for _ in range(2)
-        )
+        random = torch.rand(TRIAL_STEPS, len(low), TRIALS, generator=generator)
+        sequence = (low + (high - low) * random).to(device)
+        action, previous = sequence[0], sequence[1]
         time = torch.tensor(self.dt, device=device)
-        members = self.dynamics.members
-        each = (state.repeat(1, members), action.repeat(1, members), time)
-        _try_out(self.dynamics, "step", each, (nx, TRIALS * members))
+        model = dynamics.model if isinstance(dynamics, Randomised) else dynamics
+        if isinstance(model, DifferentialEquation):
+            _try_out(model, "derivative", (state, action), (nx, TRIALS))
+        members = dynamics.members
+        columns = TRIALS * members
+        states, actions = state.repeat(1, members), action.repeat(1, members)
+        _try_out(dynamics, "step", (states, actions, time), (nx, columns), states)
+        tried: list[tuple[Parameterised, str, tuple[torch.Tensor, ...]]] = []
+        if dynamics.rolls_out_itself:
+            each = sequence.repeat(1, 1, members)
+            durations = time.repeat(TRIAL_STEPS)
+            shape = (TRIAL_STEPS, nx, columns)
+            _try_out(dynamics, "rollout", (states, each, durations), shape, states)
+            if dynamics.judges:  # All candidates begin in one state.
+                alike = state[:, :1].repeat(1, columns)
+                _try_out(dynamics, "returns", (alike, each, durations), (columns,))
+        else:
+            # Over a short time what samples have to do with one another may be lost in rounding.
+            second = torch.ones_like(time)
+            _try_out(dynamics, "step", (states, actions, second), (nx, columns), states)
+            tried.append((dynamics, "step", (states, actions, time)))
         for term in self.costs:
-            _try_out(term, "stage", (state, action, previous, time), (TRIALS,))
-            _try_out(term, "terminal", (state,), (TRIALS,))
+            for method, given in (
+                ("stage", (state, action, previous, time)),
+                ("terminal", (state,)),
+            ):
+                _try_out(term, method, given, (TRIALS,))
+                tried.append((term, method, given))
+        self.reads_numbers = tuple(_name(*each[:2]) for each in tried if _reads_numbers(*each))
 
     def trajectory(
         self, state: torch.Tensor, actions: torch.Tensor, durations: torch.Tensor
@@ -196,10 +232,22 @@ class Rollout:
 
 
 def _try_out(
-    plugin: Parameterised, method: str, arguments: tuple[torch.Tensor, ...], shape: tuple[int, ...]
+    plugin: Parameterised,
+    method: str,
+    arguments: tuple[torch.Tensor, ...],
+    shape: tuple[int, ...],
+    start: torch.Tensor | None = None,
 ) -> None:
-    """Call a method of a plugin in several ways; `shape` is what it should return."""
-    name = f"{type(plugin).__name__}.{method}"
+    """
+    Call a method of a plugin in several ways.
+
+    Args:
+        plugin, method: what is called.
+        arguments: samples are the last dimension of those with two and more.
+        shape: of what it should return.
+        start: what the result is a change of; the change then counts, not the value.
+    """
+    name = _name(plugin, method)
     result = _call(plugin, method, arguments, shape)
     again = _call(plugin, method, arguments, shape)
     if not torch.equal(result.nan_to_num(), again.nan_to_num()):
@@ -207,17 +255,18 @@ def _try_out(
             f"{name} returned {again.tolist()} where the same arguments gave {result.tolist()} "
             "before, expected the same: no random numbers and no memory"
         )
-    rounding = 1e-4 * max(1.0, float(result.nan_to_num(posinf=0.0, neginf=0.0).abs().max()))
+    tolerance = _rounding(result, start)
     for sample in range(TRIALS):
         column = slice(sample, None, TRIALS)  # One for each member.
         alone = _call(
             plugin,
             method,
-            tuple(value[:, column] if value.ndim else value for value in arguments),
+            tuple(value[..., column] if value.ndim > 1 else value for value in arguments),
             (*shape[:-1], shape[-1] // TRIALS),
         )
         together = result[..., column]
-        if not torch.allclose(alone, together, rtol=1e-3, atol=rounding, equal_nan=True):
+        same = (alone == together) | (alone - together).abs().le(tolerance)
+        if not (same | (alone.isnan() & together.isnan())).all():
             raise ConfigurationError(
                 f"{name} returned {together[..., 0].tolist()} for a sample among {TRIALS} and "
                 f"{alone[..., 0].tolist()} for the same one alone, expected the same: samples, "
@@ -225,28 +274,87 @@ def _try_out(
             )
 
 
+def _rounding(result: torch.Tensor, start: torch.Tensor | None) -> torch.Tensor:
+    """Return by how much each row of results (..., N) may differ for float32 and its sums."""
+    finite = result.nan_to_num(posinf=0.0, neginf=0.0)
+    size = finite.abs().amax(-1, keepdim=True)
+    if start is None:
+        return 1e-4 * size + 1e-7
+    change = (finite - start).abs().amax(-1, keepdim=True)
+    return 1e-3 * change + 1e-5 * size + 1e-7
+
+
 def _call(
     plugin: Parameterised, method: str, arguments: tuple[torch.Tensor, ...], shape: tuple[int, ...]
 ) -> torch.Tensor:
-    name = f"{type(plugin).__name__}.{method}"
+    """Call a method of a plugin and return its result, checked; states of a rollout in one."""
+    name = _name(plugin, method)
     before = [argument.clone() for argument in arguments]
     try:
         with torch.no_grad():
             result = getattr(plugin, method)(*arguments)
+            results = list(result) if method == "rollout" else [result]
     except Exception as error:
         raise ConfigurationError(f"{name} raised {type(error).__name__}: {error}") from error
-    if not isinstance(result, torch.Tensor):
-        raise ConfigurationError(f"{name} returned {type(result).__name__}, expected a tensor")
-    if tuple(result.shape) != shape or result.dtype != torch.float32:
-        raise ConfigurationError(
-            f"{name} returned {result.dtype} of shape {tuple(result.shape)}, expected "
-            f"{torch.float32} of shape {shape} for {shape[-1]} samples"
-        )
-    if result.device != arguments[0].device:
-        raise ConfigurationError(
-            f"{name} returned a tensor on {result.device}, expected {arguments[0].device}"
-        )
+    if method == "rollout":
+        if len(results) != shape[0]:
+            raise ConfigurationError(
+                f"{name} returned {len(results)} states for {shape[0]} actions, expected one after "
+                "each"
+            )
+        shape = shape[1:]
+    for result in results:
+        if not isinstance(result, torch.Tensor):
+            raise ConfigurationError(f"{name} returned {type(result).__name__}, expected a tensor")
+        if tuple(result.shape) != shape or result.dtype != torch.float32:
+            raise ConfigurationError(
+                f"{name} returned {result.dtype} of shape {tuple(result.shape)}, expected "
+                f"{torch.float32} of shape {shape} for {shape[-1]} samples"
+            )
+        if result.device != arguments[0].device:
+            raise ConfigurationError(
+                f"{name} returned a tensor on {result.device}, expected {arguments[0].device}"
+            )
     for argument, value in zip(arguments, before, strict=True):
         if not torch.equal(argument, value):
             raise ConfigurationError(f"{name} changes its arguments in place")
-    return result
+    return torch.stack(results) if method == "rollout" else results[0]
+
+
+@torch.no_grad()
+def costs_nothing(cost: Cost, dynamics: Dynamics, device: torch.device) -> bool:
+    """Return whether a cost is zero at each of ATTEMPTS random states and actions up to FAR."""
+    generator = torch.Generator().manual_seed(0)
+
+    def random(rows: int) -> torch.Tensor:
+        size = FAR ** (2.0 * torch.rand(rows, ATTEMPTS, generator=generator) - 1.0)
+        return (size * torch.randn(rows, ATTEMPTS, generator=generator).sign()).to(device)
+
+    state = random(len(dynamics.state_names))
+    action, previous = (random(len(dynamics.action_names)) for _ in range(2))
+    stage = cost.stage(state, action, previous, torch.tensor(1.0, device=device))
+    return not (stage.any() or cost.terminal(state).any())
+
+
+class _Readings(TorchFunctionMode):
+    """Notes whether a number of a tensor becomes one of Python."""
+
+    WAYS = tuple(getattr(torch.Tensor, n) for n in ("item", "__float__", "__int__", "__bool__"))
+
+    found = False
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.found |= func in self.WAYS
+        return func(*args, **(kwargs or {}))
+
+
+def _reads_numbers(plugin: Parameterised, method: str, arguments: tuple[torch.Tensor, ...]) -> bool:
+    with torch.no_grad(), _Readings() as readings:
+        getattr(plugin, method)(*arguments)
+    return readings.found
+
+
+def _name(plugin: Parameterised, method: str) -> str:
+    """Return a method of a plugin in words: its class, and its name in a configuration."""
+    of = f" of '{plugin.instance}'" if plugin.instance else ""
+    return f"{type(plugin).__name__}.{method}{of}"

@@ -223,6 +223,8 @@ class PlannerNode(LifecycleNode):
         self._entities = entities
         self._table.use(made.configuration)
         self._use(made)
+        for warning in made.configuration.warnings():
+            self._warn(warning)
 
     def _use(self, made: Made) -> None:
         self._made = made

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
-from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.dynamics.mujoco import load
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.planning.kernel import Kernel, Trajectory
 from cem_planner_ros.planning.rollout import Rollout
@@ -59,10 +59,7 @@ class MujocoPlant:
                 f"the plant 'mujoco' needs the package mujoco (pip install mujoco): {error}"
             ) from error
         self._mujoco = mujoco
-        try:
-            self._model = mujoco.MjModel.from_xml_path(str(file))
-        except ValueError as error:
-            raise ConfigurationError(f"model file '{file}': {error}") from error
+        self._model = load(file)
         self._data = mujoco.MjData(self._model)
         start = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_KEY, "start")
         if start >= 0:
@@ -111,7 +108,7 @@ class ModelPlant:
 
     def __init__(self, configuration: Configuration, start: np.ndarray, max_step: float = 0.005):
         self._dynamics = configuration.dynamics
-        if type(self._dynamics).rollout is not Dynamics.rollout:
+        if self._dynamics.rolls_out_itself:
             raise ConfigurationError(
                 f"the plant 'model' is given {configuration.values['dynamics.plugin']}, allowed: a "
                 "model in PyTorch; give the file of a physics engine to the plant 'mujoco'"

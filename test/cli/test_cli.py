@@ -14,6 +14,8 @@ import torch
 from cem_planner_ros import cli, plugins
 from cem_planner_ros.benchmarks import dynamics, loop, plan, tasks
 from cem_planner_ros.benchmarks.reference import PlainCEM
+from cem_planner_ros.cli import check
+from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.planning.rollout import Rollout
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -44,7 +46,97 @@ def test_check_warns_of_a_plan_that_does_not_fit(tmp_path, capsys):
     text = (CONFIG / "cartpole.yaml").read_text()
     file.write_text(text.replace("control_rate: 50.0", "control_rate: 2000.0"))
     assert cli.main(["check", str(file)]) == 0
-    assert "fit and will be done" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert re.search("warning: (of .* fit and will be done|one iteration takes .* late)", output)
+
+
+def test_an_iteration_that_does_not_fit_is_no_promise():
+    assert check.too_slow(5, 9.0, 10.0) == ""
+    assert check.too_slow(5, 20.0, 10.0).startswith("of 5 iterations about 2 fit and will be done")
+    text = check.too_slow(5, 100.0, 10.0)
+    assert text.startswith("one iteration takes 20.00 ms, more than the 10 ms for planning")
+    assert "(shifted)" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"randomisation.samples": 3}, "samples is 3, but every randomisation.spread is 0"),
+        ({"randomisation.spread.pole_mass": 0.2}, "spread.pole_mass is 0.2, but .*samples is 1"),
+        (
+            {
+                "randomisation.samples": 3,
+                "randomisation.spread.gravity": 0.2,
+                "dynamics.gravity": 0.0,
+            },
+            "spread.gravity is 0.2, but dynamics.gravity is 0",
+        ),
+        ({"planner.risk": "cvar"}, "planner.risk is cvar, but the model is one"),
+        ({"costs": ["way", "end", "there"], "there.plugin": "goal"}, "the cost 'there' is 0 in "),
+        (
+            {
+                "costs": ["way", "end", "rail"],
+                "rail.plugin": "barrier",
+                "rail.weight.x": 1.0,
+                "rail.low.x": 2.0,
+                "rail.high.x": 1.0,
+            },
+            "rail.low.x is 2.0, above rail.high.x, which is 1.0",
+        ),
+    ],
+)
+def test_what_does_nothing_is_a_warning(changes, text):
+    values = load_yaml(CONFIG / "cartpole.yaml") | {"planner.device": "cpu"}
+    assert configure(values).warnings() == []
+    assert re.search(text, "\n".join(configure(values | changes).warnings()))
+
+
+def test_check_prints_warnings(capsys, write_yaml, drive):
+    assert cli.main(["check", str(write_yaml(drive | {"planner.risk": "worst"}))]) == 0
+    assert "  warning: planner.risk is worst, but the model is one" in capsys.readouterr().out
+
+
+BROKEN = """
+import torch
+from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.parameters import Parameter
+class Base(Dynamics):
+    state_names, action_names, action_units = ("x", "x_dot"), ("u",), ("",)
+    action_low, action_high = (-1.0,), (1.0,)
+    def step(self, state, action, dt):
+        return state + dt * action
+class Unborn(Base):
+    def __init__(self, values=None, *, device="cpu"):
+        self.gain = 1.0
+class Shadow(Base):
+    parameters = (Parameter("rollout", 1.0, "Any."),)
+class Flat(Cost):
+    def stage(self, state, action, previous_action, time):
+        return state
+"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"dynamics.plugin": "broken_ones:Unborn"}, "Unborn.__init__ does not call super"),
+        ({"dynamics.plugin": "broken_ones:Shadow"}, "'rollout', but 'rollout' is something else"),
+        (
+            {"costs": ["good", "bad"], "bad.plugin": "broken_ones:Flat"},
+            r"Flat\.stage of 'bad' returned .*\n  in .*planner.yaml",
+        ),
+    ],
+)
+def test_check_says_what_is_wrong_with_a_plugin(
+    changes, text, capsys, write_yaml, drive, tmp_path, monkeypatch
+):
+    (tmp_path / "broken_ones.py").write_text(BROKEN)
+    monkeypatch.syspath_prepend(tmp_path)
+    values = {"dynamics.plugin": "broken_ones:Base", "costs": ["good"], "state.topic": "state"}
+    values |= {"state.type": drive["state.type"], "command.topic": "command"}
+    assert cli.main(["check", str(write_yaml(values | changes))]) == 1
+    assert re.search(text, capsys.readouterr().err)
 
 
 def test_check_refuses_a_model_that_returns_nan(tmp_path, capsys, monkeypatch):

@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -77,7 +78,8 @@ def test_a_network_from_a_file_is_planned_with_in_a_kernel(tmp_path, suffix, mon
     ("changes", "text"),
     [
         ({"dt": 0.0}, "'dt' is 0.0, allowed: .* at least 1e-06 s"),
-        ({"dt": "fast"}, "'dt' is 'fast'"),
+        ({"dt": "fast"}, r"file '.*robot\.json': parameter 'dt' is 'fast'"),
+        ({"dt": None}, r"file '.*robot\.json': parameter 'dt' is None"),
         ({"action_low": ["a"]}, r"action_low is \['a'\], expected numbers"),
         ({"state_names": "xy"}, "state_names is 'xy', expected strings"),
         ({"colour": "red"}, "holds .*colour.*, expected an object with state_names"),
@@ -89,6 +91,42 @@ def test_a_wrong_description_is_refused(tmp_path, changes, text):
     export(Network(), file)
     file.with_suffix(".json").write_text(json.dumps(DESCRIPTION | changes))
     with pytest.raises(ConfigurationError, match=text):
+        Exported({"file": str(file)}).check()
+
+
+def test_a_description_that_is_no_object_is_refused(tmp_path):
+    file = tmp_path / "robot.pt2"
+    file.with_suffix(".json").write_text("5")
+    file.write_bytes(b"")
+    with pytest.raises(ConfigurationError, match=r"robot\.json' holds 5, expected an object"):
+        Exported({"file": str(file)})
+
+
+class OneRow(torch.nn.Module):
+    def forward(self, state, action):
+        return state[1:] + 0.1 * action
+
+
+class OneColumn(torch.nn.Module):
+    def forward(self, state, action):
+        return torch.full((2, 1), 0.5)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(("network", "came"), [(OneRow, "(1, 2)"), (OneColumn, "(2, 1)")])
+def test_a_network_whose_result_would_be_broadcast_is_refused(tmp_path, network, came):
+    file = export(network(), tmp_path / "robot.pt")
+    text = f"robot.pt' returns {came} for a state (2, 2) .* expected the next state (2, 2)"
+    with pytest.raises(ConfigurationError, match=re.escape(text).replace(r"\.\*", ".*")):
+        Exported({"file": file}).check()
+
+
+def test_a_network_for_one_number_of_samples_is_refused(tmp_path):
+    file = tmp_path / "robot.pt2"
+    example = (torch.zeros(2, 7), torch.zeros(1, 7))
+    torch.export.save(torch.export.export(Network(), example), file)
+    file.with_suffix(".json").write_text(json.dumps(DESCRIPTION))
+    with pytest.raises(ConfigurationError, match=r"robot\.pt2' .*expected that N is free: export"):
         Exported({"file": str(file)}).check()
 
 

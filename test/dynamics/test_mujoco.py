@@ -84,6 +84,63 @@ def test_every_kind_of_state_has_a_name_of_its_own(tmp_path):
     assert model.step(state, torch.ones(1, 2), torch.tensor(0.01)).shape == state.shape
 
 
+UNSTABLE = """<mujoco><option timestep="0.02"/><worldbody>
+  <body><joint name="x" type="slide" axis="1 0 0"/><geom size="0.1" mass="1"/></body>
+  <body pos="0 0 1"><joint name="k" type="slide" axis="1 0 0" stiffness="500"/>
+    <geom size="0.1" mass="0.01"/></body></worldbody>
+  <actuator><motor name="push" joint="x" ctrlrange="-10 10" ctrllimited="true"/>
+    <motor name="pull" joint="k" ctrlrange="-10 10" ctrllimited="true"/></actuator></mujoco>"""
+
+
+def test_an_unstable_simulation_is_no_cheap_candidate(tmp_path):
+    """MuJoCo resets it, to zero: just what a cost of the distance to zero likes."""
+    file = tmp_path / "unstable.xml"
+    file.write_text(UNSTABLE)
+    model = Mujoco({"file": str(file)})
+    state = torch.tensor([3.0, 0.0, 0.0, 0.0])[:, None].repeat(1, 2)
+    sequence = torch.zeros(20, 2, 2)
+    sequence[0, 1, 1] = 10.0
+    states = model.rollout(state, sequence, torch.full((20,), 0.02))
+    torch.testing.assert_close(states[:, 0, 0], torch.full((20,), 3.0))
+    assert torch.isfinite(states[0]).all()
+    assert torch.isnan(states[-1, :, 1]).all()
+    assert not (states[:, 0, 1] < 2.9).any()
+    # What failed before does not spoil what comes after.
+    assert torch.isfinite(model.rollout(state, 0.0 * sequence, torch.full((20,), 0.02))).all()
+
+
+def test_a_model_step_below_the_time_step_of_the_file_is_refused(tmp_path):
+    file = tmp_path / "unstable.xml"
+    file.write_text(UNSTABLE)
+    model = Mujoco({"file": str(file)})
+    model.check_dt(0.02)
+    with pytest.raises(
+        ConfigurationError, match=r"'planner.dt' is 0.005, allowed: at least .*0.02"
+    ):
+        model.check_dt(0.005)
+
+
+def test_variants_of_a_physics_engine_are_refused(drive):
+    """They would all be the same: it knows nothing of numbers."""
+    changes = {"dynamics.plugin": "mujoco", "dynamics.file": "cartpole.xml"}
+    text = "'randomisation.samples' is 4, allowed: 1, as mujoco rolls out by itself"
+    with pytest.raises(ConfigurationError, match=text):
+        configure(drive | changes | {"randomisation.samples": 4})
+
+
+def test_the_simulator_has_the_joints_and_motors_of_the_model(tmp_path):
+    unnamed = """<mujoco><worldbody><body><joint type="slide"/><geom size="0.1"/>
+      <body><joint name="tip"/><geom size="0.1"/></body></body></worldbody></mujoco>"""
+    for name, text in (("arm.urdf", ARM), ("unnamed.xml", unnamed)):
+        file = tmp_path / name
+        file.write_text(text)
+        model, plant = Mujoco({"file": str(file)}), MujocoPlant(file)
+        joints = [field.split()[1] for field in plant.state_fields if field.startswith("position")]
+        assert (*joints, *(f"{joint}_dot" for joint in joints)) == model.state_names
+        assert tuple(plant.command_fields) == model.action_names
+    assert model.state_names[:2] == ("joint0", "tip")
+
+
 def test_a_file_that_cannot_be_loaded_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match=r"file 'no\.xml' does not exist"):
         Mujoco({"file": "no.xml"})

@@ -19,7 +19,7 @@ class Dummy:
     def evaluate_rollout(self, h, s, actions):
         assert h.shape == (1, 200)
         assert s.shape == (1, 30)
-        assert actions.shape == (1000, 10, 2)
+        assert actions.shape[2] == 2
         return -((actions - 0.3) ** 2).sum(dim=(1, 2))
 
 
@@ -113,6 +113,35 @@ def test_memory_goes_on_in_steps_of_dt_and_ends_after_a_gap(latent):
     assert not torch.equal(memory(300.1), one)
     for begun_anew in (memory(299.0), memory(310.0)):
         assert torch.equal(begun_anew, empty)
+
+
+def test_a_short_time_changes_the_state_by_its_share(latent):
+    """The loop predicts over a few milliseconds: what is remembered then is that prediction."""
+    true = Pendulum({"integrator": "rk4"})
+    state = torch.tensor([[0.5], [2.0]])
+    latent.remember(np.zeros(1), np.zeros(1), -100.0)
+    for tick in range(8):
+        latent.remember(state[:1, 0].numpy(), np.zeros(1), 0.05 * tick)
+        if tick < 7:
+            state = true.step(state, torch.zeros(1, 1), torch.tensor(0.05))
+    for duration in (0.0, 0.005, 0.025, 0.05):
+        given = torch.zeros(1, 1), torch.tensor(duration)
+        moved = float(latent.step(state[:1], *given) - state[0])
+        expected = float(true.step(state, *given)[0] - state[0])
+        assert moved == pytest.approx(expected, abs=1e-6 + 0.5 * duration)
+    # Steps of different lengths: a first one that is short, as in a plan.
+    durations = torch.tensor([0.02, 0.05, 0.05])
+    end = latent.rollout(state[:1], torch.zeros(3, 1, 1), durations)[-1][0]
+    expected = true.rollout(state, torch.zeros(3, 1, 1), durations)[-1][0]
+    assert abs(wrapped(float(end - expected))) < 0.1
+
+
+def test_a_model_step_other_than_the_models_is_refused():
+    file = share("config") / "pendulum_latent.yaml"
+    values = load_yaml(file) | {"planner.device": "cpu", "planner.dt": 0.02}
+    text = r"'planner.dt' is 0.02, allowed with .*pendulum_latent.*: 0.05 s.*\n  in .*latent.yaml"
+    with pytest.raises(ConfigurationError, match=text):
+        configure(values, str(file))
 
 
 def test_a_file_of_another_model_is_refused(ensemble_file):

@@ -2,7 +2,7 @@
 
 import torch
 
-from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.costs.base import Cost, rows_of
 from cem_planner_ros.parameters import Parameter
 
 
@@ -24,7 +24,7 @@ class KeepOut(Cost):
 
     def __init__(self, dynamics, values=None, *, device="cpu"):
         super().__init__(dynamics, values, device=device)
-        self._rows = [dynamics.state_names.index(name) for name in ("x", "y")]
+        self._rows = rows_of(dynamics, "x", "y")
 
     def stage(
         self,
