@@ -348,7 +348,7 @@ def test_a_model_that_hangs_stops_the_plant_and_can_be_left_behind(
     release = threading.Event()
 
     def hang(state):
-        release.wait()
+        release.wait(60.0)  # Should this test fail, the others must not wait for ever.
         return state
 
     node().autostart()
