@@ -13,20 +13,20 @@ unexport LD_LIBRARY_PATH ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION RMW_IMPLEMENT
 .PHONY: help install demo test lint clean
 
 help:
-	@echo "make demo     set up, then swing a simulated cart-pole up over ROS 2"
-	@echo "              SCENARIO=cartpole SEED=0 DURATION=10 REPORT=report"
+	@echo "make demo     set up, then swing a simulated cart-pole up over ROS 2,"
+	@echo "              or drive a robot around obstacles: SCENARIO=diff_drive"
+	@echo "              SEED=0 DURATION=10 REPORT=report"
 	@echo "make test     set up, then run every check and test"
 	@echo "make install  set up only"
 	@echo "make clean    remove what make made"
 
 SCENARIO ?= cartpole
 SEED ?= 0
-DURATION ?= 10
 REPORT ?= report
 
 demo: install
 	@$(BIN)/python -m cem_planner_ros demo --scenario $(SCENARIO) --seed $(SEED) \
-		--duration $(DURATION) --report $(REPORT)
+		$(if $(DURATION),--duration $(DURATION)) --report $(REPORT)
 
 test: install lint
 	$(BIN)/pytest
@@ -49,7 +49,7 @@ $(VENV)/.dependencies: setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	@# An old pip may search for half an hour for versions that go together.
 	$(BIN)/pip install --quiet --upgrade --constraint constraints.txt pip
-	$(BIN)/pip install --quiet --constraint constraints.txt setuptools '.[ros,sim,report,learn,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt setuptools '.[ros,drive,sim,report,learn,dev]'
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)

@@ -44,7 +44,10 @@ setup(
             "ros-sensor-msgs",
             "ros-std-msgs",
             "ros-std-srvs",
+            "ros-visualization-msgs",
         ],
+        # The distance field of costmaps.
+        "drive": ["scipy"],
         "sim": ["mujoco"],
         "report": ["matplotlib", "rich"],
         # Models from bags, and policies; `safetensors` is all that a learned model needs to drive.

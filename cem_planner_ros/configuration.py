@@ -63,6 +63,11 @@ class Configuration:
     device: torch.device
     policy: LinearPolicy | None = None
 
+    @property
+    def inputs(self) -> frozenset[str]:
+        """What the costs have to know of the surroundings, of "goal", "path" and "costmap"."""
+        return frozenset(name for cost in self.costs.values() for name in cost.inputs)
+
     def action(self, group: str) -> list[float]:
         """Return the parameters action.GROUP.NAME (nu,), GROUP as in low, rate, safe."""
         return [self.values[f"action.{group}.{name}"] for name in self.dynamics.action_names]

@@ -349,6 +349,16 @@ TABLE = (
         high=100.0,
     ),
     Parameter(
+        "marker_rate",
+        0.0,
+        "How often ~/markers, of models with x and y, is published: the plan, elites and other "
+        "candidates coloured by cost, where a robot would stop, and its footprint; 0 for never.",
+        unit="Hz",
+        low=0.0,
+        high=100.0,
+    ),
+    Parameter("marker_count", 50, "Candidates in ~/markers.", low=0, high=64),
+    Parameter(
         "allow_rebuild",
         False,
         "Whether planner.* may change while the node controls: a new planner is made beside the "

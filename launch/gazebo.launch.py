@@ -17,7 +17,7 @@ LIDAR_HEIGHT = "0.20"
 
 
 def generate_launch_description():
-    """Return Gazebo, the robot in it, the bridge, planner.launch.py, and RViz on request."""
+    """Return Gazebo, the robot in it, bridge, planner.launch.py, a lidar's costmap, and RViz."""
     share = FindPackageShare("cem_planner_ros")
     scenario = LaunchConfiguration("scenario")
     config = PathJoinSubstitution([share, "config"])
@@ -86,6 +86,13 @@ def generate_launch_description():
                     *("--z", LIDAR_HEIGHT),
                     *("--frame-id", "base_link", "--child-frame-id", "lidar"),
                 ],
+                condition=IfCondition(EqualsSubstitution(scenario, "diff_drive")),
+            ),
+            Node(
+                package="cem_planner_ros",
+                executable="costmap_node",
+                parameters=[[config, "/drive_mapper.yaml"], {"use_sim_time": True}],
+                output="screen",
                 condition=IfCondition(EqualsSubstitution(scenario, "diff_drive")),
             ),
             IncludeLaunchDescription(

@@ -2,21 +2,22 @@
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.conditions import IfCondition
+from launch.substitutions import EqualsSubstitution, LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 
 def generate_launch_description():
-    """Return the simulator node and planner.launch.py."""
+    """Return the simulator node, planner.launch.py, and for a lidar what makes its costmap."""
     share = FindPackageShare("cem_planner_ros")
     scenario = LaunchConfiguration("scenario")
     # Jazzy's PathJoinSubstitution takes no list within the list.
     default_file = [PathJoinSubstitution([share, "config", scenario]), ".yaml"]
     simulator_file = [PathJoinSubstitution([share, "config", scenario]), "_simulator.yaml"]
     arguments = {
-        "scenario": ("cartpole", "What is simulated: a file in config/, such as cartpole."),
+        "scenario": ("cartpole", "What is simulated: a file in config/, such as cartpole, drive."),
         "namespace": ("", "Namespace of both nodes."),
         "params_file": (default_file, "YAML file with the planner's parameters."),
         "autostart": ("true", "Configure and activate the planner at the start."),
@@ -46,6 +47,14 @@ def generate_launch_description():
                 ],
                 arguments=["--ros-args", "--log-level", value["log_level"]],
                 output="screen",
+            ),
+            Node(
+                package="cem_planner_ros",
+                executable="costmap_node",
+                namespace=value["namespace"],
+                parameters=[[PathJoinSubstitution([share, "config"]), "/drive_mapper.yaml"]],
+                output="screen",
+                condition=IfCondition(EqualsSubstitution(scenario, "drive")),
             ),
             IncludeLaunchDescription(
                 PathJoinSubstitution([share, "launch", "planner.launch.py"]),

@@ -20,6 +20,7 @@ try:
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.node import Node
     from rclpy.parameter import Parameter
+    from rclpy.qos import DurabilityPolicy, QoSProfile
 
     from cem_planner_ros.ros.node import PlannerNode
 except ImportError:
@@ -68,6 +69,15 @@ class Observer:
         seen = []
         self.node.create_subscription(
             kind, topic, lambda message: seen.append((time.monotonic(), message)), 50
+        )
+        return seen
+
+    def listen_latched(self, kind, topic):
+        """Do as `listen`, and hear what was said last."""
+        seen = []
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self.node.create_subscription(
+            kind, topic, lambda message: seen.append((time.monotonic(), message)), latched
         )
         return seen
 

@@ -23,7 +23,11 @@ def test_a_class_is_found_by_its_module():
 @pytest.mark.parametrize(
     ("kind", "name", "text"),
     [
-        ("dynamics", "cartpol", "did you mean 'cartpole'.*installed: ackermann, cartpole, "),
+        (
+            "dynamics",
+            "cartpol",
+            "did you mean 'cartpole'.*installed: ackermann, ackermann_drive, cartpole, ",
+        ),
         ("dynamics", "cem_planner_ros.dynamics.cartpole:Pole", "no attribute 'Pole'|Pole"),
         (
             "dynamics",

@@ -91,8 +91,7 @@ class Commander:
         self._publish_time = Quantile(HIGH)
         self._published = math.nan
         self._state_time = math.nan
-        has_inputs = any(cost.inputs for cost in configuration.costs.values())
-        self.driving = Driving(configuration) if has_inputs else None
+        self.driving = Driving(configuration) if configuration.inputs else None
         """What a robot that drives must not do; None for other plants."""
         safe = np.array(configuration.action("safe"))
         self.last_action = self._held_action = safe

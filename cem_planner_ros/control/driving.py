@@ -47,10 +47,9 @@ class Driving:
         """Whether the last command was refused because the robot could not have stopped."""
         self.stop: np.ndarray | None = None
         """Poses (n, 3) on the way to where it stands if it brakes after the last command."""
-        inputs = {name for cost in configuration.costs.values() for name in cost.inputs}
-        self._ways = sorted(inputs & {"goal", "path"})
+        self._ways = sorted(configuration.inputs & {"goal", "path"})
         """What there is to drive to or along, of which one has to be known."""
-        self._needs_map = "costmap" in inputs
+        self._needs_map = "costmap" in configuration.inputs
         shapes = [cost.shape for cost in configuration.costs.values() if "costmap" in cost.inputs]
         self.footprint = shapes[0] if shapes else None
         dynamics = configuration.dynamics
@@ -71,6 +70,11 @@ class Driving:
         }
         self._period = 1.0 / values["control_rate"]
         self._delay = values["actuation_delay"]
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the robot has reached the goal that there is."""
+        return self.reached is not None and self.reached is self.surroundings.goal
 
     def refuses(self, sample: StateSample, before: np.ndarray, now: float) -> tuple[str, str]:
         """

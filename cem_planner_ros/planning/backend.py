@@ -49,6 +49,8 @@ class TorchExecution:
         self._iteration: Callable = Iteration(evaluate or rollout, search)
         knots, actions, _ = belief.mean.shape
         self._rollout = rollout
+        self.candidates = belief.mean
+        """Knots (P, nu, M n) of the last iteration."""
         factors = noise.factors(knots, search.noise_beta, actions)
         self._factors = None
         if factors is not None:
@@ -79,7 +81,8 @@ class TorchExecution:
         for iteration in iterations:
             # Python's hash of integers is the same in every process.
             self._generator.manual_seed(hash((self._seed, plan, iteration)) & (2**63 - 1))
-            cost = self._refine(self._search.population(iteration), uses[iteration])
+            population = self._search.population(iteration)
+            self.candidates, cost = self._refine(population, uses[iteration])
             done += 1
             if until < math.inf and self._device.type == "cuda":
                 # A GPU is told what to do and works later; what counts is when it is done.
@@ -94,16 +97,16 @@ class TorchExecution:
         """Return what `Rollout.predict` does."""
         return self._rollout.predict(state, actions, durations, self._device)
 
-    def _refine(self, population: int, use: torch.Tensor) -> torch.Tensor:
-        """Do one iteration in place; return its costs (M, n)."""
+    def _refine(self, population: int, use: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Do one iteration in place; return knots (P, nu, M n) and costs (M, n)."""
         noise = self._draw(population)
         problem = self._problem
         if self.name == "eager" and problem.state.is_cpu and not problem.actuators.lag.any():
             problem = problem._replace(actuators=None)  # All follow at once.
-        refined, cost = self._iteration(problem, self._belief, use, noise)
+        refined, knots, cost = self._iteration(problem, self._belief, use, noise)
         for mine, value in zip(self._belief, refined, strict=True):
             mine.copy_(value)
-        return cost
+        return knots, cost
 
     def _draw(self, population: int) -> torch.Tensor:
         """Return noise (P, nu, M, n)."""
@@ -143,6 +146,7 @@ class KernelExecution:
         stride = padded(search.modes * self._populations[0])
         self._costs = torch.zeros(stride)
         self.candidates = torch.zeros(knots, actions, stride)
+        """Knots of the last iteration, as those of `TorchExecution`, and room beside them."""
         limits = problem.limits
         self._arguments = self.kernel.arguments(
             knots=knots,

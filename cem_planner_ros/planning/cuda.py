@@ -95,8 +95,8 @@ class CapturedExecution(TorchExecution):
             for population in {search.population(i) for i in range(search.iterations)}
         }
 
-    def _capture(self, population: int) -> tuple[torch.cuda.CUDAGraph, torch.Tensor]:
-        """Return the graph of an iteration, and where it leaves the costs."""
+    def _capture(self, population: int) -> tuple[torch.cuda.CUDAGraph, tuple[torch.Tensor, ...]]:
+        """Return the graph of an iteration, and where it leaves knots and costs."""
         # What is made on first use must be there before the capture.
         aside = torch.cuda.Stream(self._device)
         aside.wait_stream(torch.cuda.current_stream(self._device))
@@ -108,11 +108,11 @@ class CapturedExecution(TorchExecution):
         graph.register_generator_state(self._generator)
         # The planner in use may allocate on its own thread meanwhile.
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            cost = super()._refine(population, self._use)
-        return graph, cost
+            left = super()._refine(population, self._use)
+        return graph, left
 
-    def _refine(self, population: int, use: torch.Tensor) -> torch.Tensor:
-        graph, cost = self._graphs[population]
+    def _refine(self, population: int, use: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        graph, left = self._graphs[population]
         self._use.copy_(use)
         graph.replay()
-        return cost
+        return left

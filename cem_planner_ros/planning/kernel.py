@@ -194,7 +194,7 @@ class Kernel:
 
 class Trajectory:
     """
-    The states that one action sequence leads through, as `Rollout.predict`.
+    The states that action sequences lead through, as `Rollout.predict`; BLOCK of them at most.
 
     What it reads and writes is allocated once, so that predicting takes little time.
     """
@@ -203,7 +203,9 @@ class Trajectory:
         self._kernel = kernel
         nx, nu = kernel.shape
         state, before, durations = torch.zeros(nx), torch.zeros(nu), torch.zeros(horizon)
-        candidates, states = torch.zeros(horizon, nu, BLOCK), torch.zeros(horizon + 1, nx)
+        candidates, states = (
+            torch.zeros(*shape, BLOCK) for shape in ((horizon, nu), (horizon + 1, nx))
+        )
         self._arguments = kernel.arguments(
             horizon=horizon,
             knots=horizon,
@@ -221,13 +223,18 @@ class Trajectory:
         self._state, self._durations, self._states = (
             tensor.numpy() for tensor in (state, durations, states)
         )
-        self._actions = candidates.numpy()[..., 0]
+        self._actions = candidates.numpy()
 
     def __call__(self, state: np.ndarray, actions: np.ndarray, durations: np.ndarray) -> np.ndarray:
-        """Return the states (H + 1, nx) for state (nx,), actions (H, nu) and durations (H,), s."""
-        self._state[:], self._actions[:], self._durations[:] = state, actions, durations
+        """
+        Return the states (H + 1, nx) for state (nx,), actions (H, nu) and durations (H,), s.
+
+        For actions (H, nu, n) they are (H + 1, nx, n).
+        """
+        used = slice(actions.shape[2]) if actions.ndim == 3 else 0
+        self._state[:], self._actions[..., used], self._durations[:] = state, actions, durations
         self._kernel.roll_out(self._arguments)
-        return self._states.astype(np.float64)
+        return self._states[..., used].astype(np.float64)
 
 
 def padded(samples: int) -> int:

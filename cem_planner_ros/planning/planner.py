@@ -281,6 +281,7 @@ class Planner:
         at_most = self.search.iterations
         at_most = at_most if iterations is None else max(1, min(iterations, at_most))
         cost, done = self.execution.run(self._uses(), self._plans, range(at_most), until)
+        self._cost = cost
         plan = self._read(edges, cost, done)
         self._plans += 1
         self._has_elites = True
@@ -313,11 +314,36 @@ class Planner:
         }
 
     @torch.no_grad()
+    def candidates(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Return up to `count` candidates of the last iteration, for pictures.
+
+        Half of them are elites, evenly chosen by rank, half are others; the cheapest comes first.
+
+        Returns: action sequences (H, nu, n), and their costs (n,).
+        """
+        costs = self._cost.flatten().cpu().numpy()
+        order = np.argsort(costs)  # NaN comes last.
+        elites, others = np.split(order, [self.search.elites])
+        chosen = [
+            part[np.linspace(0, len(part) - 1, min(share, len(part))).astype(int)]
+            for part, share in ((elites, count - count // 2), (others, count // 2))
+        ]
+        index = np.concatenate(chosen)
+        first, basis = self._basis
+        knots = self.execution.candidates[..., torch.as_tensor(index, device=self.device)]
+        knots = knots.cpu().numpy()
+        each = (basis[:, k, None, None] * knots[first + k] for k in range(basis.shape[1]))
+        return sum(each).astype(np.float64), costs[index]
+
+    @torch.no_grad()
     def predict(
         self, plan: Plan, state: np.ndarray, applied: np.ndarray | None = None
     ) -> np.ndarray:
         """
         Return the states (H + 1, nx) that a plan leads through from `state` (nx,).
+
+        Where its actions are those of many sequences (H, nu, n), they are (H + 1, nx, n).
 
         With `applied` (nu,), what actuators apply when it begins, its actions are commands that
         these follow; without, they are what is applied.
@@ -329,7 +355,8 @@ class Planner:
                 for values in (applied, actions, durations)
             )
             actuators = Actuators(self._problem.actuators.lag.cpu(), start)
-            actions = actuators.follow(commands[..., None], steps)[..., 0].numpy()
+            commands = commands.reshape(*commands.shape[:2], -1)
+            actions = actuators.follow(commands, steps).reshape(actions.shape).numpy()
         return self.execution.trajectory(state, actions, durations)
 
     @torch.no_grad()

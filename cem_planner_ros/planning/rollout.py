@@ -166,17 +166,19 @@ class Rollout:
         self, state: torch.Tensor, actions: torch.Tensor, durations: torch.Tensor
     ) -> torch.Tensor:
         """
-        Return the states (H + 1, nx) that one action sequence (H, nu) leads through.
+        Return the states (H + 1, nx) that an action sequence (H, nu) leads through.
 
         The first row is `state` (nx,); `durations` is (H,), s; the actions are what the actuators
-        apply. Of a model with members it is the
+        apply. For sequences (H, nu, n) they are (H + 1, nx, n). Of a model with members it is the
         mean of their states.
         """
-        members = self.dynamics.members
-        columns = state.unsqueeze(-1).expand(-1, members)
-        sequence = actions.unsqueeze(-1).expand(-1, -1, members)
-        states = self.dynamics.rollout(columns, sequence, durations)
-        return torch.stack([state, *(columns.mean(-1) for columns in states)])
+        sequence = actions.reshape(*actions.shape[:2], -1)
+        shape = self.dynamics.members, sequence.shape[-1]
+        start = state.unsqueeze(-1).expand(-1, shape[1])
+        columns = start.repeat(1, shape[0]), sequence.repeat(1, 1, shape[0])
+        states = self.dynamics.rollout(*columns, durations)
+        states = [start, *(columns.unflatten(-1, shape).mean(-2) for columns in states)]
+        return torch.stack(states).reshape(-1, len(state), *actions.shape[2:])
 
     def predict(
         self,

@@ -49,7 +49,7 @@ struct Arguments {
     float* candidates;  // (P, NU, stride), out
     float* costs;       // (stride), out
     const float* ranks;  // (elites), weights by rank
-    float* states;       // (H + 1, NX) of the first candidate, out, or null
+    float* states;       // (H + 1, NX, BLOCK) of the first candidates, out, or null
     double* spent;       // (3), s for sampling, rollout and refit are added to it, or null
 };
 
@@ -354,7 +354,7 @@ static void roll_out(const Arguments& a, const std::vector<Following>& follow, l
     }
     float time = 0.0f;
     float* states = begin == 0 ? a.states : nullptr;
-    for (int i = 0; states && i < NX; ++i) states[i] = state[i][0];
+    if (states) std::copy_n(state[0], NX * BLOCK, states);
     for (long k = 0; k < a.horizon; ++k) {
         const float duration = a.durations[k];
         time += duration;
@@ -388,7 +388,7 @@ static void roll_out(const Arguments& a, const std::vector<Following>& follow, l
         for (long lane = 0; lane < BLOCK; ++lane) {
 /* STEP */
         }
-        for (int i = 0; states && i < NX; ++i) states[(k + 1) * NX + i] = state[i][0];
+        if (states) std::copy_n(state[0], NX * BLOCK, states + (k + 1) * NX * BLOCK);
     }
     #pragma omp simd
     for (long lane = 0; lane < BLOCK; ++lane) {

@@ -195,9 +195,9 @@ class Iteration:
 
     def __call__(
         self, problem: Problem, belief: Belief, use: torch.Tensor, noise: torch.Tensor
-    ) -> tuple[Belief, torch.Tensor]:
+    ) -> tuple[Belief, torch.Tensor, torch.Tensor]:
         """
-        Return the refitted belief and the cost (M, n) of every candidate.
+        Return the refitted belief, and knots (P, nu, M n) and cost (M, n) of every candidate.
 
         Args:
             problem: what the iterations of a period share.
@@ -207,12 +207,13 @@ class Iteration:
         """
         previous, limits = problem.previous_action, problem.limits
         knots = self._draw(belief, noise, use, previous, limits)
-        sequence = self._sequence(knots.flatten(2), problem.first, problem.basis)
+        flat = knots.flatten(2)
+        sequence = self._sequence(flat, problem.first, problem.basis)
         cost = self.evaluate(
             problem.state, sequence, previous, problem.durations, problem.actuators
         )
         cost = cost.reshape(noise.shape[2:])
-        return self._refit(belief, knots, cost, limits, problem.numbers), cost
+        return self._refit(belief, knots, cost, limits, problem.numbers), flat, cost
 
     def _draw(
         self,

@@ -36,6 +36,8 @@ from cem_planner_ros.ros.operator import Operator
 from cem_planner_ros.ros.parameters import NodeParameters
 from cem_planner_ros.ros.reports import Reports
 from cem_planner_ros.ros.state_input import StateInput
+from cem_planner_ros.ros.surroundings_input import SurroundingsInput
+from cem_planner_ros.surroundings import Surroundings
 
 ACKNOWLEDGE_TIMEOUT = Duration(seconds=0.5)
 
@@ -101,6 +103,7 @@ class PlannerNode(LifecycleNode):
         self._settings = contextlib.ExitStack()
         self._input: StateInput | None = None
         self._reports: Reports | None = None
+        self._surroundings: SurroundingsInput | None = None
         self._clock_jumps = 0
         self._looked_at = math.nan
         self._loop_clock: Callable[[], float] = time.monotonic
@@ -266,13 +269,21 @@ class PlannerNode(LifecycleNode):
                 lambda message: None,
                 QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
             )
-            reports = Reports(self, lambda: self._table.configuration)
+            drives = bool(configuration.inputs)
+            reports = Reports(self, lambda: self._table.configuration, drives)
             undo.append(reports.destroy)
+            surroundings = None
+            if drives:
+                surroundings = SurroundingsInput(
+                    self, configuration, clock, self._ros_time, self._on_surroundings
+                )
+                undo.append(surroundings.destroy)
         except Exception as error:
             for give_up in undo:
                 give_up()
             raise ConfigurationError(f"a topic cannot be made: {error}") from error
         self._loop_clock, self._input, self._reports = clock, state_input, reports
+        self._surroundings = surroundings
         self._look = functools.partial(state_input.look, subscription)
         self._command_publisher = command
         self._write = command_writer(values["command.type"], configuration.fields("command"))
@@ -299,11 +310,13 @@ class PlannerNode(LifecycleNode):
             self._look,
             self._send,
             lambda tick: reports.tell(tick, loop.commander),
-            lambda *shown: reports.show(*shown, loop.planner),
+            lambda *shown: reports.show(*shown, loop.planner, loop.commander.driving),
             clock=self._loop_clock,
             iteration_time=self._made.iteration_time,
             warn=self._warn,
         )
+        if self._surroundings is not None:
+            loop.commander.driving.surroundings = self._surroundings.begin()
         self._operator.begin(self._loop)
         self._stop = threading.Event()  # One that hangs keeps its own.
         values = configuration.values
@@ -327,6 +340,8 @@ class PlannerNode(LifecycleNode):
         self._table.active = False
         self._operator.end()
         self._rebuild = None
+        if self._surroundings is not None:
+            self._surroundings.end()
         if self._control is None:
             return
         self._stop.set()
@@ -362,12 +377,18 @@ class PlannerNode(LifecycleNode):
         if self._loop is not None:
             self._loop.change(configuration)
 
+    def _on_surroundings(self, surroundings: Surroundings) -> None:
+        if self._loop is not None:
+            self._loop.commander.driving.surroundings = surroundings
+
     def _on_clock_jump(self, jump) -> None:
         if self._loop_clock is time.monotonic or self._input is None:
             return
         self._clock_jumps += 1
         self._input.newest = None
         self._reports.forget()
+        if self._surroundings is not None:
+            self._surroundings.forget()
         if self._loop is not None:
             self._loop.forget(is_jump=True)
         self.get_logger().warning(
@@ -442,6 +463,8 @@ class PlannerNode(LifecycleNode):
         }
         if device.type == "cuda":
             facts["GPU memory (MB)"] = f"{torch.cuda.memory_allocated(device) / 1e6:.1f}"
+        if self._surroundings is not None:
+            facts |= self._surroundings.dropped
         facts |= {f"states dropped: {c}": n for c, n in self._input.dropped.items()}
         return facts | {f"states with {c}": n for c, n in self._input.disbelieved.items()}
 
@@ -451,6 +474,8 @@ class PlannerNode(LifecycleNode):
             warnings.append(f"values that wait for others: {self._table.waits_for}")
         if self._rebuild is not None:
             warnings.append("a new planner is being made")
+        if self._surroundings is not None and self._surroundings.problem:
+            warnings.append(self._surroundings.problem)
         if self._loop is not None and self._loop_clock is not time.monotonic:
             now = self._loop_clock()
             if now == self._looked_at:

@@ -4,54 +4,78 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from nav_msgs.msg import Path
 from rclpy.lifecycle import LifecycleNode
-from std_msgs.msg import Float64MultiArray
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import Bool, Float64MultiArray
+from visualization_msgs.msg import MarkerArray
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.control.commander import Commander
+from cem_planner_ros.control.driving import Driving
 from cem_planner_ros.control.ladder import FRESH, SHIFTED, STOPPED
 from cem_planner_ros.control.tick import Tick
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.ros import diagnostics
+from cem_planner_ros.ros.markers import BEST, Drawing, Line, braking, fan, in_space
 
 LOG_INTERVAL = 1.0
 """s between two lines about the same status, which may change with every command."""
 
-SPREAD_INTERVAL = 0.5
-"""s between two looks at how wide the search is."""
+SPREAD_RATE = 2.0
+"""Looks at how wide the search is, Hz."""
 
 WORDS = {FRESH: "planning again", SHIFTED: "reading the earlier plan", STOPPED: "stopped"}
 
 
 class Reports:
-    """Logs steps of the ladder, and publishes `~/statistics`, `~/plan` and `~/path`."""
+    """
+    Logs steps of the ladder, and publishes `~/statistics`, `~/plan`, `~/path` and `~/markers`.
 
-    def __init__(self, node: LifecycleNode, configuration: Callable[[], Configuration]):
+    For a robot that drives, `~/goal_reached` and `~/collision_imminent` too, whenever they change;
+    whoever comes later hears the last of them.
+    """
+
+    def __init__(
+        self, node: LifecycleNode, configuration: Callable[[], Configuration], drives: bool
+    ):
         self._node = node
         self._configuration = configuration
         self._statistics_message = diagnostics.statistics_message()
         self._statistics = node.create_publisher(Float64MultiArray, "~/statistics", 1)
         self._plan = node.create_publisher(Float64MultiArray, "~/plan", 1)
         self._path = node.create_publisher(Path, "~/path", 1)
+        self._markers = node.create_publisher(MarkerArray, "~/markers", 1)
+        self._drawing: Drawing | None = None
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        facts = {"goal_reached": "is_reached", "collision_imminent": "is_imminent"}
+        self._facts = [
+            (node.create_publisher(Bool, f"~/{topic}", latched), fact)
+            for topic, fact in (facts.items() if drives else ())
+        ]
+        self._said: dict[str, bool] = {}
         self._status = STOPPED
         self._log_due: dict[str, float] = {}
-        self._plan_due = self._spread_due = self._shown = -math.inf
+        self._due: dict[str, float] = {}
+        self._shown = -math.inf
         self.spread = (math.nan, math.nan)
         """Of `Planner.spread`, as it was lately."""
 
     def destroy(self) -> None:
         """Give the publishers up."""
-        for publisher in (self._statistics, self._plan, self._path):
+        facts = (publisher for publisher, _ in self._facts)
+        for publisher in (self._statistics, self._plan, self._path, self._markers, *facts):
             self._node.destroy_publisher(publisher)
 
     def forget(self) -> None:
         """Begin anew: the clock was set, or the node was activated."""
         self._log_due = {}
-        self._plan_due = self._spread_due = -math.inf
+        self._said = {}
+        self._due = {}
         self._status = STOPPED
 
     def tell(self, tick: Tick, commander: Commander) -> None:
@@ -62,12 +86,24 @@ class Reports:
             if tick.published >= self._log_due.get(tick.status, -math.inf):
                 self._log_due[tick.status] = tick.published + LOG_INTERVAL
                 self._log(tick, values["hold"])
+        for publisher, fact in self._facts:
+            now = getattr(commander.driving, fact)
+            if self._said.get(fact) != now:
+                self._said[fact] = now
+                publisher.publish(Bool(data=now))
         if values["publish_statistics"]:
             message = self._statistics_message
             diagnostics.fill_statistics(message, tick, commander.missing, commander.period)
             self._statistics.publish(message)
 
-    def show(self, plan: Plan, state: np.ndarray, applied: np.ndarray, planner: Planner) -> None:
+    def show(
+        self,
+        plan: Plan,
+        state: np.ndarray,
+        applied: np.ndarray,
+        planner: Planner,
+        driving: Driving | None,
+    ) -> None:
         """
         Show a plan now and then; by the planner's thread.
 
@@ -76,14 +112,22 @@ class Reports:
         values = self._configuration().values
         now = plan.edges[0]
         if now < self._shown:  # The clock was set back.
-            self._plan_due = self._spread_due = -math.inf
+            self._due = {}
         self._shown = now
-        if now >= self._spread_due:
-            self._spread_due = now + SPREAD_INTERVAL
+        if self._is_due("spread", SPREAD_RATE, now):
             self.spread = planner.spread()
-        if values["plan_rate"] > 0.0 and now >= self._plan_due:
-            self._plan_due = now + 1.0 / values["plan_rate"]
-            self._publish_plan(plan, state, applied, planner, values["frame_id"])
+        frame = values["frame_id"]
+        if self._is_due("plan", values["plan_rate"], now):
+            self._publish_plan(plan, state, applied, planner, frame)
+        if self._is_due("markers", values["marker_rate"], now):
+            count = values["marker_count"]
+            self._publish_markers(plan, state, applied, planner, driving, count, frame)
+
+    def _is_due(self, what: str, rate: float, now: float) -> bool:
+        if not rate or now < self._due.get(what, -math.inf):
+            return False
+        self._due[what] = now + 1.0 / rate
+        return True
 
     def _log(self, tick: Tick, hold: str) -> None:
         what = WORDS.get(tick.status, "braking" if hold == "brake" else "holding the last command")
@@ -112,3 +156,28 @@ class Reports:
         if paths:
             stamp = self._node.get_clock().now().to_msg()
             self._path.publish(diagnostics.path_message(states, names, stamp, frame))
+
+    def _publish_markers(
+        self,
+        plan: Plan,
+        state: np.ndarray,
+        applied: np.ndarray,
+        planner: Planner,
+        driving: Driving | None,
+        count: int,
+        frame: str,
+    ) -> None:
+        names = planner.dynamics.state_names
+        if not {"x", "y"} <= set(names) or not self._markers.get_subscription_count():
+            return
+        lines = [Line("plan", 0.03, BEST, in_space(planner.predict(plan, state, applied), names))]
+        if count:
+            actions, costs = planner.candidates(count)
+            ways = planner.predict(replace(plan, actions=actions), state, applied)
+            lines += fan(np.moveaxis(in_space(ways, names), -1, 0), costs, count - count // 2)
+        if driving is not None and driving.stop is not None:
+            ends = (driving.stop[0], driving.stop[-1])
+            lines += braking(driving.stop, [driving.footprint.at(*pose) for pose in ends])
+        if self._drawing is None:
+            self._drawing = Drawing(frame)
+        self._markers.publish(self._drawing.draw(lines))

@@ -288,6 +288,22 @@ def test_demo_swings_the_pole_up_and_reports(tmp_path):
 
 
 @pytest.mark.timeout(300)
+def test_demo_drives_a_robot_to_its_goal_and_reports(tmp_path):
+    pytest.importorskip("rclpy")
+    pytest.importorskip("mujoco")
+    process = demo(tmp_path, "--scenario", "diff_drive", "--seed", "2")
+    output, _ = process.communicate(timeout=280)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["success"], output
+    assert not summary["touched"]
+    assert summary["distance_m"] < 0.1
+    assert 18.0 < summary["time_to_goal_s"] < 40.0  # 10 m at 0.5 m/s, and around obstacles.
+    assert process.returncode == 0
+    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+    assert "touched" in output
+
+
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_demo_and_both_processes(tmp_path, number):
     pytest.importorskip("rclpy")

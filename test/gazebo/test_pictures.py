@@ -23,14 +23,10 @@ OF_ROS = {
     "/rosout": "rcl_interfaces/msg/Log",
     "/parameter_events": "rcl_interfaces/msg/ParameterEvent",
 }
-OF_DRIVING = {
-    "/costmap": "nav_msgs/msg/OccupancyGrid",
+OF_OTHERS = {
     "/costmap_updates": "map_msgs/msg/OccupancyGridUpdate",
-    "/plan": "nav_msgs/msg/Path",
-    "/goal_pose": "geometry_msgs/msg/PoseStamped",
-    "/cem_planner/markers": "visualization_msgs/msg/MarkerArray",
 }
-"""What is there only when a robot drives along paths among obstacles."""
+"""What is there only with somebody else's costmap."""
 
 DISPLAYS = {
     "Map": "nav_msgs/msg/OccupancyGrid",
@@ -46,16 +42,20 @@ DISPLAYS = {
 @pytest.fixture
 def there(node, observer, wait_until):
     """Topics with their types, of the robots and of a planner that runs; keys of diagnostics."""
-    topics = OF_ROS | OF_DRIVING
+    topics = OF_ROS | OF_OTHERS
     for file in CONFIG.glob("gazebo_bridge_*.yaml"):
         for entry in yaml.safe_load(file.read_text()):
             topics["/" + entry["ros_topic_name"].lstrip("/")] = entry["ros_type_name"]
-    planner = node()
+    planner = node(CONFIG / "gazebo_diff_drive.yaml")
     messages = observer.listen(DiagnosticArray, "/diagnostics")
     assert observer.transition("configure")
     assert observer.transition("activate")
-    for name, types in planner.get_publisher_names_and_types_by_node("cem_planner", "/"):
-        topics[name] = types[0]
+    for names_and_types in (
+        planner.get_publisher_names_and_types_by_node,
+        planner.get_subscriber_names_and_types_by_node,
+    ):
+        for name, types in names_and_types("cem_planner", "/"):
+            topics[name] = types[0]
     wait_until(lambda: messages and len(messages[-1][1].status[0].values) > 20)
     status = messages[-1][1].status[0]
     return topics, {f"{status.hardware_id}/{status.name}/{entry.key}" for entry in status.values}

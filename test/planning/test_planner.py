@@ -1,3 +1,4 @@
+import dataclasses
 import math
 import time
 
@@ -336,3 +337,24 @@ def test_a_policy_of_another_shape_is_refused():
     )
     with pytest.raises(ValueError, match=r"expected \(1, 30, 2\)"):
         planner.plan(np.zeros(1), 0.0)
+
+
+@pytest.mark.parametrize("backend", ["compile", "eager"])
+def test_candidates_are_those_of_the_last_iteration_with_their_costs(cartpole, backend):
+    model, costs = cartpole
+    planner = Planner(
+        model, costs, samples=64, elites=8, iterations=2, horizon=12, dt=0.05, backend=backend
+    )
+    plan = planner.plan(np.zeros(4), 0.0)
+    actions, cost = planner.candidates(10)
+    assert actions.shape == (12, 1, 10)
+    assert cost[0] == pytest.approx(plan.cost, rel=1e-3)
+    assert (np.diff(cost[:5]) >= 0.0).all()
+    assert cost[5] >= cost[4]
+    durations = torch.tensor(np.diff(plan.edges), dtype=torch.float32)
+    sequence = torch.tensor(actions, dtype=torch.float32)
+    expected = planner.rollout(torch.zeros(4), sequence, torch.zeros(1), durations)
+    np.testing.assert_allclose(cost, expected, rtol=1e-3)
+    ways = planner.predict(dataclasses.replace(plan, actions=actions), np.zeros(4), np.zeros(1))
+    one = planner.predict(dataclasses.replace(plan, actions=actions[..., 3]), np.zeros(4))
+    np.testing.assert_allclose(ways[..., 3], one, rtol=1e-4, atol=1e-5)

@@ -67,10 +67,12 @@ def test_the_kernel_does_what_the_iteration_in_pytorch_does(cartpole, variant):
         noise = torch.randn(search.spline.knots, 1, search.modes, count)
         rows = torch.zeros(search.spline.knots, 1, padded(search.modes * search.population(0)))
         rows[..., : search.modes * count] = noise.flatten(2)
-        expected, cost = eager(planner._problem, belief, uses[0], noise)
+        expected, knots, cost = eager(planner._problem, belief, uses[0], noise)
         iterations = range(iteration, iteration + 1)
         kernel_cost, _ = planner.execution.run(uses, 0, iterations, noise=rows)
         torch.testing.assert_close(kernel_cost, cost, rtol=1e-3, atol=1e-3)
+        kernel_knots = planner.execution.candidates[..., : knots.shape[-1]]
+        torch.testing.assert_close(kernel_knots, knots, rtol=1e-3, atol=1e-3)
         for name in belief._fields:
             torch.testing.assert_close(
                 getattr(belief, name), getattr(expected, name), rtol=1e-3, atol=1e-3, msg=name

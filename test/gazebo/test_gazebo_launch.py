@@ -60,6 +60,7 @@ def start(tmp_path, monkeypatch):
         return file
 
     program("cem_planner_ros", "planner_node")
+    program("cem_planner_ros", "costmap_node")
     for folder in ("config", "launch", "models", "worlds"):
         (tmp_path / "share" / "cem_planner_ros" / folder).symlink_to(ROOT / folder)
     program("ros_gz_sim", "create")
@@ -122,7 +123,12 @@ def test_a_scenario_starts_its_world_robot_bridge_and_planner(start, scenario):
     assert planner["autostart"] is True
     file = yaml.safe_load((ROOT / "config" / f"gazebo_{scenario}.yaml").read_text())
     assert planner["command"] == file["/**"]["ros__parameters"]["command"]
-    assert set(started) == ({"static_transform_publisher"} if scenario == "diff_drive" else set())
+    of_lidar = {"static_transform_publisher", "costmap_node"}
+    assert set(started) == (of_lidar if scenario == "diff_drive" else set())
+    if scenario == "diff_drive":
+        _, mapper = started["costmap_node"]
+        assert mapper["use_sim_time"] is True
+        assert mapper["size"] > 0
 
 
 def test_the_lidar_s_frame_is_where_the_lidar_is(start):

@@ -1,0 +1,254 @@
+"""What `demo` shows: which nodes, what to look at, and when it went well."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from cem_planner_ros.configuration import Configuration, load_yaml
+from cem_planner_ros.paths import share
+
+LAST = 2.0
+"""s at the end of the run over which the pole must be up."""
+
+PROCESS_NOISE = 0.02
+"""Of the simulated actions, over half their range; it is what makes seeds differ."""
+
+SAY_AGAIN = 0.5
+"""s between two messages that say where to go, until the robot goes."""
+
+PLAN_EVERY = 2.5
+"""s between two plans in the picture."""
+
+
+@dataclass
+class Recording:
+    """What was seen on the topics; times in s since the first planned command."""
+
+    states: list[tuple[float, np.ndarray]] = field(default_factory=list)
+    actions: list[tuple[float, np.ndarray]] = field(default_factory=list)
+    statistics: list[tuple[float, dict[str, float]]] = field(default_factory=list)
+
+    @property
+    def time(self) -> float:
+        """Of the last command."""
+        return self.actions[-1][0] if self.actions else 0.0
+
+
+class Scenario:
+    """
+    A plant, a planner for it, and what to look at.
+
+    Args:
+        seed: of planner and plant.
+    """
+
+    files: ClassVar[Mapping[str, str]]
+    """Of each node, in the order of their starts, its YAML file in the package's config."""
+    duration: ClassVar[float]
+    """s, unless something else is asked for."""
+    min_duration: ClassVar[float] = 0.0
+    """s"""
+    max_late_share: ClassVar[float] = 1.0
+    """Of the commands, that may be late or missing."""
+    signals: ClassVar[tuple[tuple[str, Callable[[np.ndarray], float]], ...]]
+    """(label, function of the state), what is shown over time."""
+    has_map: ClassVar[bool] = False
+
+    def __init__(self, seed: int):
+        self.seed = seed
+        self.config = share("config")
+
+    def parameters(self, node: str) -> dict[str, Any]:
+        """Return what a node gets beside its file."""
+        if node == "planner":
+            return {"planner.seed": self.seed, "publish_statistics": "true"}
+        return {"seed": self.seed} if node == "simulator" else {}
+
+    def watch(self, node, configuration: Configuration) -> None:
+        """Listen with a node to more than states, commands and statistics, and speak."""
+
+    def is_over(self, recording: Recording) -> bool:
+        """Return whether there is nothing more to see."""
+        return False
+
+    def judge(self, recording: Recording, duration: float) -> tuple[dict[str, Any], list[str]]:
+        """Return what the summary says of this scenario, and why it did not go well."""
+        raise NotImplementedError
+
+    def rows(self, summary: dict[str, Any]) -> dict[str, str]:
+        """Return that in words."""
+        raise NotImplementedError
+
+    def draw(self, axis, recording: Recording) -> None:
+        """Draw a map; only called if `has_map`."""
+        raise NotImplementedError
+
+
+class CartPole(Scenario):
+    """A pole that hangs from a cart is swung up and kept up."""
+
+    files: ClassVar = {"simulator": "cartpole_simulator.yaml", "planner": "cartpole.yaml"}
+    duration = 10.0
+    min_duration = LAST
+    max_late_share = 0.01
+    signals = (
+        ("angle [rad]", lambda state: math.remainder(state[2], math.tau)),
+        ("cart [m]", lambda state: state[0]),
+    )
+
+    TOLERANCE: ClassVar = 0.2
+    """rad from upright that are up."""
+
+    def parameters(self, node: str) -> dict[str, Any]:
+        """Return what a node gets beside its file."""
+        noise = {"process_noise": PROCESS_NOISE} if node == "simulator" else {}
+        return super().parameters(node) | noise
+
+    def judge(self, recording: Recording, duration: float) -> tuple[dict[str, Any], list[str]]:
+        """Return when the pole was up for good, and how much of the last seconds."""
+        tilts = [(t, abs(self.signals[0][1](state))) for t, state in recording.states]
+        last = [tilt < self.TOLERANCE for t, tilt in tilts if t >= duration - LAST]
+        fallen = [t for t, tilt in tilts if tilt >= self.TOLERANCE]
+        is_up = tilts and tilts[-1][1] < self.TOLERANCE
+        share = float(np.mean(last)) if last else 0.0
+        return {
+            "time_to_goal_s": round(max(fallen, default=0.0), 3) if is_up else None,
+            "upright_share_last_2s": round(share, 4),
+        }, [f"not upright for the last {LAST:g} s"] if share < 1.0 else []
+
+    def rows(self, summary: dict[str, Any]) -> dict[str, str]:
+        """Return that in words."""
+        time = summary["time_to_goal_s"]
+        return {
+            "time to upright": f"{time:.2f} s" if time is not None else "never",
+            "upright, last 2 s": f"{100 * summary['upright_share_last_2s']:.1f} %",
+        }
+
+
+class DiffDrive(Scenario):
+    """A robot drives along a path, around what the path does not know, to a pose."""
+
+    files: ClassVar = {
+        "simulator": "drive_simulator.yaml",
+        "mapper": "drive_mapper.yaml",
+        "planner": "drive.yaml",
+    }
+    duration = 60.0
+    signals = (("v [m/s]", lambda state: state[3]), ("yaw rate [rad/s]", lambda state: state[4]))
+    has_map = True
+
+    def __init__(self, seed: int):
+        super().__init__(seed)
+        from cem_planner_ros.simulation import worlds
+
+        self._world = worlds.load(
+            load_yaml(self.config / self.files["simulator"])["world"], self.seed
+        )
+        self._plans: list[np.ndarray] = []
+        self._is_reached = self._has_touched = self._is_going = False
+
+    def watch(self, node, configuration: Configuration) -> None:
+        """Say where to go until the robot goes, and listen to how it does."""
+        from builtin_interfaces.msg import Time
+        from rclpy.qos import DurabilityPolicy, QoSProfile
+        from std_msgs.msg import Bool, Float64MultiArray
+
+        from cem_planner_ros.ros.diagnostics import path_message
+
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        values = configuration.values
+        self._tolerance = values["drive.xy_tolerance"], values["drive.yaw_tolerance"]
+        self._footprint = configuration.costs["obstacles"].shape
+
+        def on_reached(message: Bool) -> None:
+            self._is_reached = message.data
+
+        def on_touched(message: Bool) -> None:
+            self._has_touched = message.data
+
+        def on_plan(message: Float64MultiArray) -> None:
+            self._is_going = True
+            rows = np.reshape(message.data, (message.layout.dim[0].size, -1))
+            self._plans.append(rows[:, 1:3])  # After the time; x and y come first.
+
+        node.create_subscription(Bool, "/cem_planner/goal_reached", on_reached, latched)
+        node.create_subscription(Bool, "touched", on_touched, latched)
+        node.create_subscription(Float64MultiArray, "/cem_planner/plan", on_plan, 5)
+        turned = np.full(len(self._world.path), self._world.goal[2])
+        poses = np.column_stack((self._world.path, turned))  # Only the last heading counts.
+        message = path_message(poses, ("x", "y", "yaw"), Time(), values["frame_id"])
+        publisher = node.create_publisher(type(message), values["drive.path_topic"], 1)
+        node.create_timer(SAY_AGAIN, lambda: self._is_going or publisher.publish(message))
+
+    def is_over(self, recording: Recording) -> bool:
+        """Return whether it is there, or against something."""
+        return self._is_reached or self._has_touched
+
+    def judge(self, recording: Recording, duration: float) -> tuple[dict[str, Any], list[str]]:
+        """Return when and how it arrived, and whether it touched anything."""
+        x, y, yaw = recording.states[-1][1][:3] if recording.states else (math.nan,) * 3
+        goal = self._world.goal
+        off, turned = math.dist((x, y), goal[:2]), abs(math.remainder(yaw - goal[2], math.tau))
+        is_there = self._is_reached and off < self._tolerance[0] and turned < self._tolerance[1]
+        problems = [] if is_there else [f"not at the goal after {recording.time:.1f} s"]
+        if self._has_touched:
+            problems.append("it touched something")
+        return {
+            "time_to_goal_s": round(recording.time, 3) if is_there else None,
+            "distance_m": round(off, 3),
+            "heading_error_rad": round(turned, 3),
+            "touched": self._has_touched,
+        }, problems
+
+    def rows(self, summary: dict[str, Any]) -> dict[str, str]:
+        """Return that in words."""
+        time = summary["time_to_goal_s"]
+        return {
+            "time to the goal": f"{time:.2f} s" if time is not None else "never",
+            "from the goal": f"{summary['distance_m']:.2f} m, "
+            f"{summary['heading_error_rad']:.2f} rad",
+            "touched": "something" if summary["touched"] else "nothing",
+        }
+
+    def draw(self, axis, recording: Recording) -> None:
+        """Draw the world from above, the way, the footprint and some plans."""
+        from matplotlib.patches import Circle, Rectangle
+
+        world = self._world
+        for outlines, color in ((world.fixed, "0.4"), (world.obstacles, "tab:red")):
+            for x, y, yaw, length, width in outlines.boxes:
+                corner = (x - length / 2, y - width / 2)
+                angle = math.degrees(yaw)
+                axis.add_patch(
+                    Rectangle(
+                        corner, length, width, angle=angle, rotation_point="center", color=color
+                    )
+                )
+            for x, y, radius in outlines.circles:
+                axis.add_patch(Circle((x, y), radius, color=color))
+        axis.plot(*world.path.T, "k--", linewidth=0.8, label="path")
+        way = np.array([state for _, state in recording.states])
+        every = max(1, round(PLAN_EVERY / max(recording.time, 1e-9) * len(self._plans)))
+        for index, plan in enumerate(self._plans[::every]):
+            axis.plot(*plan.T, "tab:blue", linewidth=1.0, label=None if index else "plans")
+        if len(way):
+            axis.plot(*way[:, :2].T, "tab:green", linewidth=1.5, label="way driven")
+            spacing = max(1, round(len(way) / max(recording.time, 1.0)))  # About 1 s.
+            for pose in way[:: 2 * spacing, :3]:
+                axis.plot(*self._footprint.at(*pose).T, "tab:green", linewidth=0.4)
+        x, y, yaw = world.goal
+        axis.arrow(
+            x, y, 0.3 * math.cos(yaw), 0.3 * math.sin(yaw), color="tab:purple", head_width=0.1
+        )
+        low, high = world.path.min(0) - 1.2, world.path.max(0) + 1.2
+        axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+        axis.set(xlabel="x [m]", ylabel="y [m]")
+        axis.legend(loc="upper left", fontsize="small")
+
+
+SCENARIOS: Mapping[str, type[Scenario]] = {"cartpole": CartPole, "diff_drive": DiffDrive}

@@ -1,0 +1,115 @@
+"""
+Pictures of what a planner thinks of, as visualization_msgs/MarkerArray.
+
+Python takes longer to make and to serialise a message of thousands of points than a plan takes. So
+it is serialised once, and only numbers are written anew, where they lie in it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from geometry_msgs.msg import Point
+from rclpy.serialization import serialize_message
+from std_msgs.msg import ColorRGBA
+from visualization_msgs.msg import Marker, MarkerArray
+
+LIFETIME = 1
+"""s after which what is not drawn anew disappears."""
+
+BRAKING_POINTS = 20
+
+BEST, BRAKING, OUTLINE = (0.1, 0.4, 1.0, 1.0), (1.0, 0.5, 0.0, 1.0), (0.2, 0.2, 0.2, 1.0)
+"""Red, green, blue, and how opaque."""
+
+
+class Line(NamedTuple):
+    """What is drawn as one marker."""
+
+    namespace: str
+    width: float  # m
+    color: Sequence[float]  # (4,)
+    points: np.ndarray  # (k, 3), m
+
+
+class Drawing:
+    """
+    Lines as a serialised message, laid out anew only when their number or lengths change.
+
+    Args:
+        frame: in which the points are; without a time, so that the newest transform counts.
+    """
+
+    def __init__(self, frame: str):
+        self._frame = frame
+        self._layout: list[tuple[str, float, int]] = []
+
+    def draw(self, lines: Sequence[Line]) -> bytes:
+        """Return the message."""
+        layout = [(line.namespace, line.width, len(line.points)) for line in lines]
+        if layout != self._layout:
+            self._lay_out(layout)
+        for line, color, points in zip(lines, self._colors, self._points, strict=True):
+            color[:], points[:] = line.color, line.points
+        return bytes(self._data)
+
+    def _lay_out(self, layout: list[tuple[str, float, int]]) -> None:
+        message = MarkerArray()
+        for number, (namespace, width, count) in enumerate(layout):
+            # Numbers that nothing else in the message is, and that show where these lie.
+            marker = Marker(
+                ns=namespace,
+                id=number,
+                type=Marker.LINE_STRIP,
+                color=ColorRGBA(r=2.0**23 + number),
+                lifetime=Duration(sec=LIFETIME),
+                points=[Point(x=2.0**52 + number), *(Point() for _ in range(count - 1))],
+            )
+            marker.header.frame_id = self._frame
+            marker.scale.x = width
+            marker.pose.orientation.w = 1.0
+            message.markers.append(marker)
+        self._layout, self._data = layout, bytearray(serialize_message(message))
+        self._colors, self._points = [], []
+        place = 0
+        for number, (_, _, count) in enumerate(layout):
+            place = self._data.index(struct.pack("=f", 2.0**23 + number), place)
+            self._colors.append(np.frombuffer(self._data, "=f4", 4, place))
+            place = self._data.index(struct.pack("=d", 2.0**52 + number), place)
+            self._points.append(np.frombuffer(self._data, "=f8", 3 * count, place).reshape(-1, 3))
+
+
+def fan(candidates: np.ndarray, costs: np.ndarray, elites: int) -> list[Line]:
+    """
+    Return the lines of candidates (n, k, 3), m, the first `elites` of which are thicker.
+
+    The cheapest of the costs (n,) is green, the dearest red, the others evenly in between.
+    """
+    share = np.argsort(np.argsort(costs)) / max(1, len(costs) - 1)
+    colors = np.column_stack((share, 1.0 - share, np.zeros_like(share), np.full_like(share, 0.6)))
+    return [
+        Line("elites" if i < elites else "samples", 0.008 if i < elites else 0.004, color, points)
+        for i, (color, points) in enumerate(zip(colors, candidates, strict=True))
+    ]
+
+
+def braking(poses: np.ndarray, outlines: Sequence[np.ndarray]) -> list[Line]:
+    """Return the lines of poses (n, 3) on the way to a stop, and of footprints (m, 2) each, m."""
+    chosen = np.linspace(0, len(poses) - 1, BRAKING_POINTS).astype(int)
+    return [
+        Line("braking", 0.03, BRAKING, in_space(poses[chosen, :2], "xy")),
+        *(Line("footprint", 0.01, OUTLINE, in_space(outline, "xy")) for outline in outlines),
+    ]
+
+
+def in_space(states: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Return the points (k, 3) of states (k, nx) of a model with x, y and maybe z, in m."""
+    points = np.zeros((len(states), 3, *states.shape[2:]))
+    for axis, name in enumerate("xyz"):
+        if name in names:
+            points[:, axis] = states[:, names.index(name)]
+    return points

@@ -1,0 +1,159 @@
+"""A robot that drives, seen from outside over DDS: its topics, and when it stands still."""
+
+import pytest
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from nav_msgs.msg import OccupancyGrid, Odometry, Path
+from std_msgs.msg import Bool
+
+from cem_planner_ros.control import tick as control
+from cem_planner_ros.control.ladder import FRESH, STOPPED
+
+
+class Robot:
+    """Stands or moves where it is told to, and sees a map around the origin, 10 times a second."""
+
+    def __init__(self, observer, wait_until):
+        self._wait_until = wait_until
+        self.x, self.v = 0.0, 0.0
+        self.wall = None  # m ahead of the origin
+        self.sees = True
+        node = observer.node
+        self._odometry = node.create_publisher(Odometry, "odom", 1)
+        self._costmap = node.create_publisher(OccupancyGrid, "costmap", 1)
+        self._goal = node.create_publisher(PoseStamped, "goal_pose", 1)
+        self._path = node.create_publisher(Path, "plan", 1)
+        node.create_timer(0.02, self._move)
+        node.create_timer(0.1, self._look)
+
+    def _move(self):
+        message = Odometry()
+        message.header.frame_id = "odom"
+        message.pose.pose.position.x = self.x
+        message.pose.pose.orientation.w = 1.0
+        message.twist.twist.linear.x = self.v
+        self._odometry.publish(message)
+
+    def _look(self):
+        if not self.sees:
+            return
+        message = OccupancyGrid()
+        message.header.frame_id = "odom"
+        message.info.resolution, message.info.width, message.info.height = 0.1, 40, 40
+        message.info.origin.position.x = message.info.origin.position.y = -2.0
+        message.info.origin.orientation.w = 1.0
+        row = [0] * 40
+        if self.wall is not None:
+            row[20 + int(10 * self.wall)] = 100
+        message.data = row * 40
+        self._costmap.publish(message)
+
+    def go(self, x):
+        self._wait_until(self._goal.get_subscription_count)
+        message = PoseStamped()
+        message.header.frame_id = "odom"
+        message.pose.position.x = x
+        message.pose.orientation.w = 1.0
+        self._goal.publish(message)
+
+    def stop(self):
+        self._path.publish(Path())
+
+
+@pytest.fixture
+def robot(observer, wait_until):
+    return Robot(observer, wait_until)
+
+
+@pytest.fixture
+def drive():
+    """Parameters of a planner for a robot that drives, small enough for PyTorch alone."""
+    return {
+        "control_rate": 20.0,
+        "planner.samples": 64,
+        "planner.elites": 8,
+        "planner.iterations": 1,
+        "planner.horizon": 8,
+        "planner.dt": 0.1,
+        "planner.device": "cpu",
+        "planner.backend": "eager",
+        "dynamics.plugin": "diff_drive_lag",
+        "costs": ["goal", "obstacles"],
+        "goal.plugin": "goal_pose",
+        "obstacles.plugin": "obstacles",
+        "state.type": "nav_msgs/msg/Odometry",
+        "state.topic": "odom",
+        "command.type": "geometry_msgs/msg/TwistStamped",
+        "command.topic": "cmd_vel",
+        **{f"state.fields.{name}": name for name in ("x", "y", "yaw")},
+        **{f"{side}.fields.v": "linear.x" for side in ("state", "command")},
+        **{f"{side}.fields.yaw_rate": "angular.z" for side in ("state", "command")},
+        "publish_statistics": True,
+    }
+
+
+def test_it_drives_to_a_goal_and_says_when_it_is_there(
+    node, observer, robot, wait_until, statistics, newest
+):
+    commands = observer.listen(TwistStamped, "cmd_vel")
+    node().autostart()
+    reached = observer.listen_latched(Bool, "/cem_planner/goal_reached")
+    wait_until(lambda: statistics.cause == control.NO_GOAL)
+    assert commands[-1][1].twist.linear.x == 0.0
+    assert newest()["level"] == b"\x00"  # It stands as it should.
+    robot.go(1.0)
+    wait_until(lambda: statistics.status == FRESH and commands[-1][1].twist.linear.x > 0.2)
+    assert not reached[-1][1].data
+    robot.x = 0.95
+    wait_until(lambda: reached[-1][1].data)
+    wait_until(lambda: statistics.cause == control.GOAL_REACHED)
+    robot.go(-1.0)
+    wait_until(lambda: not reached[-1][1].data)
+    wait_until(lambda: statistics.status == FRESH and commands[-1][1].twist.linear.x < 0.0)
+    robot.stop()
+    wait_until(lambda: statistics.cause == control.NO_GOAL)
+
+
+def test_blind_it_stands_still_and_says_why(node, observer, robot, wait_until, statistics, newest):
+    robot.sees = False
+    node().autostart()
+    robot.go(1.0)
+    wait_until(lambda: statistics.cause == control.STALE_COSTMAP)
+    assert "no costmap yet" in newest()["message"]
+    robot.sees = True
+    wait_until(lambda: statistics.status == FRESH)
+    robot.sees = False
+    wait_until(lambda: statistics.cause == control.STALE_COSTMAP)
+    wait_until(lambda: statistics.status == STOPPED)
+    robot.sees, robot.x = True, 3.0
+    wait_until(lambda: statistics.cause == control.OUTSIDE_COSTMAP)
+    robot.x = 0.0
+    wait_until(lambda: statistics.status == FRESH)
+
+
+def test_what_it_could_not_stop_before_is_told(node, observer, robot, wait_until, statistics):
+    commands = observer.listen(TwistStamped, "cmd_vel")
+    node().autostart()
+    imminent = observer.listen_latched(Bool, "/cem_planner/collision_imminent")
+    robot.go(1.5)
+    wait_until(lambda: statistics.status == FRESH)
+    assert not imminent[-1][1].data
+    robot.v, robot.wall = 0.5, 0.4
+    wait_until(lambda: imminent[-1][1].data)
+    wait_until(lambda: statistics.cause == control.COLLISION_IMMINENT)
+    assert commands[-1][1].twist.linear.x == 0.0
+    robot.v, robot.wall = 0.0, None
+    wait_until(lambda: not imminent[-1][1].data)
+    wait_until(lambda: statistics.status == FRESH)
+
+
+def test_a_goal_of_before_it_was_activated_does_not_count(
+    node, observer, robot, wait_until, statistics
+):
+    planner = node()
+    planner.autostart()
+    robot.go(1.0)
+    wait_until(lambda: statistics.status == FRESH)
+    assert observer.transition("deactivate")
+    robot.go(1.0)
+    assert observer.transition("activate")
+    wait_until(lambda: statistics.cause == control.NO_GOAL)

@@ -1,0 +1,289 @@
+"""Which goal, path and costmap are known after which messages."""
+
+import itertools
+import math
+import sys
+import types
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import PoseStamped
+from nav_msgs.msg import OccupancyGrid, Path
+
+from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.paths import share
+from cem_planner_ros.ros.messages import quaternion
+from cem_planner_ros.ros.surroundings_input import SurroundingsInput
+
+
+class Topics:
+    """Stands for the node: what is subscribed to, and what is logged."""
+
+    def __init__(self):
+        self.take = {}
+        self.logged = []
+        self.timers = []
+
+    def create_subscription(self, kind, topic, take, depth):
+        self.take[topic] = take
+        return topic
+
+    def destroy_subscription(self, topic):
+        del self.take[topic]
+
+    def create_timer(self, period, look, clock):
+        self.timers.append(look)
+        return look
+
+    def destroy_timer(self, look):
+        self.timers.remove(look)
+
+    def get_logger(self):
+        return types.SimpleNamespace(warning=self.logged.append)
+
+
+CONFIGURATION = configure(load_yaml(share("config") / "drive.yaml") | {"planner.device": "cpu"})
+
+
+class Bench:
+    def __init__(self):
+        self.node = Topics()
+        self.time = 50.0
+        self.input = SurroundingsInput(
+            self.node,
+            CONFIGURATION,
+            lambda: self.time,
+            lambda: self.time + 1000.0,
+            lambda known: None,
+        )
+        self.input.begin()
+
+    @property
+    def known(self):
+        return self.input.known
+
+    def goal(self, x, y, yaw=0.0, frame="odom"):
+        self.node.take["goal_pose"](stamped(x, y, yaw, frame))
+
+    def path(self, *poses, frame="odom", times=None):
+        message = Path(poses=[stamped(*pose) for pose in poses])
+        message.header.frame_id = frame
+        for pose, time in zip(message.poses, times or (), strict=False):
+            pose.header.stamp.sec = time
+        self.node.take["plan"](message)
+
+    def costmap(self, **changes):
+        self.node.take["costmap"](grid(**changes))
+
+
+def stamped(x, y, yaw=0.0, frame=""):
+    message = PoseStamped()
+    message.header.frame_id = frame
+    message.pose.position.x, message.pose.position.y = float(x), float(y)
+    turn = message.pose.orientation
+    turn.x, turn.y, turn.z, turn.w = (0.0,) * 4 if yaw is None else quaternion(0.0, 0.0, yaw)
+    return message
+
+
+def grid(frame="odom", sec=0, yaw=0.0, cells=((0, 100, 0), (0, 0, -1)), resolution=0.5):
+    message = OccupancyGrid()
+    message.header.frame_id = frame
+    message.header.stamp.sec = sec
+    message.info.resolution = resolution
+    message.info.height, message.info.width = len(cells), len(cells[0])
+    message.info.origin = stamped(1.0, 2.0, yaw).pose
+    message.data = list(itertools.chain(*cells))
+    return message
+
+
+@pytest.fixture
+def bench():
+    return Bench()
+
+
+def test_the_end_of_a_path_is_the_goal(bench):
+    bench.path((0, 0), (1, 0), (2, 1, 0.5))
+    np.testing.assert_allclose(bench.known.goal, (2.0, 1.0, 0.5))
+    np.testing.assert_allclose(bench.known.path.points, [(0, 0), (1, 0), (2, 1)])
+    assert bench.known.path.times is None
+
+
+def test_without_a_heading_at_its_end_that_of_a_path_counts(bench):
+    bench.path((0, 0), (1, 0), (1, 1, None))
+    assert bench.known.goal.yaw == pytest.approx(math.pi / 2)
+
+
+def test_a_goal_at_the_end_of_a_path_says_how_to_stand_there(bench):
+    bench.goal(2.1, 0.0, 1.5)
+    bench.path((0, 0), (2, 0))
+    assert bench.known.goal == pytest.approx((2.1, 0.0, 1.5))
+    assert bench.known.path is not None
+
+
+def test_a_goal_elsewhere_ends_the_path_and_a_path_elsewhere_the_goal(bench):
+    bench.path((0, 0), (2, 0))
+    bench.goal(5.0, 5.0)
+    assert bench.known.path is None
+    bench.path((0, 0), (0, -3, 0.7))
+    assert bench.known.goal == pytest.approx((0.0, -3.0, 0.7))
+
+
+def test_the_same_path_again_is_no_new_goal(bench):
+    """A planner that plans anew every second must not make a robot that arrived begin again."""
+    bench.path((0, 0), (2, 0))
+    goal, path = bench.known.goal, bench.known.path
+    bench.path((0, 0), (2, 0.001))
+    assert bench.known.goal is goal
+    assert bench.known.path is path
+    bench.path((0, 0), (2, 0.1))
+    assert bench.known.goal is not goal
+
+
+def test_an_empty_path_means_stand_still(bench):
+    bench.goal(1.0, 0.0)
+    bench.path()
+    assert (bench.known.goal, bench.known.path) == (None, None)
+
+
+def test_a_path_of_one_place_is_a_goal(bench):
+    bench.path((3, 1, 0.2), (3, 1, 0.2))
+    assert bench.known.goal == pytest.approx((3.0, 1.0, 0.2))
+    assert bench.known.path is None
+
+
+def test_stamps_of_a_path_become_times_of_the_loop(bench):
+    bench.path((0, 0), (1, 0), (2, 0), times=(1060, 1061, 1063))
+    np.testing.assert_allclose(bench.known.path.times, [60.0, 61.0, 63.0])
+    bench.path((0, 0), (1, 0), (2, 1), times=(1060, 1060, 1060))  # Those of its making.
+    assert bench.known.path.times is None
+
+
+def test_goals_count_only_while_the_node_is_active(bench):
+    bench.input.end()
+    bench.goal(1.0, 0.0)
+    assert bench.known.goal is None
+    assert "not active" in bench.node.logged[-1]
+    bench.input.begin()
+    bench.goal(1.0, 0.0)
+    assert bench.known.goal is not None
+    assert bench.input.begin().goal is None
+
+
+def test_a_goal_that_is_not_finite_leaves_the_one_before(bench):
+    bench.goal(1.0, 0.0)
+    bench.goal(math.nan, 0.0)
+    assert bench.known.goal == pytest.approx((1.0, 0.0, 0.0))
+    assert bench.input.dropped == {"goal ignored: a pose is not finite": 1}
+
+
+def test_a_costmap_lies_where_it_says_with_the_time_of_its_stamp(bench):
+    bench.costmap(sec=1049, yaw=math.pi / 2)
+    costmap = bench.known.costmap
+    assert costmap.time == pytest.approx(49.0)
+    # The second cell of the first row, turned to the left around the corner (1, 2).
+    assert (
+        costmap.clearance(np.array([0.75, 2.75])) < 0.0 < costmap.clearance(np.array([0.75, 2.25]))
+    )
+    bench.costmap()
+    assert bench.known.costmap.time == 50.0  # Without a stamp, of its arrival.
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"resolution": 0.0}, "6 cells of 0 m"),
+        ({"sec": 1090}, "stamp in the future"),
+        ({"frame": "map"}, "'map' is not 'odom' (frame_id), and tf2_ros"),
+    ],
+)
+def test_a_costmap_that_cannot_be_used_is_not(bench, changes, reason):
+    bench.costmap(**changes)
+    assert bench.known.costmap is None
+    assert reason in bench.node.logged[-1]
+
+
+def test_an_old_costmap_is_old(bench):
+    bench.costmap(sec=100)
+    assert bench.known.costmap.time == pytest.approx(100 - 1000)
+
+
+def test_after_a_jump_of_the_clock_no_costmap_is_known(bench):
+    bench.costmap()
+    bench.goal(1.0, 0.0)
+    bench.input.forget()
+    assert bench.known.costmap is None
+    assert bench.known.goal is not None
+
+
+def test_updates_change_a_part_of_a_costmap(monkeypatch):
+    messages = types.SimpleNamespace(OccupancyGridUpdate=OccupancyGrid)  # Its type is not asked.
+    monkeypatch.setitem(sys.modules, "map_msgs", types.ModuleType("map_msgs"))
+    monkeypatch.setitem(sys.modules, "map_msgs.msg", messages)
+    bench = Bench()
+    update = types.SimpleNamespace(x=1, y=0, width=2, height=2, data=[7, 8, 9, 10])
+    update.header = grid(sec=1049).header
+    take = bench.node.take["costmap_updates"]
+    take(update)
+    assert "before the whole" in bench.node.logged[-1]
+    bench.costmap(sec=1040)
+    before = bench.known.costmap
+    take(update)
+    np.testing.assert_array_equal(bench.known.costmap.cells, [(0, 7, 8), (0, 9, 10)])
+    assert bench.known.costmap.time == pytest.approx(49.0)
+    np.testing.assert_array_equal(before.cells, [(0, 100, 0), (0, 0, -1)])
+    update.x = 2
+    take(update)
+    assert "does not fit" in bench.node.logged[-1]
+
+
+def test_a_goal_in_another_frame_needs_tf2(bench):
+    bench.goal(1.0, 0.0)
+    bench.goal(2.0, 0.0, frame="map")
+    assert bench.known.goal is None  # Not on to the one before.
+    assert "'map' is not 'odom'" in bench.input.problem
+    bench.goal(2.0, 0.0)
+    assert bench.input.problem == ""
+    assert bench.known.goal is not None
+
+
+class Tf2:
+    """Stands for tf2_ros, which is not there without a ROS installation."""
+
+    class TransformException(Exception):  # noqa: N818
+        pass
+
+    def __init__(self):
+        self.pose = None
+        self.listener = types.SimpleNamespace(unregister=lambda: None)
+
+    def Buffer(self):  # noqa: N802
+        return self
+
+    def TransformListener(self, buffer, node):  # noqa: N802
+        return self.listener
+
+    def lookup_transform(self, target, source, time):
+        if self.pose is None:
+            raise Tf2.TransformException(f"no {source} in {target}")
+        pose = stamped(*self.pose).pose
+        transform = types.SimpleNamespace(translation=pose.position, rotation=pose.orientation)
+        return types.SimpleNamespace(transform=transform)
+
+
+def test_with_tf2_a_goal_moves_with_its_frame(monkeypatch, bench):
+    tf2 = Tf2()
+    monkeypatch.setitem(sys.modules, "tf2_ros", tf2)
+    bench.goal(1.0, 0.0, frame="map")
+    assert "no map in odom" in bench.input.problem
+    tf2.pose = (10.0, 0.0, math.pi / 2)
+    bench.node.timers[0]()
+    assert bench.known.goal == pytest.approx((10.0, 1.0, math.pi / 2))
+    goal = bench.known.goal
+    tf2.pose = (10.001, 0.0, math.pi / 2)
+    bench.node.timers[0]()
+    assert bench.known.goal is goal
+    tf2.pose = (11.0, 0.0, math.pi / 2)
+    bench.node.timers[0]()
+    assert bench.known.goal == pytest.approx((11.0, 1.0, math.pi / 2))
+    bench.input.destroy()
+    assert (bench.node.take, bench.node.timers) == ({}, [])
