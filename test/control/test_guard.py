@@ -63,16 +63,14 @@ def cause(robot, sample=HERE, now=10.0, before=REST, **changes):
     return robot.refuses(sample, before, now)[0]
 
 
-@pytest.fixture(scope="module")
-def made():
-    return driving()
+ROBOT = driving()
 
 
 @pytest.fixture
-def robot(made):
-    made.reached = None
-    made.surroundings = FREE
-    return made
+def robot():
+    ROBOT.reached = None
+    ROBOT.surroundings = FREE
+    return ROBOT
 
 
 def test_it_drives_to_a_goal_and_along_a_path_but_not_without_both(robot):
@@ -215,19 +213,15 @@ boxes = st.tuples(st.floats(-0.9, 0.9), st.floats(-0.9, 0.9)).map(
     st.floats(0.0, 0.06),
 )
 def test_where_it_could_stop_braking_touches_nothing(corners, speeds, before, action, yaw, age):
-    robot = ROBOT
     sample = StateSample(np.array([0.0, 0.0, yaw, *speeds]), 10.0 - age)
     obstacles = [(x, y, x + 0.1, y + 0.1) for x, y in corners]
-    if least_clearance(robot.footprint, np.array([[0.0, 0.0, yaw]]), obstacles) < RESOLUTION:
+    if least_clearance(ROBOT.footprint, np.array([[0.0, 0.0, yaw]]), obstacles) < RESOLUTION:
         return
-    robot.surroundings = Surroundings(costmap=costmap(*obstacles, size=2.2))
-    if robot.can_stop(sample, np.array(before), np.array(action), 10.0):
+    ROBOT.surroundings = Surroundings(costmap=costmap(*obstacles, size=2.2))
+    if ROBOT.can_stop(sample, np.array(before), np.array(action), 10.0):
         commands = [(before, age + REACTION), (action, 0.05), (REST, 1.5)]
         way = braked(sample.state, commands)
-        assert least_clearance(robot.footprint, way, obstacles) > -RESOLUTION
-
-
-ROBOT = driving()
+        assert least_clearance(ROBOT.footprint, way, obstacles) > -RESOLUTION
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def costs(planner, known):
     for cost in planner.costs:
         cost.prepare(STATE, 0.0, known)
     uses = torch.zeros(search.iterations, search.injected, dtype=torch.bool)
-    _, expected = Iteration(planner.rollout, search)(
+    *_, expected = Iteration(planner.rollout, search)(
         planner._problem, planner._belief, uses[0], noise
     )
     got, _ = planner.execution.run(uses, 0, range(1), noise=rows)
