@@ -96,10 +96,11 @@ def test_clearance_is_that_to_the_obstacles_however_the_map_lies(cells, u, v, ya
     exact = exact_clearance(cells, resolution, place)
     if exact == math.inf:
         assert clearance == pytest.approx(resolution * max(cells.shape))
-    elif exact == 0.0:
-        assert clearance < 0.0
     else:
         assert abs(clearance - exact) < 0.7 * resolution
+    centers = (np.argwhere(cells == 100)[:, ::-1] + 0.5) * resolution
+    within = [costmap.clearance(placed(costmap, center)) for center in centers]
+    assert all(depth < 0.0 for depth in within)
 
 
 def test_only_cells_from_lethal_on_are_obstacles():

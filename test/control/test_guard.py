@@ -245,7 +245,7 @@ def test_sideways_it_looks_sideways():
         command = np.array(command)
         sample = StateSample(np.array([0.0, 0.0, 0.0, *command]), 10.0)
         assert robot.can_stop(sample, command, command, 10.0) is can
-    # Turned to the left, its right is ahead.
+    # Turned to the right, its left is where there is room.
     command = np.array([0.0, 0.4, 0.0])
     sample = StateSample(np.array([0.0, 0.0, -math.pi / 2, *command]), 10.0)
     assert robot.can_stop(sample, command, command, 10.0)
