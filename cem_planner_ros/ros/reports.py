@@ -17,7 +17,7 @@ from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.control.commander import Commander
 from cem_planner_ros.control.driving import Driving
 from cem_planner_ros.control.ladder import FRESH, SHIFTED, STOPPED
-from cem_planner_ros.control.tick import Tick
+from cem_planner_ros.control.tick import RESTING, Tick
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.ros import diagnostics
@@ -135,6 +135,8 @@ class Reports:
         log = self._node.get_logger()
         if tick.status == FRESH:
             log.info(what)
+        elif tick.cause in RESTING:
+            log.info(f"{tick.status}: {why}")
         else:
             log.warning(f"{tick.status}: {what} ({why})")
 
