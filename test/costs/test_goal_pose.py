@@ -21,7 +21,7 @@ def goal_pose(here=(0.0, 0.0, 0.0), path=None, **values):
 
 
 def price(cost, *states):
-    states = torch.tensor(states, dtype=torch.float32).T
+    states = torch.tensor(np.array(states), dtype=torch.float32).T
     actions = torch.zeros(2, states.shape[1])
     return cost.stage(states, actions, actions, torch.tensor(0.0)).numpy()
 

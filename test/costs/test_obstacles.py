@@ -41,7 +41,7 @@ def obstacles(known=WALL, here=(0.0, 0.0, 0.0), **values):
 
 
 def price(cost, *states):
-    states = torch.tensor(states, dtype=torch.float32).T
+    states = torch.tensor(np.array(states), dtype=torch.float32).T
     actions = torch.zeros(2, states.shape[1])
     return cost.stage(states, actions, actions, NOW).numpy()
 

@@ -24,7 +24,7 @@ def prepare(cost, path, here, time=0.0):
 
 
 def price(cost, *states, after=0.0):
-    states = torch.tensor(states, dtype=torch.float32).T
+    states = torch.tensor(np.array(states), dtype=torch.float32).T
     actions = torch.zeros(2, states.shape[1])
     return cost.stage(states, actions, actions, torch.tensor(after)).numpy()
 
