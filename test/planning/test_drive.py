@@ -27,7 +27,7 @@ VALUES = {
     "end.plugin": "goal_pose",
     "obstacles.plugin": "obstacles",
     "obstacles.footprint": "0.22 0.20  0.22 -0.20  -0.22 -0.20  -0.22 0.20",
-    "obstacles.discs": 12,
+    "obstacles.discs": 6,
     "forward.plugin": "prefer_forward",
     "speed.plugin": "velocity_tracking",
     "turning.plugin": "twirling",
