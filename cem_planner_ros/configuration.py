@@ -18,11 +18,12 @@ import torch
 import yaml
 
 from cem_planner_ros import plugins
-from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.costs.base import INPUTS, Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import COMMAND_TYPES, MULTI_ARRAY, NUMBER, STATE_TYPES, Grammar
+from cem_planner_ros.footprint import Footprint
 from cem_planner_ros.learning.policy import Driver, LinearPolicy, Proposals
 from cem_planner_ros.learning.policy import load as load_policy
 from cem_planner_ros.parameters import INACTIVE, LIVE, Parameter, flatten, named
@@ -323,7 +324,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
                 costs[name] = cost
         if any(cost.inputs for cost in costs.values()):
             declare(DRIVING)
-            problems += _driving_problems(dynamics)
+            problems += _driving_problems(dynamics, costs)
         unknown = set(values) - set(parameters) - set(leftover)
         for name in sorted({name.partition(".")[0] for name in unknown if ".plugin" in name}):
             unknown = {other for other in unknown if not other.startswith(f"{name}.")}
@@ -455,18 +456,31 @@ def _cross_check(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
     return problems
 
 
-def _driving_problems(dynamics: Dynamics) -> list[str]:
-    """Return why a model cannot be driven about."""
+def _driving_problems(dynamics: Dynamics, costs: Mapping[str, Cost]) -> list[str]:
+    """Return why a model cannot be driven about, or a cost does not say what that takes."""
+    problems = []
     lacks = [name for name in ("x", "y", "yaw") if name not in dynamics.state_names]
     strange = set(dynamics.action_names) - {"v", "v_x", "v_y", "yaw_rate"}
-    if not lacks and not strange:
-        return []
-    return [
-        "costs that look at the surroundings need a model with states x, y and yaw, and with "
-        "actions named v, v_x, v_y or yaw_rate, such as diff_drive_lag, omni_drive and "
-        f"ackermann_drive; the model has states {', '.join(dynamics.state_names)} and actions "
-        f"{', '.join(dynamics.action_names)}"
-    ]
+    if lacks or strange:
+        problems.append(
+            "costs that look at the surroundings need a model with states x, y and yaw, and with "
+            "actions named v, v_x, v_y or yaw_rate, such as diff_drive_lag, omni_drive and "
+            f"ackermann_drive; the model has states {', '.join(dynamics.state_names)} and actions "
+            f"{', '.join(dynamics.action_names)}"
+        )
+    for name, cost in costs.items():
+        where = f"parameter '{name}.plugin': {type(cost).__name__}"
+        # Misspelt, it would keep the robot from nothing.
+        if not set(cost.inputs) <= set(INPUTS):
+            problems.append(
+                f"{where}.inputs is {cost.inputs!r}, allowed: some of {', '.join(INPUTS)}"
+            )
+        if "costmap" in cost.inputs and not isinstance(getattr(cost, "shape", None), Footprint):
+            problems.append(
+                f"{where} has no shape, expected the Footprint of the robot, as its inputs name "
+                "the costmap"
+            )
+    return problems
 
 
 def _fields(side: str, names: Iterable[str], grammar: Grammar) -> list[Parameter]:

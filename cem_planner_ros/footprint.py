@@ -43,13 +43,15 @@ class Footprint:
         """
         if not corners.strip():
             return cls(np.zeros((0, 2)), np.zeros((1, 2)), radius, 0.0)
-        numbers = re.findall(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", corners)
-        rest = re.sub(r"[-+.\deE\s,;\[\]()]", "", corners)
-        if rest or len(numbers) < 6 or len(numbers) % 2:
+        try:
+            numbers = [float(word) for word in re.sub(r"[,;\[\]()]", " ", corners).split()]
+        except ValueError:
+            numbers = []
+        if len(numbers) < 6 or len(numbers) % 2 or not np.isfinite(numbers).all():
             raise ConfigurationError(
                 f"footprint is {corners!r}, allowed: x and y of three corners or more"
             )
-        polygon = np.array([float(number) for number in numbers]).reshape(-1, 2)
+        polygon = np.array(numbers).reshape(-1, 2)
         angles = np.unwrap(np.arctan2(polygon[:, 1], polygon[:, 0]), axis=0)
         turn = abs(angles[-1] - angles[0])
         if not (np.linalg.norm(polygon, axis=1).min() > 1e-3 and math.pi < turn < 2.0 * math.pi):
@@ -67,7 +69,8 @@ class Footprint:
                 best = overhang, cover, centers
         overhang, cover, centers = best
         # The outline between two of its dense points too.
-        slack = 0.5 * np.linalg.norm(outline[1] - outline[0])
+        around = np.linalg.norm(np.roll(polygon, -1, axis=0) - polygon, axis=1).sum()
+        slack = 0.5 * around / DENSE
         return cls(polygon, centers, float(cover + slack), float(overhang + slack))
 
     def at(self, x: float, y: float, yaw: float) -> np.ndarray:

@@ -108,10 +108,11 @@ class Costmap:
     @functools.cached_property
     def distance(self) -> np.ndarray:
         """
-        Distance from each cell to the nearest obstacle's edge, about, m, in finer cells.
+        Distance from each cell to the nearest obstacle's edge, m, in finer cells.
 
-        (SUBDIVIDED rows, SUBDIVIDED columns), float32; below zero within obstacles, and the size of
-        the map where there is none. Raises ImportError without SciPy.
+        (SUBDIVIDED rows, SUBDIVIDED columns), float32, exact to 0.7 of a cell's side; below
+        zero within obstacles, and the size of the map where there is none. Raises
+        ImportError without SciPy.
         """
         from scipy.ndimage import distance_transform_edt
 

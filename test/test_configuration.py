@@ -230,3 +230,54 @@ def test_sections_of_the_node_are_found(tmp_path, section):
 def test_plans_on_a_gpu():
     planner = configure(CARTPOLE | {"planner.device": "cuda"}).planner()
     assert planner.plan([0.0, 0.0, 3.0, 0.0], 0.0).invalid_share == 0.0
+
+
+DRIVE = load_yaml(CONFIG / "drive.yaml") | {"planner.device": "cpu"}
+
+
+class Misspelt(Cost):
+    inputs = ("coastmap",)
+
+
+class Shapeless(Cost):
+    inputs = ("costmap",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"drive.marign": 0.1}, "did you mean 'drive.margin'"),
+        ({"drive.max_costmap_age": -1.0}, "at least 0.0 s"),
+        ({"path.lateral_wieght": 1.0}, "did you mean 'path.lateral_weight'"),
+        ({"obstacles.footprint": "0.2 0.2"}, "allowed: x and y of three corners or more"),
+        ({"obstacles.cells": 2049}, "an integer from 8 to 2048"),
+        ({"turning.plugin": "twirl"}, "did you mean 'twirling'"),
+        ({"obstacles.plugin": f"{__name__}:Misspelt"}, "'coastmap'"),
+        (
+            {"obstacles.plugin": f"{__name__}:Shapeless"},
+            "Shapeless has no shape, expected the Foot",
+        ),
+    ],
+)
+def test_what_does_not_go_together_for_driving_is_refused_with_what_does(changes, text):
+    plugin = changes.get("obstacles.plugin")
+    values = {n: v for n, v in DRIVE.items() if not (plugin and n.startswith("obstacles."))}
+    with pytest.raises(ConfigurationError) as caught:
+        configure(values | changes)
+    assert text in str(caught.value)
+
+
+def test_a_model_that_cannot_be_driven_about_is_refused_with_those_that_can():
+    text = refusal({"costs": ["around"], "around.plugin": "goal_pose"}, drop=("costs",))
+    assert "needs the state 'y', the model has: x, x_dot, theta" in text
+    car = {"dynamics.plugin": "ackermann", "costs": ["around"], "around.plugin": "goal_pose"}
+    with pytest.raises(
+        ConfigurationError, match="such as diff_drive_lag, omni_drive and"
+    ) as caught:
+        configure(car)
+    assert "actions v, steering" in str(caught.value)
+
+
+def test_a_node_that_does_not_drive_has_no_parameters_of_driving():
+    assert not any(name.startswith("drive.") for name in configure(CARTPOLE).values)
+    assert "unknown parameter 'drive.margin'" in refusal({"drive.margin": 0.1})

@@ -193,12 +193,17 @@ class Commander:
     def _complete(self, scheduled: float, attempt: Attempt) -> Tick:
         now = self._clock()
         status, cause, action = self._choose(attempt, now)
+        reason = attempt.reason
         if status != STOPPED:
             # A late command does not catch up with one jump.
             elapsed = min(now - self._published, self.period)
             elapsed = self.period if math.isnan(elapsed) else max(elapsed, 0.0)
             action = self._limits.apply(action, self.last_action, elapsed)
-            wanted, action = action, self._bounded(action, now)
+            wanted = action
+            try:
+                action = self._bounded(action, now)
+            except Exception as error:  # Whatever it is, the robot must not drive on.
+                action, reason = None, f"braking failed: {type(error).__name__}: {error}"
             if action is None:
                 status, cause, action = self.ladder.stop(), COLLISION_IMMINENT, self._safe
             elif action is not wanted and (action != wanted).any():
@@ -221,7 +226,7 @@ class Commander:
         tick = Tick(
             status=status,
             cause=cause,
-            reason="" if cause in (PAUSED, EMERGENCY_STOP) else attempt.reason,
+            reason="" if cause in (PAUSED, EMERGENCY_STOP) else reason,
             scheduled=scheduled,
             published=published,
             interval=published - self._published,

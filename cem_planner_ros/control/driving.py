@@ -20,8 +20,8 @@ from cem_planner_ros.surroundings import NOTHING, Pose, Surroundings
 STEP = 0.04
 """s between two poses of braking that are looked at."""
 
-WORSE = 0.005
-"""m that a clearance may shrink on the way without getting worse: look-ups are not exact."""
+WORSE = 0.002
+"""m that a clearance below the margin may shrink without getting worse: look-ups are not exact."""
 
 
 SHARES = (1.0, 0.75, 0.5, 0.25)
@@ -47,7 +47,8 @@ class Driving:
         """Whether the last command was refused because the robot could not have stopped."""
         self.stop: np.ndarray | None = None
         """Poses (n, 3) on the way to where it stands if it brakes after the last command."""
-        self._needs_way = bool(configuration.inputs & {"goal", "path"})
+        self._ways = sorted(configuration.inputs & {"goal", "path"})
+        """What there is to drive to or along, of which one has to be known."""
         self._needs_map = "costmap" in configuration.inputs
         shapes = [cost.shape for cost in configuration.costs.values() if "costmap" in cost.inputs]
         self.footprint = shapes[0] if shapes else None
@@ -87,9 +88,10 @@ class Driving:
         around = self.surroundings
         x, y, yaw = (sample.state[self._states[name]] for name in ("x", "y", "yaw"))
         goal = around.goal
-        if self._needs_way:
-            if goal is None and around.path is None:
-                return NO_GOAL, "neither goal nor path"
+        if self._ways:
+            # What no cost looks at leads nowhere: all candidates would cost the same.
+            if all(getattr(around, name) is None for name in self._ways):
+                return NO_GOAL, f"no {' and no '.join(self._ways)}"
             if goal is not None and goal is not self.reached:
                 off, turned = math.hypot(x - goal.x, y - goal.y), _wrapped(yaw - goal.yaw)
                 is_there = off < self._values["xy_tolerance"]
@@ -104,7 +106,8 @@ class Driving:
             if costmap is None:
                 return STALE_COSTMAP, "no costmap yet"
             age = now - costmap.time
-            if age > self._values["max_costmap_age"]:
+            # Also one from the future, as after a clock was set back, and one without a time.
+            if not abs(age) <= self._values["max_costmap_age"]:
                 return STALE_COSTMAP, f"the costmap is {age:.2f} s old"
             if not costmap.contains((x, y)):
                 return OUTSIDE_COSTMAP, f"({x:.2f}, {y:.2f}) m is not on the costmap"
@@ -131,10 +134,10 @@ class Driving:
         """
         Return whether the robot can brake before it touches anything, after one more command.
 
-        It moves on at the speeds at hand until the command takes effect, goes over to those of the
-        command for a period, no faster than it can, and brakes evenly. A pose that is no worse
-        than the present one is no reason to stand still: out of a place that is too narrow it may
-        always drive.
+        Until the command takes effect it goes on as it moves, or gains the speed that the command
+        in force may still give it; then it goes over to the command for a period, no faster than it
+        can, and brakes evenly. Where it touches something already, what is no worse is no reason to
+        stand still: out of a place that is too narrow it may drive.
 
         Args:
             sample: the newest state.
@@ -147,38 +150,38 @@ class Driving:
             return True
         value = self._values
         x, y, yaw = (float(sample.state[self._states[name]]) for name in ("x", "y", "yaw"))
-        begin = now - sample.time + self._delay + value["reaction"]
-        speeds = []
+        begin = max(now - sample.time, 0.0) + self._delay + value["reaction"]
+        end = begin + self._period
+        profiles, longest = [], end
         for names, kind in ((FORWARD, ""), (SIDEWAYS, ""), (TURNING, "yaw_")):
-            at_hand = self._speed(names, sample, before)
-            next_one = self._speed(names, None, action)
             faster, slower = value[f"{kind}acceleration"], value[f"{kind}deceleration"]
-            rate = faster if abs(next_one) > abs(at_hand) else slower
-            reach = rate * self._period
-            reached = at_hand + min(max(next_one - at_hand, -reach), reach)
-            speeds.append((at_hand, reached, slower))
-        coasting = begin + self._period
-        longest = coasting + max(abs(reached) / slower for _, reached, slower in speeds)
+            first = self._speed(names, sample, before)
+            second = first
+            wanted = self._speed(names, None, before)
+            if abs(wanted) > abs(first):
+                second = _towards(wanted, first, faster * begin)
+            wanted = self._speed(names, None, action)
+            rate = faster if abs(wanted) > abs(second) else slower
+            third = _towards(wanted, second, rate * self._period)
+            stands = end + abs(third) / slower
+            profiles.append(((0.0, begin, end, stands), (first, second, third, 0.0)))
+            longest = max(longest, stands)
         times = np.arange(0.0, longest + STEP, STEP)
-        over = np.clip((times - begin) / self._period, 0.0, 1.0)
-        braked = np.maximum(times - coasting, 0.0)
-        along, across, turning = (
-            np.where(
-                times < coasting,
-                at_hand + over * (reached - at_hand),
-                math.copysign(1.0, reached) * np.maximum(abs(reached) - slower * braked, 0.0),
-            )
-            for at_hand, reached, slower in speeds
-        )
+        along, across, turning = (np.interp(times, *profile) for profile in profiles)
         heading = yaw + np.concatenate(([0.0], np.cumsum(STEP * turning[:-1])))
         cos, sin = np.cos(heading), np.sin(heading)
         steps = STEP * np.stack((cos * along - sin * across, sin * along + cos * across))
         way = np.concatenate((np.zeros((2, 1)), np.cumsum(steps[:, :-1], 1)), 1)
         self.stop = np.column_stack((x + way[0], y + way[1], heading))
         discs = self.footprint.discs_at(*self.stop.T)
-        clearance = costmap.clearance(discs).min(1) - self.footprint.radius
-        touches = (clearance < value["margin"]) & (clearance < clearance[0] - WORSE)
-        return not touches.any()
+        clearance = costmap.clearance(discs) - self.footprint.radius
+        present = clearance[0]
+        # What a disc touches now may slide along the outline, to the next disc, but not press in;
+        # all others must stay clear: to touch something on one side excuses nothing on another.
+        touches = present < value["margin"]
+        touches |= np.roll(touches, 1) | np.roll(touches, -1)
+        allowed = np.where(touches, present.min() - WORSE, value["margin"])
+        return bool((clearance >= allowed).all())
 
     def _speed(
         self, names: tuple[str, ...], sample: StateSample | None, action: np.ndarray
@@ -191,6 +194,11 @@ class Driving:
             if name in self._actions:
                 return float(action[self._actions[name]])
         return 0.0
+
+
+def _towards(wanted: float, speed: float, reach: float) -> float:
+    """Return the speed that is nearest to the wanted one, within reach."""
+    return speed + min(max(wanted - speed, -reach), reach)
 
 
 def _wrapped(angle: float) -> float:

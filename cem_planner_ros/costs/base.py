@@ -14,6 +14,9 @@ from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.parameters import Parameter, Parameterised
 from cem_planner_ros.surroundings import Surroundings
 
+INPUTS = ("goal", "path", "costmap")
+"""What a cost may have to know of the surroundings."""
+
 
 class Cost(Parameterised, ABC):
     """
@@ -32,7 +35,11 @@ class Cost(Parameterised, ABC):
     """
 
     inputs: tuple[str, ...] = ()
-    """What it has to know of the surroundings: of "goal", "path" and "costmap"."""
+    """
+    What it has to know of the surroundings, of INPUTS; without that the robot does not drive.
+
+    One that names the costmap has a `shape`, the `Footprint` of the robot.
+    """
 
     def __init__(
         self,

@@ -60,7 +60,7 @@ class Obstacles(Cost):
             200,
             "Of the map that are kept, on a side.",
             low=8,
-            high=4096,
+            high=2048,  # With more, float32 would not count the finer cells exactly.
             when=INACTIVE,
         ),
     )
@@ -147,10 +147,11 @@ class Obstacles(Cost):
         dy = y + sin * self._ahead + cos * self._aside - low
         column = torch.floor(along * dx + across * dy).clamp(min=0.0)
         row = torch.floor(along * dy - across * dx).clamp(min=0.0)
-        # Where the state is not finite, it costs all the same what the first cell says.
+        # A state that is not finite is looked up in some cell, and has no clearance all the same.
         place = torch.minimum(row, last_row) * size + torch.minimum(column, last_column)
         place = torch.where(place == place, place, 0.0)
-        return self._field[place.long()].amin(0) - self._disc_radius
+        clearance = self._field[place.long()].amin(0) - self._disc_radius
+        return clearance + 0.0 * (x + y + yaw)
 
     def stage(
         self,

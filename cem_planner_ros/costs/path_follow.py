@@ -33,8 +33,9 @@ class PathFollow(Cost):
     Once a period the robot's place on the path is found, near that of the period before, and a
     window of the path around it is cut into POINTS; every state of every candidate looks for its
     own place among them, so nothing has to be remembered from step to step, and a path may cross
-    itself. With the lateral error e, the error h of the heading, and the progress p from where the
-    robot is, a step costs
+    itself, though not within one window. A new path that ends where it begins is driven from its
+    beginning. With the distance e from the path, the error h of the heading, and the progress p
+    from where the robot is, a step costs
 
         lateral_weight (sqrt(1 + (e / tolerance)^2) - 1) + heading_weight (1 - cos h)
         + progress_weight (end of the window - p) + time_weight (p - p(t))^2,
@@ -82,7 +83,7 @@ class PathFollow(Cost):
         self._points = torch.zeros(POINTS, 5, device=device)
         # When each part of the schedule begins and ends, s from the plan's start, and its speed.
         self._schedule = torch.zeros(STAGES, 3, device=device)
-        names = ("is_there", "end", "spacing", "first", "has_times")
+        names = ("is_there", "end", "ends", "spacing", "first", "has_times")
         self._facts = {name: torch.zeros((), device=device) for name in names}
         self._path: ReferencePath | None = None
         self.place = 0.0
@@ -100,8 +101,17 @@ class PathFollow(Cost):
         if path is self._path:
             around = (self.place - BACK * window, self.place + window)
             self.place = path.nearest(here, *around)
-        if path is not self._path or np.linalg.norm(path.at(self.place) - here) > LOST:
+
+        def distance(place: float) -> float:
+            return float(np.linalg.norm(path.at(place) - here))
+
+        # Also where the place is not known, as after a state that was not finite.
+        if path is not self._path or not distance(self.place) <= LOST:
             self.place = path.nearest(here)
+        if path is not self._path:
+            first = path.nearest(here, before=window)
+            if distance(first) <= distance(self.place) + float(self.tolerance):
+                self.place = first
         self._path = path
         ahead = min(window, path.lengths[-1] - self.place)
         progress = np.linspace(max(-BACK * window, -self.place), ahead, POINTS)
@@ -110,6 +120,7 @@ class PathFollow(Cost):
         rows = np.column_stack((points, np.cos(heading), np.sin(heading), progress))
         self._points.copy_(torch.as_tensor(rows, dtype=torch.float32))
         self._facts["end"].fill_(ahead)
+        self._facts["ends"].fill_(ahead < window)
         self._facts["spacing"].fill_(progress[1] - progress[0])
         self._facts["has_times"].fill_(path.times is not None)
         if path.times is not None:
@@ -121,7 +132,7 @@ class PathFollow(Cost):
             self._facts["first"].fill_(float(wanted[0]))
 
     def errors(self, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return lateral error (N,), m, 1 - cos of the heading's error, and progress, m."""
+        """Return squared distance (N,), m^2, 1 - cos of the heading's error, and progress, m."""
         x, y, yaw = (state[row] for row in self._rows)
         nearest = self._points[0]
         chosen = [torch.zeros_like(x) + value for value in nearest]
@@ -133,10 +144,14 @@ class PathFollow(Cost):
             chosen = [torch.where(closer, p, c) for p, c in zip(point, chosen, strict=True)]
         near_x, near_y, cos, sin, progress = chosen
         dx, dy = x - near_x, y - near_y
+        along, across = cos * dx + sin * dy, cos * dy - sin * dx
         spacing = self._facts["spacing"]
-        along = torch.maximum(torch.minimum(cos * dx + sin * dy, spacing), -spacing)
+        within = torch.maximum(torch.minimum(along, spacing), -spacing)
+        beyond = along - within
+        # Ahead of the window the path goes on, if it does not end there.
+        beyond = torch.where(beyond > 0.0, self._facts["ends"] * beyond, beyond)
         heading = 1.0 - (torch.cos(yaw) * cos + torch.sin(yaw) * sin)
-        return cos * dy - sin * dx, heading, progress + along
+        return across * across + beyond * beyond, heading, progress + within
 
     def stage(
         self,
@@ -146,10 +161,10 @@ class PathFollow(Cost):
         time: torch.Tensor,
     ) -> torch.Tensor:
         """Return the cost of one step, shape (N,)."""
-        lateral, heading, progress = self.errors(state)
+        squared, heading, progress = self.errors(state)
         fact = self._facts
-        error = lateral / self.tolerance
-        cost = self.lateral_weight * (torch.sqrt(1.0 + error * error) - 1.0)
+        off = squared / (self.tolerance * self.tolerance)
+        cost = self.lateral_weight * (torch.sqrt(1.0 + off) - 1.0)
         cost = cost + self.heading_weight * heading
         left = torch.relu(fact["end"] - progress)
         cost = cost + self.progress_weight * left

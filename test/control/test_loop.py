@@ -15,6 +15,7 @@ from cem_planner_ros.control.ladder import FRESH, HOLD, SHIFTED, STOPPED
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import Attempt, StateSample
 from cem_planner_ros.planning.plan import Plan
+from cem_planner_ros.surroundings import Costmap, Pose, Surroundings
 
 CONFIGURATION = configure(
     {
@@ -66,7 +67,9 @@ class FakePlanner:
         self.tuned = []
 
     def predict(self, plan, state):
-        return np.array([state, state + (np.diff(plan.edges) @ plan.actions)[0] * np.eye(4)[0]])
+        return np.array(
+            [state, state + (np.diff(plan.edges) @ plan.actions)[0] * np.eye(len(state))[0]]
+        )
 
     def tune(self, **values):
         self.tuned.append(values)
@@ -88,15 +91,16 @@ class FakePlanner:
 
 
 class Bench:
-    def __init__(self, **changes):
+    def __init__(self, configuration=CONFIGURATION, **changes):
         self.clock = Clock()
         self.planner = FakePlanner(self.clock)
-        self.state = StateSample(np.zeros(4), self.clock.time)
+        nx = len(configuration.dynamics.state_names)
+        self.state = StateSample(np.zeros(nx), self.clock.time)
         self.sent = []
         self.ticks = []
         self.loop = ControlLoop(
             self.planner,
-            CONFIGURATION.changed({name.replace("__", "."): v for name, v in changes.items()}),
+            configuration.changed({name.replace("__", "."): v for name, v in changes.items()}),
             lambda: self.state,
             lambda action: self.sent.append((self.clock.time, list(action))),
             report=self.ticks.append,
@@ -726,3 +730,119 @@ def test_a_failure_to_send_is_told_until_it_is_over(bench):
     bench.clock.time += 0.1
     bench.tick()
     assert bench.loop.commander.failure == ""
+
+
+DRIVEN = configure(
+    {name: value for name, value in CONFIGURATION.values.items() if "." not in name}
+    | {
+        "planner.device": "cpu",
+        "costs": ["path", "goal", "obstacles"],
+        "dynamics.plugin": "diff_drive_lag",
+        "state.type": "std_msgs/msg/Float64MultiArray",
+        "path.plugin": "path_follow",
+        "goal.plugin": "goal_pose",
+        "obstacles.plugin": "obstacles",
+        "obstacles.radius": 0.2,
+    }
+)
+
+
+class Drive(Bench):
+    """A robot that stands at the origin, with a wall so many m ahead."""
+
+    def __init__(self, wall=1.5, **changes):
+        super().__init__(DRIVEN, **changes)
+        self.planner.value = 0.4
+        self.driving = self.loop.commander.driving
+        self.goal = Pose(1.0, 0.0, 0.0)
+        self.look(wall)
+
+    def look(self, wall, time=None):
+        """What is known from now on."""
+        cells = np.zeros((80, 80), np.int8)
+        cells[:, round((wall + 2.0) / 0.05) :] = 100
+        time = self.clock.time if time is None else time
+        costmap = Costmap(cells, 0.05, Pose(-2.0, -2.0, 0.0), time)
+        self.driving.surroundings = Surroundings(self.goal, None, costmap)
+
+    def period(self, wall=1.5):
+        self.clock.time = max(self.clock.time, self.loop.commander.due)
+        self.look(wall)
+        return super().period()
+
+    def moves(self, v):
+        """The robot has that speed from now on."""
+        self.state = StateSample(np.array([0.0, 0.0, 0.0, v, 0.0]), self.clock.time)
+
+
+def test_with_room_ahead_a_robot_drives_as_planned():
+    drive = Drive()
+    tick = drive.period()
+    assert (tick.status, tick.cause, list(tick.action)) == (FRESH, "", [0.4, 0.4])
+
+
+def test_before_a_wall_a_robot_is_slowed_then_stopped_and_drives_again_when_it_is_gone():
+    drive = Drive()
+    ticks = []
+    for wall in (1.5, 0.4, 0.3):
+        drive.moves(0.3)
+        ticks.append(drive.period(wall))
+    assert [tick.cause for tick in ticks] == ["", control.SLOWED, control.COLLISION_IMMINENT]
+    assert [tick.status for tick in ticks] == [FRESH, FRESH, STOPPED]
+    assert 0.0 < ticks[1].action[0] < ticks[0].action[0] == 0.4
+    assert list(ticks[2].action) == [0.0, 0.0]
+    assert drive.driving.is_imminent
+    assert drive.period().status == FRESH
+    assert not drive.driving.is_imminent
+
+
+def test_a_robot_whose_plan_is_late_is_stopped_before_a_wall_all_the_same():
+    drive = Drive()
+    drive.moves(0.4)
+    drive.period()
+    drive.look(0.25)
+    tick = drive.watch()
+    assert (tick.status, tick.cause) == (STOPPED, control.COLLISION_IMMINENT)
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (lambda drive: drive.look(1.5, time=99.0), control.STALE_COSTMAP),
+        (lambda drive: setattr(drive.driving, "surroundings", Surroundings()), control.NO_GOAL),
+        (
+            lambda drive: setattr(
+                drive, "state", StateSample(np.array([5.0, 0, 0, 0, 0]), drive.clock.time)
+            ),
+            control.OUTSIDE_COSTMAP,
+        ),
+    ],
+)
+def test_a_robot_that_must_not_drive_brakes_evenly_and_stands(change, cause):
+    drive = Drive()
+    drive.period()
+    plans = drive.planner.plans
+    ticks = []
+    for _ in range(7):
+        drive.clock.time = max(drive.clock.time, drive.loop.commander.due)
+        drive.look(1.5)
+        drive.state = StateSample(np.zeros(5), drive.clock.time)
+        change(drive)
+        ticks.append(drive.loop.tick(drive.clock.time))
+    assert {tick.cause for tick in ticks} == {cause}
+    assert [tick.status for tick in ticks] == [HOLD] * 5 + [STOPPED] * 2
+    speeds = [tick.action[0] for tick in ticks]
+    assert speeds == sorted(speeds, reverse=True)
+    assert speeds[-1] == 0.0
+    assert drive.planner.plans == plans
+
+
+def test_a_map_that_cannot_be_read_stops_the_robot():
+    drive = Drive()
+    drive.period()
+    broken = Costmap(np.zeros((0, 0), np.int8), 0.05, Pose(-2.0, -2.0, 0.0), drive.clock.time)
+    drive.driving.surroundings = Surroundings(drive.goal, None, broken)
+    tick = drive.watch()
+    assert (tick.status, tick.cause) == (STOPPED, control.COLLISION_IMMINENT)
+    assert drive.sent[-1][1] == [0.0, 0.0]
+    assert "Error" in tick.reason

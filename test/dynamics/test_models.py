@@ -6,10 +6,11 @@ import torch
 from scipy.integrate import solve_ivp
 from scipy.spatial.transform import Rotation
 
-from cem_planner_ros.dynamics.ackermann import Ackermann
+from cem_planner_ros.dynamics.ackermann import Ackermann, AckermannDrive
 from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.dynamics.diff_drive import DiffDrive, DiffDriveLag
 from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
+from cem_planner_ros.dynamics.omni_drive import OmniDrive
 from cem_planner_ros.dynamics.pendulum import Pendulum
 from cem_planner_ros.dynamics.planar_arm import PlanarArm
 from cem_planner_ros.dynamics.quadrotor import Quadrotor
@@ -65,6 +66,27 @@ def ackermann(t, s, u):
     radius = 0.7 / np.tan(u[1])
     velocity = u[0] * np.exp(1j * s[2])
     return [velocity.real, velocity.imag, u[0] / radius]
+
+
+def ackermann_drive(t, s, u):
+    # The steering can turn no tighter than a circle of 0.8 m, whatever is wanted or left to turn.
+    def curved(speed, rate):
+        return np.sign(rate) * min(abs(rate), abs(speed) / 0.8)
+
+    velocity = s[3] * np.exp(1j * s[2])
+    v_dot = min(max((u[0] - s[3]) / 0.2, -0.7), 0.7)
+    yaw_ddot = min(max((curved(u[0], u[1]) - s[4]) / 0.2, -1.5), 1.5)
+    return [velocity.real, velocity.imag, curved(s[3], s[4]), v_dot, yaw_ddot]
+
+
+def omni_drive(t, s, u):
+    velocity = (s[3] + 1j * s[4]) * np.exp(1j * s[2])
+    limits = (0.6, 0.6, 2.5)
+    slopes = [
+        min(max((wanted - speed) / 0.2, -limit), limit)
+        for wanted, speed, limit in zip(u, s[3:], limits, strict=True)
+    ]
+    return [velocity.real, velocity.imag, s[5], *slopes]
 
 
 def single_track(t, s, u):
@@ -149,6 +171,20 @@ CASES = {
         [0.5, 1.5],
     ),
     "ackermann": (Ackermann({"wheel_base": 0.7}), ackermann, [1.0, 0.0, -0.5], [-1.0, 0.3]),
+    "ackermann_drive": (
+        AckermannDrive(
+            {"turning_radius": 0.8, "lag": 0.2, "acceleration": 0.7, "yaw_acceleration": 1.5}
+        ),
+        ackermann_drive,
+        [0.0, 1.0, 2.0, -0.4, 0.6],
+        [0.7, 1.4],
+    ),
+    "omni_drive": (
+        OmniDrive({"lag": 0.2, "acceleration": 0.6, "yaw_acceleration": 2.5}),
+        omni_drive,
+        [1.0, 0.0, -0.7, 0.3, -0.2, 0.5],
+        [-0.3, 0.5, -1.2],
+    ),
     "single_track": (
         SingleTrack(
             {
@@ -209,6 +245,53 @@ def test_a_car_at_low_speed_rolls_as_the_kinematic_bicycle():
     moved = simulate(car, [0.0, 0.0, 0.0, v, 0.0, 0.0], [steering, 0.0], 0.05, 60)
     yaw_rate = v * np.tan(steering) / (front + rear)
     np.testing.assert_allclose(moved[3:], [v, rear * yaw_rate, yaw_rate], rtol=0.05, atol=0.01)
+
+
+def test_no_command_makes_a_car_turn_tighter_or_speed_up_faster_than_it_can():
+    generator = torch.Generator().manual_seed(0)
+    state = 2.0 * torch.randn(5, 1000, generator=generator)
+    command = 2.0 * torch.randn(2, 1000, generator=generator)
+    limits = {"turning_radius": 0.8, "acceleration": 0.7, "yaw_acceleration": 1.5}
+    slope = AckermannDrive(limits).derivative(state, command)
+    speed, curve = torch.hypot(slope[0], slope[1]), slope[2].abs()
+    assert 0.999 < (curve * 0.8 / speed).max() < 1.001
+    assert slope[3].abs().max() == pytest.approx(0.7)
+    assert slope[4].abs().max() == pytest.approx(1.5)
+    # Standing, it cannot turn at all.
+    standing = simulate(AckermannDrive(), [0.0] * 5, [0.0, 0.7], 0.05, 40)
+    np.testing.assert_array_equal(standing, 0.0)
+
+
+def test_a_car_that_is_told_to_turn_tighter_than_it_can_drives_its_tightest_circle():
+    car = AckermannDrive({"turning_radius": 0.8})
+    yaw = 0.4 / 0.8 * 3.0
+    for turn, yaw_rate in ((1.0, 5.0), (-1.0, -5.0)):
+        begin = [0.0, 0.0, 0.0, 0.4, turn * 0.5]
+        state = simulate(car, begin, [0.4, yaw_rate], 0.01, 300)
+        expected = [0.8 * np.sin(yaw), turn * 0.8 * (1 - np.cos(yaw)), turn * yaw, *begin[3:]]
+        np.testing.assert_allclose(state, expected, atol=2e-3)
+    # Backwards it turns the other way round the same circle's mirror image.
+    state = simulate(car, [0.0, 0.0, 0.0, -0.4, 0.5], [-0.4, 5.0], 0.01, 300)
+    np.testing.assert_allclose(
+        state[:3], [-0.8 * np.sin(yaw), -0.8 * (1 - np.cos(yaw)), yaw], atol=2e-3
+    )
+
+
+def test_an_omnidirectional_robot_drives_sideways_while_it_turns():
+    start = [0.0, 0.0, np.pi / 2, 0.0, 0.4, 0.0]
+    state = simulate(OmniDrive(), start, [0.0, 0.4, 0.0], 0.05, 40)
+    np.testing.assert_allclose(state, [-0.8, 0.0, *start[2:]], atol=1e-5)
+    # Turning about a point ahead of it: sideways at the speed of the circle.
+    state = simulate(OmniDrive(), [0.0, 0.0, 0.0, 0.0, 0.4, -0.5], [0.0, 0.4, -0.5], 0.01, 200)
+    np.testing.assert_allclose(state[:2], [0.8 * (1 - np.cos(1.0)), 0.8 * np.sin(1.0)], atol=2e-3)
+
+
+def test_motors_speed_up_no_faster_than_they_can_and_reach_what_is_commanded():
+    robot = OmniDrive({"acceleration": 0.5, "yaw_acceleration": 2.0})
+    states = [simulate(robot, [0.0] * 6, [0.5, -0.5, 1.9], 0.02, n) for n in (1, 10, 150)]
+    np.testing.assert_allclose(states[0][3:], [0.01, -0.01, 0.04], rtol=1e-3)
+    np.testing.assert_allclose(states[1][3:], [0.1, -0.1, 0.4], rtol=1e-3)
+    np.testing.assert_allclose(states[2][3:], [0.5, -0.5, 1.9], rtol=1e-3)
 
 
 def test_a_car_is_pushed_no_harder_than_its_tyres_grip():

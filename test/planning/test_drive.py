@@ -1,0 +1,152 @@
+"""A planner that drives: all the costs that look at the surroundings, in the kernel."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from cem_planner_ros.configuration import configure
+from cem_planner_ros.planning.backend import KernelExecution
+from cem_planner_ros.planning.kernel import padded
+from cem_planner_ros.planning.search import Iteration
+from cem_planner_ros.surroundings import NOTHING, Costmap, Pose, ReferencePath, Surroundings
+
+VALUES = {
+    "planner.device": "cpu",
+    "planner.samples": 256,
+    "planner.elites": 16,
+    "planner.iterations": 3,
+    "planner.horizon": 20,
+    "planner.dt": 0.1,
+    "dynamics.plugin": "diff_drive_lag",
+    "state.type": "std_msgs/msg/Float64MultiArray",
+    "costs": ["way", "end", "obstacles", "forward", "speed", "turning"],
+    "way.plugin": "path_follow",
+    "way.time_weight": 0.3,
+    "end.plugin": "goal_pose",
+    "obstacles.plugin": "obstacles",
+    "obstacles.footprint": "0.22 0.20  0.22 -0.20  -0.22 -0.20  -0.22 0.20",
+    "obstacles.discs": 6,
+    "forward.plugin": "prefer_forward",
+    "speed.plugin": "velocity_tracking",
+    "turning.plugin": "twirling",
+}
+STATE = np.array([0.1, -0.1, 0.3, 0.2, 0.0])
+
+
+def costmap(*origin):
+    """A map with a box to the left of the way."""
+    cells = np.zeros((100, 100), np.int8)
+    cells[50:60, 65:70] = 100
+    return Costmap(cells, 0.05, Pose(*origin), 0.0)
+
+
+KNOWN = {
+    "nothing": NOTHING,
+    "goal": Surroundings(goal=Pose(0.8, 0.2, 1.0)),
+    "all": Surroundings(
+        Pose(0.8, 0.2, 1.0),
+        ReferencePath.through(np.array([[0.0, 0.0], [0.5, 0.0], [1.0, 0.5]]), [0.0, 1.0, 2.5]),
+        costmap(-2.5, -2.5, 0.0),
+    ),
+    "a turned map": Surroundings(costmap=costmap(2.0, -3.0, 1.2)),
+}
+
+
+@pytest.fixture(scope="module")
+def configuration():
+    return configure(VALUES)
+
+
+@pytest.fixture(scope="module")
+def planner(configuration, tmp_path_factory):
+    """One planner for all: what changes between the tests compiles nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+        made = configuration.planner()
+    assert isinstance(made.execution, KernelExecution), made.execution.reason
+    return made
+
+
+def costs(planner, known):
+    """What the kernel and PyTorch say that the same candidates cost."""
+    search = planner.search
+    generator = torch.Generator().manual_seed(1)
+    count = search.population(0)
+    noise = torch.randn(search.spline.knots, 2, 1, count, generator=generator)
+    rows = torch.zeros(search.spline.knots, 2, padded(count))
+    rows[..., :count] = noise.flatten(2)
+    planner.reset()
+    edges, cell = planner._shift(0.0)
+    planner._load(STATE, np.zeros(2), np.zeros(2), edges, cell)
+    for cost in planner.costs:
+        cost.prepare(STATE, 0.0, known)
+    uses = torch.zeros(search.iterations, search.injected, dtype=torch.bool)
+    *_, expected = Iteration(planner.rollout, search)(
+        planner._problem, planner._belief, uses[0], noise
+    )
+    got, _ = planner.execution.run(uses, 0, range(1), noise=rows)
+    return got.clone(), expected
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_the_kernel_sees_the_surroundings_that_pytorch_does(planner, name):
+    got, expected = costs(planner, KNOWN[name])
+    assert expected.std() > 0.0
+    if name == "all":
+        assert (expected > 1e4).any()
+        assert (expected < 1e4).any()
+    # A state at the edge of a cell may be taken for its neighbour.
+    close = torch.isclose(got, expected, rtol=1e-3, atol=1e-3)
+    assert close.float().mean() > 0.98
+
+
+def test_values_changed_while_it_drives_count_without_compiling_again(planner, configuration):
+    before, _ = costs(planner, KNOWN["all"])
+    changes = {"way.lateral_weight": 1.0, "obstacles.inflation": 0.5, "turning.weight": 1.0}
+    configuration.changed(changes).tune(planner)
+    try:
+        got, expected = costs(planner, KNOWN["all"])
+        assert torch.isclose(got, expected, rtol=1e-3, atol=1e-3).float().mean() > 0.98
+        assert not torch.isclose(got, before, rtol=1e-3).all()
+    finally:
+        configuration.tune(planner)
+
+
+def drive(planner, known, seconds):
+    """The states of the model under its plans, one each 0.1 s."""
+    planner.reset()
+    states, before = [np.zeros(5)], np.zeros(2)
+    for index in range(round(10 * seconds)):
+        plan = planner.plan(states[-1], 0.1 * index, before, surroundings=known)
+        before = plan.actions[0]
+        states.append(planner.predict(plan, states[-1])[1])
+    return np.array(states)
+
+
+def test_it_drives_around_an_obstacle_on_the_path_and_stops_at_the_goal_as_it_should(planner):
+    cells = np.zeros((100, 100), np.int8)
+    cells[48:54, 74:78] = 100  # x from 1.2 to 1.4 m, y from -0.1 to 0.2
+    costmap = Costmap(cells, 0.05, Pose(-2.5, -2.5, 0.0), 0.0)
+    goal = Pose(2.0, 0.0, 0.0)
+    path = ReferencePath.through(np.array([[0.0, 0.0], [2.0, 0.0]]))
+    states = drive(planner, Surroundings(goal, path, costmap), 12.0)
+    footprint = next(cost.shape for cost in planner.costs if "costmap" in cost.inputs)
+    discs = footprint.discs_at(*states[:, :3].T)
+    assert (costmap.clearance(discs).min(1) > footprint.radius).all()
+    assert np.abs(states[:, 1]).max() > 0.25
+    off = states[-1] - [2.0, 0.0, 0.0, 0.0, 0.0]
+    assert math.hypot(*off[:2]) < 0.1
+    assert abs(off[2]) < 0.2
+    assert abs(off[3]) < 0.1
+
+
+def test_along_a_path_without_a_goal_it_stops_at_the_end(planner, configuration):
+    path = ReferencePath.through(np.array([[0.0, 0.0], [1.0, 0.0]]))
+    configuration.changed({"speed.weight": 0.0}).tune(planner)
+    try:
+        states = drive(planner, Surroundings(path=path), 8.0)
+    finally:
+        configuration.tune(planner)
+    assert states[-1, 0] == pytest.approx(1.0, abs=0.15)

@@ -1,0 +1,128 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cem_planner_ros.surroundings import Costmap, Pose, ReferencePath
+
+CORNER = ReferencePath.through(np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 1.0]]))
+EIGHT = ReferencePath.through(
+    np.array([[0.0, 0.0], [2.0, 2.0], [4.0, 0.0], [4.0, 2.0], [2.0, 0.5], [0.0, 2.0]])
+)
+
+places = st.floats(-3.0, 3.0)
+points = st.tuples(places, places).map(np.array)
+
+
+def test_a_path_is_read_by_arc_length_and_goes_no_further_than_its_ends():
+    np.testing.assert_allclose(CORNER.lengths, [0.0, 2.0, 3.0])
+    at = CORNER.at(np.array([-1.0, 0.5, 2.5, 9.0]))
+    np.testing.assert_allclose(at, [[0.0, 0.0], [0.5, 0.0], [2.0, 0.5], [2.0, 1.0]])
+
+
+def test_the_heading_of_a_path_turns_at_its_corners():
+    heading = CORNER.heading(np.array([-1.0, 0.0, 1.9, 2.0, 3.0, 9.0]))
+    np.testing.assert_allclose(heading, np.array([0.0, 0.0, 0.0, 90.0, 90.0, 90.0]) * np.pi / 180)
+
+
+def test_repeated_points_are_left_out_with_their_times():
+    path = ReferencePath.through(
+        np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0], [1.0, 0.0]]), [1.0, 2.0, 3.0, 4.0]
+    )
+    np.testing.assert_array_equal(path.points, [[0.0, 0.0], [1.0, 0.0]])
+    np.testing.assert_array_equal(path.times, [1.0, 3.0])
+
+
+@pytest.mark.parametrize("times", [[2.0, 1.0], [1.0, 1.0], [0.0, math.nan]])
+def test_times_that_do_not_ascend_are_no_times(times):
+    assert ReferencePath.through(np.eye(2), times).times is None
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        ([], "0 different points, expected at least 2"),
+        ([[1.0, 2.0]] * 3, "1 different points, expected at least 2"),
+        ([[0.0, 0.0], [math.nan, 1.0]], "not finite"),
+        ([[0.0, 0.0], [math.inf, 1.0]], "not finite"),
+    ],
+)
+def test_what_is_no_path_is_refused_with_the_reason(points, message):
+    with pytest.raises(ValueError, match=message):
+        ReferencePath.through(points)
+
+
+@settings(max_examples=100, deadline=None)
+@given(points, st.floats(0.0, 9.0), st.floats(0.1, 9.0))
+def test_no_allowed_place_of_a_path_is_nearer_than_the_nearest(point, after, length):
+    for before in (after + length, math.inf):
+        found = EIGHT.nearest(point, after, before)
+        assert after - 1e-6 <= found <= min(before, EIGHT.lengths[-1]) + 1e-6
+        others = EIGHT.at(np.linspace(after, min(before, EIGHT.lengths[-1]), 500))
+        least = np.linalg.norm(others - point, axis=1).min()
+        assert np.linalg.norm(EIGHT.at(found) - point) <= least + 1e-6
+
+
+def exact_clearance(cells, resolution, place):
+    """Distance, m, of a place in the frame of a map to the squares that are obstacles."""
+    rows, columns = np.nonzero(cells == 100)
+    low = np.stack((columns, rows), -1) * resolution
+    outside = np.maximum(np.maximum(low - place, place - low - resolution), 0.0)
+    return np.linalg.norm(outside, axis=1).min(initial=math.inf)
+
+
+def placed(costmap, place):
+    """Return where a place in the frame of a map lies in that of the state."""
+    cos, sin = math.cos(costmap.origin.yaw), math.sin(costmap.origin.yaw)
+    return np.array(costmap.origin[:2]) + np.array([[cos, -sin], [sin, cos]]) @ place
+
+
+maps = st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(0, 10**6)).map(
+    lambda sizes: np.random.default_rng(sizes[2]).choice(
+        np.array([-1, 0, 99, 100], np.int8), sizes[:2], p=[0.2, 0.4, 0.3, 0.1]
+    )
+)
+shares = st.floats(0.0, 0.999)
+
+
+@settings(max_examples=200, deadline=None)
+@given(maps, shares, shares, st.floats(-4.0, 4.0), st.floats(0.02, 0.5))
+def test_clearance_is_that_to_the_obstacles_however_the_map_lies(cells, u, v, yaw, resolution):
+    costmap = Costmap(cells, resolution, Pose(3.0, -2.0, yaw), 0.0)
+    place = np.array([u * cells.shape[1], v * cells.shape[0]]) * resolution
+    clearance = costmap.clearance(placed(costmap, place))
+    exact = exact_clearance(cells, resolution, place)
+    if exact == math.inf:
+        assert clearance == pytest.approx(resolution * max(cells.shape))
+    else:
+        assert abs(clearance - exact) < 0.7 * resolution
+    centers = (np.argwhere(cells == 100)[:, ::-1] + 0.5) * resolution
+    within = [costmap.clearance(placed(costmap, center)) for center in centers]
+    assert all(depth < 0.0 for depth in within)
+
+
+def test_only_cells_from_lethal_on_are_obstacles():
+    cells = np.array([[-1, 0, 50, 0]], np.int8)
+    assert Costmap(cells, 0.1, Pose(0.0, 0.0, 0.0), 0.0).clearance(np.array([0.25, 0.05])) > 0.1
+    lower = Costmap(cells, 0.1, Pose(0.0, 0.0, 0.0), 0.0, lethal=50)
+    assert lower.clearance(np.array([0.25, 0.05])) < 0.0
+    assert lower.clearance(np.array([0.05, 0.05])) > 0.1
+
+
+def test_a_map_contains_what_lies_on_it_and_nothing_else():
+    costmap = Costmap(np.zeros((2, 4), np.int8), 0.5, Pose(1.0, 1.0, math.pi / 2), 0.0)
+    # It lies to the left of its corner: 2 m along y, 1 m against x.
+    assert all(costmap.contains(point) for point in ((0.99, 1.01), (0.01, 2.99), (0.5, 2.0)))
+    outside = ((1.01, 2.0), (-0.01, 2.0), (0.5, 0.99), (0.5, 3.01), (1.5, 1.2), (math.nan, 2.0))
+    assert not any(costmap.contains(point) for point in outside)
+
+
+def test_beyond_the_map_the_edge_goes_on():
+    cells = np.zeros((10, 10), np.int8)
+    cells[4, 9] = 100
+    costmap = Costmap(cells, 0.1, Pose(0.0, 0.0, 0.0), 0.0)
+    beyond, edge = costmap.clearance(np.array([[7.0, 0.45], [0.99, 0.45]]))
+    assert beyond == edge < 0.0
+    assert costmap.clearance(np.array([-9.0, -9.0])) == costmap.clearance(np.array([0.0, 0.0]))
