@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from cem_planner_ros.dynamics.base import Dynamics
-from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.planning import cross_entropy, noise
 from cem_planner_ros.planning.kernel import Kernel, Trajectory, has_compiler, padded, tiled
 from cem_planner_ros.planning.rollout import Rollout
@@ -258,13 +257,14 @@ def choose(
         reasons.append(f"{what}: {name}{text[0]}")
 
     on_cpu = belief.mean.device.type == "cpu"
+    together = rollout.dynamics.member is not None and rollout.particles.propagation == "all"
     if backend == "cudagraph" and on_cpu:
         reasons.append("no CUDA graph: the device is a CPU")
     if type(rollout.dynamics).rollout is not Dynamics.rollout:
         backend = "eager"
         reasons.append("the model rolls out by itself, not in PyTorch")
-    elif rollout.dynamics.members > 1 and on_cpu and not isinstance(rollout.dynamics, Randomised):
-        # Its products of matrices are what takes the time, and no compiler makes them faster.
+    elif rollout.dynamics.members > 1 and on_cpu and not together:
+        # Large products of matrices are what takes the time, and no compiler makes them faster.
         backend = "eager"
         reasons.append("the model has members, which run side by side in PyTorch")
     if backend != "eager":

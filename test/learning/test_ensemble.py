@@ -6,6 +6,7 @@ from cem_planner_ros.configuration import configure
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.ensemble import Ensemble
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.planning.kernel import Kernel
 from cem_planner_ros.planning.particles import Particles
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.rollout import Rollout
@@ -80,13 +81,12 @@ def test_a_candidate_that_is_invalid_under_one_member_is_invalid(ensemble_file, 
     assert not np.isfinite(cost(ensemble_file([*SHIFTS, [np.nan, 0.0]]), risk=risk)).any()
 
 
-def test_the_planner_takes_an_ensemble_and_says_how_it_runs(ensemble_file):
+def test_the_planner_takes_an_ensemble(ensemble_file):
     model = Ensemble({"file": str(ensemble_file(SHIFTS))})
     planner = Planner(model, [Reached(model)], samples=32, elites=4, horizon=5, dt=0.1)
     plan = planner.plan(np.zeros(2), 0.0)
     assert np.isfinite(plan.cost)
     assert plan.actions.max() < 0.0  # The torque costs.
-    assert "members" in planner.execution.reason
     # What is predicted is the mean of the members.
     np.testing.assert_allclose(planner.predict(plan, np.zeros(2))[:, 0], 0.3 * np.arange(6), 1e-4)
 
@@ -129,3 +129,18 @@ def test_a_file_that_is_no_model_is_refused(ensemble_file, tmp_path):
     file.write_bytes(b"no tensors")
     with pytest.raises(ConfigurationError, match="is no safetensors file"):
         Ensemble({"file": str(file)})
+
+
+def test_small_networks_are_compiled_and_plan_as_in_pytorch(random_ensemble):
+    model = Ensemble({"file": str(random_ensemble(3, [8, 8]))})
+    assert Planner(model, [Reached(model)], samples=32, elites=4).execution.name == "kernel"
+    kernel = Kernel(Rollout(model, [Reached(model)], 0.1, Particles(risk="worst")))
+    rollout = Rollout(model, [Reached(model)], 0.1, Particles(risk="worst"))
+    generator = torch.Generator().manual_seed(0)
+    given = torch.ones(2), torch.randn(10, 1, 20, generator=generator), torch.zeros(1)
+    given += (torch.full((10,), 0.1),)
+    torch.testing.assert_close(kernel.rollout(*given), rollout(*given), rtol=1e-3, atol=1e-4)
+    large = Ensemble({"file": str(random_ensemble(2, [64, 64]))})
+    planner = Planner(large, [Reached(large)], samples=32, elites=4)
+    assert planner.execution.name == "eager"
+    assert "members" in planner.execution.reason
