@@ -56,8 +56,8 @@ def _wrap(angle: float) -> float:
 
 
 SCENARIOS = {
-    "cartpole": Scenario(
-        planner_file="cartpole.yaml",
+    name: Scenario(
+        planner_file=f"{name}.yaml",
         simulator_file="cartpole_simulator.yaml",
         goal="upright",
         error=lambda state: abs(_wrap(state[2])),
@@ -66,7 +66,8 @@ SCENARIOS = {
             ("angle [rad]", lambda state: _wrap(state[2])),
             ("cart [m]", lambda state: state[0]),
         ),
-    ),
+    )
+    for name in ("cartpole", "cartpole_learned")
 }
 
 

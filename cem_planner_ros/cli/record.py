@@ -115,8 +115,9 @@ def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
 
     def is_random() -> bool:
         now = time.monotonic()
-        in_turn = now < began or (now - began) % CYCLE < options.random * CYCLE
-        return bool(options.random) and in_turn and now - heard["state"] < SILENCE
+        # Others have to be heard before they are taken turns with.
+        in_turn = options.random == 1.0 or (now - began) % CYCLE < options.random * CYCLE
+        return in_turn and now - heard["state"] < SILENCE
 
     def note(side: str) -> Callable[[bytes], None]:
         def on_message(raw: bytes) -> None:
@@ -164,7 +165,8 @@ def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
                 raise ConfigurationError(
                     f"no {silent[0]} on '{task.topics[silent[0]]}' "
                     f"({task.types[silent[0]]}) in {WAIT:g} s: is the robot or the simulator "
-                    "running, with the same ROS_DOMAIN_ID?"
+                    "running, with the same ROS_DOMAIN_ID? Only with --random 1 nobody else has "
+                    "to send commands"
                 )
     finally:
         if options.random:
