@@ -119,7 +119,7 @@ class Rollout:
             total = total + self._stage(state, action, previous, time, duration)
             previous = action
         total = total + self.terminal(state)
-        return self.particles.judge(total, samples) if members > 1 else total
+        return self.particles.judge(total, samples, members) if members > 1 else total
 
     def breakdown(
         self,

@@ -33,6 +33,13 @@ def cost(file, samples=4, **particles):
     return rollout(torch.zeros(2), sequence, torch.zeros(1), torch.full((3,), 0.1)).numpy()
 
 
+class Ends(Cost):
+    """Theta at the end of the horizon."""
+
+    def terminal(self, state):
+        return state[0]
+
+
 OVER_THREE_STEPS = np.array([0.3, 0.6, 1.8])
 RISKS = {
     "mean": ({}, OVER_THREE_STEPS.mean()),
@@ -49,22 +56,43 @@ def test_the_cost_of_the_whole_horizon_is_made_of_those_under_all_members(ensemb
     np.testing.assert_allclose(got, expected + 3.0 * np.arange(4), rtol=1e-5)
 
 
-def test_a_candidate_can_have_one_member_for_the_whole_horizon(ensemble_file):
-    drift = cost(ensemble_file(SHIFTS), samples=30, propagation="ts_inf") - 3.0 * np.arange(30)
-    found, counts = np.unique(drift.round(3), return_counts=True)
+def test_a_candidate_can_have_particles_that_stay_with_their_members(ensemble_file):
+    file = ensemble_file(SHIFTS)
+    one = cost(file, samples=30, propagation="ts_inf", count=1) - 3.0 * np.arange(30)
+    found, counts = np.unique(one.round(3), return_counts=True)
     np.testing.assert_allclose(found, OVER_THREE_STEPS, atol=1e-3)
     assert (counts == 10).all()
+    # Evenly spread over the members, so nobody has luck.
+    for risk, (options, expected) in RISKS.items():
+        got = cost(file, propagation="ts_inf", count=3, risk=risk, **options)
+        np.testing.assert_allclose(got, expected + 3.0 * np.arange(4), rtol=1e-5)
 
 
-def test_a_candidate_can_have_another_member_in_each_step(ensemble_file):
+def test_a_candidate_can_have_particles_with_another_member_in_each_step(ensemble_file):
     file = ensemble_file(SHIFTS)
-    drift = cost(file, samples=3000, propagation="ts_1") - 3.0 * np.arange(3000)
+    mean = cost(file, propagation="ts_1", count=6)
+    np.testing.assert_allclose(mean, 0.9 + 3.0 * np.arange(4), rtol=1e-5)
+    drift = cost(file, samples=300, propagation="ts_1", count=1) - 3.0 * np.arange(300)
     # Sums of three shifts, most of them of different members.
     assert len(np.unique(drift.round(2))) > 5
-    assert drift.mean() == pytest.approx(0.9, abs=0.05)
-    np.testing.assert_array_equal(
-        drift, cost(file, samples=3000, propagation="ts_1") - 3.0 * np.arange(3000)
+    again = cost(file, samples=300, propagation="ts_1", count=1) - 3.0 * np.arange(300)
+    np.testing.assert_array_equal(drift, again)
+
+
+@pytest.mark.parametrize("propagation", ["all", "ts_inf", "ts_1"])
+def test_a_plan_does_not_seek_luck_with_the_members(random_ensemble, propagation):
+    """One member of five says that torque pays, and is wrong by what the four others say."""
+    model = Ensemble({"file": str(random_ensemble(5, []))})
+    gains = torch.tensor([-3.0, 0.9, 0.9, 0.9, 0.9])
+    for index, gain in enumerate(gains):
+        model._layers[0][index].zero_()[0, 3] = gain
+    planner = Planner(
+        *(model, [Ends(model)]),
+        **{"samples": 200, "elites": 20, "horizon": 5, "dt": 0.1, "backend": "eager"},
+        propagation=propagation,
     )
+    plan = planner.plan(np.zeros(2), 0.0)
+    assert plan.actions.sum() * gains.mean().item() < -1.5
 
 
 @pytest.mark.parametrize("propagation", ["ts_inf", "ts_1"])
@@ -73,7 +101,14 @@ def test_numbers_of_candidates_that_members_do_not_divide_are_fine(
     ensemble_file, propagation, samples
 ):
     file = ensemble_file(SHIFTS)
-    assert cost(file, samples=samples, propagation=propagation).shape == (samples,)
+    for count in (1, 2, 20):
+        given = {"samples": samples, "propagation": propagation, "count": count}
+        assert cost(file, **given).shape == (samples,)
+
+
+def test_a_tail_is_not_longer_for_rounding():
+    assert Particles(risk="cvar", cvar_alpha=0.07).tail(100) == 7
+    assert Particles(risk="cvar", cvar_alpha=0.4).tail(6) == 3
 
 
 @pytest.mark.parametrize("risk", RISKS)
