@@ -129,10 +129,17 @@ class Rollout:
         durations: torch.Tensor,
         actuators: Actuators | None = None,
     ) -> torch.Tensor:
-        """Return what each cost contributes (len(costs),) to one action sequence (H, nu)."""
+        """
+        Return what each cost contributes (len(costs),) to one action sequence (H, nu).
+
+        Of a model that judges, what its return contributes comes last.
+        """
         given = (state, actions.unsqueeze(-1), previous_action, durations, actuators)
         alone = [Rollout(self.dynamics, [t], self.dt, self.particles) for t in self.costs]
-        return torch.cat([one(*given, with_returns=False) for one in alone])
+        parts = [one(*given, with_returns=False) for one in alone]
+        if self.dynamics.judges:
+            parts.append(Rollout(self.dynamics, [], self.dt, self.particles)(*given))
+        return torch.cat(parts)
 
     def try_out(self, device: torch.device) -> None:
         """
