@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
 import signal
 import time
@@ -65,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
     task = load(options.config)
     try:
         import rclpy
+        from rclpy.signals import SignalHandlerOptions
     except ImportError as error:
         raise ConfigurationError(
             f"record needs rclpy: source a ROS 2 setup.bash, or `make install` ({error})"
@@ -79,7 +79,8 @@ def run(options: argparse.Namespace) -> int:
             + "\nKeep clear of the robot. Ctrl-C ends it with the safe command.",
             flush=True,
         )
-    rclpy.init(args=[])
+    # Its own handlers would end the context before the safe command.
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         with recording.BagWriter(options.out, task) as writer:
             counts = _record(options, task, writer)
@@ -94,6 +95,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
     """Record for some seconds from when both topics have been heard; return counts by side."""
+    from rclpy.duration import Duration
     from rclpy.node import Node
     from rclpy.qos import qos_profile_sensor_data
     from rclpy.serialization import deserialize_message
@@ -171,7 +173,6 @@ def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
     finally:
         if options.random:
             send(np.array(task.action_safe))
-            with contextlib.suppress(Exception):
-                publisher.wait_for_all_acked()
+            publisher.wait_for_all_acked(Duration(seconds=0.5))
         node.destroy_node()
     return counts

@@ -169,9 +169,12 @@ def _spans(
         gaps = intervals > max(GAP * usual, LEAST_GAP)
         breaks += list(zip(times[:-1][gaps], times[1:][gaps], strict=True))
         if gaps.any():
-            notes.append(f"{int(gaps.sum())} gaps in the {what}, {intervals[gaps].sum():.2f} s")
+            count = int(gaps.sum())
+            word = "gap" if count == 1 else "gaps"
+            notes.append(f"{count} {word} in the {what}, {intervals[gaps].sum():.2f} s")
         missing = int(np.maximum(np.round(intervals[~gaps] / usual) - 1, 0).sum())
-        if missing > 0.01 * len(times):
+        # Commands need not come evenly: they hold until the next.
+        if missing > 0.01 * len(times) and signal is states:
             notes.append(f"about {missing} of {missing + len(times)} {what} missing")
     spans = []
     for stop, go_on in [*sorted(breaks), (end, end)]:

@@ -1,5 +1,6 @@
 """`record` beside a plant and a sender of commands, over DDS."""
 
+import signal
 import subprocess
 import sys
 
@@ -16,8 +17,15 @@ from cem_planner_ros.learning import task as tasks
 SENT = [0.25, -0.25]
 
 
+SAFE = [0.125, 0.0]
+
+
+def is_random(command):
+    return list(command) not in (SENT, SAFE)
+
+
 @pytest.fixture
-def recorded(observer, start, write_yaml, drive, tmp_path):
+def recorded(observer, start, write_yaml, drive, tmp_path, wait_until):
     """A function that records with some options; returns output, bag, and commands seen."""
     file = write_yaml(drive)
     start(
@@ -28,16 +36,20 @@ def recorded(observer, start, write_yaml, drive, tmp_path):
     observer.node.create_timer(0.02, lambda: publisher.publish(Float64MultiArray(data=SENT)))
     commands = observer.listen(Float64MultiArray, "command")
 
-    def run(*arguments):
+    def run(*arguments, interrupt=False):
         options = ["--config", file, "--out", tmp_path / "bag", "--seconds", "4", *arguments]
-        done = subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, "-m", "cem_planner_ros", "record", *map(str, options)],
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            timeout=90,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout, bags.read(tmp_path / "bag", tasks.load(file)), commands
+        if interrupt:
+            wait_until(lambda: any(is_random(message.data) for _, message in commands), 60.0)
+            process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=90)
+        assert process.returncode == (130 if interrupt else 0), output
+        return output, bags.read(tmp_path / "bag", tasks.load(file)), commands
 
     return run
 
@@ -63,7 +75,16 @@ def test_random_commands_stay_within_bounds_and_end_with_the_safe_one(recorded):
     until = np.append(found.commands.times[1:], found.commands.times[-1])
     held = (until - found.commands.times)[(values != SENT).any(1)].sum()
     assert held == pytest.approx(2.0, abs=0.4)
-    assert [0.125, 0.0] in [list(message.data) for _, message in commands]
+    assert SAFE in [list(message.data) for _, message in commands]
+
+
+def test_an_interrupted_one_ends_with_the_safe_command_and_a_bag(recorded):
+    output, found, commands = recorded("--random", "1", "--seconds", "100", interrupt=True)
+    assert "Traceback" not in output
+    sent = [list(message.data) for _, message in commands]
+    last = max(index for index, command in enumerate(sent) if is_random(command))
+    assert SAFE in sent[last:]
+    assert len(found.states.times) > 0
 
 
 @pytest.mark.parametrize(
