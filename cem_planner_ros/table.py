@@ -241,23 +241,32 @@ TABLE = (
     Parameter(
         "planner.propagation",
         Search.propagation,
-        "How candidates run through a model with members: each through all of them, through one "
-        "that stays (ts_inf), or through another one in each step (ts_1; PETS).",
+        "How candidates run through a model with members: each through all of them, or as "
+        "particles that each stay with a member (ts_inf) or get another one in each step (ts_1; "
+        "PETS).",
         choices=PROPAGATIONS,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.particles",
+        Search.particles,
+        "Of each candidate with ts_inf and ts_1, evenly over the members (PETS: 20).",
+        low=1,
+        high=10_000,
         when=INACTIVE,
     ),
     Parameter(
         "planner.risk",
         Search.risk,
-        "What makes one cost of those under all members: mean, worst, cvar (mean of the worst "
-        "share cvar_alpha) or mean_std (mean and std_factor times the std).",
+        "What makes one cost of those under members or particles: mean, worst, cvar (mean of the "
+        "worst share cvar_alpha) or mean_std (mean and std_factor times the std).",
         choices=RISKS,
         when=INACTIVE,
     ),
     Parameter(
         "planner.cvar_alpha",
         Search.cvar_alpha,
-        "Share of the members that risk cvar looks at, rounded up; 1 is the mean.",
+        "Share of the members or particles that risk cvar looks at, rounded up; 1 is the mean.",
         low=1e-3,
         high=1.0,
         when=INACTIVE,

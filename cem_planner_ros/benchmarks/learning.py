@@ -67,7 +67,7 @@ def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
                 settings = training.Settings(seed=seed)
                 tensors = training.train(data, task, settings)
                 model = training.write(Path(folder), "model", tensors, task, settings, data)
-                unseen.append(training.errors(model, data.validation, task.horizon).model[-1])
+                unseen.append(training.errors(model, data.test, task.horizon).model[-1])
                 results.append(control(configuration, model, seed))
         yield _row(f"learned from {seconds:g} s", results) | {
             "error_over_the_horizon": round(float(np.mean(unseen)), 4)
@@ -168,7 +168,7 @@ def plan_times(device: str, quick: bool) -> Iterator[dict]:
     for name, size in (("input", 6), ("output", 4)):
         tensors |= {f"{name}_mean": torch.zeros(size), f"{name}_std": torch.full((size,), 0.1)}
     with tempfile.TemporaryDirectory() as folder:
-        nothing = dataset.Dataset([], [], [])
+        nothing = dataset.Dataset([], [], [], [])
         settings = training.Settings(**ENSEMBLE)
         training.write(Path(folder), "model", tensors, task, settings, nothing)
         model = Ensemble({"file": f"{folder}/model.safetensors"}, device=device)

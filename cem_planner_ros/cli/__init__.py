@@ -16,6 +16,7 @@ COMMANDS = {
     "parameters": "print every parameter of a file's configuration as commented YAML",
     "bench": "measure plan times and control quality on this machine",
     "check": "validate a parameter file without ROS and time a plan",
+    "record": "record states and commands over ROS 2 as a bag for train",
     "train": "learn a model from a bag of states and commands",
     "search-policy": "search the weights of a linear policy in a Gymnasium environment",
 }

@@ -65,7 +65,8 @@ def run(options: argparse.Namespace) -> int:
                 "the plan from state zero has no valid candidate: each one's cost is NaN or "
                 f"infinite; look at the model, the costs and the action bounds\n  in {options.file}"
             )
-    shares = zip(configuration.costs, planner.breakdown(plan, state), strict=True)
+    parts = [*configuration.costs, *(["return of the model"] if dynamics.judges else [])]
+    shares = zip(parts, planner.breakdown(plan, state), strict=True)
     print(
         "  cost of a plan from state zero: "
         + ", ".join(f"{name} {value:.4g}" for name, value in shares)

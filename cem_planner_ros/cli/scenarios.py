@@ -130,6 +130,12 @@ class CartPole(Scenario):
         }
 
 
+class LearnedCartPole(CartPole):
+    """The same, planned with a model that was learned from a recording."""
+
+    files: ClassVar = {"simulator": "cartpole_simulator.yaml", "planner": "cartpole_learned.yaml"}
+
+
 class DiffDrive(Scenario):
     """A robot drives along a path, around what the path does not know, to a pose."""
 
@@ -251,4 +257,8 @@ class DiffDrive(Scenario):
         axis.legend(loc="upper left", fontsize="small")
 
 
-SCENARIOS: Mapping[str, type[Scenario]] = {"cartpole": CartPole, "diff_drive": DiffDrive}
+SCENARIOS: Mapping[str, type[Scenario]] = {
+    "cartpole": CartPole,
+    "cartpole_learned": LearnedCartPole,
+    "diff_drive": DiffDrive,
+}

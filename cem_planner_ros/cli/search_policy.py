@@ -44,6 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default = f" (default: {field.default})" if field.default is not None else ""
         option = "--" + field.name.replace("_", "-")
         parser.add_argument(option, type=kind, metavar="X", help=TEXTS[field.name] + default)
+    for what, does in (("states", "sees"), ("actions", "does")):
+        parser.add_argument(
+            f"--{what}",
+            nargs="+",
+            metavar="NAME",
+            default=(),
+            help=f"what the policy {does}, in the environment's order and as the model that shall "
+            "use it calls them (default: known of CartPole alone)",
+        )
     parser.add_argument(
         "--out", type=Path, default=Path("policy.yaml"), metavar="FILE", help="default: %(default)s"
     )
@@ -60,6 +69,11 @@ def run(options: argparse.Namespace) -> int:
             option = "--" + name.replace("_", "-")
             raise ConfigurationError(f"{option} is {value}, allowed: from {low:g} to {high:g}")
     settings = replace(settings, **given)
+    for option, file in (("--out", options.out), ("--plot", options.plot)):
+        if file is not None and not file.parent.is_dir():
+            raise ConfigurationError(f"{option} {file}: there is no folder {file.parent}")
+    if options.plot is not None and options.plot.suffix != ".png":
+        raise ConfigurationError(f"--plot {options.plot}, allowed: a name that ends with .png")
 
     def report(iteration: int, returns: np.ndarray) -> None:
         print(
@@ -68,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
             flush=True,
         )
 
-    found = search(options.env, settings, report)
+    found = search(options.env, settings, report, options.states, options.actions)
     print(
         f"the mean policy in {TRIALS} fresh episodes: return least {found.trials.min():.1f}, "
         f"mean {found.trials.mean():.1f}"

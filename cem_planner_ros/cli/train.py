@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(dir=options.out.parent) as place:
         folder, name = Path(place), options.out.name
         model = training.write(folder, name, tensors, task, settings, data)
-        found = training.errors(model, data.validation, task.horizon)
+        found = training.errors(model, data.test, task.horizon)
         for step in sorted({1, len(found.model) // 2, len(found.model)} - {0}):
             print(
                 f"error after {step:3d} steps: model {found.model[step - 1]:.4f}, nothing changes "
@@ -99,8 +99,8 @@ def run(options: argparse.Namespace) -> int:
             )
         if found.worse_than and not options.force:
             raise ConfigurationError(
-                f"the model is worse than '{found.worse_than}' over {len(found.model)} steps, so "
-                "it was not written: record more, or motion of other kinds; --force writes it"
+                f"the model is worse than {found.worse_than}, so it was not written: record more, "
+                "or motion of other kinds; --force writes it"
             )
         training.add_errors(folder / f"{name}.json", found)
         training.plot(found, task.dt, folder / f"{name}.png")

@@ -57,6 +57,13 @@ class Dynamics(Parameterised, ABC):
     """Whether `returns` says, beside the costs, what a candidate is worth."""
     members: int = 1
     """P variants in one; `step` then gets N = P n samples, the p-th n of them for the p-th."""
+    member: Dynamics | None = None
+    """
+    The first of the members, where the others differ in numbers alone; they are then compiled.
+
+    `variant(p, numbers)` returns tensors, those of the first one's numbers replaced by the p-th's,
+    and `refresh()` brings these to what was tuned.
+    """
 
     def __init__(
         self, values: Mapping[str, Any] | None = None, *, device: torch.device | str = "cpu"

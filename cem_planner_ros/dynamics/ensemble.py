@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,13 @@ NAMES = ("state_names", "action_names", "action_units", "angle_names")
 NUMBERS = ("action_low", "action_high")
 SILU_IS_ONE = 1.2784645427610738
 """x / (1 + exp(-x)) = 1."""
+
+COMPILED = 2000
+"""
+Weights of a network up to which it is compiled: 32 x 32 runs 3.6 times as fast then.
+
+64 x 64 takes g++ 100 s and is hardly faster than PyTorch's products of matrices.
+"""
 
 TENSORS = ("input_mean", "input_std", "output_mean", "output_std")
 
@@ -67,6 +75,18 @@ class Ensemble(Dynamics):
                 f"expected {inputs} and {len(self.state_names)} for the names in its JSON"
             )
         self.members = len(self._layers[0])
+        if self.members > 1 and sum(layer[0].numel() for layer in self._layers) <= COMPILED:
+            self.member = copy.copy(self)
+            self.member.members = 1
+            self.member._layers = [layer[:1] for layer in self._layers]
+
+    def refresh(self) -> None:
+        """Do nothing: weights are not tuned."""
+
+    def variant(self, member: int, numbers: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Return tensors, the weights of the first member replaced by those of a member."""
+        own = {layer.data_ptr(): layer[member] for layer in self._layers}
+        return [own.get(number.data_ptr(), number) for number in numbers]
 
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
         """Return the states (nx, N) after `dt`, s, a P-th of the columns by each member."""
@@ -75,7 +95,9 @@ class Ensemble(Dynamics):
         inputs = torch.cat((inputs, torch.ones_like(inputs[:1])))
         values = inputs.view(len(inputs), self.members, -1).transpose(0, 1)
         for index, weights in enumerate(self._layers):
-            values = torch.bmm(weights, silu(values, inplace=True) if index else values)
+            # In place saves memory; what is compiled, one member, keeps no memory anyway.
+            values = silu(values, inplace=self.members > 1) if index else values
+            values = torch.bmm(weights, values)
         outputs = values.transpose(0, 1).flatten(1)
         return state + dt / self.dt * (output_mean + output_std * outputs)
 

@@ -30,7 +30,7 @@ class Randomised(Dynamics):
         for name in (*UNCHANGED, "angle_names"):
             setattr(self, name, getattr(model, name))
         self.members = members
-        self.model = model
+        self.member = model
         tensors = dict(zip(model.numbers, model.number_tensors, strict=True))
         device = next(iter(tensors.values())).device
         super().__init__({}, device=device)
@@ -58,23 +58,23 @@ class Randomised(Dynamics):
         """Bring the numbers of the variants, as `variant` shows them, to those of the model."""
         for group, factor in self._factors.items():
             # (P,) of a number, (n, P) of a vector (n, 1).
-            numbers = (getattr(self.model, group) * factor).movedim(-1, 0)
+            numbers = (getattr(self.member, group) * factor).movedim(-1, 0)
             self._stacks[group].copy_(numbers.view_as(self._stacks[group]))
 
     def variant(self, member: int, numbers: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Return tensors, those of the model's numbers replaced by a variant's, in place."""
-        own = {getattr(self.model, g).data_ptr(): stack for g, stack in self._stacks.items()}
+        own = {getattr(self.member, g).data_ptr(): stack for g, stack in self._stacks.items()}
         return [own[n.data_ptr()][member] if n.data_ptr() in own else n for n in numbers]
 
     @property
     def number_tensors(self) -> tuple[torch.Tensor, ...]:
         """The storage of the model's numbers."""
-        return self.model.number_tensors
+        return self.member.number_tensors
 
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
         """Return the states (nx, N) after `dt`, s, a P-th of the columns under each variant."""
-        variant = copy.copy(self.model)
+        variant = copy.copy(self.member)
         each = state.shape[-1] // self.members
         for name, factor in self._factors.items():
-            setattr(variant, name, getattr(self.model, name) * factor.repeat_interleave(each, -1))
+            setattr(variant, name, getattr(self.member, name) * factor.repeat_interleave(each, -1))
         return variant.step(state, action, dt)

@@ -13,9 +13,6 @@ from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.learning.task import Task
 from cem_planner_ros.readers import MessageError, command_reader, stamp_of, state_reader
 
-CLOCKS_AGREE = 1.0
-"""s; stamps that lie further from the arrivals are of another clock, such as a simulation's."""
-
 
 class Signal(NamedTuple):
     """Values (n, k) at increasing times (n,), s; NaN rows are messages that could not be used."""
@@ -25,11 +22,12 @@ class Signal(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """What a bag holds, and what was noticed while it was read, in words."""
+    """What a bag holds, what was noticed in reading it, and how to call it, in words."""
 
     states: Signal
     commands: Signal
     notes: list[str]
+    name: str
 
 
 def read(folder: Path, task: Task) -> Recorded:
@@ -62,20 +60,40 @@ def read(folder: Path, task: Task) -> Recorded:
     except AnyReaderError as error:
         raise ConfigurationError(f"bag '{folder}' cannot be read: {error}") from error
     (arrived, stamped, states), (commanded, command_stamped, commands) = signals
-    apart = np.abs(np.nanmedian(stamped - arrived)) if np.isfinite(stamped).any() else np.nan
-    if apart > CLOCKS_AGREE:
-        notes.append(
-            f"stamps of the states lie {apart:.0f} s from their arrival: arrival times are used"
-        )
-    elif np.isfinite(stamped).all():
-        arrived = stamped
-        if np.isfinite(command_stamped).all():
-            commanded = command_stamped
+    # Times of both have to be of one clock.
+    usable = _usable(stamped, arrived, "states", task.dt, notes)
+    has_stamps = np.isfinite(command_stamped).any()
+    if has_stamps and not _usable(command_stamped, commanded, "commands", task.dt, notes):
+        usable = False
+    if usable:
+        arrived, commanded = stamped, command_stamped if has_stamps else commanded
     return Recorded(
         _in_order(arrived, states, "states", notes),
         _in_order(commanded, commands, "commands", notes),
         notes,
+        f"bag '{folder}'",
     )
+
+
+def _usable(
+    stamps: np.ndarray, arrivals: np.ndarray, what: str, dt: float, notes: list[str]
+) -> bool:
+    """Return whether stamps (n,) can be the times; say in `notes` how they lie to the arrivals."""
+    if not np.isfinite(stamps).all():
+        if np.isfinite(stamps).any():
+            notes.append(f"not all {what} have stamps: arrival times are used")
+        return False
+    offset, back = float(np.median(arrivals - stamps)), -float(np.diff(stamps).min(initial=0.0))
+    reason = ""
+    if abs(offset) > dt:
+        reason = f", more than planner.dt, {dt:g} s"
+    elif back > dt:
+        reason = f" and go back by {back:.3g} s"
+    notes.append(
+        f"stamps of the {what} lie {offset:.4g} s before their arrival{reason}: "
+        + ("arrival times are used" if reason else "stamps are used")
+    )
+    return not reason
 
 
 SIDES = ("state", "command")
@@ -94,6 +112,12 @@ def _signal(
     if not found:
         raise ConfigurationError(
             f"bag '{folder}' has no topic '{topic}', the {side}.topic of the file; it has: {known}"
+        )
+    topics = sorted({c.topic for c in found})
+    if len(topics) > 1:
+        raise ConfigurationError(
+            f"bag '{folder}' has several topics that end in '{ending}', the {side}.topic of the "
+            f"file: {', '.join(topics)}; write the whole name of one into the file"
         )
     if any(c.msgtype != kind for c in found):
         raise ConfigurationError(

@@ -10,6 +10,7 @@ import numpy as np
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.learning.bags import Recorded, Signal
 from cem_planner_ros.learning.task import Task
+from cem_planner_ros.planning.actuators import INSTANT
 
 GAP = 5.0
 """A pause of this many usual periods, of states or of commands, ends an episode."""
@@ -20,8 +21,14 @@ LEAST_GAP = 0.1
 PHASES = 4
 """How often a recording is cut into steps, each time beginning a part of a step later."""
 
-HELD_OUT = 0.2
-"""Share of the episodes that tells how good a model is."""
+EVERY = 6
+"""Of so many episodes one says when training has to end, and another how good the model is."""
+
+NEAR = 1.05
+"""Periods of the states in dt, at most."""
+
+OUTSIDE = 0.05
+"""Share of their range by which commands may be out of bounds without a note."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +45,15 @@ class Dataset:
     Sequences to learn from and to be judged by.
 
     Attributes:
-        training, validation: sequences of different episodes.
+        training, validation, test: sequences of different episodes: to learn from, to choose the
+            epoch by, and to be judged by.
         notes: what was noticed, in words.
         statistics: numbers about the data for the model's file.
     """
 
     training: list[Stretch]
     validation: list[Stretch]
+    test: list[Stretch]
     notes: list[str]
     statistics: dict[str, object] = field(default_factory=dict)
 
@@ -54,7 +63,8 @@ def make(recordings: Sequence[Recorded], task: Task) -> Dataset:
     Return what recordings say about steps of dt.
 
     A state is interpolated between the two messages around a time; the action of a step is the mean
-    of the commands in force during it, each of which holds until the next.
+    of the commands in force during it, each of which holds until the next. Where actuators lag, it
+    is the mean of what they make of the commands, as in `planning/actuators.py`.
 
     Args:
         recordings: one for each bag.
@@ -62,30 +72,33 @@ def make(recordings: Sequence[Recorded], task: Task) -> Dataset:
 
     Raises ConfigurationError if the data cannot teach a model.
     """
-    notes = [note for recorded in recordings for note in recorded.notes]
+    notes: list[str] = []
     dt, horizon = task.dt, task.horizon
     is_angle = np.array([name in task.angle_names for name in task.state_names])
     episodes: list[list[Stretch]] = []
     seconds, periods = 0.0, []
     for recorded in recordings:
+        name, found = recorded.name, list(recorded.notes)
         commands = Signal(recorded.commands.times + task.delay, recorded.commands.values)
-        period = _usual_period(recorded.states, "states")
-        periods.append((period, _usual_period(commands, "commands")))
-        if period > dt:
+        period = _usual_period(recorded.states, "states", name)
+        periods.append((period, _usual_period(commands, "commands", name)))
+        if period > NEAR * dt:
             raise ConfigurationError(
-                f"states come every {period:.3g} s and planner.dt is {dt:g} s, allowed: at least "
-                "one state in each model step; record faster or raise planner.dt"
+                f"{name}: states come every {period:.4g} s and planner.dt is {dt:g} s, allowed: at "
+                f"most {NEAR * dt:.4g} s; record faster or raise planner.dt"
             )
-        for begin, end in _spans(recorded.states, commands, notes):
-            cut = _cut(recorded.states, commands, begin, end, is_angle, dt, period)
+        found += _out_of_bounds(commands, task)
+        for begin, end in _spans(recorded.states, commands, name, found):
+            cut = _cut(recorded.states, commands, begin, end, is_angle, task, period)
             if cut:
                 episodes.append(cut)
                 seconds += end - begin
+        notes += [f"{name}: {note}" for note in found]
     if not episodes:
         raise ConfigurationError(
             f"no stretch of the data has states and commands for longer than {2 * dt:g} s"
         )
-    training, validation = _split(episodes, horizon, notes)
+    training, validation, test = _split(episodes, horizon, notes)
     for what, names, columns in (
         ("state", task.state_names, [s.states for s in training]),
         ("action", task.action_names, [s.actions for s in training]),
@@ -97,33 +110,56 @@ def make(recordings: Sequence[Recorded], task: Task) -> Dataset:
                     f"{what} '{name}' is constant in the data: what it does cannot be learned; "
                     "record with commands that move it"
                 )
-    states = np.concatenate([s.states for s in training + validation])
-    actions = np.concatenate([s.actions for s in training + validation])
+    states = np.concatenate([s.states for s in training + validation + test])
+    actions = np.concatenate([s.actions for s in training + validation + test])
     statistics = {
         "seconds": round(seconds, 2),
         "episodes": len(episodes),
         "state_period_s": round(float(np.mean([p for p, _ in periods])), 5),
         "command_period_s": round(float(np.mean([p for _, p in periods])), 5),
+        "lag_s": dict(zip(task.action_names, task.lag, strict=True)),
         "state_least": dict(zip(task.state_names, states.min(0).round(4).tolist(), strict=True)),
         "state_most": dict(zip(task.state_names, states.max(0).round(4).tolist(), strict=True)),
         "action_least": dict(zip(task.action_names, actions.min(0).round(4).tolist(), strict=True)),
         "action_most": dict(zip(task.action_names, actions.max(0).round(4).tolist(), strict=True)),
     }
-    return Dataset(training, validation, notes, statistics)
+    return Dataset(training, validation, test, notes, statistics)
 
 
-def _usual_period(signal: Signal, what: str) -> float:
+def _usual_period(signal: Signal, what: str, name: str) -> float:
     if len(signal.times) < 3:
         raise ConfigurationError(
-            f"the bag has {len(signal.times)} {what}, expected a recording of some seconds"
+            f"{name} has {len(signal.times)} {what}, expected a recording of some seconds"
         )
     return float(np.median(np.diff(signal.times)))
 
 
-def _spans(states: Signal, commands: Signal, notes: list[str]) -> list[tuple[float, float]]:
+def _out_of_bounds(commands: Signal, task: Task) -> list[str]:
+    """Return a note for each action whose commands lie far out of the bounds of the file."""
+    notes = []
+    for action, low, high, values in zip(
+        task.action_names, task.action_low, task.action_high, commands.values.T, strict=True
+    ):
+        least, most = np.nanmin(values), np.nanmax(values)
+        if max(low - least, most - high) > OUTSIDE * (high - low):
+            notes.append(
+                f"commands of '{action}' go from {least:g} to {most:g}, action.low and action.high "
+                f"of the file allow {low:g} to {high:g}: is it another field or another unit?"
+            )
+    return notes
+
+
+def _spans(
+    states: Signal, commands: Signal, name: str, notes: list[str]
+) -> list[tuple[float, float]]:
     """Return (begin, end), s, of the stretches without a gap in states or commands."""
     begin = max(states.times[0], commands.times[0])
     end = min(states.times[-1], commands.times[-1])
+    if end <= begin:
+        raise ConfigurationError(
+            f"{name}: states from {states.times[0]:.3f} to {states.times[-1]:.3f} s, commands from "
+            f"{commands.times[0]:.3f} to {commands.times[-1]:.3f} s, expected times that overlap"
+        )
     breaks = []
     for signal, what in ((states, "states"), (commands, "commands")):
         usable = np.isfinite(signal.values).all(1)
@@ -133,9 +169,12 @@ def _spans(states: Signal, commands: Signal, notes: list[str]) -> list[tuple[flo
         gaps = intervals > max(GAP * usual, LEAST_GAP)
         breaks += list(zip(times[:-1][gaps], times[1:][gaps], strict=True))
         if gaps.any():
-            notes.append(f"{int(gaps.sum())} gaps in the {what}, {intervals[gaps].sum():.2f} s")
+            count = int(gaps.sum())
+            word = "gap" if count == 1 else "gaps"
+            notes.append(f"{count} {word} in the {what}, {intervals[gaps].sum():.2f} s")
         missing = int(np.maximum(np.round(intervals[~gaps] / usual) - 1, 0).sum())
-        if missing > 0.01 * len(times):
+        # Commands need not come evenly: they hold until the next.
+        if missing > 0.01 * len(times) and signal is states:
             notes.append(f"about {missing} of {missing + len(times)} {what} missing")
     spans = []
     for stop, go_on in [*sorted(breaks), (end, end)]:
@@ -151,7 +190,7 @@ def _cut(
     begin: float,
     end: float,
     is_angle: np.ndarray,
-    dt: float,
+    task: Task,
     period: float,
 ) -> list[Stretch]:
     """Return the sequences of a stretch, one for each phase."""
@@ -162,6 +201,7 @@ def _cut(
     values = np.where(is_angle, np.unwrap(values, axis=0), values)
     held = np.isfinite(commands.values).all(1)
     command_times, command_values = commands.times[held], commands.values[held]
+    dt = task.dt
     phases = int(np.clip(round(dt / period), 1, PHASES))
     sequences = []
     for phase in range(phases):
@@ -170,41 +210,59 @@ def _cut(
         if len(edges) < 3:
             continue
         at_edges = np.stack([np.interp(edges, times, column) for column in values.T], 1)
-        sequences.append(Stretch(at_edges, _mean_held(command_times, command_values, edges)))
+        sequences.append(
+            Stretch(at_edges, _mean_applied(command_times, command_values, edges, task.lag))
+        )
     return sequences
 
 
-def _mean_held(times: np.ndarray, values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Return the means (K, nu) of a signal that holds its last value, between edges (K + 1,)."""
-    area = np.concatenate(
-        ([np.zeros(values.shape[1])], np.cumsum(values[:-1] * np.diff(times)[:, None], axis=0))
-    )
+def _mean_applied(
+    times: np.ndarray, values: np.ndarray, edges: np.ndarray, lag: Sequence[float]
+) -> np.ndarray:
+    """
+    Return the means (K, nu), between edges (K + 1,), of what actuators make of commands.
+
+    A command u holds until the next; meanwhile y goes from y_0 to u + (y_0 - u) exp(-d / lag), and
+    its integral is u d + (y_0 - u) lag (1 - exp(-d / lag)) (`planning/actuators.py`). Before the
+    first command y is taken to be that.
+    """
+    lag = np.maximum(lag, INSTANT)
+    left = np.exp(-np.diff(times)[:, None] / lag)
+    applied = values.copy()
+    for index, share in enumerate(left):
+        applied[index + 1] = values[index] + (applied[index] - values[index]) * share
+
+    def area(index: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        short_of = (applied[index] - values[index]) * lag
+        return values[index] * lengths - short_of * np.expm1(-lengths / lag)
+
+    before = np.arange(len(times) - 1)
+    areas = np.cumsum(area(before, np.diff(times)[:, None]), axis=0)
+    areas = np.concatenate((np.zeros((1, values.shape[1])), areas))
     index = np.clip(np.searchsorted(times, edges, "right") - 1, 0, None)
-    total = area[index] + values[index] * (edges - times[index])[:, None]
+    total = areas[index] + area(index, np.maximum(edges - times[index], 0.0)[:, None])
     return np.diff(total, axis=0) / np.diff(edges)[:, None]
 
 
 def _split(
     episodes: list[list[Stretch]], horizon: int, notes: list[str]
-) -> tuple[list[Stretch], list[Stretch]]:
-    """Return the sequences of most episodes and those of the rest, which are spread evenly."""
-    if len(episodes) < 1 / HELD_OUT:
+) -> tuple[list[Stretch], list[Stretch], list[Stretch]]:
+    """Return the sequences of most episodes, and twice those of some, which are spread evenly."""
+    if len(episodes) < EVERY:
         count = len(episodes)
         episodes = [part for episode in episodes for part in _parts(episode, horizon)]
         notes.append(
-            f"only {count} episode{'s' if count > 1 else ''}: every fifth stretch of "
-            f"{2 * horizon} steps is held out instead of whole episodes"
+            f"only {count} episode{'s' if count > 1 else ''}: stretches of {2 * horizon} steps are "
+            "held out instead of whole episodes"
         )
-    if len(episodes) < 1 / HELD_OUT:
+    if len(episodes) < EVERY:
         raise ConfigurationError(
             f"the data has {len(episodes)} stretches of {2 * horizon} steps, expected at least "
-            f"{int(1 / HELD_OUT)}, so that some can be held out; record longer"
+            f"{EVERY}, so that some can be held out; record longer"
         )
-    every = int(1 / HELD_OUT)
-    held_out = [i % every == every - 1 for i in range(len(episodes))]
-    groups = ([], [])
-    for episode, is_held_out in zip(episodes, held_out, strict=True):
-        groups[is_held_out].extend(episode)
+    groups = ([], [], [])
+    for index, episode in enumerate(episodes):
+        groups[{EVERY // 2 - 1: 1, EVERY - 1: 2}.get(index % EVERY, 0)].extend(episode)
     return groups
 
 

@@ -47,10 +47,22 @@ class LinearPolicy:
                     f"shape {shape}: a row for each of {', '.join(self.states)} and one for the "
                     "constant"
                 )
-        if self.levels is not None and self.levels.shape != (scores, len(self.actions)):
+        if (np.asarray(self.std) < 0.0).any():
+            raise ConfigurationError("std of a policy has numbers below 0, allowed: at least 0")
+        for what in ("states", "actions"):
+            names = getattr(self, what)
+            doubled = [name for name in names if names.count(name) > 1]
+            if doubled:
+                raise ConfigurationError(
+                    f"{what} of a policy has {doubled[0]!r} twice, expected different names"
+                )
+        if self.levels is not None and not (
+            self.levels.shape == (scores, len(self.actions)) and np.isfinite(self.levels).all()
+        ):
             raise ConfigurationError(
-                f"levels of a policy has shape {self.levels.shape}, expected "
-                f"{(scores, len(self.actions))}: a row for each score, a column for each action"
+                f"levels of a policy has shape {self.levels.shape}, expected finite numbers of "
+                f"shape {(scores, len(self.actions))}: a row for each score, a column for each "
+                "action"
             )
 
     def act(self, state: np.ndarray) -> np.ndarray:

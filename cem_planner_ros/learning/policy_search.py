@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,8 @@ def search(
     name: str,
     settings: Settings,
     report: Callable[[int, np.ndarray], None] = lambda iteration, returns: None,
+    states: Sequence[str] = (),
+    actions: Sequence[str] = (),
 ) -> Found:
     """
     Maximise the return of a linear policy, beginning with weights of mean 0 and std 1.
@@ -71,11 +73,22 @@ def search(
         name: of a Gymnasium environment whose observations are vectors.
         settings: how to search.
         report: called with each iteration and its returns (N,).
+        states, actions: names of what the policy sees and does, as a model calls them.
 
-    Raises ConfigurationError without Gymnasium or if the environment cannot be used.
+    Raises ConfigurationError without Gymnasium, if the environment cannot be used, or if names are
+    too few or too many.
     """
     environment = make(name, settings.max_steps)
     policy = _untrained(name, environment)
+    for what, names in (("states", states), ("actions", actions)):
+        if names and len(names) != len(getattr(policy, what)):
+            raise ConfigurationError(
+                f"--{what} has {len(names)} names, expected {len(getattr(policy, what))}, as many "
+                f"as {name} has"
+            )
+    policy = replace(
+        policy, states=tuple(states) or policy.states, actions=tuple(actions) or policy.actions
+    )
     returns: list[np.ndarray] = []
     environment.reset(seed=settings.seed)
 
@@ -106,8 +119,7 @@ def search(
     mean, std = minimum.mean.numpy(), minimum.std.numpy()
     trials = [_episode(environment, policy, mean) for _ in range(TRIALS)]
     environment.close()
-    found = LinearPolicy(policy.states, policy.actions, mean, std, policy.levels)
-    return Found(found, np.array(returns), np.array(trials))
+    return Found(replace(policy, mean=mean, std=std), np.array(returns), np.array(trials))
 
 
 def make(name: str, max_steps: int | None) -> Any:

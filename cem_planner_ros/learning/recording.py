@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.fields import JOINT_STATE
+from cem_planner_ros.fields import JOINT_STATE, STATE_TYPES
 from cem_planner_ros.learning.task import Task
 from cem_planner_ros.readers import offsets
 from cem_planner_ros.simulation.plants import Plant
@@ -33,14 +33,17 @@ def drive(plant: Plant, order: list[int], act: Act, seconds: float, period: floa
 
 class BagWriter:
     """
-    Writes joint states and commands as rosbag2; a context manager.
+    Writes states and commands as rosbag2; a context manager.
+
+    `write` takes messages of any type as they came; `state` and `command` make JointState and
+    Float64MultiArray.
 
     Args:
         folder: to be made.
-        task: topics and fields; states are JointState, commands Float64MultiArray.
+        task: topics, types and fields.
         mcap: whether the storage is MCAP, SQLite if not.
 
-    Raises ConfigurationError if rosbags is not installed or the messages are others.
+    Raises ConfigurationError if rosbags is not installed.
     """
 
     def __init__(self, folder: Path, task: Task, mcap: bool = True):
@@ -48,17 +51,17 @@ class BagWriter:
             from rosbags.rosbag2 import StoragePlugin, Writer
             from rosbags.typesys import Stores, get_typestore
         except ImportError as error:
-            raise ConfigurationError(f"writing bags needs rosbags: {error}") from error
+            raise ConfigurationError(
+                f"writing bags needs rosbags (pip install rosbags): {error}"
+            ) from error
         self._store = get_typestore(Stores.ROS2_JAZZY)
         storage = StoragePlugin.MCAP if mcap else StoragePlugin.SQLITE3
         self._writer = Writer(folder, version=9, storage_plugin=storage)
         self._task = task
         self._entries = []
-        for field in task.fields["state"].values():
-            match = JOINT_STATE.match(field)
-            if not match:
-                raise ConfigurationError(f"a bag of joint states cannot have the field {field}")
-            self._entries.append(match.groups())
+        if STATE_TYPES[task.types["state"]] is JOINT_STATE:
+            fields = task.fields["state"].values()
+            self._entries = [JOINT_STATE.match(field).groups() for field in fields]
         self._joints = list(dict.fromkeys(joint for _, joint, *_ in self._entries))
         self._added = offsets(self._entries)
 
@@ -66,7 +69,9 @@ class BagWriter:
         self._writer.open()
         self._connections = {
             side: self._writer.add_connection(
-                "/" + self._task.topics[side], self._task.types[side], typestore=self._store
+                "/" + self._task.topics[side].strip("~/"),
+                self._task.types[side],
+                typestore=self._store,
             )
             for side in ("state", "command")
         }
@@ -86,7 +91,7 @@ class BagWriter:
         )
         header = types["std_msgs/msg/Header"](stamp=stamp, frame_id="")
         message = types["sensor_msgs/msg/JointState"](header=header, name=self._joints, **rows)
-        self._write("state", time if arrival is None else arrival, message)
+        self._made("state", time if arrival is None else arrival, message)
 
     def command(self, time: float, action: np.ndarray) -> None:
         """Write an action (nu,) that was sent at a time, s."""
@@ -94,8 +99,11 @@ class BagWriter:
         layout = types["std_msgs/msg/MultiArrayLayout"](dim=[], data_offset=0)
         data = np.asarray(action, np.float64)
         message = types["std_msgs/msg/Float64MultiArray"](layout=layout, data=data)
-        self._write("command", time, message)
+        self._made("command", time, message)
 
-    def _write(self, side: str, time: float, message) -> None:
-        raw = self._store.serialize_cdr(message, message.__msgtype__)
+    def _made(self, side: str, time: float, message) -> None:
+        self.write(side, time, bytes(self._store.serialize_cdr(message, message.__msgtype__)))
+
+    def write(self, side: str, time: float, raw: bytes) -> None:
+        """Write a message of a side, "state" or "command", as it came in CDR at a time, s."""
         self._writer.write(self._connections[side], round(1e9 * time), raw)

@@ -28,6 +28,9 @@ class Task:
         dt: length of a model step, s.
         horizon: H, model steps that a plan looks ahead.
         delay: s from a command to its effect.
+        lag: (nu), time constants with which actuators follow, s.
+        action_safe: (nu).
+        rate: commands per second, Hz.
     """
 
     topics: Mapping[str, str]
@@ -40,6 +43,9 @@ class Task:
     dt: float
     horizon: int
     delay: float
+    lag: tuple[float, ...]
+    action_safe: tuple[float, ...]
+    rate: float
 
     @property
     def state_names(self) -> tuple[str, ...]:
@@ -105,6 +111,11 @@ def load(file: Path, angles: Sequence[str] = ()) -> Task:
         dt=float(values["planner.dt"]),
         horizon=int(values["planner.horizon"]),
         delay=float(values["actuation_delay"]),
+        **{
+            name: tuple(float(values.get(f"action.{group}.{a}", 0.0)) for a in fields["command"])
+            for name, group in (("lag", "lag"), ("action_safe", "safe"))
+        },
+        rate=float(values["control_rate"]),
     )
 
 

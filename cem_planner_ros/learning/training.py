@@ -62,10 +62,17 @@ class Errors:
 
     @property
     def worse_than(self) -> str:
-        """The baseline that is better over all steps, "" if there is none."""
+        """The baseline that is better in the first step, the last, or all; "" if there is none."""
+        count = len(self.model)
         for name in ("unchanged", "constant_velocity"):
-            if not self.model.mean() < getattr(self, name).mean():
-                return name.replace("_", " ")
+            baseline = getattr(self, name)
+            for steps, what in (
+                (slice(1), "after 1 step"),
+                (slice(count - 1, None), f"after {count} steps"),
+                (slice(None), f"over {count} steps"),
+            ):
+                if not self.model[steps].mean() < baseline[steps].mean():
+                    return f"'{name.replace('_', ' ')}' {what}"
         return ""
 
 
@@ -179,9 +186,10 @@ def errors(model: Ensemble, stretches: Sequence[Stretch], horizon: int) -> Error
         raise ConfigurationError("no stretch of the data is three steps long")
     starts = starts[:: math.ceil(len(starts) / MAX_STARTS)]
     states = np.concatenate([s.states for s in stretches])
-    # Of angles that turned round and round, what they are within one turn.
-    states = np.where(model.is_angle, np.remainder(states + np.pi, 2 * np.pi), states)
-    spread = states.std(0)[:, None] + 1e-9
+    # Angles spread around their mean direction, within one turn.
+    directions = np.angle(np.exp(1j * states).mean(0))
+    within = np.remainder(states - directions + np.pi, 2 * np.pi) - np.pi
+    spread = np.where(model.is_angle, within, states).std(0)[:, None] + 1e-9
     true = np.stack([s.states[k - 1 : k + horizon + 1] for s, k in starts], -1)
     actions = np.stack([s.actions[k : k + horizon] for s, k in starts], -1)
     first, last_change = true[1], true[1] - true[0]

@@ -9,7 +9,6 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.planning import cross_entropy, noise
 from cem_planner_ros.planning.kernel import Kernel, Trajectory, has_compiler, padded, tiled
 from cem_planner_ros.planning.rollout import Rollout
@@ -261,6 +260,7 @@ def choose(
         reasons.append(f"{what}: {name}{text[0]}")
 
     on_cpu = belief.mean.device.type == "cpu"
+    together = rollout.dynamics.member is not None and rollout.particles.propagation == "all"
     if backend == "cudagraph" and on_cpu:
         reasons.append("no CUDA graph: the device is a CPU")
     if rollout.dynamics.rolls_out_itself:
@@ -273,8 +273,8 @@ def choose(
             "reads a number of a tensor in Python (item(), float(), if), so nothing can be "
             "compiled; compute with the tensor, choose with torch.where"
         )
-    elif rollout.dynamics.members > 1 and on_cpu and not isinstance(rollout.dynamics, Randomised):
-        # Its products of matrices are what takes the time, and no compiler makes them faster.
+    elif rollout.dynamics.members > 1 and on_cpu and not together:
+        # Large products of matrices are what takes the time, and no compiler makes them faster.
         backend = "eager"
         reasons.append("the model has members, which run side by side in PyTorch")
     if backend != "eager":

@@ -31,7 +31,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.planning.actuators import INSTANT, Actuators
 from cem_planner_ros.planning.particles import RISKS
 from cem_planner_ros.planning.rollout import Rollout
@@ -121,11 +120,11 @@ class Kernel:
         members, particles = rollout.dynamics.members, rollout.particles
         traced = rollout
         if members > 1:
-            if not isinstance(rollout.dynamics, Randomised):
+            if rollout.dynamics.member is None:
                 raise UnsupportedError("the model has members, which run side by side in PyTorch")
             if particles.propagation != "all":
                 raise UnsupportedError(f"candidates run through members as {particles.propagation}")
-            traced = Rollout(rollout.dynamics.model, rollout.costs, rollout.dt)
+            traced = Rollout(rollout.dynamics.member, rollout.costs, rollout.dt)
         sizes, parts, self._numbers = step_code(traced)
         self.shape = sizes["NX"], sizes["NU"]
         source = fill(_SOURCE, sizes | {"BLOCK": BLOCK, "TILE": TILE}, parts)

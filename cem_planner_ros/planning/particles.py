@@ -20,20 +20,23 @@ class Particles:
     """
     The columns of a rollout of N candidates through P members.
 
-    With "all" there are P N columns, candidate n under member p in column p N + n. With "ts_inf"
-    each candidate is one column under one member, with "ts_1" under another one in each step; the
-    columns are N, filled up to a multiple of P (Chua et al., Deep Reinforcement Learning in a
-    Handful of Trials, 2018, section 5.1, with one particle). Which member is drawn from numbers
-    that are the same in every call.
+    With "all" there are P N columns, candidate n under member p in column p N + n. Else each
+    candidate has R particles: with "ts_inf" each stays with a member, with "ts_1" it gets one anew
+    in each step (Chua et al., Deep Reinforcement Learning in a Handful of Trials, 2018, section
+    5.1). The columns are R N, N filled up to a multiple of P. The particles of a candidate spread
+    evenly over the members: with few of them, the cheapest candidate would be the one with the
+    luckiest members. Which ones is drawn from numbers that are the same in every call.
 
     Attributes:
         propagation: one of PROPAGATIONS.
-        risk: one of RISKS, over the members, of the cost of the whole horizon.
-        cvar_alpha: with "cvar", the mean of this share of the members, the worst ones.
+        count: R.
+        risk: one of RISKS, over members or particles, of the cost of the whole horizon.
+        cvar_alpha: with "cvar", the mean of this share of them, the worst ones, rounded up.
         std_factor: c of mean + c std, with "mean_std".
     """
 
     propagation: str = "all"
+    count: int = 20
     risk: str = "mean"
     cvar_alpha: float = 0.4
     std_factor: float = 1.0
@@ -47,9 +50,9 @@ class Particles:
         if columns > samples:
             again = torch.arange(columns, device=sequence.device) % samples
             sequence = sequence[..., again]
+        sequence = sequence.repeat(1, 1, self.count)
         if self.propagation == "ts_inf":
-            # The first candidates, such as the mean, would all be judged by the first member.
-            sequence = sequence[..., _order(columns, 0, sequence.device)]
+            sequence = sequence[..., _order(columns, self.count, members, 0, sequence.device)]
         return sequence
 
     def shuffled(
@@ -61,22 +64,23 @@ class Particles:
     ) -> Iterator[torch.Tensor]:
         """Yield the states (nx, C) of a rollout in which each step has other members."""
         for index, (action, duration) in enumerate(zip(sequence, durations, strict=True)):
-            order = _order(sequence.shape[-1], index, state.device)
+            candidates = sequence.shape[-1] // self.count
+            order = _order(candidates, self.count, dynamics.members, index, state.device)
             moved = dynamics.step(state[:, order], action[:, order], duration)
             state = torch.empty_like(moved).index_copy_(1, order, moved)
             yield state
 
-    def tail(self, members: int) -> int:
-        """Return how many of the members "cvar" takes the mean of: the share, rounded up."""
-        return math.ceil(self.cvar_alpha * members - 1e-9)  # 0.07 * 100 is a little more than 7.
+    def tail(self, count: int) -> int:
+        """Return how many of so many members or particles "cvar" takes the mean of."""
+        return math.ceil(self.cvar_alpha * count - 1e-9)  # Of 0.07 * 100 the product is above 7.
 
-    def judge(self, cost: torch.Tensor, samples: int) -> torch.Tensor:
+    def judge(self, cost: torch.Tensor, samples: int, members: int) -> torch.Tensor:
         """Return the cost (N,) of each of N candidates, of the costs (C,) of the columns."""
         if self.propagation == "ts_inf":
-            cost = torch.empty_like(cost).index_copy_(0, _order(len(cost), 0, cost.device), cost)
-        if self.propagation != "all":
-            return cost[:samples]
-        cost = cost.view(-1, samples)
+            order = _order(len(cost) // self.count, self.count, members, 0, cost.device)
+            cost = torch.empty_like(cost).index_copy_(0, order, cost)
+        rows = members if self.propagation == "all" else self.count
+        cost = cost.view(rows, -1)[:, :samples]
         if self.risk == "worst":
             return cost.amax(0)
         if self.risk == "cvar":
@@ -89,7 +93,16 @@ class Particles:
 
 
 @functools.lru_cache(maxsize=1024)
-def _order(columns: int, step: int, device: torch.device) -> torch.Tensor:
-    """Return the candidates of the columns, drawn for a step."""
+def _order(
+    candidates: int, particles: int, members: int, step: int, device: torch.device
+) -> torch.Tensor:
+    """
+    Return the particles of the columns, drawn for a step; particle r of candidate n is r N + n.
+
+    A P-th of the columns is for each member, and of a candidate's particles, R / P.
+    """
     generator = torch.Generator().manual_seed(step)
-    return torch.randperm(columns, generator=generator).to(device)
+    place = torch.randperm(candidates, generator=generator)
+    shift = torch.randperm(particles, generator=generator)
+    member = (place + shift[:, None]) % members
+    return member.flatten().argsort(stable=True).to(device)

@@ -81,7 +81,7 @@ class Planner:
         self.search = Search(**settings)
         self.dynamics = dynamics
         self.costs = tuple(costs)
-        self.rollout = Rollout(dynamics, costs, self.search.dt, self.search.particles)
+        self.rollout = Rollout(dynamics, costs, self.search.dt, self.search.through_members)
         if like is None:
             self.rollout.try_out(torch.device(device))
         else:

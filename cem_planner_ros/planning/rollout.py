@@ -130,7 +130,7 @@ class Rollout:
             total = total + self._stage(state, action, previous, time, duration)
             previous = action
         total = total + self.terminal(state)
-        return self.particles.judge(total, samples) if members > 1 else total
+        return self.particles.judge(total, samples, members) if members > 1 else total
 
     def breakdown(
         self,
@@ -140,10 +140,17 @@ class Rollout:
         durations: torch.Tensor,
         actuators: Actuators | None = None,
     ) -> torch.Tensor:
-        """Return what each cost contributes (len(costs),) to one action sequence (H, nu)."""
+        """
+        Return what each cost contributes (len(costs),) to one action sequence (H, nu).
+
+        Of a model that judges, what its return contributes comes last.
+        """
         given = (state, actions.unsqueeze(-1), previous_action, durations, actuators)
         alone = [Rollout(self.dynamics, [t], self.dt, self.particles) for t in self.costs]
-        return torch.cat([one(*given, with_returns=False) for one in alone])
+        parts = [one(*given, with_returns=False) for one in alone]
+        if self.dynamics.judges:
+            parts.append(Rollout(self.dynamics, [], self.dt, self.particles)(*given))
+        return torch.cat(parts)
 
     def try_out(self, device: torch.device) -> None:
         """

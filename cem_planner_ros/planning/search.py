@@ -34,6 +34,7 @@ ALLOWED: dict[str, tuple[tuple[str, ...], float, float]] = {
     "decay": ((), 1.0, 10.0),
     "explore": ((), 0.0, 1.0),
     "knot_spacing": ((), 1, 2**31),
+    "particles": ((), 1, 10_000),
     "proposals": ((), 0, 2**31),
 }
 """Choices, or least and largest value, of each setting; the table of parameters has them too."""
@@ -73,6 +74,7 @@ class Search:
     order: int = 0
     proposals: int = 0
     propagation: str = Particles.propagation
+    particles: int = Particles.count
     risk: str = Particles.risk
     cvar_alpha: float = Particles.cvar_alpha
     std_factor: float = Particles.std_factor
@@ -115,9 +117,11 @@ class Search:
         return Spline(self.horizon, self.order, self.knot_spacing)
 
     @property
-    def particles(self) -> Particles:
+    def through_members(self) -> Particles:
         """How candidates run through the members of a model."""
-        return Particles(self.propagation, self.risk, self.cvar_alpha, self.std_factor)
+        return Particles(
+            *(self.propagation, self.particles, self.risk, self.cvar_alpha, self.std_factor)
+        )
 
     @property
     def kept(self) -> int:

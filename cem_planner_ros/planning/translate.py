@@ -466,6 +466,17 @@ def _mm(translator, args, kwargs, result):
     return Value(rows_of(items, shape), right.lanes)
 
 
+def _bmm(translator, args, kwargs, result):
+    left, right = args
+    if left.lanes or not right.lanes:
+        raise UnsupportedError("a product of stacks of matrices with samples in the left one")
+    pairs = zip(left.rows, right.rows, strict=True)
+    products = [
+        _mm(translator, (_shape(a, False), _shape(b, True)), kwargs, result) for a, b in pairs
+    ]
+    return _shape(np.stack([product.rows for product in products]), True)
+
+
 def _to_copy(translator, args, kwargs, result):
     value = args[0]
     kinds = {torch.float32: "float", torch.bool: "bool", torch.int64: "int", torch.int32: "int"}
@@ -501,5 +512,6 @@ _SHAPES = {
     "amin": _reduction("({0} < {1} || {0} != {0} ? {0} : {1})"),
     "linalg_vector_norm": _vector_norm,
     "mm": _mm,
+    "bmm": _bmm,
     "_to_copy": _to_copy,
 }

@@ -1,3 +1,4 @@
+import itertools
 import json
 from pathlib import Path
 
@@ -85,26 +86,48 @@ def ensemble_file(tmp_path):
 
     def write(shifts, name="model") -> Path:
         shifts = torch.tensor(shifts, dtype=torch.float32)
-        tensors = {
+        layers = {
             "layer0.weight": torch.zeros(len(shifts), 2, 4),
             "layer0.bias": shifts[:, :, None].clone(),
-            "input_mean": torch.zeros(4),
-            "input_std": torch.ones(4),
-            "output_mean": torch.zeros(2),
-            "output_std": torch.ones(2),
         }
-        file = tmp_path / f"{name}.safetensors"
-        save_file(tensors, file)
-        content = {
-            "state_names": ["theta", "theta_dot"],
-            "action_names": ["torque"],
-            "action_units": ["Nm"],
-            "angle_names": ["theta"],
-            "action_low": [-3.0],
-            "action_high": [3.0],
-            "dt": 0.1,
-        }
-        file.with_suffix(".json").write_text(json.dumps(content))
-        return file
+        return save(tmp_path / f"{name}.safetensors", layers)
 
     return write
+
+
+@pytest.fixture
+def random_ensemble(tmp_path):
+    """A function that writes an ensemble of some members with random weights."""
+
+    def write(members, hidden) -> Path:
+        generator = torch.Generator().manual_seed(0)
+        layers = {}
+        for index, (fan_in, fan_out) in enumerate(itertools.pairwise([4, *hidden, 2])):
+            weight = torch.randn(members, fan_out, fan_in, generator=generator) / fan_in
+            layers[f"layer{index}.weight"] = weight
+            layers[f"layer{index}.bias"] = torch.randn(members, fan_out, 1, generator=generator)
+        return save(tmp_path / "random.safetensors", layers)
+
+    return write
+
+
+def save(file, layers) -> Path:
+    """Write an ensemble of the pendulum, nothing scaled."""
+    scale = {
+        "input_mean": torch.zeros(4),
+        "input_std": torch.ones(4),
+        "output_mean": torch.zeros(2),
+        "output_std": torch.ones(2),
+    }
+    save_file(layers | scale, file)
+    content = {
+        "state_names": ["theta", "theta_dot"],
+        "action_names": ["torque"],
+        "action_units": ["Nm"],
+        "angle_names": ["theta"],
+        "action_low": [-3.0],
+        "action_high": [3.0],
+        "dt": 0.1,
+    }
+    file.with_suffix(".json").write_text(json.dumps(content))
+    return file

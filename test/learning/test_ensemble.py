@@ -6,6 +6,7 @@ from cem_planner_ros.configuration import configure
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.ensemble import Ensemble
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.planning.kernel import Kernel
 from cem_planner_ros.planning.particles import Particles
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.rollout import Rollout
@@ -32,6 +33,13 @@ def cost(file, samples=4, **particles):
     return rollout(torch.zeros(2), sequence, torch.zeros(1), torch.full((3,), 0.1)).numpy()
 
 
+class Ends(Cost):
+    """Theta at the end of the horizon."""
+
+    def terminal(self, state):
+        return state[0]
+
+
 OVER_THREE_STEPS = np.array([0.3, 0.6, 1.8])
 RISKS = {
     "mean": ({}, OVER_THREE_STEPS.mean()),
@@ -48,22 +56,43 @@ def test_the_cost_of_the_whole_horizon_is_made_of_those_under_all_members(ensemb
     np.testing.assert_allclose(got, expected + 3.0 * np.arange(4), rtol=1e-5)
 
 
-def test_a_candidate_can_have_one_member_for_the_whole_horizon(ensemble_file):
-    drift = cost(ensemble_file(SHIFTS), samples=30, propagation="ts_inf") - 3.0 * np.arange(30)
-    found, counts = np.unique(drift.round(3), return_counts=True)
+def test_a_candidate_can_have_particles_that_stay_with_their_members(ensemble_file):
+    file = ensemble_file(SHIFTS)
+    one = cost(file, samples=30, propagation="ts_inf", count=1) - 3.0 * np.arange(30)
+    found, counts = np.unique(one.round(3), return_counts=True)
     np.testing.assert_allclose(found, OVER_THREE_STEPS, atol=1e-3)
     assert (counts == 10).all()
+    # Evenly spread over the members, so nobody has luck.
+    for risk, (options, expected) in RISKS.items():
+        got = cost(file, propagation="ts_inf", count=3, risk=risk, **options)
+        np.testing.assert_allclose(got, expected + 3.0 * np.arange(4), rtol=1e-5)
 
 
-def test_a_candidate_can_have_another_member_in_each_step(ensemble_file):
+def test_a_candidate_can_have_particles_with_another_member_in_each_step(ensemble_file):
     file = ensemble_file(SHIFTS)
-    drift = cost(file, samples=3000, propagation="ts_1") - 3.0 * np.arange(3000)
+    mean = cost(file, propagation="ts_1", count=6)
+    np.testing.assert_allclose(mean, 0.9 + 3.0 * np.arange(4), rtol=1e-5)
+    drift = cost(file, samples=300, propagation="ts_1", count=1) - 3.0 * np.arange(300)
     # Sums of three shifts, most of them of different members.
     assert len(np.unique(drift.round(2))) > 5
-    assert drift.mean() == pytest.approx(0.9, abs=0.05)
-    np.testing.assert_array_equal(
-        drift, cost(file, samples=3000, propagation="ts_1") - 3.0 * np.arange(3000)
+    again = cost(file, samples=300, propagation="ts_1", count=1) - 3.0 * np.arange(300)
+    np.testing.assert_array_equal(drift, again)
+
+
+@pytest.mark.parametrize("propagation", ["all", "ts_inf", "ts_1"])
+def test_a_plan_does_not_seek_luck_with_the_members(random_ensemble, propagation):
+    """One member of five says that torque pays, and is wrong by what the four others say."""
+    model = Ensemble({"file": str(random_ensemble(5, []))})
+    gains = torch.tensor([-3.0, 0.9, 0.9, 0.9, 0.9])
+    for index, gain in enumerate(gains):
+        model._layers[0][index].zero_()[0, 3] = gain
+    planner = Planner(
+        *(model, [Ends(model)]),
+        **{"samples": 200, "elites": 20, "horizon": 5, "dt": 0.1, "backend": "eager"},
+        propagation=propagation,
     )
+    plan = planner.plan(np.zeros(2), 0.0)
+    assert plan.actions.sum() * gains.mean().item() < -1.5
 
 
 @pytest.mark.parametrize("propagation", ["ts_inf", "ts_1"])
@@ -72,7 +101,14 @@ def test_numbers_of_candidates_that_members_do_not_divide_are_fine(
     ensemble_file, propagation, samples
 ):
     file = ensemble_file(SHIFTS)
-    assert cost(file, samples=samples, propagation=propagation).shape == (samples,)
+    for count in (1, 2, 20):
+        given = {"samples": samples, "propagation": propagation, "count": count}
+        assert cost(file, **given).shape == (samples,)
+
+
+def test_a_tail_is_not_longer_for_rounding():
+    assert Particles(risk="cvar", cvar_alpha=0.07).tail(100) == 7
+    assert Particles(risk="cvar", cvar_alpha=0.4).tail(6) == 3
 
 
 @pytest.mark.parametrize("risk", RISKS)
@@ -80,13 +116,12 @@ def test_a_candidate_that_is_invalid_under_one_member_is_invalid(ensemble_file, 
     assert not np.isfinite(cost(ensemble_file([*SHIFTS, [np.nan, 0.0]]), risk=risk)).any()
 
 
-def test_the_planner_takes_an_ensemble_and_says_how_it_runs(ensemble_file):
+def test_the_planner_takes_an_ensemble(ensemble_file):
     model = Ensemble({"file": str(ensemble_file(SHIFTS))})
     planner = Planner(model, [Reached(model)], samples=32, elites=4, horizon=5, dt=0.1)
     plan = planner.plan(np.zeros(2), 0.0)
     assert np.isfinite(plan.cost)
     assert plan.actions.max() < 0.0  # The torque costs.
-    assert "members" in planner.execution.reason
     # What is predicted is the mean of the members.
     np.testing.assert_allclose(planner.predict(plan, np.zeros(2))[:, 0], 0.3 * np.arange(6), 1e-4)
 
@@ -129,3 +164,18 @@ def test_a_file_that_is_no_model_is_refused(ensemble_file, tmp_path):
     file.write_bytes(b"no tensors")
     with pytest.raises(ConfigurationError, match="is no safetensors file"):
         Ensemble({"file": str(file)})
+
+
+def test_small_networks_are_compiled_and_plan_as_in_pytorch(random_ensemble):
+    model = Ensemble({"file": str(random_ensemble(3, [8, 8]))})
+    assert Planner(model, [Reached(model)], samples=32, elites=4).execution.name == "kernel"
+    kernel = Kernel(Rollout(model, [Reached(model)], 0.1, Particles(risk="worst")))
+    rollout = Rollout(model, [Reached(model)], 0.1, Particles(risk="worst"))
+    generator = torch.Generator().manual_seed(0)
+    given = torch.ones(2), torch.randn(10, 1, 20, generator=generator), torch.zeros(1)
+    given += (torch.full((10,), 0.1),)
+    torch.testing.assert_close(kernel.rollout(*given), rollout(*given), rtol=1e-3, atol=1e-4)
+    large = Ensemble({"file": str(random_ensemble(2, [64, 64]))})
+    planner = Planner(large, [Reached(large)], samples=32, elites=4)
+    assert planner.execution.name == "eager"
+    assert "members" in planner.execution.reason

@@ -37,6 +37,15 @@ def latent():
     return Latent({"file": "pendulum_latent.safetensors"})
 
 
+def test_what_the_model_returns_is_a_part_of_a_plan_s_cost(latent):
+    planner = Planner(latent, [Effort(latent)], samples=32, elites=4, horizon=5, dt=0.05)
+    state = np.array([0.3])
+    plan = planner.plan(state, 0.0)
+    effort, from_model = planner.breakdown(plan, state)
+    assert effort + from_model == pytest.approx(plan.cost, rel=1e-3)
+    assert abs(from_model) > 0.01
+
+
 def wrapped(angle):
     return np.remainder(angle + np.pi, 2 * np.pi) - np.pi
 

@@ -10,6 +10,7 @@ from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.dynamics.ensemble import Ensemble
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.learning import policy_search
 from cem_planner_ros.learning.policy import Driver, LinearPolicy, Proposals, load
 from cem_planner_ros.paths import share
 from cem_planner_ros.simulation.lockstep import Lockstep
@@ -43,15 +44,31 @@ def test_actions_of_a_range_are_searched_too(tmp_path):
     assert load(out).levels is None
 
 
+def test_states_and_actions_can_be_called_what_a_model_calls_them(tmp_path):
+    out = tmp_path / "policy.yaml"
+    few = ("--candidates", 3, "--iterations", 1, "--episodes", 1, "--max-steps", 5)
+    names = ("--states", "cos", "sin", "theta_dot", "--actions", "torque")
+    assert search_policy("--env", "Pendulum-v1", "--out", out, *few, *names) == 0
+    policy = load(out)
+    assert policy.states == ("cos", "sin", "theta_dot")
+    assert policy.actions == ("torque",)
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
         (["--env", "NoSuchThing-v1"], "NoSuchThing"),
         (["--env", "CartPole-v1", "--candidates", "0"], "--candidates is 0, allowed: from 1"),
         (["--env", "CartPole-v1", "--elite-share", "2"], "--elite-share is 2"),
+        (["--env", "CartPole-v1", "--out", "nowhere/p.yaml"], "there is no folder nowhere"),
+        (["--env", "CartPole-v1", "--plot", "p.foo"], "--plot p.foo, allowed: a name that ends"),
+        (["--env", "CartPole-v1", "--states", "x", "v"], "--states has 2 names, expected 4"),
+        (["--env", "Pendulum-v1", "--actions", "a", "b"], "--actions has 2 names, expected 1"),
+        (["--env", "CartPole-v1", "--states", "x", "v", "x", "w"], "'x' twice"),
     ],
 )
-def test_what_cannot_be_searched_is_explained(arguments, text, capsys):
+def test_what_cannot_be_searched_is_explained_at_once(arguments, text, capsys, monkeypatch):
+    monkeypatch.setattr(policy_search, "_episode", None)  # No episode is run before.
     assert search_policy(*arguments) == 1
     error = capsys.readouterr().err
     assert text in error
@@ -65,7 +82,13 @@ def test_without_gymnasium_it_says_what_to_install(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "states: [x]", "{states: [x], actions: [u], mean: [[1.0]], std: [[1.0]]}", "a: ["]
+    "text",
+    [
+        *("", "states: [x]", "{states: [x], actions: [u], mean: [[1.0]], std: [[1.0]]}", "a: ["),
+        "{states: [x], actions: [u], mean: [[1], [1]], std: [[1], [-1]]}",
+        "{states: [x], actions: [u], mean: [[1], [1]], std: [[1], [1]], levels: [[.nan]]}",
+        "{states: [x, x], actions: [u], mean: [[1], [1], [1]], std: [[1], [1], [1]]}",
+    ],
 )
 def test_a_file_that_holds_no_policy_is_refused(tmp_path, text):
     file = tmp_path / "policy.yaml"

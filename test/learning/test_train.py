@@ -1,5 +1,6 @@
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from cem_planner_ros import cli
 from cem_planner_ros.dynamics.ensemble import Ensemble
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.learning import bags, dataset
+from cem_planner_ros.learning import bags, dataset, recording, training
 from cem_planner_ros.learning import task as tasks
 
 FEW = ("--epochs", 40, "--members", 2, "--hidden", 24)
@@ -130,6 +131,104 @@ def test_stamps_of_another_clock_are_not_mixed_with_arrivals(bag, task, oscillat
     assert any("arrival times are used" in note for note in data.notes)
 
 
+def test_clocks_that_are_a_little_apart_are_told_and_not_mixed(bag, task, oscillator):
+    times, states, torques = oscillator(30.0)
+    # Stamps of a clock that is 0.5 s behind: the commands have none.
+    late = bag(times - 0.5, states, torques, arrivals=times, command_times=times, name="late")
+    data = made(late, task)
+    assert "stamps of the states lie 0.5 s before their arrival, more than" in data.notes[0]
+    straight = made(bag(times, states, torques), task)
+    assert "stamps of the states lie 0 s before their arrival: stamps are used" in straight.notes[0]
+    for one, other in zip(data.training, straight.training, strict=True):
+        np.testing.assert_allclose(one.states, other.states, atol=1e-6)
+
+
+def test_stamps_that_go_back_are_not_used(bag, task, oscillator):
+    times, states, torques = oscillator(30.0)
+    stamps = np.where(times < 26.0, times, times - 5.0)  # The clock was set.
+    data = made(bag(stamps, states, torques, arrivals=times, command_times=times), task)
+    assert "and go back by 4.98 s: arrival times are used" in data.notes[0]
+    assert data.statistics["seconds"] == pytest.approx(30.0, abs=0.2)
+
+
+def test_robots_that_cannot_be_told_apart_are_refused(bag, tmp_path, task, oscillator):
+    times, states, _ = oscillator(20.0)
+    both = replace(task, topics={"state": "a/joint_states", "command": "b/joint_states"})
+    both = replace(both, types=dict.fromkeys(("state", "command"), task.types["state"]))
+    with recording.BagWriter(tmp_path / "two", both) as writer:
+        for time, state in zip(times, states, strict=True):
+            writer.state(time, state)
+    with pytest.raises(ConfigurationError, match=r": /a/joint_states, /b/joint_states; write the"):
+        bags.read(tmp_path / "two", task)
+
+
+def test_commands_go_through_the_lag_of_their_actuators(bag, config, config_text, oscillator):
+    config.write_text(config_text + "    action: {lag: {torque: 0.5}}\n")
+    task = tasks.load(config)
+    times, states, _ = oscillator(40.0)
+    torques = np.where(times < 20.0, 0.0, 2.0)[:, None]
+    torques[times > 35.0] = 1.0
+    data = made(bag(times, states, torques), task)
+    assert data.statistics["lag_s"] == {"torque": 0.5}
+    actions = np.concatenate([s.actions[:, 0] for s in data.training + data.validation + data.test])
+    # In step k after the jump the mean of 2 (1 - exp(-t / 0.5)).
+    edges = np.exp(-np.arange(4) * 0.1 / 0.5)
+    expected = 2.0 - 2.0 * 0.5 / 0.1 * (edges[:-1] - edges[1:])
+    for value in expected:
+        assert np.abs(actions - value).min() < 1e-3
+    assert ((actions > 0.05) & (actions < 1.9)).sum() > 40
+
+
+def test_the_spread_of_angles_does_not_depend_on_where_they_are(ensemble_file):
+    model = Ensemble({"file": str(ensemble_file([[0.0, 0.0]]))})
+    swing = 0.5 * np.sin(np.arange(200.0))
+    found = []
+    for middle in (0.0, np.pi, -20.0):
+        states = np.stack((middle + swing, swing), 1)
+        stretch = dataset.Stretch(states, np.zeros((199, 1)))
+        found.append(training.errors(model, [stretch], 5).unchanged)
+    np.testing.assert_allclose(found, [found[0]] * 3, rtol=1e-6)
+
+
+def test_a_model_must_be_better_at_both_ends_of_the_horizon():
+    good, baseline = np.array([0.1, 0.2, 0.3]), np.array([0.2, 1.0, 2.0])
+
+    def worse(model):
+        return training.Errors(np.array(model), 2.0 * baseline, baseline).worse_than
+
+    assert worse(good) == ""
+    assert worse([0.3, 0.3, 0.3]) == "'constant velocity' after 1 step"
+    assert worse([0.1, 0.1, 2.5]) == "'constant velocity' after 3 steps"
+    assert worse([0.1, np.nan, 0.1]) == "'unchanged' over 3 steps"
+
+
+def test_what_chooses_the_epoch_does_not_judge_the_model(bag, task, oscillator):
+    data = made(bag(*oscillator(60.0)), task)
+    parts = {name: getattr(data, name) for name in ("training", "validation", "test")}
+    first = {name: {s.states[0].tobytes() for s in part} for name, part in parts.items()}
+    assert all(first.values())
+    assert not first["validation"] & first["test"]
+    assert not first["training"] & (first["validation"] | first["test"])
+
+
+def test_states_may_come_a_little_slower_than_the_model_steps(bag, task, oscillator):
+    data = made(bag(*oscillator(60.0, period=0.1003)), task)
+    np.testing.assert_allclose(data.statistics["state_period_s"], 0.1003, atol=1e-5)
+
+
+def test_commands_far_out_of_bounds_are_told(bag, task, oscillator):
+    times, states, torques = oscillator(30.0)
+    data = made(bag(times, states, 10.0 * torques), task)
+    assert any("commands of 'torque' go from -2" in note for note in data.notes)
+    assert all(note.startswith("bag '") for note in data.notes[:2])
+
+
+def test_states_and_commands_of_different_times_are_refused(bag, task, oscillator):
+    times, states, torques = oscillator(20.0)
+    with pytest.raises(ConfigurationError, match=r"bag .*: states from 1.000 to .* overlap"):
+        made(bag(times, states, torques, command_times=times + 100.0), task)
+
+
 def constant(column):
     def change(times, states, torques):
         (torques if column < 0 else states)[:, column] = 0.25
@@ -183,7 +282,7 @@ def test_bags_without_what_is_needed_are_refused(
 
 def test_rates_that_do_not_fit_are_refused(bag, task, oscillator):
     times, states, torques = oscillator(60.0, period=0.2)
-    with pytest.raises(ConfigurationError, match=r"states come every 0.2 s and planner.dt is 0.1"):
+    with pytest.raises(ConfigurationError, match=r"states come every 0.2 s .*: at most 0.105 s"):
         made(bag(times, states, torques), task)
 
 
@@ -196,7 +295,7 @@ def test_a_rate_that_changes_is_a_row_of_gaps(bag, task, oscillator):
 
 
 def test_a_short_recording_is_refused(bag, task, oscillator):
-    with pytest.raises(ConfigurationError, match=r"expected at least 5, .* record longer"):
+    with pytest.raises(ConfigurationError, match=r"expected at least 6, .* record longer"):
         made(bag(*oscillator(5.0)), task)
 
 

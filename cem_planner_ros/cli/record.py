@@ -1,0 +1,178 @@
+"""Record states and commands of a running robot or simulator, as a bag that `train` reads."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from cem_planner_ros.errors import ConfigurationError
+
+WAIT = 60.0
+"""s in which the first state and the first command have to come."""
+
+CYCLE = 4.0
+"""s from one stretch of random commands to the next."""
+
+HOLD = 10
+"""Periods for which a random command is held."""
+
+SILENCE = 0.2
+"""s without a state after which no random command is sent."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what to record, how long, and whether to send random commands."""
+    parser.add_argument(
+        "--config", type=Path, required=True, metavar="FILE.yaml", help="of the planner node"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="the bag's folder, to be made"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, metavar="S", help="default: %(default)g"
+    )
+    parser.add_argument(
+        "--random",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="MOVES THE ROBOT: in this share of the time send random commands within the bounds "
+        "of the file, over those of others (default: none)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the random commands (default: 0)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the bag; the last command is the safe one if random ones were sent."""
+    from cem_planner_ros.learning import recording
+    from cem_planner_ros.learning.task import load
+
+    if not 0.0 < options.seconds < math.inf:
+        raise ConfigurationError(f"--seconds is {options.seconds:g}, allowed: more than 0")
+    if not 0.0 <= options.random <= 1.0:
+        raise ConfigurationError(f"--random is {options.random:g}, allowed: from 0 to 1")
+    if options.out.exists():
+        raise ConfigurationError(f"--out {options.out} exists, allowed: a folder to be made")
+    if not options.out.parent.is_dir():
+        raise ConfigurationError(f"--out {options.out}: there is no folder {options.out.parent}")
+    task = load(options.config)
+    try:
+        import rclpy
+        from rclpy.signals import SignalHandlerOptions
+    except ImportError as error:
+        raise ConfigurationError(
+            f"record needs rclpy: source a ROS 2 setup.bash, or `make install` ({error})"
+        ) from error
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if options.random:
+        bounds = zip(task.action_names, task.action_low, task.action_high, strict=True)
+        print(
+            f"WARNING: random commands go to '{task.topics['command']}' for "
+            f"{options.random:.0%} of the time, over those of others: "
+            + ", ".join(f"{name} from {low:g} to {high:g}" for name, low, high in bounds)
+            + "\nKeep clear of the robot. Ctrl-C ends it with the safe command.",
+            flush=True,
+        )
+    # Its own handlers would end the context before the safe command.
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        with recording.BagWriter(options.out, task) as writer:
+            counts = _record(options, task, writer)
+    finally:
+        rclpy.try_shutdown()
+    print(
+        f"wrote {options.out}: {counts['state']} states and {counts['command']} commands in "
+        f"{options.seconds:g} s"
+    )
+    return 0
+
+
+def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
+    """Record for some seconds from when both topics have been heard; return counts by side."""
+    from rclpy.duration import Duration
+    from rclpy.node import Node
+    from rclpy.qos import qos_profile_sensor_data
+    from rclpy.serialization import deserialize_message
+
+    from cem_planner_ros.ros.messages import MESSAGES, command_reader, command_writer
+    from cem_planner_ros.ros.process import light_executor
+
+    kinds = {side: MESSAGES[task.types[side]] for side in task.types}
+    read = command_reader(task.types["command"], task.fields["command"])
+    write = command_writer(task.types["command"], task.fields["command"])
+    random = np.random.default_rng(options.seed)
+    counts, heard = {"state": 0, "command": 0}, {"state": -math.inf, "command": -math.inf}
+    began, action, ticks = math.inf, np.array(task.action_safe), 0
+    node = Node("record")
+    publisher = node.create_publisher(kinds["command"], task.topics["command"], 1)
+
+    def send(values: np.ndarray) -> None:
+        publisher.publish(write(values, node.get_clock().now().to_msg(), ""))
+
+    def is_random() -> bool:
+        now = time.monotonic()
+        # Others have to be heard before they are taken turns with.
+        in_turn = options.random == 1.0 or (now - began) % CYCLE < options.random * CYCLE
+        return in_turn and now - heard["state"] < SILENCE
+
+    def note(side: str) -> Callable[[bytes], None]:
+        def on_message(raw: bytes) -> None:
+            heard[side] = time.monotonic()
+            if heard[side] >= began:
+                writer.write(side, time.time(), raw)
+                counts[side] += 1
+            if side == "command" and is_random():
+                try:
+                    other = not np.allclose(read(deserialize_message(raw, kinds[side])), action)
+                except ValueError:  # What cannot be read is not ours.
+                    other = True
+                if other:
+                    send(action)
+
+        return on_message
+
+    def on_period() -> None:
+        nonlocal action, ticks
+        if not is_random():
+            return
+        if ticks % HOLD == 0:
+            action = random.uniform(task.action_low, task.action_high)
+        ticks += 1
+        send(action)
+
+    for side, kind in kinds.items():
+        node.create_subscription(
+            kind, task.topics[side], note(side), qos_profile_sensor_data, raw=True
+        )
+    if options.random:
+        node.create_timer(1.0 / task.rate, on_period)
+    executor = light_executor()
+    executor.add_node(node)
+    started = time.monotonic()
+    try:
+        while time.monotonic() < began + options.seconds:
+            executor.spin_once(timeout_sec=0.1)
+            now = time.monotonic()
+            if began == math.inf and min(heard.values()) > -math.inf:
+                began = now
+                print(f"recording for {options.seconds:g} s", flush=True)
+            silent = [side for side, last in heard.items() if last < now - WAIT]
+            if silent and now > started + WAIT:
+                raise ConfigurationError(
+                    f"no {silent[0]} on '{task.topics[silent[0]]}' "
+                    f"({task.types[silent[0]]}) in {WAIT:g} s: is the robot or the simulator "
+                    "running, with the same ROS_DOMAIN_ID? Only with --random 1 nobody else has "
+                    "to send commands"
+                )
+    finally:
+        if options.random:
+            send(np.array(task.action_safe))
+            publisher.wait_for_all_acked(Duration(seconds=0.5))
+        node.destroy_node()
+    return counts

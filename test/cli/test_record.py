@@ -1,0 +1,102 @@
+"""`record` beside a plant and a sender of commands, over DDS."""
+
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+from std_msgs.msg import Float64MultiArray
+
+from cem_planner_ros import cli
+from cem_planner_ros.learning import bags
+from cem_planner_ros.learning import task as tasks
+
+SENT = [0.25, -0.25]
+
+
+SAFE = [0.125, 0.0]
+
+
+def is_random(command):
+    return list(command) not in (SENT, SAFE)
+
+
+@pytest.fixture
+def recorded(observer, start, write_yaml, drive, tmp_path, wait_until):
+    """A function that records with some options; returns output, bag, and commands seen."""
+    file = write_yaml(drive)
+    start(
+        *("simulator", "-p", "plant:=model", "-p", f"planner_file:={file}"),
+        *("-p", "state_topic:=state", "-p", "command_topic:=command"),
+    )
+    publisher = observer.node.create_publisher(Float64MultiArray, "command", 1)
+    observer.node.create_timer(0.02, lambda: publisher.publish(Float64MultiArray(data=SENT)))
+    commands = observer.listen(Float64MultiArray, "command")
+
+    def run(*arguments, interrupt=False):
+        options = ["--config", file, "--out", tmp_path / "bag", "--seconds", "4", *arguments]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cem_planner_ros", "record", *map(str, options)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if interrupt:
+            wait_until(lambda: any(is_random(message.data) for _, message in commands), 60.0)
+            process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=90)
+        assert process.returncode == (130 if interrupt else 0), output
+        return output, bags.read(tmp_path / "bag", tasks.load(file)), commands
+
+    return run
+
+
+def test_it_records_what_others_send_and_sends_nothing_itself(recorded):
+    output, found, commands = recorded()
+    assert "WARNING" not in output
+    assert {tuple(message.data) for _, message in commands} == {tuple(SENT)}
+    assert len(found.states.times) > 500
+    assert len(found.commands.times) > 150
+    np.testing.assert_array_equal(found.commands.values, [SENT] * len(found.commands.times))
+    assert found.states.times[-1] - found.states.times[0] == pytest.approx(4.0, abs=0.3)
+
+
+def test_random_commands_stay_within_bounds_and_end_with_the_safe_one(recorded):
+    output, found, commands = recorded("--random", "0.5")
+    assert "WARNING: random commands go to 'command' for 50% of the time" in output
+    values = found.commands.values
+    own = values[(values != SENT).any(1)]
+    assert len(np.unique(own, axis=0)) >= 5
+    assert (np.abs(own) <= 2.0).all()
+    # In force for half of the time: each of others is followed by one of these.
+    until = np.append(found.commands.times[1:], found.commands.times[-1])
+    held = (until - found.commands.times)[(values != SENT).any(1)].sum()
+    assert held == pytest.approx(2.0, abs=0.4)
+    assert SAFE in [list(message.data) for _, message in commands]
+
+
+def test_an_interrupted_one_ends_with_the_safe_command_and_a_bag(recorded):
+    output, found, commands = recorded("--random", "1", "--seconds", "100", interrupt=True)
+    assert "Traceback" not in output
+    sent = [list(message.data) for _, message in commands]
+    last = max(index for index, command in enumerate(sent) if is_random(command))
+    assert SAFE in sent[last:]
+    assert len(found.states.times) > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--random", "2"], "--random is 2, allowed: from 0 to 1"),
+        (["--seconds", "0"], "--seconds is 0, allowed: more than 0"),
+        (["--out", "nowhere/bag"], "there is no folder nowhere"),
+        (["--out", "."], "exists, allowed: a folder to be made"),
+    ],
+)
+def test_wrong_arguments_are_refused(write_yaml, drive, capsys, tmp_path, arguments, text):
+    given = ["--config", str(write_yaml(drive)), "--out", str(tmp_path / "bag"), *arguments]
+    assert cli.main(["record", *given]) == 1
+    assert text in capsys.readouterr().err
