@@ -236,7 +236,7 @@ class Proposals:
         self._compiled: dict[int, Trajectory] = {}
         self._kernel: Kernel | None = None
         # A physics engine takes steps of its own kind, and members run side by side.
-        in_pytorch = type(dynamics).rollout is Dynamics.rollout and dynamics.members == 1
+        in_pytorch = not dynamics.rolls_out_itself and dynamics.members == 1
         if in_pytorch and self._device.type == "cpu":
             with contextlib.suppress(Exception):  # Tracing runs the model.
                 self._kernel = Kernel(Rollout(self._driven, [], 1.0))

@@ -61,7 +61,7 @@ def test_it_records_what_others_send_and_sends_nothing_itself(recorded):
     assert len(found.states.times) > 500
     assert len(found.commands.times) > 150
     np.testing.assert_array_equal(found.commands.values, [SENT] * len(found.commands.times))
-    assert found.states.times[-1] - found.states.times[0] == pytest.approx(4.0, abs=0.3)
+    assert found.states.times[-1] - found.states.times[0] == pytest.approx(4.0, abs=1.0)
 
 
 def test_random_commands_stay_within_bounds_and_end_with_the_safe_one(recorded):
@@ -74,7 +74,7 @@ def test_random_commands_stay_within_bounds_and_end_with_the_safe_one(recorded):
     # In force for half of the time: each of others is followed by one of these.
     until = np.append(found.commands.times[1:], found.commands.times[-1])
     held = (until - found.commands.times)[(values != SENT).any(1)].sum()
-    assert held == pytest.approx(2.0, abs=0.4)
+    assert held == pytest.approx(2.0, abs=1.0)
     assert SAFE in [list(message.data) for _, message in commands]
 
 
