@@ -175,7 +175,7 @@ class Rollout:
         sequence = (low + (high - low) * random).to(device)
         action, previous = sequence[0], sequence[1]
         time = torch.tensor(self.dt, device=device)
-        model = dynamics.model if isinstance(dynamics, Randomised) else dynamics
+        model = dynamics.member if isinstance(dynamics, Randomised) else dynamics
         if isinstance(model, DifferentialEquation):
             _try_out(model, "derivative", (state, action), (nx, TRIALS))
         members = dynamics.members
