@@ -480,7 +480,27 @@ def _driving_problems(dynamics: Dynamics, costs: Mapping[str, Cost]) -> list[str
                 f"{where} has no shape, expected the Footprint of the robot, as its inputs name "
                 "the costmap"
             )
+    with_map = [name for name, cost in costs.items() if "costmap" in cost.inputs]
+    if with_map and not _has_scipy():
+        problems.append(
+            f"cost '{with_map[0]}' needs SciPy, which makes the distance field of a costmap, and "
+            "it cannot be imported: pip install scipy"
+        )
+    shapes = [getattr(costs[name], "shape", None) for name in with_map]
+    outlines = {(s.corners.tobytes(), s.radius) for s in shapes if isinstance(s, Footprint)}
+    if len(outlines) > 1:
+        problems.append(
+            f"the footprints of {', '.join(with_map)} differ, allowed: one robot, the same for all"
+        )
     return problems
+
+
+def _has_scipy() -> bool:
+    try:
+        import scipy.ndimage  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def _fields(side: str, names: Iterable[str], grammar: Grammar) -> list[Parameter]:

@@ -110,9 +110,9 @@ class Costmap:
         """
         Distance from each cell to the nearest obstacle's edge, m, in finer cells.
 
-        (SUBDIVIDED rows, SUBDIVIDED columns), float32, exact to 0.7 of a cell's side; below
-        zero within obstacles, and the size of the map where there is none. Raises
-        ImportError without SciPy.
+        (SUBDIVIDED rows, SUBDIVIDED columns), float32, exact to 0.7 of a cell's side; within
+        obstacles below zero, the deeper the less; and the size of the map where there is none.
+        Raises ImportError without SciPy.
         """
         from scipy.ndimage import distance_transform_edt
 
@@ -121,8 +121,9 @@ class Costmap:
             shape = [SUBDIVIDED * size for size in occupied.shape]
             return np.full(shape, self.resolution * max(occupied.shape), np.float32)
         # From centre to centre; an obstacle's edge is half a cell before the centre of its first.
-        distance = np.float32(self.resolution) * (distance_transform_edt(~occupied) - 0.5)
-        return _finer(_finer(distance.astype(np.float32)).T).T
+        outside, inside = distance_transform_edt(~occupied), distance_transform_edt(occupied)
+        cells = (outside - inside - np.where(occupied, -0.5, 0.5)).astype(np.float32)
+        return _finer(_finer(np.float32(self.resolution) * cells).T).T
 
     def index(self, points: np.ndarray) -> np.ndarray:
         """Return the row and column (..., 2) of the distance field at points (..., 2), m."""

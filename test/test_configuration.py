@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -265,6 +266,20 @@ def test_what_does_not_go_together_for_driving_is_refused_with_what_does(changes
     with pytest.raises(ConfigurationError) as caught:
         configure(values | changes)
     assert text in str(caught.value)
+
+
+def test_costs_that_see_the_costmap_have_one_footprint():
+    values = DRIVE | {"costs": [*DRIVE["costs"], "near"], "near.plugin": "obstacles"}
+    with pytest.raises(ConfigurationError, match="footprints of obstacles, near differ"):
+        configure(values | {"near.radius": 0.05})
+    configure(values | {"near.footprint": DRIVE["obstacles.footprint"], "near.inflation": 1.0})
+
+
+def test_without_scipy_there_is_no_driving_by_a_costmap(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    monkeypatch.delitem(sys.modules, "scipy.ndimage", raising=False)
+    with pytest.raises(ConfigurationError, match="pip install scipy"):
+        configure(DRIVE)
 
 
 def test_a_model_that_cannot_be_driven_about_is_refused_with_those_that_can():

@@ -16,6 +16,8 @@ from cem_planner_ros.control.limits import CommandLimits
 from cem_planner_ros.control.tick import (
     COLLISION_IMMINENT,
     EMERGENCY_STOP,
+    GOAL_REACHED,
+    NO_GOAL,
     PAUSED,
     RECOVERING,
     SLOWED,
@@ -194,6 +196,8 @@ class Commander:
         now = self._clock()
         status, cause, action = self._choose(attempt, now)
         reason = attempt.reason
+        if self.driving is not None and cause in (NO_GOAL, GOAL_REACHED, PAUSED, EMERGENCY_STOP):
+            self.driving.is_imminent = False  # It is not asked where nothing drives.
         if status != STOPPED:
             # A late command does not catch up with one jump.
             elapsed = min(now - self._published, self.period)
@@ -257,7 +261,7 @@ class Commander:
         """Return a command after which a robot that drives could still stop, None for no such."""
         if self.driving is None or self.state is None:
             return action
-        return self.driving.bounded(self.state, self.last_action, action, now)
+        return self.driving.bounded(self.state, self.last_action, action, self._safe, now)
 
     def _choose(self, attempt: Attempt, now: float) -> tuple[str, str, np.ndarray]:
         """Return status, cause and action of a command that is sent now."""

@@ -47,6 +47,9 @@ class Driving:
         """Whether the last command was refused because the robot could not have stopped."""
         self.stop: np.ndarray | None = None
         """Poses (n, 3) on the way to where it stands if it brakes after the last command."""
+        self.standing = 0.0
+        """s for which it has stood though there is somewhere to drive to."""
+        self._moved = math.inf
         self._ways = sorted(configuration.inputs & {"goal", "path"})
         """What there is to drive to or along, of which one has to be known."""
         self._needs_map = "costmap" in configuration.inputs
@@ -85,6 +88,14 @@ class Driving:
             before: (nu,), the command in force.
             now: s.
         """
+        speed = math.hypot(*(self._speed(n, sample, before) for n in (FORWARD, SIDEWAYS)))
+        cause, reason = self._refuses(sample, speed, now)
+        rests = cause in (NO_GOAL, GOAL_REACHED) or speed >= self._values["speed_tolerance"]
+        self._moved = now if rests else min(self._moved, now)
+        self.standing = now - self._moved
+        return cause, reason
+
+    def _refuses(self, sample: StateSample, speed: float, now: float) -> tuple[str, str]:
         around = self.surroundings
         x, y, yaw = (sample.state[self._states[name]] for name in ("x", "y", "yaw"))
         goal = around.goal
@@ -95,7 +106,6 @@ class Driving:
             if goal is not None and goal is not self.reached:
                 off, turned = math.hypot(x - goal.x, y - goal.y), _wrapped(yaw - goal.yaw)
                 is_there = off < self._values["xy_tolerance"]
-                speed = math.hypot(*(self._speed(n, sample, before) for n in (FORWARD, SIDEWAYS)))
                 is_slow = speed < self._values["speed_tolerance"]
                 if is_there and is_slow and abs(turned) < self._values["yaw_tolerance"]:
                     self.reached = goal
@@ -114,17 +124,23 @@ class Driving:
         return "", ""
 
     def bounded(
-        self, sample: StateSample, before: np.ndarray, action: np.ndarray, now: float
+        self,
+        sample: StateSample,
+        before: np.ndarray,
+        action: np.ndarray,
+        safe: np.ndarray,
+        now: float,
     ) -> np.ndarray | None:
         """
-        Return the largest of some shares of a command after which the robot can stop in time.
+        Return the first command on the way from one to the safe one after which it can stop.
 
-        None if it could not even stop after the smallest. Arguments as for `can_stop`.
+        None if it could not even stop after the last of those tried. Arguments as for `can_stop`.
         """
-        self.is_imminent = False
         for share in SHARES:
-            if self.can_stop(sample, before, share * action, now):
-                return share * action
+            tried = safe + share * (action - safe)
+            if self.can_stop(sample, before, tried, now):
+                self.is_imminent = False
+                return tried
         self.is_imminent = True
         return None
 
@@ -158,9 +174,11 @@ class Driving:
             first = self._speed(names, sample, before)
             second = first
             wanted = self._speed(names, None, before)
-            if abs(wanted) > abs(first):
+            if abs(wanted) > abs(first) and wanted * first >= 0.0:
                 second = _towards(wanted, first, faster * begin)
             wanted = self._speed(names, None, action)
+            if wanted * second < 0.0:  # First to a stop, no faster than it surely brakes.
+                wanted = 0.0
             rate = faster if abs(wanted) > abs(second) else slower
             third = _towards(wanted, second, rate * self._period)
             stands = end + abs(third) / slower
@@ -175,12 +193,11 @@ class Driving:
         self.stop = np.column_stack((x + way[0], y + way[1], heading))
         discs = self.footprint.discs_at(*self.stop.T)
         clearance = costmap.clearance(discs) - self.footprint.radius
+        # What a disc touches now may slide along the outline, to the next disc, but not press in:
+        # to touch something on one side excuses nothing on another.
         present = clearance[0]
-        # What a disc touches now may slide along the outline, to the next disc, but not press in;
-        # all others must stay clear: to touch something on one side excuses nothing on another.
-        touches = present < value["margin"]
-        touches |= np.roll(touches, 1) | np.roll(touches, -1)
-        allowed = np.where(touches, present.min() - WORSE, value["margin"])
+        present = np.minimum(present, np.minimum(np.roll(present, 1), np.roll(present, -1)))
+        allowed = np.minimum(present - WORSE, value["margin"])
         return bool((clearance >= allowed).all())
 
     def _speed(

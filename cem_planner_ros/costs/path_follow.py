@@ -22,6 +22,9 @@ BACK = 0.1
 LOST = 2.0
 """m from the path within the window, beyond which all of the path is looked at again."""
 
+SAME_LENGTH = 0.01
+"""m by which lengths along two paths differ that are one, turned or moved."""
+
 STAGES = 16
 """Parts of the horizon in which a path with times is kept at one speed each."""
 
@@ -98,7 +101,8 @@ class PathFollow(Cost):
             return
         here = np.array([state[row] for row in self._rows[:2]])
         window = float(self.window)
-        if path is self._path:
+        is_known = self._path is not None and _is_moved(self._path, path)
+        if is_known:
             around = (self.place - BACK * window, self.place + window)
             self.place = path.nearest(here, *around)
 
@@ -106,9 +110,9 @@ class PathFollow(Cost):
             return float(np.linalg.norm(path.at(place) - here))
 
         # Also where the place is not known, as after a state that was not finite.
-        if path is not self._path or not distance(self.place) <= LOST:
+        if not (is_known and distance(self.place) <= LOST):
             self.place = path.nearest(here)
-        if path is not self._path:
+        if not is_known:
             first = path.nearest(here, before=window)
             if distance(first) <= distance(self.place) + float(self.tolerance):
                 self.place = first
@@ -174,3 +178,12 @@ class PathFollow(Cost):
         late = progress - wanted
         cost = cost + fact["has_times"] * self.time_weight * late * late
         return fact["is_there"] * cost
+
+
+def _is_moved(path: ReferencePath, other: ReferencePath) -> bool:
+    """Return whether one path is the other, or where a correction of its frame put that."""
+    return path is other or (
+        path.points.shape == other.points.shape
+        and np.abs(path.points - other.points).max() < LOST
+        and np.allclose(path.lengths, other.lengths, atol=SAME_LENGTH)
+    )

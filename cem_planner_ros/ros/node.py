@@ -47,6 +47,9 @@ END_TIMEOUT = 3.0
 STILL_MAKING = 10.0
 """s between two lines that say that making a planner goes on."""
 
+STUCK = 5.0
+"""s after which a robot that stands, and should not, says so."""
+
 LOOK_AFTER = 0.1
 """s between two looks at whether a planner made in the background is ready, or one is needed."""
 
@@ -246,6 +249,8 @@ class PlannerNode(LifecycleNode):
             clock,
             self._ros_time,
             self._warn,
+            # Where goal and costmap are in a frame, so is the robot.
+            frame=values["frame_id"] if configuration.inputs else "",
         )
         undo: list[Callable[[], object]] = []
         try:
@@ -476,12 +481,16 @@ class PlannerNode(LifecycleNode):
             warnings.append(f"values that wait for others: {self._table.waits_for}")
         if self._rebuild is not None:
             warnings.append("a new planner is being made")
-        if self._surroundings is not None and self._surroundings.problem:
-            warnings.append(self._surroundings.problem)
+        if self._surroundings is not None:
+            warnings += self._surroundings.problems.values()
+            standing = self._loop.commander.driving.standing if self._table.active else 0.0
+            if standing > STUCK:
+                warnings.append(f"standing for {standing:.0f} s: no way found, or none allowed")
         if self._loop is not None and self._loop_clock is not time.monotonic:
             now = self._loop_clock()
-            if now == self._looked_at:
-                warnings.append("the clock stands still: no commands but the safe one are sent")
+            if now == self._looked_at and self._table.active:
+                warnings.append("the clock stands still: only the safe command is sent")
+                self._send_safe()  # The loop waits for the clock, and the plant may not.
             self._looked_at = now
         if self._entities:
             topic = self._command_publisher.topic_name

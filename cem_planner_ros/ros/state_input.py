@@ -24,6 +24,7 @@ class StateInput:
 
     Args:
         read: from a message to the state (nx,); raises MessageError.
+        frame: what the messages have to be in; "" if it does not matter.
         clock: s, of the control loop.
         stamp_clock: s, on which messages are stamped.
         warn: called with a line the first time that something is dropped or disbelieved.
@@ -35,11 +36,13 @@ class StateInput:
         clock: Callable[[], float],
         stamp_clock: Callable[[], float],
         warn: Callable[[str], None],
+        frame: str = "",
     ):
         self._read = read
         self._clock = clock
         self._stamp_clock = stamp_clock
         self._warn = warn
+        self._frame = frame
         self._stamp: float | None = None
         self.newest: StateSample | None = None
         """Replaced whole; read by the control loop."""
@@ -64,6 +67,8 @@ class StateInput:
         arrived = self._clock() - max(waited, 0.0)
         self.received += 1
         try:
+            if self._frame:
+                self._check_frame(message)
             state = self._read(message)
         except MessageError as error:
             self._count(self.dropped, str(error), "state message dropped")
@@ -87,6 +92,11 @@ class StateInput:
             self._count(self.dropped, "older than the one before", "state message dropped")
             return
         self.newest = StateSample(state, sampled)
+
+    def _check_frame(self, message) -> None:
+        frame = message.header.frame_id if hasattr(message, "header") else ""
+        if frame.lstrip("/") not in ("", self._frame):
+            raise MessageError(f"its frame is '{frame}', expected '{self._frame}' (frame_id)")
 
     def _count(self, counter: Counter[str], cause: str, what: str) -> None:
         if cause not in counter:

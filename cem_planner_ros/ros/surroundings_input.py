@@ -17,7 +17,6 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.time import Time
 
 from cem_planner_ros.configuration import Configuration
-from cem_planner_ros.control.latency import distrust
 from cem_planner_ros.mapping.poses import Pose, compose
 from cem_planner_ros.ros.messages import MessageError, euler, stamp_of
 from cem_planner_ros.surroundings import NOTHING, Costmap, ReferencePath, Surroundings
@@ -31,8 +30,8 @@ STILL = 0.01
 LOOK_AGAIN = 0.2
 """s between two looks at where other frames are now."""
 
-MAX_CELLS = 4_000_000
-"""Of a costmap; making its distance field takes about a second."""
+MAX_CELLS = 1_000_000
+"""Of a costmap; while its distance field is made, 0.1 s for so many, nothing else is heard."""
 
 
 class _Told(NamedTuple):
@@ -75,6 +74,7 @@ class SurroundingsInput:
         self._stamp_clock = stamp_clock
         self._changed = changed
         self._lethal = configuration.values["drive.lethal"]
+        self._max_age = configuration.values["drive.max_costmap_age"]
         self._frames = _Frames(node, configuration.values["frame_id"], self._settle)
         self._goal: _Told | None = None
         self._path: _Told | None = None
@@ -84,8 +84,8 @@ class SurroundingsInput:
         """Replaced whole."""
         self.is_active = False
         """Whether goals and paths count: those that came before the node controls do not."""
-        self.problem = ""
-        """Why goal or path cannot be used now."""
+        self.problems: dict[str, str] = {}
+        """Why goal or path, or the last costmap, cannot be used."""
         self.dropped: Counter[str] = Counter()
         """Messages that could not be used, by cause."""
         self._undo: list[Callable[[], object]] = [self._frames.destroy]
@@ -116,6 +116,7 @@ class SurroundingsInput:
     def begin(self) -> Surroundings:
         """Forget goal and path, take in new ones from now on, and return what is known."""
         self.is_active = True
+        self.problems.pop("way", None)
         self._goal = self._path = None
         self.known = replace(self.known, goal=None, path=None)
         return self.known
@@ -134,17 +135,33 @@ class SurroundingsInput:
 
     def _guarded(self, name: str, take: Callable[[object], None]) -> Callable[[object], None]:
         def guarded(message) -> None:
+            is_way = name != "costmap"
             try:
-                if name != "costmap" and not self.is_active:
+                if is_way and not self.is_active:
                     raise MessageError("the node is not active")
                 take(message)
             except MessageError as error:
-                cause = f"{name} ignored: {error}"
-                self.dropped[cause] += 1
-                if self.dropped[cause] == 1:
-                    self._node.get_logger().warning(f"{cause} (told once)")
+                self.dropped[f"{name} ignored: {error}"] += 1
+                if is_way and self.is_active:
+                    self._goal = self._path = None
+                    self._stand_still(f"{name}: {error}")
+                else:
+                    self._tell(name, f"{name} ignored: {error}")
+            else:
+                if not is_way:
+                    self.problems.pop(name, None)
 
         return guarded
+
+    def _tell(self, name: str, problem: str) -> None:
+        if self.problems.get(name) != problem:
+            self._node.get_logger().warning(problem)
+        self.problems[name] = problem
+
+    def _stand_still(self, problem: str) -> None:
+        """Go not on to the goal of before: another one is wanted."""
+        self._tell("way", f"standing still: {problem}")
+        self._use(replace(self.known, goal=None, path=None))
 
     def _use(self, known: Surroundings) -> None:
         self.known = known
@@ -181,17 +198,24 @@ class SurroundingsInput:
 
     def _settle(self) -> None:
         """Bring goal and path to where their frames are now, and make one way of them."""
+        goal = path = end = None
         try:
-            goal = self._place(self._goal)[-1] if self._goal else None
-            path, end = self._follow(self._path) if self._path else (None, None)
+            if self._path:
+                path, end = self._follow(self._path)
         except MessageError as error:
-            if str(error) != self.problem:
-                self._node.get_logger().warning(f"standing still: {error}")
-            self.problem = str(error)
-            # Not on to the goal of before: another one is wanted.
-            self._use(replace(self.known, goal=None, path=None))
-            return
-        self.problem = ""
+            if self._is_path_newer or self._goal is None:
+                self._stand_still(str(error))
+                return
+            self._path = None
+        try:
+            if self._goal:
+                goal = self._place(self._goal)[-1]
+        except MessageError as error:
+            if end is None or not self._is_path_newer:
+                self._stand_still(str(error))
+                return
+            self._goal = None
+        self.problems.pop("way", None)
         if goal is not None and end is not None and math.dist(goal[:2], end[:2]) > SAME_GOAL:
             if self._is_path_newer:
                 goal = self._goal = None
@@ -226,7 +250,8 @@ class SurroundingsInput:
 
     def _on_costmap(self, message: OccupancyGrid) -> None:
         info = message.info
-        if not (0 < info.width * info.height == len(message.data) and info.resolution > 0.0):
+        is_grid = 0 < info.width * info.height == len(message.data)
+        if not (is_grid and 0.0 < info.resolution < math.inf):
             raise MessageError(
                 f"it has {len(message.data)} cells of {info.resolution:g} m, expected "
                 f"{info.width} x {info.height} of more than 0 m"
@@ -253,9 +278,9 @@ class SurroundingsInput:
     def _take_grid(self, frame: str, stamp: float | None) -> None:
         message, cells = self._grid
         age = 0.0 if stamp is None else self._stamp_clock() - stamp
-        # An old map is an old map; only a stamp of the future cannot be.
-        if age < 0.0 and distrust(age):
-            raise MessageError(f"its {distrust(age)}")
+        # An old map is an old map. One from the future is, with clocks that differ a little, new.
+        if age < -self._max_age:
+            raise MessageError(f"its stamp is {-age:.2f} s in the future")
         costmap = Costmap(
             cells,
             message.info.resolution,

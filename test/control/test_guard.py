@@ -31,7 +31,7 @@ VALUES = {
     "way.plugin": "path_follow",
     "end.plugin": "goal_pose",
 }
-REST = np.zeros(2)
+REST, AHEAD = np.zeros(2), np.array([0.5, 0.0])
 RESOLUTION = 0.02
 FRONT = 0.22
 
@@ -106,6 +106,17 @@ def test_a_goal_stays_reached_until_there_is_another_one(robot):
 )
 def test_beside_the_goal_turned_off_or_passing_by_it_is_not_reached(robot, state):
     assert cause(robot, StateSample(np.array(state), 10.0)) == ""
+
+
+def test_it_knows_how_long_it_stands_where_it_should_drive(robot):
+    moving = StateSample(np.array([0.0, 0.0, 0.0, 0.3, 0.0]), 10.0)
+    assert cause(robot, moving, now=10.0) == ""
+    assert robot.standing == 0.0
+    cause(robot, HERE, now=10.5)
+    cause(robot, HERE, now=16.0)
+    assert robot.standing == 6.0
+    cause(robot, HERE, now=17.0, goal=None, path=None)
+    assert robot.standing == 0.0
 
 
 def test_a_heading_is_the_same_after_a_full_turn(robot):
@@ -257,7 +268,7 @@ def test_a_command_is_made_as_small_as_it_has_to_be_or_refused(robot):
     shares = []
     for distance in (1.0, *np.arange(0.34, 0.22, -RESOLUTION)):
         robot.surroundings = Surroundings(costmap=costmap((distance, -0.5, distance + 0.1, 0.5)))
-        bounded = robot.bounded(sample, REST, command, 10.0)
+        bounded = robot.bounded(sample, REST, command, REST, 10.0)
         shares.append(0.0 if bounded is None else bounded[0] / 0.5)
         assert robot.is_imminent == (bounded is None)
     assert shares[0] == 1.0
@@ -270,8 +281,8 @@ def test_out_of_a_place_that_is_too_narrow_it_may_drive_but_not_further_into_it(
     walls = [(-0.4, 0.18, 0.4, 0.3), (-0.4, -0.3, 0.4, -0.18), (0.2, -0.3, 0.3, 0.3)]
     robot.surroundings = Surroundings(costmap=costmap(*walls))
     ahead, back = np.array([0.3, 0.0]), np.array([-0.3, 0.0])
-    assert robot.bounded(HERE, REST, ahead, 10.0) is None
-    np.testing.assert_array_equal(robot.bounded(HERE, REST, back, 10.0), back)
+    assert robot.bounded(HERE, REST, ahead, REST, 10.0) is None
+    np.testing.assert_array_equal(robot.bounded(HERE, REST, back, REST, 10.0), back)
 
 
 def test_to_touch_something_on_one_side_excuses_nothing_on_another(robot):
@@ -293,10 +304,55 @@ def test_however_long_it_is_told_to_it_does_not_creep_into_a_wall(robot, slope):
     robot.surroundings = Surroundings(costmap=wall)
     state, before, least = np.zeros(5), REST, math.inf
     for _ in range(120):
-        bounded = robot.bounded(StateSample(state, 10.0), before, np.array([0.5, 0.0]), 10.0)
+        bounded = robot.bounded(StateSample(state, 10.0), before, AHEAD, REST, 10.0)
         before = REST if bounded is None else bounded
         state = braked(state, [(before, 0.05)])[-1]
         discs = robot.footprint.discs_at(*state[:3, None])
         least = min(least, wall.clearance(discs).min() - robot.footprint.radius)
     assert least > -0.01
     assert state[0] > 0.05
+
+
+@pytest.mark.parametrize("overlap", [0.02, 0.06, 0.1, 0.16])
+def test_however_deep_it_is_in_a_wall_it_presses_no_further(robot, overlap):
+    start = FRONT - overlap
+    robot.surroundings = Surroundings(costmap=costmap((start, -1.0, start + 1.5, 1.0)))
+    state, before = np.zeros(5), REST
+    for _ in range(100):
+        bounded = robot.bounded(StateSample(state, 10.0), before, AHEAD, REST, 10.0)
+        before = REST if bounded is None else bounded
+        state = braked(state, [(before, 0.05)])[-1]
+    assert state[0] < 0.03
+    assert robot.bounded(StateSample(state, 10.0), REST, -AHEAD, REST, 10.0) is not None
+
+
+def test_a_deep_contact_on_one_side_excuses_no_shallow_one_ahead(robot):
+    beside, ahead = (-0.05, 0.1, 0.05, 0.3), (0.2, -0.5, 0.5, -0.1)
+    robot.surroundings = Surroundings(costmap=costmap(beside, ahead))
+    state, before = np.zeros(5), REST
+    for _ in range(60):
+        bounded = robot.bounded(StateSample(state, 10.0), before, AHEAD, REST, 10.0)
+        before = REST if bounded is None else bounded
+        state = braked(state, [(before, 0.05)])[-1]
+    assert state[0] < 0.03
+
+
+def test_a_command_to_reverse_brakes_no_harder_than_the_robot_surely_does():
+    robot = driving(drive__acceleration=3.0, drive__deceleration=0.3)
+    robot.surroundings = Surroundings(costmap=costmap((0.6, -1.0, 0.8, 1.0)))
+    sample, back = StateSample(np.array([0.0, 0.0, 0.0, 0.5, 0.0]), 10.0), np.array([-0.6, 0.0])
+    assert not robot.can_stop(sample, AHEAD, REST, 10.0)
+    assert not robot.can_stop(sample, back, back, 10.0)
+
+
+def test_a_command_is_made_smaller_towards_the_safe_one(robot):
+    safe = np.array([-0.1, 0.0])
+    sample = StateSample(np.array([0.0, 0.0, 0.0, 0.3, 0.0]), 10.0)
+    shares = set()
+    for wall in np.arange(0.3, 0.45, RESOLUTION):
+        robot.surroundings = Surroundings(costmap=costmap((wall, -0.5, wall + 0.1, 0.5)))
+        bounded = robot.bounded(sample, AHEAD, AHEAD, safe, 10.0)
+        if bounded is not None:
+            shares.add(round((bounded[0] - safe[0]) / (AHEAD[0] - safe[0]), 9))
+    assert shares <= {1.0, 0.75, 0.5, 0.25}
+    assert len(shares) > 1

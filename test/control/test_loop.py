@@ -796,6 +796,16 @@ def test_before_a_wall_a_robot_is_slowed_then_stopped_and_drives_again_when_it_i
     assert not drive.driving.is_imminent
 
 
+def test_where_nothing_drives_no_collision_is_imminent():
+    drive = Drive()
+    drive.period()
+    drive.moves(0.3)
+    assert drive.period(0.3).cause == control.COLLISION_IMMINENT
+    drive.goal = None
+    assert drive.period(0.3).cause == control.NO_GOAL
+    assert not drive.driving.is_imminent
+
+
 def test_a_robot_whose_plan_is_late_is_stopped_before_a_wall_all_the_same():
     drive = Drive()
     drive.moves(0.4)

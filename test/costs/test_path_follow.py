@@ -174,3 +174,17 @@ def test_what_does_not_go_together_is_refused_with_the_reason():
         PathFollow(Pendulum())
     with pytest.raises(ConfigurationError, match="no parameter 'weight', it has: lateral_weight"):
         PathFollow(DiffDrive(), {"weight": 1.0})
+
+
+def test_a_path_whose_frame_was_corrected_is_still_the_same():
+    """Where a loop ends at its beginning, the place would be lost, and it be driven anew."""
+    points = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 4.0], [0.0, 4.0], [0.0, 0.0]])
+    loop, moved = (ReferencePath.through(points + [0.0, y]) for y in (0.0, 0.03))
+    cost = follow(loop, (0.0, 0.0, 0.0))
+    for place in np.arange(0.0, 15.9, 0.2):
+        prepare(cost, loop, (*loop.at(place), 0.0))
+    assert cost.place > 15.0
+    prepare(cost, moved, (*moved.at(15.85), 0.0))
+    assert cost.place > 15.0
+    prepare(cost, ReferencePath.through(points[::-1]), (0.0, 0.15, 0.0))
+    assert cost.place < 1.0

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
 
 from cem_planner_ros.ros.messages import state_reader
@@ -39,6 +40,19 @@ def inlet():
 
 def test_a_state_is_true_at_its_stamp(inlet):
     assert inlet.take(stamp=NOW - 0.03).time == pytest.approx(49.97, abs=1e-6)
+
+
+def test_a_state_in_another_frame_than_goal_and_costmap_is_dropped():
+    warnings, message = [], Odometry()
+    read = state_reader("nav_msgs/msg/Odometry", {"x": "x"})
+    inlet = StateInput(read, lambda: 50.0, lambda: NOW, warnings.append, frame="odom")
+    message.header.frame_id = "map"
+    inlet(message)
+    assert inlet.newest is None
+    assert "frame is 'map', expected 'odom' (frame_id)" in warnings[0]
+    message.header.frame_id = "odom"
+    inlet(message)
+    assert inlet.newest is not None
 
 
 def test_a_state_without_a_stamp_is_true_at_its_arrival(inlet):

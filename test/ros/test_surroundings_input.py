@@ -169,11 +169,16 @@ def test_goals_count_only_while_the_node_is_active(bench):
     assert bench.input.begin().goal is None
 
 
-def test_a_goal_that_is_not_finite_leaves_the_one_before(bench):
+def test_with_a_goal_that_is_not_finite_it_goes_to_none(bench):
+    """It was told to go elsewhere, so not on to where it went."""
     bench.goal(1.0, 0.0)
     bench.goal(math.nan, 0.0)
-    assert bench.known.goal == pytest.approx((1.0, 0.0, 0.0))
+    assert bench.known.goal is None
     assert bench.input.dropped == {"goal ignored: a pose is not finite": 1}
+    assert "goal: a pose is not finite" in bench.input.problems["way"]
+    bench.path((0, 0), (2, 0))
+    assert bench.known.path is not None
+    assert not bench.input.problems
 
 
 def test_a_costmap_lies_where_it_says_with_the_time_of_its_stamp(bench):
@@ -192,7 +197,8 @@ def test_a_costmap_lies_where_it_says_with_the_time_of_its_stamp(bench):
     ("changes", "reason"),
     [
         ({"resolution": 0.0}, "6 cells of 0 m"),
-        ({"sec": 1090}, "stamp in the future"),
+        ({"resolution": math.inf}, "6 cells of inf m"),
+        ({"sec": 1052}, "2.00 s in the future"),
         ({"frame": "map"}, "'map' is not 'odom' (frame_id), and tf2_ros"),
     ],
 )
@@ -200,6 +206,15 @@ def test_a_costmap_that_cannot_be_used_is_not(bench, changes, reason):
     bench.costmap(**changes)
     assert bench.known.costmap is None
     assert reason in bench.node.logged[-1]
+    assert reason in bench.input.problems["costmap"]
+    bench.costmap()
+    assert not bench.input.problems
+
+
+def test_a_costmap_of_a_clock_that_is_a_little_ahead_is_new(bench):
+    bench.time = 49.7
+    bench.costmap(sec=1050)
+    assert bench.known.costmap.time == 49.7
 
 
 def test_an_old_costmap_is_old(bench):
@@ -240,10 +255,23 @@ def test_a_goal_in_another_frame_needs_tf2(bench):
     bench.goal(1.0, 0.0)
     bench.goal(2.0, 0.0, frame="map")
     assert bench.known.goal is None  # Not on to the one before.
-    assert "'map' is not 'odom'" in bench.input.problem
+    assert "'map' is not 'odom'" in bench.input.problems["way"]
     bench.goal(2.0, 0.0)
-    assert bench.input.problem == ""
+    assert not bench.input.problems
     assert bench.known.goal is not None
+
+
+def test_what_cannot_be_placed_is_no_obstacle_to_what_comes_after(bench):
+    bench.path((0, 0), (9, 0), frame="map")
+    bench.goal(2.0, 0.0)
+    assert bench.known.goal == pytest.approx((2.0, 0.0, 0.0))
+    bench.goal(1.0, 0.0, frame="map")
+    assert bench.known.goal is None
+    bench.path((0, 0), (3, 0))
+    assert bench.known.goal == pytest.approx((3.0, 0.0, 0.0))
+    bench.goal(1.0, 0.0, frame="map")
+    bench.input.begin()
+    assert not bench.input.problems
 
 
 class Tf2:
@@ -274,7 +302,7 @@ def test_with_tf2_a_goal_moves_with_its_frame(monkeypatch, bench):
     tf2 = Tf2()
     monkeypatch.setitem(sys.modules, "tf2_ros", tf2)
     bench.goal(1.0, 0.0, frame="map")
-    assert "no map in odom" in bench.input.problem
+    assert "no map in odom" in bench.input.problems["way"]
     tf2.pose = (10.0, 0.0, math.pi / 2)
     bench.node.timers[0]()
     assert bench.known.goal == pytest.approx((10.0, 1.0, math.pi / 2))
