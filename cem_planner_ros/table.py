@@ -294,7 +294,12 @@ TABLE = (
         when=INACTIVE,
     ),
     Parameter(
-        "planner.threads", 1, "CPU threads of a compiled rollout.", low=1, high=256, when=INACTIVE
+        "planner.threads",
+        1,
+        "CPU threads of a compiled rollout, and of one through the members of an ensemble.",
+        low=1,
+        high=256,
+        when=INACTIVE,
     ),
     Parameter("planner.seed", 0, "Seed of the noise.", low=0, when=INACTIVE),
     Parameter(

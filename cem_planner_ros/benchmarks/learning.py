@@ -176,6 +176,7 @@ def plan_times(device: str, quick: bool) -> Iterator[dict]:
     planner = Planner(
         *(model, [cost]),
         **{"samples": samples, "elites": 64, "iterations": iterations, "horizon": horizon},
+        threads=2,
         device=device,
     )
     weights = [tensors[f"layer{i}.weight"].to(device) for i in range(len(sizes) - 1)]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 
 from cem_planner_ros.planning import cross_entropy, noise
+from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.kernel import Kernel, Trajectory, has_compiler, padded, tiled
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Belief, Iteration, Problem, Search
@@ -117,6 +119,33 @@ class TorchExecution:
         if self._factors is None:
             return white
         return torch.einsum("upq,qumn->pumn", self._factors, white)
+
+
+class SharedRollout:
+    """
+    A rollout of which each thread does all operations, for a share of the candidates.
+
+    PyTorch would share each operation, and the threads would wait for one another after each; with
+    large products of matrices in between they seldom wait for the interpreter.
+    """
+
+    def __init__(self, rollout: Rollout, threads: int):
+        self._rollout = rollout
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(
+            threads, "planner_rollout", lambda: torch.set_num_threads(1)
+        )
+
+    def __call__(
+        self, state: torch.Tensor, sequence: torch.Tensor, *others: torch.Tensor | Actuators | None
+    ) -> torch.Tensor:
+        """Return the cost (N,) of each sequence, as `Rollout.__call__`."""
+
+        def evaluate(part: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():  # Which is a thread's own.
+                return self._rollout(state, part, *others)
+
+        return torch.cat(list(self._pool.map(evaluate, sequence.chunk(self._threads, -1))))
 
 
 class KernelExecution:
@@ -249,7 +278,7 @@ def choose(
         search: the settings.
         problem, belief: the tensors to read and to refine; they say where the search runs.
         seed: of the noise.
-        threads: for the kernel.
+        threads: for the kernel, and for the rollout of a model with members.
         kernel: one that was made for the same rollout; None to make it.
     """
     reasons = []
@@ -303,6 +332,9 @@ def choose(
             return execution
         except Exception as error:
             gave_up("torch.compile failed", error)
-    execution = TorchExecution(rollout, search, problem, belief, seed)
+    # One of candidates that run through members of their own cannot be told from its place.
+    shared = rollout.dynamics.members > 1 and rollout.particles.propagation == "all"
+    evaluate = SharedRollout(rollout, threads) if on_cpu and shared and threads > 1 else None
+    execution = TorchExecution(rollout, search, problem, belief, seed, evaluate)
     execution.reason = "; ".join(reasons)
     return execution

@@ -116,7 +116,7 @@ class SurroundingsInput:
     def begin(self) -> Surroundings:
         """Forget goal and path, take in new ones from now on, and return what is known."""
         self.is_active = True
-        self.problems.pop("way", None)
+        self.problems.clear()
         self._goal = self._path = None
         self.known = replace(self.known, goal=None, path=None)
         return self.known
@@ -280,7 +280,7 @@ class SurroundingsInput:
         age = 0.0 if stamp is None else self._stamp_clock() - stamp
         # An old map is an old map. One from the future is, with clocks that differ a little, new.
         if age < -self._max_age:
-            raise MessageError(f"its stamp is {-age:.2f} s in the future")
+            raise MessageError("its stamp is in the future by more than drive.max_costmap_age")
         costmap = Costmap(
             cells,
             message.info.resolution,
@@ -335,7 +335,9 @@ class _Frames:
         try:
             found = self._buffer.lookup_transform(self._fixed, frame.lstrip("/"), Time())
         except tf2_ros.TransformException as error:
-            raise MessageError(f"frame '{frame}' cannot be transformed: {error}") from error
+            # Not its text, in which times are: each would be another cause.
+            kind = type(error).__name__
+            raise MessageError(f"tf2 cannot transform frame '{frame}': {kind}") from error
         place, turn = found.transform.translation, found.transform.rotation
         return Pose(place.x, place.y, euler(turn.x, turn.y, turn.z, turn.w)[2])
 

@@ -179,3 +179,17 @@ def test_small_networks_are_compiled_and_plan_as_in_pytorch(random_ensemble):
     planner = Planner(large, [Reached(large)], samples=32, elites=4)
     assert planner.execution.name == "eager"
     assert "members" in planner.execution.reason
+
+
+def test_threads_share_the_candidates_and_change_nothing(ensemble_file):
+    file, costs = ensemble_file(SHIFTS), []
+    for threads in (1, 2):
+        model = Ensemble({"file": str(file)})
+        model.member = None  # As large networks are, which are not compiled.
+        planner = Planner(
+            model, [Reached(model)], samples=65, elites=8, horizon=5, dt=0.1, threads=threads
+        )
+        assert planner.execution.name == "eager"
+        planner.plan(np.zeros(2), 0.0)
+        costs.append(planner.candidates(20)[1])
+    np.testing.assert_allclose(*costs, rtol=1e-4)
