@@ -1,9 +1,12 @@
 """A robot that drives, seen from outside over DDS: its topics, and when it stands still."""
 
+from collections import Counter
+
 import pytest
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from nav_msgs.msg import OccupancyGrid, Odometry, Path
 from std_msgs.msg import Bool
+from visualization_msgs.msg import MarkerArray
 
 from cem_planner_ros.control import tick as control
 from cem_planner_ros.control.ladder import FRESH, STOPPED
@@ -111,6 +114,23 @@ def test_it_drives_to_a_goal_and_says_when_it_is_there(
     wait_until(lambda: statistics.status == FRESH and commands[-1][1].twist.linear.x < 0.0)
     robot.stop()
     wait_until(lambda: statistics.cause == control.NO_GOAL)
+
+
+def test_what_it_thinks_of_is_drawn_on_demand(node, observer, robot, wait_until, statistics):
+    node().autostart()
+    drawn = observer.listen(MarkerArray, "/cem_planner/markers")
+    robot.go(1.0)
+    wait_until(lambda: statistics.status == FRESH)
+    assert not drawn
+    assert observer.set(marker_rate=10.0, marker_count=6) == []
+    wait_until(lambda: drawn)
+    markers = drawn[-1][1].markers
+    counts = Counter(marker.ns for marker in markers)
+    assert counts == {"plan": 1, "elites": 3, "samples": 3, "braking": 1, "footprint": 2}
+    assert {marker.header.frame_id for marker in markers} == {"odom"}
+    plan = next(marker for marker in markers if marker.ns == "plan")
+    assert len(plan.points) == 9
+    assert plan.points[-1].x > plan.points[0].x
 
 
 def test_blind_it_stands_still_and_says_why(node, observer, robot, wait_until, statistics, newest):
