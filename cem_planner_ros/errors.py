@@ -17,3 +17,8 @@ class ConfigurationError(ValueError):
     def __init__(self, message: str, parameters: Mapping[str, Any] | None = None):
         super().__init__(message)
         self.parameters = parameters or {}
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says."""
+    return (str(error).strip().splitlines() or [""])[0]

@@ -54,7 +54,6 @@ def plan_times(device: str, quick: bool) -> Iterator[dict]:
     cells = np.zeros((200, 200), np.int8)
     cells[95:110, 150:160] = 100
     middle = Pose(-2.5, -2.5, 0.0)
-    began = time.perf_counter()
     around = Surroundings(
         Pose(8.0, 0.0, 0.0),
         ReferencePath.through(np.array([[0.0, 0.0], [10.0, 0.0]])),
@@ -112,15 +111,14 @@ def drive(configuration: Configuration, planner: Planner, world_name: str, seed:
     planner.reset()
     lockstep = Lockstep(configuration, planner, plant.state, plant.step)
     driving = lockstep.loop.commander.driving
-    states, actions, scanned = [], [], -1.0
+    states, scanned = [], -1.0
     while lockstep.time < AT_MOST and driving.reached is None and not plant.touched:
         if lockstep.time >= scanned + 1.0 / SCAN_RATE - 1e-6:
             scanned = lockstep.time
             local_map.update(Pose(*plant.state()[:3]), plant.scan(), **LIDAR)
             driving.surroundings = Surroundings(goal, path, costmap(local_map, scanned))
-        tick = lockstep.period()
+        lockstep.period()
         states.append(plant.state())
-        actions.append(tick.action)
     way = np.array(states)
     nearest = path.at(np.array([path.nearest(point) for point in way[:, :2]]))
     off = np.linalg.norm(nearest - way[:, :2], axis=1)

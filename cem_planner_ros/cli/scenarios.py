@@ -161,12 +161,11 @@ class DiffDrive(Scenario):
     def watch(self, node, configuration: Configuration) -> None:
         """Say where to go until the robot goes, and listen to how it does."""
         from builtin_interfaces.msg import Time
-        from rclpy.qos import DurabilityPolicy, QoSProfile
         from std_msgs.msg import Bool, Float64MultiArray
 
         from cem_planner_ros.ros.diagnostics import path_message
+        from cem_planner_ros.ros.messages import LATCHED
 
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         values = configuration.values
         self._tolerance = values["drive.xy_tolerance"], values["drive.yaw_tolerance"]
         self._footprint = configuration.costs["obstacles"].shape
@@ -182,8 +181,8 @@ class DiffDrive(Scenario):
             rows = np.reshape(message.data, (message.layout.dim[0].size, -1))
             self._plans.append(rows[:, 1:3])  # After the time; x and y come first.
 
-        node.create_subscription(Bool, "/cem_planner/goal_reached", on_reached, latched)
-        node.create_subscription(Bool, "touched", on_touched, latched)
+        node.create_subscription(Bool, "/cem_planner/goal_reached", on_reached, LATCHED)
+        node.create_subscription(Bool, "touched", on_touched, LATCHED)
         node.create_subscription(Float64MultiArray, "/cem_planner/plan", on_plan, 5)
         turned = np.full(len(self._world.path), self._world.goal[2])
         poses = np.column_stack((self._world.path, turned))  # Only the last heading counts.

@@ -16,10 +16,9 @@ from cem_planner_ros.control.limits import CommandLimits
 from cem_planner_ros.control.tick import (
     COLLISION_IMMINENT,
     EMERGENCY_STOP,
-    GOAL_REACHED,
-    NO_GOAL,
     PAUSED,
     RECOVERING,
+    RESTING,
     SLOWED,
     Attempt,
     StateSample,
@@ -196,7 +195,7 @@ class Commander:
         now = self._clock()
         status, cause, action = self._choose(attempt, now)
         reason = attempt.reason
-        if self.driving is not None and cause in (NO_GOAL, GOAL_REACHED, PAUSED, EMERGENCY_STOP):
+        if self.driving is not None and cause in (*RESTING, PAUSED, EMERGENCY_STOP):
             self.driving.is_imminent = False  # It is not asked where nothing drives.
         if status != STOPPED:
             # A late command does not catch up with one jump.

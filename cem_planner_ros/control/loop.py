@@ -26,6 +26,7 @@ from cem_planner_ros.control.tick import (
     Tick,
 )
 from cem_planner_ros.control.timing import HIGH, Quantile, Speed
+from cem_planner_ros.errors import first_line
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.surroundings import NOTHING
@@ -299,11 +300,6 @@ class ControlLoop:
 def _iteration_times(first: float) -> Quantile:
     """Return a quantile that one slow iteration does not move, from the first one on."""
     return Quantile(HIGH, [first] * 20 if first else ())
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of what an error says."""
-    return (str(error).splitlines() or [""])[0]
 
 
 def _is_device_failure(error: Exception) -> bool:

@@ -13,7 +13,7 @@ from unittest import mock
 import torch
 
 from cem_planner_ros.dynamics.base import Dynamics
-from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.errors import ConfigurationError, first_line
 from cem_planner_ros.parameters import INACTIVE, Parameter
 from cem_planner_ros.paths import find
 
@@ -62,7 +62,7 @@ class Exported(Dynamics):
                 raise ConfigurationError(
                     f"file '{self.file}' cannot be called with a state ({nx}, N) and an action "
                     f"({nu}, N) for N = {samples}, expected that N is free: export it with "
-                    f"dynamic_shapes ({type(error).__name__}: {_first_line(error)})"
+                    f"dynamic_shapes ({type(error).__name__}: {first_line(error)})"
                 ) from error
             if not isinstance(result, torch.Tensor) or result.shape != given[0].shape:
                 came = getattr(result, "shape", type(result).__name__)
@@ -117,12 +117,8 @@ def _function(file: Path, device: torch.device | str) -> Callable[..., torch.Ten
         raise ConfigurationError(
             f"file '{file}' cannot be loaded as a "
             f"{'torch.export program' if file.suffix == '.pt2' else 'TorchScript file'}: "
-            f"{type(error).__name__}: {_first_line(error)}"
+            f"{type(error).__name__}: {first_line(error)}"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0]
 
 
 def _refuse_pickles(file: Path) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
+from cem_planner_ros.errors import first_line
 from cem_planner_ros.planning import cross_entropy, noise
 from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.kernel import Kernel, Trajectory, has_compiler, padded, tiled
@@ -132,9 +133,7 @@ class SharedRollout:
     def __init__(self, rollout: Rollout, threads: int):
         self._rollout = rollout
         self._threads = threads
-        self._pool = ThreadPoolExecutor(
-            threads, "planner_rollout", lambda: torch.set_num_threads(1)
-        )
+        self._pool = ThreadPoolExecutor(threads, "rollout", lambda: torch.set_num_threads(1))
 
     def __call__(
         self, state: torch.Tensor, sequence: torch.Tensor, *others: torch.Tensor | Actuators | None
@@ -284,12 +283,12 @@ def choose(
     reasons = []
 
     def gave_up(what: str, error: Exception) -> None:
-        text = str(error).strip().splitlines() or [""]
         name = "" if isinstance(error, UnsupportedError) else f"{type(error).__name__}: "
-        reasons.append(f"{what}: {name}{text[0]}")
+        reasons.append(f"{what}: {name}{first_line(error)}")
 
     on_cpu = belief.mean.device.type == "cpu"
-    together = rollout.dynamics.member is not None and rollout.particles.propagation == "all"
+    through_all = rollout.dynamics.members > 1 and rollout.particles.propagation == "all"
+    is_one_kernel = through_all and rollout.dynamics.member is not None
     if backend == "cudagraph" and on_cpu:
         reasons.append("no CUDA graph: the device is a CPU")
     if rollout.dynamics.rolls_out_itself:
@@ -302,7 +301,7 @@ def choose(
             "reads a number of a tensor in Python (item(), float(), if), so nothing can be "
             "compiled; compute with the tensor, choose with torch.where"
         )
-    elif rollout.dynamics.members > 1 and on_cpu and not together:
+    elif rollout.dynamics.members > 1 and on_cpu and not is_one_kernel:
         # Large products of matrices are what takes the time, and no compiler makes them faster.
         backend = "eager"
         reasons.append("the model has members, which run side by side in PyTorch")
@@ -333,8 +332,8 @@ def choose(
         except Exception as error:
             gave_up("torch.compile failed", error)
     # One of candidates that run through members of their own cannot be told from its place.
-    shared = rollout.dynamics.members > 1 and rollout.particles.propagation == "all"
-    evaluate = SharedRollout(rollout, threads) if on_cpu and shared and threads > 1 else None
+    is_shared = on_cpu and through_all and threads > 1
+    evaluate = SharedRollout(rollout, threads) if is_shared else None
     execution = TorchExecution(rollout, search, problem, belief, seed, evaluate)
     execution.reason = "; ".join(reasons)
     return execution

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch.utils import cpp_extension
 
+from cem_planner_ros.errors import first_line
 from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.backend import TorchExecution
 from cem_planner_ros.planning.kernel import compare, fill, step_code
@@ -86,7 +87,7 @@ class CapturedExecution(TorchExecution):
         try:
             evaluate = CudaRollout(rollout, belief.mean.device)
         except Exception as error:  # Tracing runs the plugin, which may raise anything.
-            reason = f"no CUDA kernel: {(str(error).strip().splitlines() or [''])[0]}"
+            reason = f"no CUDA kernel: {first_line(error)}"
         super().__init__(rollout, search, problem, belief, seed, evaluate)
         self.reason = reason
         self._use = torch.zeros(search.injected, dtype=torch.bool, device=self._device)

@@ -332,11 +332,8 @@ class Planner:
             for part, share in ((elites, count - count // 2), (others, count // 2))
         ]
         index = np.concatenate(chosen)
-        first, basis = self._basis
         knots = self.execution.candidates[..., torch.as_tensor(index, device=self.device)]
-        knots = knots.cpu().numpy()
-        each = (basis[:, k, None, None] * knots[first + k] for k in range(basis.shape[1]))
-        return sum(each).astype(np.float64), costs[index]
+        return self._actions(knots.cpu().numpy()), costs[index]
 
     @torch.no_grad()
     def predict(
@@ -486,16 +483,20 @@ class Planner:
         chosen = injected[..., self.search.kept + 1] if self.search.execute == "best" else mean
         knots, best_cost, cost = self._on_host(chosen, best_cost, cost)
         mode = int(best_cost.argmin())
-        first, basis = self._basis
-        # The sum over a spline of order 0 has one term, whose weight is one.
-        each = (basis[:, k, None] * knots[first + k, :, mode] for k in range(basis.shape[1]))
         return Plan(
             edges=edges,
-            actions=sum(each).astype(np.float64),
+            actions=self._actions(knots[..., mode]),
             cost=float(best_cost[mode]),
             iterations=done,
             invalid_share=1.0 - np.count_nonzero(np.isfinite(cost)) / cost.size,
         )
+
+    def _actions(self, knots: np.ndarray) -> np.ndarray:
+        """Return the actions (H, nu, ...) of knots (P, nu, ...)."""
+        first, basis = self._basis
+        # The sum over a spline of order 0 has one term, whose weight is one.
+        weights = basis.T.reshape(basis.shape[1], -1, *(1,) * (knots.ndim - 1))
+        return sum(w * knots[first + k] for k, w in enumerate(weights)).astype(np.float64)
 
     def _on_host(self, *tensors: torch.Tensor) -> list[np.ndarray]:
         if self.device.type == "cpu":

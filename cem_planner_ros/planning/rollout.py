@@ -10,7 +10,6 @@ from torch.overrides import TorchFunctionMode
 
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import DifferentialEquation, Dynamics
-from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.parameters import Parameterised
 from cem_planner_ros.planning.actuators import Actuators
@@ -175,7 +174,7 @@ class Rollout:
         sequence = (low + (high - low) * random).to(device)
         action, previous = sequence[0], sequence[1]
         time = torch.tensor(self.dt, device=device)
-        model = dynamics.member if isinstance(dynamics, Randomised) else dynamics
+        model = dynamics.member or dynamics
         if isinstance(model, DifferentialEquation):
             _try_out(model, "derivative", (state, action), (nx, TRIALS))
         members = dynamics.members

@@ -19,12 +19,13 @@ SHRINK = 8
 
 
 class Made(NamedTuple):
-    """A planner that is ready; times in s."""
+    """A planner that is ready; times in s; what its configuration is warned of."""
 
     configuration: Configuration
     planner: Planner
     plan_time: float
     iteration_time: float
+    warnings: list[str]
 
 
 def make_planner(
@@ -57,7 +58,8 @@ def make_planner(
         iterations = planner.plan(start, 0.0).iterations
         times.append(time.perf_counter() - began)
     planner.reset()
-    return Made(configuration, planner, min(times), min(times) / iterations)
+    took = min(times)
+    return Made(configuration, planner, took, took / iterations, configuration.warnings())
 
 
 def fewer_samples(planner: Planner) -> int:

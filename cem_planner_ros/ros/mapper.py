@@ -7,13 +7,13 @@ from collections import Counter, deque
 
 from nav_msgs.msg import OccupancyGrid, Odometry
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import LaserScan
 
 from cem_planner_ros.mapping.local_map import LocalMap
 from cem_planner_ros.mapping.poses import Pose, compose, interpolate
 from cem_planner_ros.parameters import READ_ONLY, Parameter
-from cem_planner_ros.ros.messages import MessageError, stamp_of, state_reader
+from cem_planner_ros.ros.messages import LATCHED, MessageError, stamp_of, state_reader
 from cem_planner_ros.ros.parameters import declare
 
 HISTORY = 2.0
@@ -64,8 +64,7 @@ class MapperNode(Node):
         self._due = 0.0
         self.dropped: Counter[str] = Counter()
         """Messages that could not be used, by cause."""
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._publisher = self.create_publisher(OccupancyGrid, "costmap", latched)
+        self._publisher = self.create_publisher(OccupancyGrid, "costmap", LATCHED)
         # Hears reliable publishers as well as those of sensors, which are not.
         heard = QoSProfile(depth=20, reliability=ReliabilityPolicy.BEST_EFFORT)
         self.create_subscription(Odometry, "odom", self._on_odometry, heard)

@@ -10,6 +10,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64, Float64MultiArray
 
@@ -24,6 +25,7 @@ from cem_planner_ros.readers import (
 )
 
 __all__ = [
+    "LATCHED",
     "MESSAGES",
     "MessageError",
     "command_reader",
@@ -34,6 +36,9 @@ __all__ = [
     "state_reader",
     "state_writer",
 ]
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""Whoever comes later hears what was said last."""
 
 MESSAGES = {
     "sensor_msgs/msg/JointState": JointState,

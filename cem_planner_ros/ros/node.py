@@ -226,7 +226,7 @@ class PlannerNode(LifecycleNode):
         self._entities = entities
         self._table.use(made.configuration)
         self._use(made)
-        for warning in made.configuration.warnings():
+        for warning in made.warnings:
             self._warn(warning)
 
     def _use(self, made: Made) -> None:

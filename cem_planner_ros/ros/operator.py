@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import EMERGENCY_STOP, PAUSED
+from cem_planner_ros.ros.messages import LATCHED
 
 
 class Operator:
@@ -35,8 +36,7 @@ class Operator:
         node.create_service(Trigger, "~/reset", self._on_reset)
         node.create_service(SetBool, "~/pause", self._on_pause)
         # Latched, and for every publisher that is not: whoever wants to stop it must be heard.
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        for qos in (latched, QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)):
+        for qos in (LATCHED, QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)):
             node.create_subscription(Bool, "~/emergency_stop", self._on_emergency_stop, qos)
 
     def begin(self, loop: ControlLoop) -> None:

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 from nav_msgs.msg import Path
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Bool, Float64MultiArray
 from visualization_msgs.msg import MarkerArray
 
@@ -22,6 +21,7 @@ from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.ros import diagnostics
 from cem_planner_ros.ros.markers import BEST, Drawing, Line, braking, fan, in_space
+from cem_planner_ros.ros.messages import LATCHED
 
 LOG_INTERVAL = 1.0
 """s between two lines about the same status, which may change with every command."""
@@ -51,10 +51,9 @@ class Reports:
         self._path = node.create_publisher(Path, "~/path", 1)
         self._markers = node.create_publisher(MarkerArray, "~/markers", 1)
         self._drawing: Drawing | None = None
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         facts = {"goal_reached": "is_reached", "collision_imminent": "is_imminent"}
         self._facts = [
-            (node.create_publisher(Bool, f"~/{topic}", latched), fact)
+            (node.create_publisher(Bool, f"~/{topic}", LATCHED), fact)
             for topic, fact in (facts.items() if drives else ())
         ]
         self._said: dict[str, bool] = {}
@@ -116,12 +115,34 @@ class Reports:
         self._shown = now
         if self._is_due("spread", SPREAD_RATE, now):
             self.spread = planner.spread()
-        frame = values["frame_id"]
-        if self._is_due("plan", values["plan_rate"], now):
-            self._publish_plan(plan, state, applied, planner, frame)
-        if self._is_due("markers", values["marker_rate"], now):
-            count = values["marker_count"]
-            self._publish_markers(plan, state, applied, planner, driving, count, frame)
+        names = planner.dynamics.state_names
+        is_planar = {"x", "y"} <= set(names)
+        is_due = self._is_due("plan", values["plan_rate"], now)
+        shows_path = is_due and is_planar and self._path.get_subscription_count()
+        shows_plan = shows_path or (is_due and self._plan.get_subscription_count())
+        shows_markers = (
+            self._is_due("markers", values["marker_rate"], now)
+            and is_planar
+            and self._markers.get_subscription_count()
+        )
+        if not (shows_plan or shows_markers):
+            return
+        states, frame = planner.predict(plan, state, applied), values["frame_id"]
+        if shows_plan:
+            actions = planner.dynamics.action_names
+            self._plan.publish(diagnostics.plan_message(plan, states, names, actions))
+        if shows_path:
+            stamp = self._node.get_clock().now().to_msg()
+            self._path.publish(diagnostics.path_message(states, names, stamp, frame))
+        if shows_markers:
+            lines = [Line("plan", 0.03, BEST, in_space(states, names))]
+            lines += _candidates(planner, plan, state, applied, values["marker_count"])
+            if driving is not None and driving.stop is not None:
+                ends = (driving.stop[0], driving.stop[-1])
+                lines += braking(driving.stop, [driving.footprint.at(*pose) for pose in ends])
+            if self._drawing is None:
+                self._drawing = Drawing(frame)
+            self._markers.publish(self._drawing.draw(lines))
 
     def _is_due(self, what: str, rate: float, now: float) -> bool:
         if not rate or now < self._due.get(what, -math.inf):
@@ -140,46 +161,14 @@ class Reports:
         else:
             log.warning(f"{tick.status}: {what} ({why})")
 
-    def _publish_plan(
-        self,
-        plan: Plan,
-        state: np.ndarray,
-        applied: np.ndarray,
-        planner: Planner,
-        frame: str,
-    ) -> None:
-        dynamics = planner.dynamics
-        names = dynamics.state_names
-        paths = "x" in names and "y" in names and self._path.get_subscription_count()
-        if not (paths or self._plan.get_subscription_count()):
-            return
-        states = planner.predict(plan, state, applied)
-        self._plan.publish(diagnostics.plan_message(plan, states, names, dynamics.action_names))
-        if paths:
-            stamp = self._node.get_clock().now().to_msg()
-            self._path.publish(diagnostics.path_message(states, names, stamp, frame))
 
-    def _publish_markers(
-        self,
-        plan: Plan,
-        state: np.ndarray,
-        applied: np.ndarray,
-        planner: Planner,
-        driving: Driving | None,
-        count: int,
-        frame: str,
-    ) -> None:
-        names = planner.dynamics.state_names
-        if not {"x", "y"} <= set(names) or not self._markers.get_subscription_count():
-            return
-        lines = [Line("plan", 0.03, BEST, in_space(planner.predict(plan, state, applied), names))]
-        if count:
-            actions, costs = planner.candidates(count)
-            ways = planner.predict(replace(plan, actions=actions), state, applied)
-            lines += fan(np.moveaxis(in_space(ways, names), -1, 0), costs, count - count // 2)
-        if driving is not None and driving.stop is not None:
-            ends = (driving.stop[0], driving.stop[-1])
-            lines += braking(driving.stop, [driving.footprint.at(*pose) for pose in ends])
-        if self._drawing is None:
-            self._drawing = Drawing(frame)
-        self._markers.publish(self._drawing.draw(lines))
+def _candidates(
+    planner: Planner, plan: Plan, state: np.ndarray, applied: np.ndarray, count: int
+) -> list[Line]:
+    """Return the lines of `count` candidates of the last iteration, of which `plan` came."""
+    if not count:
+        return []
+    actions, costs = planner.candidates(count)
+    ways = planner.predict(replace(plan, actions=actions), state, applied)
+    points = in_space(ways, planner.dynamics.state_names)
+    return fan(np.moveaxis(points, -1, 0), costs, count - count // 2)

@@ -288,12 +288,7 @@ class SurroundingsInput:
             self._clock() - max(age, 0.0),
             self._lethal,
         )
-        try:
-            costmap.distance  # noqa: B018, made here, outside the control period
-        except ImportError as error:
-            raise MessageError(
-                f"SciPy is missing, which makes its distance field: {error}"
-            ) from error
+        costmap.distance  # noqa: B018, made here, outside the control period
         self._use(replace(self.known, costmap=costmap))
 
 

@@ -11,13 +11,19 @@ import torch
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Bool
 
 from cem_planner_ros.parameters import READ_ONLY, Parameter
 from cem_planner_ros.paths import find
-from cem_planner_ros.ros.messages import MESSAGES, MessageError, command_reader, state_writer
+from cem_planner_ros.ros.messages import (
+    LATCHED,
+    MESSAGES,
+    MessageError,
+    command_reader,
+    state_writer,
+)
 from cem_planner_ros.ros.parameters import declare
 from cem_planner_ros.simulation import worlds
 from cem_planner_ros.simulation.plants import MujocoPlant, Plant, model_plant
@@ -126,8 +132,7 @@ class SimulatorNode(Node):
         self._robot = self._plant if isinstance(self._plant, RobotPlant) else None
         if self._robot is not None:
             self._scan_publisher = self.create_publisher(LaserScan, "scan", 5)
-            latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-            self._touched_publisher = self.create_publisher(Bool, "touched", latched)
+            self._touched_publisher = self.create_publisher(Bool, "touched", LATCHED)
             self._touched_publisher.publish(Bool(data=False))
             self._touched: tuple[str, ...] = ()
             self._next_scan = 0.0

@@ -295,6 +295,16 @@ def test_to_touch_something_on_one_side_excuses_nothing_on_another(robot):
     assert not robot.can_stop(sample, slow, slow, 10.0)
 
 
+def pushed(robot, periods):
+    """The states (5,) after each period in which it is told to drive ahead, from rest."""
+    states, before = [np.zeros(5)], REST
+    for _ in range(periods):
+        bounded = robot.bounded(StateSample(states[-1], 10.0), before, AHEAD, REST, 10.0)
+        before = REST if bounded is None else bounded
+        states.append(braked(states[-1], [(before, 0.05)])[-1])
+    return states[1:]
+
+
 @pytest.mark.parametrize("slope", [0.15, 0.4, 1.0])
 def test_however_long_it_is_told_to_it_does_not_creep_into_a_wall(robot, slope):
     resolution = 0.05
@@ -302,26 +312,17 @@ def test_however_long_it_is_told_to_it_does_not_creep_into_a_wall(robot, slope):
     cells = np.where(rows > 0.45 - slope * columns, 100, 0).astype(np.int8)
     wall = Costmap(cells, resolution, Pose(-2.0, -2.0, 0.0), 10.0)
     robot.surroundings = Surroundings(costmap=wall)
-    state, before, least = np.zeros(5), REST, math.inf
-    for _ in range(120):
-        bounded = robot.bounded(StateSample(state, 10.0), before, AHEAD, REST, 10.0)
-        before = REST if bounded is None else bounded
-        state = braked(state, [(before, 0.05)])[-1]
-        discs = robot.footprint.discs_at(*state[:3, None])
-        least = min(least, wall.clearance(discs).min() - robot.footprint.radius)
-    assert least > -0.01
-    assert state[0] > 0.05
+    states = pushed(robot, 120)
+    least = min(wall.clearance(robot.footprint.discs_at(*s[:3, None])).min() for s in states)
+    assert least - robot.footprint.radius > -0.01
+    assert states[-1][0] > 0.05
 
 
 @pytest.mark.parametrize("overlap", [0.02, 0.06, 0.1, 0.16])
 def test_however_deep_it_is_in_a_wall_it_presses_no_further(robot, overlap):
     start = FRONT - overlap
     robot.surroundings = Surroundings(costmap=costmap((start, -1.0, start + 1.5, 1.0)))
-    state, before = np.zeros(5), REST
-    for _ in range(100):
-        bounded = robot.bounded(StateSample(state, 10.0), before, AHEAD, REST, 10.0)
-        before = REST if bounded is None else bounded
-        state = braked(state, [(before, 0.05)])[-1]
+    state = pushed(robot, 100)[-1]
     assert state[0] < 0.03
     assert robot.bounded(StateSample(state, 10.0), REST, -AHEAD, REST, 10.0) is not None
 
@@ -329,12 +330,7 @@ def test_however_deep_it_is_in_a_wall_it_presses_no_further(robot, overlap):
 def test_a_deep_contact_on_one_side_excuses_no_shallow_one_ahead(robot):
     beside, ahead = (-0.05, 0.1, 0.05, 0.3), (0.2, -0.5, 0.5, -0.1)
     robot.surroundings = Surroundings(costmap=costmap(beside, ahead))
-    state, before = np.zeros(5), REST
-    for _ in range(60):
-        bounded = robot.bounded(StateSample(state, 10.0), before, AHEAD, REST, 10.0)
-        before = REST if bounded is None else bounded
-        state = braked(state, [(before, 0.05)])[-1]
-    assert state[0] < 0.03
+    assert pushed(robot, 60)[-1][0] < 0.03
 
 
 def test_a_command_to_reverse_brakes_no_harder_than_the_robot_surely_does():
