@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cem_planner_ros.surroundings import Costmap, Pose, ReferencePath
@@ -65,9 +65,9 @@ def test_no_allowed_place_of_a_path_is_nearer_than_the_nearest(point, after, len
         assert np.linalg.norm(EIGHT.at(found) - point) <= least + 1e-6
 
 
-def exact_clearance(cells, resolution, place):
-    """Distance, m, of a place in the frame of a map to the squares that are obstacles."""
-    rows, columns = np.nonzero(cells == 100)
+def to_squares(chosen, resolution, place):
+    """Distance, m, of a place in the frame of a map to the nearest chosen square of it."""
+    rows, columns = np.nonzero(chosen)
     low = np.stack((columns, rows), -1) * resolution
     outside = np.maximum(np.maximum(low - place, place - low - resolution), 0.0)
     return np.linalg.norm(outside, axis=1).min(initial=math.inf)
@@ -89,15 +89,19 @@ shares = st.floats(0.0, 0.999)
 
 @settings(max_examples=200, deadline=None)
 @given(maps, shares, shares, st.floats(-4.0, 4.0), st.floats(0.02, 0.5))
+@example(np.array([[99, -1, 99, 0, 99, 99, 99, 0, -1, 100, 100]], np.int8), 0.875, 0.0, 0.0, 0.5)
 def test_clearance_is_that_to_the_obstacles_however_the_map_lies(cells, u, v, yaw, resolution):
     costmap = Costmap(cells, resolution, Pose(3.0, -2.0, yaw), 0.0)
     place = np.array([u * cells.shape[1], v * cells.shape[0]]) * resolution
     clearance = costmap.clearance(placed(costmap, place))
-    exact = exact_clearance(cells, resolution, place)
-    if exact == math.inf:
+    occupied = cells == 100
+    outside, inside = (to_squares(which, resolution, place) for which in (occupied, ~occupied))
+    if not occupied.any():
         assert clearance == pytest.approx(resolution * max(cells.shape))
+    elif occupied.all():
+        assert clearance < 0.0
     else:
-        assert abs(clearance - exact) < 0.7 * resolution
+        assert abs(clearance - (outside - inside)) < 0.7 * resolution
     centers = (np.argwhere(cells == 100)[:, ::-1] + 0.5) * resolution
     within = [costmap.clearance(placed(costmap, center)) for center in centers]
     assert all(depth < 0.0 for depth in within)
