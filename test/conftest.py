@@ -201,6 +201,7 @@ def start(tmp_path, domain_id):
     yield start_process
     for process in running:
         process.end(signal.SIGKILL)
+        print(f"--- {process.log.name}\n{process.output()}")  # Shown where the test failed.
 
 
 @pytest.fixture

@@ -34,6 +34,13 @@ from cem_planner_ros.surroundings import NOTHING
 CLOCK_LOOK = 0.002
 """s between two looks at a clock that is not the steady one."""
 
+LOST: list[Planner] = []
+"""
+Planners whose device was lost, kept for as long as the process lives.
+
+PyTorch cannot free what they have on it, and ends the process where it tries.
+"""
+
 
 class _Change(NamedTuple):
     """What the loop works with; replaced whole."""
@@ -92,6 +99,8 @@ class ControlLoop:
         self._forget = False
         self.problem = ""
         """Why the last change was not taken over, or the loop ended; for diagnostics."""
+        self.failed: Planner | None = None
+        """The planner whose device failed last."""
         self._iteration_time = _iteration_times(iteration_time)
         self._plan_time = Quantile(0.5)
         self._speed = Speed()
@@ -228,7 +237,11 @@ class ControlLoop:
         try:
             plan, state, applied = self._plan(sample, effect, scheduled)
         except Exception as error:  # A plugin may raise anything; the robot must not coast on.
-            cause = DEVICE_FAILED if _is_device_failure(error) else PLAN_FAILED
+            cause = PLAN_FAILED
+            if _is_device_failure(error):
+                cause, self.failed = DEVICE_FAILED, self.planner
+                if not isinstance(error, torch.OutOfMemoryError) and self.planner not in LOST:
+                    LOST.append(self.planner)
             return Attempt(cause, f"{type(error).__name__}: {first_line(error)}", **known), ()
         if not (math.isfinite(plan.cost) and np.isfinite(plan.actions).all()):
             self._reset()

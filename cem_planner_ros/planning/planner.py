@@ -146,6 +146,11 @@ class Planner:
         )
         self._phase: int | None = None
         shape = (spline.knots, nu, self.search.modes)
+        if self._inputs.is_cuda:
+            # Where results come to; not made for each plan, as a device may be lost meanwhile, and
+            # then memory that it writes to cannot be freed.
+            most = self.search.population(0) + 1 + spline.knots * nu
+            self._fetched = torch.zeros(self.search.modes * most, pin_memory=True)
         self._belief = Belief(
             mean=zeros(*shape),
             std=zeros(*shape),
@@ -499,9 +504,14 @@ class Planner:
         return sum(w * knots[first + k] for k, w in enumerate(weights)).astype(np.float64)
 
     def _on_host(self, *tensors: torch.Tensor) -> list[np.ndarray]:
+        """Return arrays of what is on the device, until the next call."""
         if self.device.type == "cpu":
             return [tensor.numpy() for tensor in tensors]
-        # Into pinned memory, one after the other, and waited for once.
-        tensors = [tensor.to("cpu", non_blocking=True) for tensor in tensors]
+        sizes = [tensor.numel() for tensor in tensors]
+        parts = self._fetched[: sum(sizes)].split(sizes)
+        here = [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+        for place, tensor in zip(here, tensors, strict=True):
+            place.copy_(tensor, non_blocking=True)
+        # Waited for once.
         torch.cuda.current_stream(self.device).synchronize()
-        return [tensor.numpy() for tensor in tensors]
+        return [place.numpy() for place in here]

@@ -423,7 +423,9 @@ class PlannerNode(LifecycleNode):
         if self._rebuild is not None or last is None:
             return
         values = self._table.configuration.values
-        if last.cause == DEVICE_FAILED and values["allow_cpu_fallback"]:
+        # Not one that was replaced since.
+        has_failed = last.cause == DEVICE_FAILED and self._loop.failed is self._made.planner
+        if has_failed and values["allow_cpu_fallback"]:
             samples = fewer_samples(self._loop.planner)
             self.get_logger().error(f"{last.reason}: going on with {samples} samples on the CPU")
             self._table.force({"planner.device": "cpu", "planner.samples": samples})

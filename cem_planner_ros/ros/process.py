@@ -107,8 +107,11 @@ def _run(make: Callable, start: Callable = lambda node, listen: None) -> int:
             node.close()
             node.destroy_node()
         rclpy.try_shutdown()
-    if any(thread.name.startswith("planner") for thread in threading.enumerate()):
-        # Interrupted while compiling, which cannot be called off; Python would wait for it.
+    loop = sys.modules.get("cem_planner_ros.control.loop")
+    is_compiling = any(thread.name.startswith("planner") for thread in threading.enumerate())
+    if is_compiling or (loop and loop.LOST):
+        # A compiler cannot be called off, and Python would wait for it; a lost device cannot be
+        # given back, and Python would try.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)

@@ -5,7 +5,10 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from std_msgs.msg import Float64MultiArray
+
+from cem_planner_ros.control.ladder import FRESH, STATUSES, STOPPED
 
 SAFE = [0.125, 0.0]
 
@@ -116,3 +119,95 @@ def test_a_plant_that_stands_still_does_not_keep_the_planner(observer, planner, 
     began = time.monotonic()
     assert planner.end(signal.SIGINT) == 0
     assert time.monotonic() - began < 5.0
+
+
+FAILING = """
+import os
+import time
+from pathlib import Path
+
+import torch
+
+from cem_planner_ros.costs.quadratic import Quadratic
+
+
+class Device:
+    def __init__(self):
+        self.made = time.time()
+
+    @property
+    def is_lost(self):
+        trigger = Path("{trigger}")
+        return trigger.exists() and trigger.stat().st_mtime > self.made
+
+    def __del__(self):  # As what PyTorch has on it.
+        if self.is_lost:
+            os.abort()
+
+
+class Failing(Quadratic):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.device = Device()
+
+    def prepare(self, state, time, surroundings):
+        if self.device.is_lost:
+            {failure}
+"""
+
+FAILURES = [
+    ('raise RuntimeError("CUDA error: device-side assert triggered")', "cpu", "device-side assert"),
+    ('torch.zeros(3, device="cuda")[torch.tensor([7], device="cuda")]', "cuda", "device-side"),
+    ('torch.zeros(2**45, device="cuda")', "cuda", "out of memory"),
+]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.parametrize(("failure", "device", "words"), FAILURES, ids=["by hand", "lost", "full"])
+def test_a_device_that_fails_is_replaced_by_the_cpu_if_that_is_allowed(
+    observer,
+    start,
+    write_yaml,
+    drive,
+    statistics,
+    monkeypatch,
+    tmp_path,
+    wait_until,
+    plant,
+    failure,
+    device,
+    words,
+    allowed,
+):
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device here")
+    trigger = tmp_path / "fail"
+    text = FAILING.format(trigger=trigger, failure=failure)
+    if "memory" in words:  # Which comes back.
+        text = text.replace("os.abort()", "pass")
+    (tmp_path / "failing.py").write_text(text)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    drive |= {
+        "planner.device": device,
+        "planner.backend": "auto" if device == "cuda" else "eager",
+        "goal.plugin": "failing:Failing",
+        "allow_cpu_fallback": allowed,
+    }
+    commands = observer.listen(Float64MultiArray, "command")
+    planner = start("planner", "--params-file", write_yaml(drive, "fails.yaml"))
+    wait_until(lambda: statistics.status == FRESH, 60.0)
+    trigger.touch()
+    if allowed:
+        wait_until(lambda: "samples on the CPU" in planner.output())
+        count = len(statistics.messages)
+        fresh = STATUSES.index(FRESH)
+        wait_until(lambda: fresh in statistics.values("status")[count:], 30.0)
+        assert observer.get("planner.device") == "cpu"
+        time.sleep(1.0)
+        assert planner.output().count("samples on the CPU") == 1
+    else:
+        wait_until(lambda: statistics.status == STOPPED)
+        wait_until(lambda: list(commands[-1][1].data) == SAFE)
+    assert words in planner.output()
+    assert planner.end(signal.SIGINT) == 0
+    assert "Aborted" not in planner.output()
