@@ -189,6 +189,7 @@ class Parameterised:
                 f"it has: {', '.join(declared) or 'none'}"
             )
         self._numbers: dict[str, torch.Tensor] = {}
+        self._values: dict[str, float] = {}
         groups: dict[str, list[str]] = {}
         for name, parameter in declared.items():
             if isinstance(parameter.default, (bool, str, list)):
@@ -222,4 +223,9 @@ class Parameterised:
         if name not in self._numbers:
             raise ConfigurationError(f"{type(self).__name__} has no number '{name}' to change")
         parameter = next(p for p in self.parameters if p.name == name)
-        self._numbers[name].fill_(parameter.check(value))
+        self._values[name] = parameter.check(value)
+        self._numbers[name].fill_(self._values[name])
+
+    def value(self, name: str) -> float:
+        """Return a number to compute with in Python; reading its tensor would wait for a GPU."""
+        return self._values[name]

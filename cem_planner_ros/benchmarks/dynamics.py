@@ -17,6 +17,7 @@ from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.planning.cuda import CudaRollout
 from cem_planner_ros.planning.kernel import Kernel
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.rollout import Rollout
@@ -69,7 +70,9 @@ def _model(name: str, model: Dynamics, device: str, threads: int, seconds: float
 
     functions = {"eager": eager}
     if device == "cuda":
-        functions["captured"] = _captured(eager, lambda: rollout(*arguments))
+        kernel = CudaRollout(rollout, sequence.device)
+        functions["captured"] = _captured(lambda: rollout(*arguments))
+        functions["kernel"] = _captured(lambda: kernel(*arguments))
     else:
         kernel = Kernel(rollout)
         functions["kernel"] = lambda: kernel.rollout(*arguments, threads=threads)
@@ -122,11 +125,13 @@ def _variants(threads: int, seconds: float) -> dict:
     }
 
 
-def _captured(warm_up: Callable[[], None], function: Callable[[], object]) -> Callable[[], None]:
+def _captured(function: Callable[[], object]) -> Callable[[], None]:
     """Return a function that replays what `function` does on the GPU."""
     stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        warm_up()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.no_grad(), torch.cuda.stream(stream):
+        function()
+    torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
     with torch.no_grad(), torch.cuda.graph(graph):
         function()

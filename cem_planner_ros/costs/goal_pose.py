@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cem_planner_ros.costs.base import Cost, rows_of
+from cem_planner_ros.costs.base import Cost, Staged, rows_of
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.parameters import Parameter
 from cem_planner_ros.surroundings import Surroundings
@@ -58,25 +58,23 @@ class GoalPose(Cost):
     ):
         super().__init__(dynamics, values, device=device)
         self._rows = rows_of(dynamics, "x", "y", "yaw")
-        self._goal = torch.zeros(4, device=device)  # x, y, cosine and sine of the heading
-        self._counts = torch.zeros((), device=device)
+        # The goal: x, y, cosine and sine of the heading.
+        self._staged = Staged(device, goal=(4,), counts=())
 
     def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:
         """Take the goal over, and see whether it counts yet."""
-        goal = surroundings.goal
-        if goal is None:
-            self._counts.fill_(0.0)
-            return
-        x, y, _ = (state[row] for row in self._rows)
-        distance = np.hypot(x - goal.x, y - goal.y)
-        is_near = surroundings.path is None or distance < float(self.within)
-        self._counts.fill_(float(is_near))
-        values = (goal.x, goal.y, np.cos(goal.yaw), np.sin(goal.yaw))
-        self._goal.copy_(torch.tensor(values, dtype=torch.float32))
+        goal, counts = surroundings.goal, False
+        if goal is not None:
+            x, y, _ = (state[row] for row in self._rows)
+            distance = np.hypot(x - goal.x, y - goal.y)
+            counts = surroundings.path is None or distance < self.value("within")
+            self._staged.host["goal"][:] = goal.x, goal.y, np.cos(goal.yaw), np.sin(goal.yaw)
+        self._staged.host["counts"][...] = counts
+        self._staged.send()
 
     def _distance(self, state: torch.Tensor) -> torch.Tensor:
         """Return the squared distance (N,), m^2."""
-        x, y = (state[row] - self._goal[i] for i, row in enumerate(self._rows[:2]))
+        x, y = (state[row] - self._staged.goal[i] for i, row in enumerate(self._rows[:2]))
         return x * x + y * y
 
     def stage(
@@ -88,14 +86,16 @@ class GoalPose(Cost):
     ) -> torch.Tensor:
         """Return the cost of distance and heading after one step, shape (N,)."""
         squared, yaw = self._distance(state), state[self._rows[2]]
-        heading = 1.0 - (torch.cos(yaw) * self._goal[2] + torch.sin(yaw) * self._goal[3])
+        heading = 1.0 - (
+            torch.cos(yaw) * self._staged.goal[2] + torch.sin(yaw) * self._staged.goal[3]
+        )
         near = 1.0 / (1.0 + squared / (self.yaw_within * self.yaw_within))
         cost = self.weight * self._far(squared) + self.yaw_weight * heading * near
-        return self._counts * cost
+        return self._staged.counts * cost
 
     def terminal(self, state: torch.Tensor) -> torch.Tensor:
         """Return the cost of the last distance, shape (N,)."""
-        return self._counts * self.terminal_weight * self._far(self._distance(state))
+        return self._staged.counts * self.terminal_weight * self._far(self._distance(state))
 
     def _far(self, squared: torch.Tensor) -> torch.Tensor:
         return torch.sqrt(1.0 + squared / (self.tolerance * self.tolerance)) - 1.0

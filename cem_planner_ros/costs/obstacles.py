@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cem_planner_ros.costs.base import Cost, rows_of
+from cem_planner_ros.costs.base import Cost, Staged, rows_of
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.footprint import Footprint
 from cem_planner_ros.parameters import INACTIVE, Parameter
@@ -93,7 +93,7 @@ class Obstacles(Cost):
         self._field = torch.zeros(self._size**2, device=device)
         self._disc_radius = tensor(self.shape.radius)
         # Of the map: its corner, its direction, finer cells per m, and the last of them.
-        self._place = [tensor(0.0) for _ in range(7)]
+        self._staged = Staged(device, place=(7,))
         self._told: Costmap | None = None
         self._cut = (0, 0)
         self._forget()
@@ -134,15 +134,15 @@ class Obstacles(Cost):
             *(cos * finer, sin * finer),
             *(rows - 1.0, columns - 1.0, float(self._size)),
         )
-        for tensor, value in zip(self._place, values, strict=True):
-            tensor.fill_(value)
+        self._staged.host["place"][:] = values
+        self._staged.send()
         self._told, self._cut = costmap, tuple(cut)
 
     def clearance(self, state: torch.Tensor) -> torch.Tensor:
         """Return the distance (N,), m, from the footprint in states (nx, N) to obstacles."""
         x, y, yaw = (state[row] for row in self._rows)
         cos, sin = torch.cos(yaw), torch.sin(yaw)
-        left, low, along, across, last_row, last_column, size = self._place
+        left, low, along, across, last_row, last_column, size = self._staged.place
         dx = x + cos * self._ahead - sin * self._aside - left
         dy = y + sin * self._ahead + cos * self._aside - low
         column = torch.floor(along * dx + across * dy).clamp(min=0.0)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cem_planner_ros.costs.base import Cost, rows_of
+from cem_planner_ros.costs.base import Cost, Staged, rows_of
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.parameters import INACTIVE, Parameter
 from cem_planner_ros.surroundings import ReferencePath, Surroundings
@@ -82,12 +82,10 @@ class PathFollow(Cost):
     ):
         super().__init__(dynamics, values, device=device)
         self._rows = rows_of(dynamics, "x", "y", "yaw")
-        # x, y, direction by cosine and sine, and progress, of each point of the window.
-        self._points = torch.zeros(POINTS, 5, device=device)
-        # When each part of the schedule begins and ends, s from the plan's start, and its speed.
-        self._schedule = torch.zeros(STAGES, 3, device=device)
-        names = ("is_there", "end", "ends", "spacing", "first", "has_times")
-        self._facts = {name: torch.zeros((), device=device) for name in names}
+        # x, y, direction by cosine and sine, and progress, of each point of the window; when each
+        # part of the schedule begins and ends, s from the plan's start, and its speed.
+        facts = dict.fromkeys(("is_there", "end", "ends", "spacing", "first", "has_times"), ())
+        self._staged = Staged(device, points=(POINTS, 5), schedule=(STAGES, 3), **facts)
         self._path: ReferencePath | None = None
         self.place = 0.0
         """Arc length, m, where the robot is."""
@@ -95,12 +93,16 @@ class PathFollow(Cost):
     def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:
         """Find the robot's place on the path, and cut the window and the schedule."""
         path = surroundings.path
-        self._facts["is_there"].fill_(path is not None)
-        if path is None:
-            self._path = None
-            return
+        self._staged.host["is_there"][...] = path is not None
+        if path is not None:
+            self._cut(path, state, time)
+        self._path = path
+        self._staged.send()
+
+    def _cut(self, path: ReferencePath, state: np.ndarray, time: float) -> None:
+        host = self._staged.host
         here = np.array([state[row] for row in self._rows[:2]])
-        window = float(self.window)
+        window = self.value("window")
         is_known = self._path is not None and _is_moved(self._path, path)
         if is_known:
             around = (self.place - BACK * window, self.place + window)
@@ -114,34 +116,31 @@ class PathFollow(Cost):
             self.place = path.nearest(here)
         if not is_known:
             first = path.nearest(here, before=window)
-            if distance(first) <= distance(self.place) + float(self.tolerance):
+            if distance(first) <= distance(self.place) + self.value("tolerance"):
                 self.place = first
-        self._path = path
         ahead = min(window, path.lengths[-1] - self.place)
         progress = np.linspace(max(-BACK * window, -self.place), ahead, POINTS)
         lengths = self.place + progress
         points, heading = path.at(lengths), path.heading(lengths)
-        rows = np.column_stack((points, np.cos(heading), np.sin(heading), progress))
-        self._points.copy_(torch.as_tensor(rows, dtype=torch.float32))
-        self._facts["end"].fill_(ahead)
-        self._facts["ends"].fill_(ahead < window)
-        self._facts["spacing"].fill_(progress[1] - progress[0])
-        self._facts["has_times"].fill_(path.times is not None)
+        host["points"].T[:] = *points.T, np.cos(heading), np.sin(heading), progress
+        host["end"][...] = ahead
+        host["ends"][...] = ahead < window
+        host["spacing"][...] = progress[1] - progress[0]
+        host["has_times"][...] = path.times is not None
         if path.times is not None:
-            edges = np.linspace(0.0, float(self.horizon), STAGES + 1)
+            edges = np.linspace(0.0, self.value("horizon"), STAGES + 1)
             wanted = np.interp(time + edges, path.times, path.lengths) - self.place
             speed = np.diff(wanted) / np.diff(edges)
-            parts = np.column_stack((edges[:-1], edges[1:], speed))
-            self._schedule.copy_(torch.as_tensor(parts, dtype=torch.float32))
-            self._facts["first"].fill_(float(wanted[0]))
+            host["schedule"].T[:] = edges[:-1], edges[1:], speed
+            host["first"][...] = wanted[0]
 
     def errors(self, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return squared distance (N,), m^2, 1 - cos of the heading's error, and progress, m."""
         x, y, yaw = (state[row] for row in self._rows)
-        nearest = self._points[0]
+        nearest = self._staged.points[0]
         chosen = [torch.zeros_like(x) + value for value in nearest]
         least = (x - nearest[0]) ** 2 + (y - nearest[1]) ** 2
-        for point in self._points[1:]:
+        for point in self._staged.points[1:]:
             distance = (x - point[0]) ** 2 + (y - point[1]) ** 2
             closer = distance < least
             least = torch.where(closer, distance, least)
@@ -149,11 +148,11 @@ class PathFollow(Cost):
         near_x, near_y, cos, sin, progress = chosen
         dx, dy = x - near_x, y - near_y
         along, across = cos * dx + sin * dy, cos * dy - sin * dx
-        spacing = self._facts["spacing"]
+        spacing = self._staged.spacing
         within = torch.maximum(torch.minimum(along, spacing), -spacing)
         beyond = along - within
         # Ahead of the window the path goes on, if it does not end there.
-        beyond = torch.where(beyond > 0.0, self._facts["ends"] * beyond, beyond)
+        beyond = torch.where(beyond > 0.0, self._staged.ends * beyond, beyond)
         heading = 1.0 - (torch.cos(yaw) * cos + torch.sin(yaw) * sin)
         return across * across + beyond * beyond, heading, progress + within
 
@@ -166,18 +165,18 @@ class PathFollow(Cost):
     ) -> torch.Tensor:
         """Return the cost of one step, shape (N,)."""
         squared, heading, progress = self.errors(state)
-        fact = self._facts
+        staged = self._staged
         off = squared / (self.tolerance * self.tolerance)
         cost = self.lateral_weight * (torch.sqrt(1.0 + off) - 1.0)
         cost = cost + self.heading_weight * heading
-        left = torch.relu(fact["end"] - progress)
+        left = torch.relu(staged.end - progress)
         cost = cost + self.progress_weight * left
-        wanted = fact["first"]
-        for begin, end, speed in self._schedule:
+        wanted = staged.first
+        for begin, end, speed in staged.schedule:
             wanted = wanted + speed * torch.relu(torch.minimum(time, end) - begin)
         late = progress - wanted
-        cost = cost + fact["has_times"] * self.time_weight * late * late
-        return fact["is_there"] * cost
+        cost = cost + staged.has_times * self.time_weight * late * late
+        return staged.is_there * cost
 
 
 def _is_moved(path: ReferencePath, other: ReferencePath) -> bool:

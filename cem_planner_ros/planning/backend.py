@@ -25,7 +25,8 @@ class TorchExecution:
     """
     Iterations in PyTorch, eager or compiled, on any device.
 
-    `evaluate` stands for the rollout, which it computes faster.
+    `evaluate` stands for the rollout, and the keyword arguments for what else an `Iteration` calls;
+    they compute the same faster.
     """
 
     name = "eager"
@@ -39,6 +40,7 @@ class TorchExecution:
         belief: Belief,
         seed: int,
         evaluate: Callable[..., torch.Tensor] | None = None,
+        **others: Callable[..., torch.Tensor],
     ):
         self.reason = ""
         self._search = search
@@ -47,7 +49,7 @@ class TorchExecution:
         self._seed = seed
         self._device = belief.mean.device
         self._generator = torch.Generator(self._device)
-        self._iteration: Callable = Iteration(evaluate or rollout, search)
+        self._iteration: Callable = Iteration(evaluate or rollout, search, **others)
         knots, actions, _ = belief.mean.shape
         self._rollout = rollout
         self.candidates = belief.mean

@@ -1,14 +1,17 @@
 """
 The search on a GPU: a rollout generated like that of the CPU, in an iteration captured as a graph.
 
-A rollout in PyTorch is some thousand launches of a few microseconds each; generated, it is one. The
-rest of an iteration is some dozens, and a CUDA graph launches them all at once.
+A rollout in PyTorch is some thousand launches of a few microseconds each; generated, it is one, and
+so are the limits of rate. The rest of an iteration is some dozens, and a CUDA graph launches them
+all at once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch.utils import cpp_extension
 
@@ -17,13 +20,36 @@ from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.backend import TorchExecution
 from cem_planner_ros.planning.kernel import compare, fill, step_code
 from cem_planner_ros.planning.rollout import Rollout
-from cem_planner_ros.planning.search import Belief, Problem, Search
+from cem_planner_ros.planning.search import Belief, Limits, Problem, Search
 from cem_planner_ros.planning.translate import UnsupportedError
 
 THREADS = 128
 """Of a block; a multiple of a warp. Small blocks spread few candidates over many processors."""
 
-_SOURCE = Path(__file__).with_name("rollout.cu")
+_SOURCES = Path(__file__).parent
+
+
+def _compiled(name: str, text: str) -> Callable[..., None]:
+    """
+    Return the kernel called `name`: a function of its arguments and of how many threads to start.
+
+    Raises UnsupportedError, NVRTC's reason in it, if that cannot compile the text.
+    """
+    home = cpp_extension.CUDA_HOME
+    try:
+        # PyTorch asks for a toolkit's headers, which this needs as little as PyTorch itself.
+        cpp_extension.CUDA_HOME = home or "/usr"
+        kernel = torch.cuda._compile_kernel(text, name)
+    except Exception as error:  # NVRTC may be missing, or refuse the code.
+        raise UnsupportedError(f"NVRTC: {error}") from error
+    finally:
+        cpp_extension.CUDA_HOME = home
+
+    def launch(threads: int, *arguments: torch.Tensor | int) -> None:
+        blocks = -(-threads // THREADS)
+        kernel(grid=(blocks, 1, 1), block=(THREADS, 1, 1), args=list(arguments))
+
+    return launch
 
 
 class CudaRollout:
@@ -39,17 +65,11 @@ class CudaRollout:
         for number in self._numbers:
             if number.device != device:
                 raise UnsupportedError(f"a constant lives on {number.device}, not on {device}")
+        self._device = device
         pointers = [number.data_ptr() for number in self._numbers]
         self._pointers = torch.tensor(pointers or [0], device=device)
-        home = cpp_extension.CUDA_HOME
-        try:
-            # PyTorch asks for a toolkit's headers, which this needs as little as PyTorch itself.
-            cpp_extension.CUDA_HOME = home or "/usr"
-            self._kernel = torch.cuda._compile_kernel(fill(_SOURCE, sizes, parts), "rollout")
-        except Exception as error:  # NVRTC may be missing, or refuse the code.
-            raise UnsupportedError(f"NVRTC: {error}") from error
-        finally:
-            cpp_extension.CUDA_HOME = home
+        self._launch = _compiled("rollout", fill(_SOURCES / "rollout.cu", sizes, parts))
+        self._nx = sizes["NX"]
         compare(rollout, self, device)
 
     def __call__(
@@ -61,18 +81,55 @@ class CudaRollout:
         actuators: Actuators | None = None,
     ) -> torch.Tensor:
         """Return the cost (N,) of each sequence, as `Rollout.__call__`."""
-        horizon, _, samples = sequence.shape
-        costs = torch.empty_like(sequence[0, 0])
         if actuators is None:
             actuators = Actuators(torch.zeros_like(previous_action), previous_action)
-        tensors = (state, previous_action, *actuators, durations, sequence.contiguous())
-        tensors += (self._pointers, costs)
-        self._kernel(
-            grid=(-(-samples // THREADS), 1, 1),
-            block=(THREADS, 1, 1),
-            args=[*tensors, horizon, samples],
-        )
+        costs = sequence.new_empty(sequence.shape[-1])
+        begin = (state, previous_action, *actuators, durations)
+        self._run(begin, sequence.contiguous(), costs, costs, keeps_states=False)
         return costs
+
+    def predict(self, state: np.ndarray, actions: np.ndarray, durations: np.ndarray) -> np.ndarray:
+        """Return what `Rollout.predict` does."""
+        horizon, nu = actions.shape[:2]
+        samples = actions[0, 0].size
+        parts = (state, np.zeros(3 * nu), durations, actions.ravel())
+        # To the device in one piece.
+        given = torch.tensor(np.concatenate(parts), dtype=torch.float32, device=self._device)
+        *begin, sequence = given.split((self._nx, nu, nu, nu, horizon, actions.size))
+        costs = given.new_empty(samples)
+        states = given.new_empty(horizon + 1, self._nx, samples)
+        sequence = sequence.view(horizon, nu, samples)
+        self._run(begin, sequence, costs, states, keeps_states=True)
+        found = states.cpu().numpy().astype(np.float64)
+        return found if actions.ndim == 3 else found[..., 0]
+
+    def _run(
+        self,
+        begin: Iterable[torch.Tensor],
+        sequence: torch.Tensor,
+        costs: torch.Tensor,
+        states: torch.Tensor,
+        keeps_states: bool,
+    ) -> None:
+        horizon, _, samples = sequence.shape
+        tensors = (*begin, sequence, self._pointers, costs, states)
+        self._launch(samples, *tensors, int(keeps_states), horizon, samples)
+
+
+def limit_rate() -> Callable[..., torch.Tensor]:
+    """Return `search.limit_rate` as one CUDA kernel; raises UnsupportedError as `CudaRollout`."""
+    launch = _compiled("limit_rate", (_SOURCES / "limit_rate.cu").read_text())
+
+    def limited(knots: torch.Tensor, previous_action: torch.Tensor, limits: Limits) -> torch.Tensor:
+        knots = knots.contiguous()
+        result = torch.empty_like(knots)
+        count, actions = knots.shape[:2]
+        samples = knots[0, 0].numel()
+        tensors = (knots, previous_action, limits.first, limits.step, result)
+        launch(actions * samples, *tensors, count, actions, samples)
+        return result
+
+    return limited
 
 
 class CapturedExecution(TorchExecution):
@@ -83,18 +140,27 @@ class CapturedExecution(TorchExecution):
     def __init__(
         self, rollout: Rollout, search: Search, problem: Problem, belief: Belief, seed: int
     ):
-        evaluate, reason = None, ""
+        self._kernel, others, reason = None, {}, ""
         try:
-            evaluate = CudaRollout(rollout, belief.mean.device)
+            self._kernel = CudaRollout(rollout, belief.mean.device)
+            others["limit_rate"] = limit_rate()
         except Exception as error:  # Tracing runs the plugin, which may raise anything.
             reason = f"no CUDA kernel: {first_line(error)}"
-        super().__init__(rollout, search, problem, belief, seed, evaluate)
+        super().__init__(rollout, search, problem, belief, seed, self._kernel, **others)
         self.reason = reason
         self._use = torch.zeros(search.injected, dtype=torch.bool, device=self._device)
         self._graphs = {
             population: self._capture(population)
             for population in {search.population(i) for i in range(search.iterations)}
         }
+
+    def trajectory(
+        self, state: np.ndarray, actions: np.ndarray, durations: np.ndarray
+    ) -> np.ndarray:
+        """Return what `Rollout.predict` does."""
+        if self._kernel is None:
+            return super().trajectory(state, actions, durations)
+        return self._kernel.predict(state, actions, durations)
 
     def _capture(self, population: int) -> tuple[torch.cuda.CUDAGraph, tuple[torch.Tensor, ...]]:
         """Return the graph of an iteration, and where it leaves knots and costs."""

@@ -341,7 +341,7 @@ def step_code(
     moves += [f"state[{i}][lane] = next{i};" for i in range(nx)]
     moves += [f"previous[{i}][lane] = action[{i}][lane];" for i in range(nu)]
     code = "\n".join([*step.lines, *terminal.lines, cost.rows.item(), last.rows.item(), *moves])
-    read = dict.fromkeys(re.findall(r"NUMBER\((\d+), (\d+)\)", code))
+    read = dict.fromkeys(re.findall(r"\bn(\d+)_(\d+)\b", code))
     parts = {
         # Read in a branch, a number would keep the loop from being vectorised.
         "NUMBERS": "\n".join(f"const float n{i}_{j} = numbers[{i}][{j}];" for i, j in read),

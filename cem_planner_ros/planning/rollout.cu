@@ -1,7 +1,7 @@
 // The costs of candidates on a GPU, a thread for each.
 //
-// cuda.py puts NX, NU and INSTANT before this text, and the code of the model and of the costs in place of
-// STEP and TERMINAL. It is written for a loop over lanes; here a thread has one.
+// cuda.py puts NX, NU and INSTANT before this text, and the code of the model and of the costs in place
+// of NUMBERS, STEP and TERMINAL. It is written for a loop over lanes; here a thread has one.
 
 #ifndef INFINITY
 #define INFINITY __int_as_float(0x7f800000)
@@ -11,8 +11,6 @@
 static __device__ inline float power(float base, float exponent) {
     return exponent == 2.0f ? base * base : powf(base, exponent);
 }
-
-#define NUMBER(i, j) numbers[i][j]
 
 // As in search.cpp.
 static __device__ inline int within(int place, int count) {
@@ -31,11 +29,12 @@ static __device__ inline float exponential(float x) { return expf(x); }
 static __device__ inline float hyperbolic_tangent(float x) { return tanhf(x); }
 
 // start (NX), before (NU), lag (NU) and applied (NU) of the actuators, durations (H),
-// sequence (H, NU, N), costs (N).
+// sequence (H, NU, N), costs (N), states (H + 1, NX, N) where they are kept.
 extern "C" __global__ void rollout(const float* start, const float* before, const float* lag,
                                    const float* applied_before, const float* durations,
                                    const float* sequence, const float* const* numbers,
-                                   float* costs, int horizon, int samples) {
+                                   float* costs, float* states, int keeps_states, int horizon,
+                                   int samples) {
     const int sample = blockIdx.x * blockDim.x + threadIdx.x;
     if (sample >= samples) return;
     constexpr int lane = 0;
@@ -44,6 +43,9 @@ extern "C" __global__ void rollout(const float* start, const float* before, cons
     for (int i = 0; i < NX; ++i) state[i][lane] = start[i];
     for (int i = 0; i < NU; ++i) previous[i][lane] = before[i];
     for (int i = 0; i < NU; ++i) actuator[i] = applied_before[i];
+/* NUMBERS */
+    if (keeps_states)
+        for (int i = 0; i < NX; ++i) states[(long long)i * samples + sample] = state[i][lane];
     float time = 0.0f;
     for (int k = 0; k < horizon; ++k) {
         const float duration = durations[k];
@@ -58,6 +60,9 @@ extern "C" __global__ void rollout(const float* start, const float* before, cons
             actuator[i] = action[i][lane] + expf(-ratio) * distance;
         }
 /* STEP */
+        if (keeps_states)
+            for (int i = 0; i < NX; ++i)
+                states[(long long)((k + 1) * NX + i) * samples + sample] = state[i][lane];
     }
 /* TERMINAL */
     costs[sample] = cost[lane];

@@ -73,8 +73,6 @@ static inline float power(float base, float exponent) {
     return exponent == 2.0f ? base * base : powf(base, exponent);
 }
 
-#define NUMBER(i, j) n##i##_##j
-
 // A place in a table of `count` elements, also if it was computed from a NaN.
 static inline int within(int place, int count) {
     return place < 0 ? 0 : place >= count ? count - 1 : place;

@@ -190,12 +190,34 @@ class Problem(NamedTuple):
     numbers: Numbers
 
 
-class Iteration:
-    """One CEM iteration: sample, bound, roll out, score, weigh, refit."""
+def limit_rate(knots: torch.Tensor, previous_action: torch.Tensor, limits: Limits) -> torch.Tensor:
+    """Return knots (P, nu, M, n), each within reach of the one before it."""
+    reach = limits.first[:, None, None]
+    before = previous_action[:, None, None]
+    rows = []
+    for row in knots:
+        before = torch.maximum(torch.minimum(row, before + reach), before - reach)
+        rows.append(before)
+        reach = limits.step[:, None, None]
+    return torch.stack(rows)
 
-    def __init__(self, evaluate: Callable[..., torch.Tensor], search: Search):
+
+class Iteration:
+    """
+    One CEM iteration: sample, bound, roll out, score, weigh, refit.
+
+    `evaluate` is called as `Rollout` is, `limit_rate` as the function of that name.
+    """
+
+    def __init__(
+        self,
+        evaluate: Callable[..., torch.Tensor],
+        search: Search,
+        limit_rate: Callable[..., torch.Tensor] = limit_rate,
+    ):
         self.evaluate = evaluate
         self.search = search
+        self.limit_rate = limit_rate
 
     def __call__(
         self, problem: Problem, belief: Belief, use: torch.Tensor, noise: torch.Tensor
@@ -241,19 +263,7 @@ class Iteration:
         slots = self.search.injected
         injected = torch.where(use, belief.injected, knots[..., :slots])
         knots = torch.clamp(torch.cat((injected, knots[..., slots:]), -1), low, high)
-        return self._limit_rate(knots, previous_action, limits)
-
-    def _limit_rate(
-        self, knots: torch.Tensor, previous_action: torch.Tensor, limits: Limits
-    ) -> torch.Tensor:
-        reach = limits.first[:, None, None]
-        before = previous_action[:, None, None]
-        rows = []
-        for row in knots:
-            before = torch.maximum(torch.minimum(row, before + reach), before - reach)
-            rows.append(before)
-            reach = limits.step[:, None, None]
-        return torch.stack(rows)
+        return self.limit_rate(knots, previous_action, limits)
 
     def _sequence(
         self, knots: torch.Tensor, first: torch.Tensor, basis: torch.Tensor

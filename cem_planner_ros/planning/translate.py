@@ -123,8 +123,8 @@ class Translator:
             if index == len(self.numbers):
                 self.numbers.append(tensor)
             table = f"numbers[{index}]"
-            # A macro: the library reads numbers before its loops, the GPU where it needs them.
-            numbers = (f"NUMBER({index}, {i})" for i in range(count))
+            # Read before the loops.
+            numbers = (f"n{index}_{i}" for i in range(count))
             items = [_Unread()] * count if is_large else list(numbers)
         elif is_large:
             raise UnsupportedError(f"a constant of {tensor.dtype} has {count} elements")

@@ -1,6 +1,7 @@
 """The CUDA kernel, as C++ where there is no GPU; the search on a GPU where there is one."""
 
 import ctypes
+import math
 import subprocess
 
 import numpy as np
@@ -9,10 +10,12 @@ import torch
 
 from cem_planner_ros.configuration import configure
 from cem_planner_ros.dynamics.cartpole import CartPole
+from cem_planner_ros.planning import cuda, search
 from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.cuda import THREADS, CudaRollout
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.rollout import Rollout
+from cem_planner_ros.planning.search import Limits
 from cem_planner_ros.planning.translate import UnsupportedError
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
@@ -24,16 +27,32 @@ AS_CPP = """
 struct Index { int x; };
 static Index blockIdx, threadIdx, blockDim;
 %s
-extern "C" void launch(int blocks, int threads, const float* start, const float* before,
-        const float* lag, const float* applied, const float* durations, const float* sequence,
-        const float* const* numbers, float* costs, int horizon, int samples) {
+template <class... Parameters>
+void each(void (*kernel)(Parameters...), int blocks, int threads, Parameters... arguments) {
     blockDim.x = threads;
     for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x)
-        for (threadIdx.x = 0; threadIdx.x < threads; ++threadIdx.x)
-            rollout(start, before, lag, applied, durations, sequence, numbers, costs, horizon,
-                    samples);
+        for (threadIdx.x = 0; threadIdx.x < threads; ++threadIdx.x) kernel(arguments...);
 }
 """
+
+LAUNCHES = {
+    "rollout": """
+extern "C" void launch(int blocks, int threads, const float* start, const float* before,
+        const float* lag, const float* applied, const float* durations, const float* sequence,
+        const float* const* numbers, float* costs, float* states, int keeps_states, int horizon,
+        int samples) {
+    each(rollout, blocks, threads, start, before, lag, applied, durations, sequence, numbers, costs,
+         states, keeps_states, horizon, samples);
+}
+""",
+    "limit_rate": """
+extern "C" void launch(int blocks, int threads, const float* knots, const float* before,
+        const float* first, const float* step, float* limited, int count, int actions,
+        int samples) {
+    each(limit_rate, blocks, threads, knots, before, first, step, limited, count, actions, samples);
+}
+""",
+}
 
 
 @pytest.fixture
@@ -41,11 +60,10 @@ def nvrtc_as_cpp(monkeypatch, tmp_path):
     """Let a C++ compiler stand in for NVRTC, and a loop for the GPU."""
 
     def compile_kernel(source, name):
-        assert name == "rollout"
-        (tmp_path / "kernel.cpp").write_text(AS_CPP % source)
-        command = ["g++", "-shared", "-fPIC", "-o", tmp_path / "kernel.so", tmp_path / "kernel.cpp"]
-        subprocess.run(command, check=True)
-        library = ctypes.CDLL(str(tmp_path / "kernel.so"))
+        code, library = (tmp_path / f"{name}{suffix}" for suffix in (".cpp", ".so"))
+        code.write_text(AS_CPP % source + LAUNCHES[name])
+        subprocess.run(["g++", "-shared", "-fPIC", "-o", library, code], check=True)
+        library = ctypes.CDLL(str(library))
 
         def launch(grid, block, args):
             values = [
@@ -83,6 +101,21 @@ def test_the_kernel_agrees_with_pytorch(nvrtc_as_cpp, model):
         configuration.dynamics.numbers
     ) else cost.set(cost.numbers[0], 1.3)
     torch.testing.assert_close(kernel(*given), rollout(*given), rtol=1e-3, atol=1e-3)
+    actions, durations = np.random.default_rng(0).normal(size=(9, nu, 5)), np.full(9, 0.05)
+    for some in (actions, actions[..., 0], actions[:1, :, 0]):
+        ways = (np.ones(nx), some, durations[: len(some)])
+        np.testing.assert_allclose(kernel.predict(*ways), rollout.predict(*ways), 1e-3, 1e-3)
+
+
+@pytest.mark.parametrize("rate", [0.3, math.inf])
+def test_the_limits_of_rate_are_those_of_pytorch(nvrtc_as_cpp, rate):
+    nu, samples = 3, 2 * THREADS + 7
+    steps = (torch.tensor([rate, 0.1, math.inf]), torch.tensor([0.2, rate, math.inf]))
+    limits = Limits(*torch.zeros(6, nu))._replace(first=steps[0], step=steps[1])
+    knots = torch.randn(9, nu, 2, samples)
+    given = (knots, torch.randn(nu), limits)
+    got = cuda.limit_rate()(*given)
+    torch.testing.assert_close(got, search.limit_rate(*given))
 
 
 def test_without_nvrtc_the_reason_is_named(cartpole):
