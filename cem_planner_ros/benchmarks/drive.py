@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
+from cem_planner_ros import processes
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.mapping.local_map import LocalMap
 from cem_planner_ros.mapping.poses import Pose
@@ -34,6 +35,9 @@ BUDGETS = {"2000 x 56, 1 iteration": (2000, 1), "400 x 56, 5 iterations": (400, 
 """Samples and iterations of the plans whose times are measured."""
 
 PLANS = 300
+
+CANDIDATES = 50
+"""Trajectories in a picture."""
 
 
 def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
@@ -81,6 +85,42 @@ def plan_times(device: str, quick: bool) -> Iterator[dict]:
             "plan_ms": _quantiles(times),
             "costmap_ms": _quantiles(update),
         }
+
+
+def marker_times(quick: bool) -> dict | None:
+    """
+    Return the processor time of a picture of plan and CANDIDATES, published; None without ROS.
+
+    So much of a core, `marker_rate` times a second, is taken between commands.
+    """
+    try:
+        import rclpy
+        from visualization_msgs.msg import MarkerArray
+
+        from cem_planner_ros.ros.markers import BEST, Drawing, Line, in_space
+        from cem_planner_ros.ros.reports import candidates
+    except ImportError:
+        return None
+    processes.isolate()
+    planner, state, applied = load().planner(), np.zeros(5), np.zeros(2)
+    drawing, names = Drawing("odom"), planner.dynamics.state_names
+    rclpy.init()
+    node = rclpy.create_node("pictures")
+    # Without a reader nothing would be sent.
+    node.create_subscription(MarkerArray, "markers", lambda message: None, 1, raw=True)
+    publisher = node.create_publisher(MarkerArray, "markers", 1)
+    times = []
+    for index in range(PLANS // 10 if quick else PLANS):
+        plan = planner.plan(state, 0.05 * index, applied)
+        began = time.process_time()
+        states = planner.predict(plan, state, applied)
+        lines = [Line("plan", 0.03, BEST, in_space(states, names))]
+        lines += candidates(planner, plan, state, applied, CANDIDATES)
+        publisher.publish(drawing.draw(lines))
+        times.append(1e3 * (time.process_time() - began))
+    node.destroy_node()
+    rclpy.shutdown()
+    return {"name": f"markers of {CANDIDATES} x 56", "marker_ms": _quantiles(times)}
 
 
 def _quantiles(times: list[float]) -> dict[str, float]:

@@ -136,7 +136,7 @@ class Reports:
             self._path.publish(diagnostics.path_message(states, names, stamp, frame))
         if shows_markers:
             lines = [Line("plan", 0.03, BEST, in_space(states, names))]
-            lines += _candidates(planner, plan, state, applied, values["marker_count"])
+            lines += candidates(planner, plan, state, applied, values["marker_count"])
             if driving is not None and driving.stop is not None:
                 ends = (driving.stop[0], driving.stop[-1])
                 lines += braking(driving.stop, [driving.footprint.at(*pose) for pose in ends])
@@ -162,7 +162,7 @@ class Reports:
             log.warning(f"{tick.status}: {what} ({why})")
 
 
-def _candidates(
+def candidates(
     planner: Planner, plan: Plan, state: np.ndarray, applied: np.ndarray, count: int
 ) -> list[Line]:
     """Return the lines of `count` candidates of the last iteration, of which `plan` came."""

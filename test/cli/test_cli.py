@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from cem_planner_ros import cli, plugins
-from cem_planner_ros.benchmarks import dynamics, loop, plan, tasks
+from cem_planner_ros.benchmarks import drive, dynamics, loop, plan, tasks
 from cem_planner_ros.benchmarks.reference import PlainCEM
 from cem_planner_ros.cli import check
 from cem_planner_ros.configuration import configure, load_yaml
@@ -421,3 +421,22 @@ def test_a_demo_that_is_killed_leaves_no_process(tmp_path):
     while any(is_alive(pid) for pid in started) and time.monotonic() < end:
         time.sleep(0.1)
     assert not any(is_alive(pid) for pid in started)
+
+
+def test_bench_drive_says_what_plans_and_pictures_take(tmp_path):
+    pytest.importorskip("rclpy")
+    pytest.importorskip("mujoco")
+    code = (
+        "import sys; from cem_planner_ros import cli; from cem_planner_ros.benchmarks import drive;"
+        " drive.WORLDS = (); sys.exit(cli.main(sys.argv[1:]))"
+    )
+    file = tmp_path / "drive.json"
+    arguments = ["bench", "drive", "--quick", "--json", str(file)]
+    output = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True
+    )
+    assert output.returncode == 0, output.stderr
+    results = json.loads(file.read_text())
+    assert {row["name"] for row in results["plans"]} == set(drive.BUDGETS)
+    assert 0.0 < results["markers"]["marker_ms"]["p50"] < 1e3
+    assert "markers of 50 x 56, published: p50" in output.stdout
