@@ -117,9 +117,11 @@ class Configuration:
         Return this configuration with the plugin objects of another, or None if they differ.
 
         They are the same where only shapes and settings of the search differ, and what may change
-        live anyway.
+        live anyway. Plugins that are told something before each plan belong to one planner.
         """
-        if self.device != other.device or set(self.values) != set(other.values):
+        is_told = type(other.dynamics).remember is not Dynamics.remember
+        is_told |= any(type(c).prepare is not Cost.prepare for c in other.costs.values())
+        if is_told or self.device != other.device or set(self.values) != set(other.values):
             return None
         for name, value in self.values.items():
             is_shape = name.startswith("planner.") and name != "planner.dt"

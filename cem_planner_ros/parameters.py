@@ -190,6 +190,8 @@ class Parameterised:
             )
         self._numbers: dict[str, torch.Tensor] = {}
         self._values: dict[str, float] = {}
+        self.readings = 0
+        """How often `value` was asked."""
         groups: dict[str, list[str]] = {}
         for name, parameter in declared.items():
             if isinstance(parameter.default, (bool, str, list)):
@@ -223,9 +225,18 @@ class Parameterised:
         if name not in self._numbers:
             raise ConfigurationError(f"{type(self).__name__} has no number '{name}' to change")
         parameter = next(p for p in self.parameters if p.name == name)
-        self._values[name] = parameter.check(value)
-        self._numbers[name].fill_(self._values[name])
+        checked = parameter.check(value)
+        self._numbers[name].fill_(checked)
+        self._values[name] = checked
 
     def value(self, name: str) -> float:
-        """Return a number to compute with in Python; reading its tensor would wait for a GPU."""
+        """
+        Return a number as Python's own; reading its tensor would wait for a GPU.
+
+        For what happens once a period. What is computed for candidates takes the tensor; with this
+        it cannot be compiled. Raises ConfigurationError if there is no such number.
+        """
+        if name not in self._values:
+            raise ConfigurationError(f"{type(self).__name__} has no number '{name}'")
+        self.readings += 1
         return self._values[name]

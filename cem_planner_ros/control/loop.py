@@ -99,7 +99,7 @@ class ControlLoop:
         self._forget = False
         self.problem = ""
         """Why the last change was not taken over, or the loop ended; for diagnostics."""
-        self.failed: Planner | None = None
+        self._failed: Planner | None = None
         """The planner whose device failed last."""
         self._iteration_time = _iteration_times(iteration_time)
         self._plan_time = Quantile(0.5)
@@ -123,6 +123,13 @@ class ControlLoop:
             _, planner, iteration_time = self._change
         self._change = _Change(configuration, planner, iteration_time)
         self.commander.use(configuration)
+
+    @property
+    def needs_another_device(self) -> bool:
+        """Whether the planner's device failed in the last period, and no other planner waits."""
+        tick = self.commander.tick
+        has_failed = tick is not None and tick.cause == DEVICE_FAILED
+        return has_failed and self._failed is self.planner and self._change is self._current
 
     def forget(self, *, is_jump: bool = False) -> None:
         """
@@ -239,8 +246,8 @@ class ControlLoop:
         except Exception as error:  # A plugin may raise anything; the robot must not coast on.
             cause = PLAN_FAILED
             if _is_device_failure(error):
-                cause, self.failed = DEVICE_FAILED, self.planner
-                if not isinstance(error, torch.OutOfMemoryError) and self.planner not in LOST:
+                cause, self._failed = DEVICE_FAILED, self.planner
+                if not isinstance(error, torch.cuda.OutOfMemoryError) and self.planner not in LOST:
                     LOST.append(self.planner)
             return Attempt(cause, f"{type(error).__name__}: {first_line(error)}", **known), ()
         if not (math.isfinite(plan.cost) and np.isfinite(plan.actions).all()):
@@ -317,5 +324,6 @@ def _iteration_times(first: float) -> Quantile:
 
 def _is_device_failure(error: Exception) -> bool:
     """Return whether a device ran out of memory or was lost, which another device may mend."""
-    kinds = (torch.OutOfMemoryError, getattr(torch, "AcceleratorError", torch.OutOfMemoryError))
+    full = torch.cuda.OutOfMemoryError
+    kinds = (full, getattr(torch, "AcceleratorError", full))
     return isinstance(error, kinds) or "CUDA error" in str(error)

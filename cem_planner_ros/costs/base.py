@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC
 from collections.abc import Mapping
 from typing import Any
@@ -17,35 +16,6 @@ from cem_planner_ros.surroundings import Surroundings
 
 INPUTS = ("goal", "path", "costmap")
 """What a cost may have to know of the surroundings."""
-
-
-class Staged:
-    """
-    Tensors that `Cost.prepare` fills before each plan, brought to a GPU in one piece.
-
-    Each keyword argument is the shape of an attribute of that name, a float32 tensor on the device,
-    and of `host[name]`, the array to write to; `send` brings what was written over. A copy for each
-    number, from memory that the GPU cannot read by itself, would take longer than the rest of a
-    plan.
-    """
-
-    def __init__(self, device: torch.device | str, **shapes: tuple[int, ...]):
-        sizes = [math.prod(shape) for shape in shapes.values()]
-        self._here = torch.zeros(sum(sizes))
-        self._there = self._here.to(device)
-        if self._there.is_cuda:
-            self._here = self._here.pin_memory()
-        self.host: dict[str, np.ndarray] = {}
-        for (name, shape), here, there in zip(
-            shapes.items(), self._here.split(sizes), self._there.split(sizes), strict=True
-        ):
-            self.host[name] = here.view(shape).numpy()
-            setattr(self, name, there.view(shape))
-
-    def send(self) -> None:
-        """Bring over what was written to `host`; before the next plan writes there it is read."""
-        if self._there.is_cuda:
-            self._there.copy_(self._here, non_blocking=True)
 
 
 class Cost(Parameterised, ABC):

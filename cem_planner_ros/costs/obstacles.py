@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from cem_planner_ros.costs.base import Cost, Staged, rows_of
+from cem_planner_ros.costs.base import Cost, rows_of
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.footprint import Footprint
 from cem_planner_ros.parameters import INACTIVE, Parameter
+from cem_planner_ros.staged import Staged
 from cem_planner_ros.surroundings import SUBDIVIDED, Costmap, Surroundings
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from cem_planner_ros.costs.base import Cost, Staged, rows_of
+from cem_planner_ros.costs.base import Cost, rows_of
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.parameters import INACTIVE, Parameter
+from cem_planner_ros.staged import Staged
 from cem_planner_ros.surroundings import ReferencePath, Surroundings
 
 POINTS = 32

@@ -8,6 +8,7 @@ all at once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -25,6 +26,14 @@ from cem_planner_ros.planning.translate import UnsupportedError
 
 THREADS = 128
 """Of a block; a multiple of a warp. Small blocks spread few candidates over many processors."""
+
+IN_REGISTERS = 512
+"""
+Numbers that a kernel reads before its loop; a thread has 255 registers.
+
+With the 296 of all costs of driving that saves a fifth of the time. Weights of networks, which are
+more, would go to each thread's own memory, and are read where they are used.
+"""
 
 _SOURCES = Path(__file__).parent
 
@@ -68,7 +77,12 @@ class CudaRollout:
         self._device = device
         pointers = [number.data_ptr() for number in self._numbers]
         self._pointers = torch.tensor(pointers or [0], device=device)
-        self._launch = _compiled("rollout", fill(_SOURCES / "rollout.cu", sizes, parts))
+        if parts["NUMBERS"].count("\n") >= IN_REGISTERS:
+            parts["NUMBERS"] = re.sub(
+                r"const float (\w+) = (.*);", r"#define \1 \2", parts["NUMBERS"]
+            )
+        text = fill(_SOURCES / "rollout.cu", sizes, parts)
+        self._launch = _compiled("rollout", text)
         self._nx = sizes["NX"]
         compare(rollout, self, device)
 
@@ -116,7 +130,7 @@ class CudaRollout:
         self._launch(samples, *tensors, int(keeps_states), horizon, samples)
 
 
-def limit_rate() -> Callable[..., torch.Tensor]:
+def rate_limiter() -> Callable[..., torch.Tensor]:
     """Return `search.limit_rate` as one CUDA kernel; raises UnsupportedError as `CudaRollout`."""
     launch = _compiled("limit_rate", (_SOURCES / "limit_rate.cu").read_text())
 
@@ -141,18 +155,25 @@ class CapturedExecution(TorchExecution):
         self, rollout: Rollout, search: Search, problem: Problem, belief: Belief, seed: int
     ):
         self._kernel, others, reason = None, {}, ""
-        try:
-            self._kernel = CudaRollout(rollout, belief.mean.device)
-            others["limit_rate"] = limit_rate()
-        except Exception as error:  # Tracing runs the plugin, which may raise anything.
-            reason = f"no CUDA kernel: {first_line(error)}"
-        super().__init__(rollout, search, problem, belief, seed, self._kernel, **others)
-        self.reason = reason
-        self._use = torch.zeros(search.injected, dtype=torch.bool, device=self._device)
-        self._graphs = {
-            population: self._capture(population)
-            for population in {search.population(i) for i in range(search.iterations)}
-        }
+        # Kernels and graphs go to the streams of the current device.
+        with torch.cuda.device(belief.mean.device):
+            try:
+                others["limit_rate"] = rate_limiter()
+                self._kernel = CudaRollout(rollout, belief.mean.device)
+            except Exception as error:  # Tracing runs the plugin, which may raise anything.
+                reason = f"no CUDA kernel: {first_line(error)}"
+            super().__init__(rollout, search, problem, belief, seed, self._kernel, **others)
+            self.reason = reason
+            self._use = torch.zeros(search.injected, dtype=torch.bool, device=self._device)
+            self._graphs = {
+                population: self._capture(population)
+                for population in {search.population(i) for i in range(search.iterations)}
+            }
+
+    def run(self, *arguments) -> tuple[torch.Tensor, int]:
+        """Do as `TorchExecution.run`."""
+        with torch.cuda.device(self._device):
+            return super().run(*arguments)
 
     def trajectory(
         self, state: np.ndarray, actions: np.ndarray, durations: np.ndarray
@@ -160,7 +181,8 @@ class CapturedExecution(TorchExecution):
         """Return what `Rollout.predict` does."""
         if self._kernel is None:
             return super().trajectory(state, actions, durations)
-        return self._kernel.predict(state, actions, durations)
+        with torch.cuda.device(self._device):
+            return self._kernel.predict(state, actions, durations)
 
     def _capture(self, population: int) -> tuple[torch.cuda.CUDAGraph, tuple[torch.Tensor, ...]]:
         """Return the graph of an iteration, and where it leaves knots and costs."""
@@ -174,7 +196,7 @@ class CapturedExecution(TorchExecution):
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._generator)
         # The planner in use may allocate on its own thread meanwhile.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
             left = super()._refine(population, self._use)
         return graph, left
 

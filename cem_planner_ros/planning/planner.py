@@ -18,6 +18,7 @@ from cem_planner_ros.planning.plan import Plan, TimeGrid
 from cem_planner_ros.planning.record import Recording
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Belief, Limits, Numbers, Problem, Search
+from cem_planner_ros.staged import Staged, pinned
 from cem_planner_ros.surroundings import NOTHING, Surroundings
 
 SAME_MODE = 0.2
@@ -128,35 +129,30 @@ class Planner:
             return torch.zeros(shape, device=self.device)
 
         nu, horizon, spline = self._nu, self.search.horizon, self._spline
-        # What changes with every plan goes to the device in one piece.
-        self._inputs = zeros(nx + 2 * nu + horizon)
-        self._staged = self._inputs.cpu()
-        if self._inputs.is_cuda:
-            self._staged = self._staged.pin_memory()
-        state, previous_action, applied, durations = self._inputs.split((nx, nu, nu, horizon))
+        self._inputs = inputs = Staged(
+            self.device, state=(nx,), previous_action=(nu,), applied=(nu,), durations=(horizon,)
+        )
         self._problem = Problem(
-            state=state,
-            previous_action=previous_action,
-            durations=durations,
+            state=inputs.state,
+            previous_action=inputs.previous_action,
+            durations=inputs.durations,
             first=zeros(horizon).long(),
             basis=zeros(horizon, spline.order + 1),
             limits=Limits(*(zeros(nu) for _ in Limits._fields)),
-            actuators=Actuators(lag=zeros(nu), applied=applied),
+            actuators=Actuators(lag=zeros(nu), applied=inputs.applied),
             numbers=Numbers(*(zeros() for _ in Numbers._fields)),
         )
         self._phase: int | None = None
         shape = (spline.knots, nu, self.search.modes)
-        if self._inputs.is_cuda:
-            # Where results come to; not made for each plan, as a device may be lost meanwhile, and
-            # then memory that it writes to cannot be freed.
-            most = self.search.population(0) + 1 + spline.knots * nu
-            self._fetched = torch.zeros(self.search.modes * most, pin_memory=True)
         self._belief = Belief(
             mean=zeros(*shape),
             std=zeros(*shape),
             injected=zeros(*shape, self.search.injected),
             best_cost=zeros(self.search.modes),
         )
+        if self._belief.mean.is_cuda:
+            most = self.search.population(0) + 1 + spline.knots * nu
+            self._fetched = pinned(torch.zeros(self.search.modes * most))
 
     def tune(
         self,
@@ -436,13 +432,10 @@ class Planner:
         cell: int,
     ) -> None:
         """Bring what a plan begins with to where the execution reads it."""
-        np.concatenate(
-            (state, previous_action, applied, np.diff(edges)),
-            out=self._staged.numpy(),
-            casting="same_kind",
-        )
-        if self._inputs.is_cuda:
-            self._inputs.copy_(self._staged, non_blocking=True)
+        host = self._inputs.host
+        host["state"][:], host["durations"][:] = state, np.diff(edges)
+        host["previous_action"][:], host["applied"][:] = previous_action, applied
+        self._inputs.send()
         phase = cell % self._spline.spacing
         if phase != self._phase:
             self._basis = first, basis = self._spline.basis(cell)

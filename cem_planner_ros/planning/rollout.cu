@@ -53,6 +53,10 @@ extern "C" __global__ void rollout(const float* start, const float* before, cons
         for (int i = 0; i < NU; ++i)
             action[i][lane] = sequence[(long long)(k * NU + i) * samples + sample];
         for (int i = 0; i < NU; ++i) {
+            if (!(lag[i] > 0.0f)) {  // Also over no time at all, for which a lag has no mean.
+                applied[i][lane] = action[i][lane];
+                continue;
+            }
             // As in search.cpp.
             const float ratio = duration / fmaxf(lag[i], float(INSTANT));
             const float distance = actuator[i] - action[i][lane];

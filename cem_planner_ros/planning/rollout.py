@@ -355,9 +355,10 @@ class _Readings(TorchFunctionMode):
 
 
 def _reads_numbers(plugin: Parameterised, method: str, arguments: tuple[torch.Tensor, ...]) -> bool:
+    before = plugin.readings
     with torch.no_grad(), _Readings() as readings:
         getattr(plugin, method)(*arguments)
-    return readings.found
+    return readings.found or plugin.readings > before
 
 
 def _name(plugin: Parameterised, method: str) -> str:

@@ -27,7 +27,6 @@ from cem_planner_ros.configuration import NODE_NAME, Configuration, cpu_set
 from cem_planner_ros.control.commander import MAX_GAP
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.realtime import process_settings, thread_settings
-from cem_planner_ros.control.tick import DEVICE_FAILED
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.ros import diagnostics
 from cem_planner_ros.ros.making import Made, fewer_samples, make_planner
@@ -419,15 +418,12 @@ class PlannerNode(LifecycleNode):
                 self.get_logger().error(self._rebuild_problem)
                 if self._table.current() != self._rebuilt:  # Changed again meanwhile.
                     self._on_shape_change()
-        last = self._loop.commander.tick if self._table.active else None
-        if self._rebuild is not None or last is None:
+        if self._rebuild is not None or not self._table.active:
             return
-        values = self._table.configuration.values
-        # Not one that was replaced since.
-        has_failed = last.cause == DEVICE_FAILED and self._loop.failed is self._made.planner
-        if has_failed and values["allow_cpu_fallback"]:
-            samples = fewer_samples(self._loop.planner)
-            self.get_logger().error(f"{last.reason}: going on with {samples} samples on the CPU")
+        loop, values = self._loop, self._table.configuration.values
+        if loop.needs_another_device and values["allow_cpu_fallback"]:
+            samples, reason = fewer_samples(loop.planner), loop.commander.tick.reason
+            self.get_logger().error(f"{reason}: going on with {samples} samples on the CPU")
             self._table.force({"planner.device": "cpu", "planner.samples": samples})
             self._on_shape_change()
 

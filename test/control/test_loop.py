@@ -226,10 +226,30 @@ def test_a_plan_that_is_not_finite_is_never_sent(bench, value, cost):
 
 
 def test_a_lost_device_is_told_from_a_model_that_raises(bench):
-    bench.planner.error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 TiB")
+    error = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 TiB")
+    bench.planner.error = error
     assert bench.tick().cause == control.DEVICE_FAILED
+    assert bench.loop.needs_another_device
     bench.planner.error = RuntimeError("")
     assert bench.tick().cause == control.PLAN_FAILED
+    assert not bench.loop.needs_another_device
+
+
+def test_another_device_is_needed_until_one_takes_over(bench):
+    bench.planner.error = RuntimeError("CUDA error: an illegal memory access was encountered")
+    bench.period()
+    assert bench.loop.needs_another_device
+    refused, other = FakePlanner(bench.clock), FakePlanner(bench.clock)
+    refused.tune = lambda **values: 1 / 0
+    bench.loop.change(CONFIGURATION, refused)
+    assert not bench.loop.needs_another_device
+    bench.period()
+    assert bench.loop.planner is not refused
+    assert bench.loop.needs_another_device
+    bench.loop.change(CONFIGURATION, other)
+    bench.period()
+    assert bench.loop.planner is other
+    assert not bench.loop.needs_another_device
 
 
 @pytest.mark.parametrize("halted", [control.PAUSED, control.EMERGENCY_STOP])

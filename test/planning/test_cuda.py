@@ -1,6 +1,7 @@
 """The CUDA kernel, as C++ where there is no GPU; the search on a GPU where there is one."""
 
 import ctypes
+import itertools
 import math
 import subprocess
 
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from cem_planner_ros.configuration import configure
+from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.dynamics.cartpole import CartPole
+from cem_planner_ros.paths import share
 from cem_planner_ros.planning import cuda, search
 from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.cuda import THREADS, CudaRollout
@@ -17,6 +19,7 @@ from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Limits
 from cem_planner_ros.planning.translate import UnsupportedError
+from cem_planner_ros.surroundings import Costmap, Pose, ReferencePath, Surroundings
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
@@ -77,8 +80,18 @@ def nvrtc_as_cpp(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "_compile_kernel", compile_kernel, raising=False)
 
 
-@pytest.mark.parametrize("model", ["cartpole", "diff_drive", "quadrotor", "single_track"])
-def test_the_kernel_agrees_with_pytorch(nvrtc_as_cpp, model):
+@pytest.mark.parametrize(
+    ("model", "in_registers"),
+    [
+        ("cartpole", 999),
+        ("cartpole", 1),
+        ("diff_drive", 1),
+        ("quadrotor", 999),
+        ("single_track", 1),
+    ],
+)
+def test_the_kernel_agrees_with_pytorch(nvrtc_as_cpp, model, in_registers, monkeypatch):
+    monkeypatch.setattr(cuda, "IN_REGISTERS", in_registers)
     configuration = configure(
         {
             "planner.device": "cpu",
@@ -102,6 +115,7 @@ def test_the_kernel_agrees_with_pytorch(nvrtc_as_cpp, model):
     ) else cost.set(cost.numbers[0], 1.3)
     torch.testing.assert_close(kernel(*given), rollout(*given), rtol=1e-3, atol=1e-3)
     actions, durations = np.random.default_rng(0).normal(size=(9, nu, 5)), np.full(9, 0.05)
+    durations[1:3] = 0.0, -0.01  # The way from a state to the present can be of no time.
     for some in (actions, actions[..., 0], actions[:1, :, 0]):
         ways = (np.ones(nx), some, durations[: len(some)])
         np.testing.assert_allclose(kernel.predict(*ways), rollout.predict(*ways), 1e-3, 1e-3)
@@ -114,7 +128,7 @@ def test_the_limits_of_rate_are_those_of_pytorch(nvrtc_as_cpp, rate):
     limits = Limits(*torch.zeros(6, nu))._replace(first=steps[0], step=steps[1])
     knots = torch.randn(9, nu, 2, samples)
     given = (knots, torch.randn(nu), limits)
-    got = cuda.limit_rate()(*given)
+    got = cuda.rate_limiter()(*given)
     torch.testing.assert_close(got, search.limit_rate(*given))
 
 
@@ -160,6 +174,42 @@ def test_numbers_tuned_later_count_in_a_captured_search():
     planner.reset()
     model.set("gravity", 1.0)
     assert not np.array_equal(planner.plan(np.ones(4), 0.0).actions, before)
+
+
+PATH = ReferencePath.through(np.array([[0.0, 0.0], [5.0, 0.0]]))
+BOX = np.zeros((200, 200), np.int8)
+BOX[95:110, 115:125] = 100
+SURROUNDINGS = (
+    Surroundings(Pose(5.0, 0.0, 0.0), PATH),
+    Surroundings(Pose(1.0, 1.0, 0.5), PATH, Costmap(BOX, 0.025, Pose(-2.5, -2.5, 0.0), 0.0)),
+    Surroundings(goal=Pose(-1.0, 0.0, 0.0)),
+)
+
+
+@needs_gpu
+def test_a_captured_search_sees_the_surroundings_of_each_plan_and_keeps_the_rates():
+    changes = {"planner.device": "cuda", "action.rate.v": 0.5}
+    planner = configure(load_yaml(share("config") / "drive.yaml") | changes).planner()
+    assert (planner.execution.name, planner.execution.reason) == ("cudagraph", "")
+    seen = []
+    for known in SURROUNDINGS:
+        planner.reset()
+        plan = planner.plan(np.full(5, 0.1), 0.0, np.zeros(2), surroundings=known)
+        given = planner._problem
+        knots = planner.execution.candidates
+        assert (knots.diff(dim=0)[:, 0].abs() <= 0.5 * planner.search.dt + 1e-5).all()
+        expected = planner.rollout(
+            *(given.state, knots, given.previous_action, given.durations, given.actuators)
+        )
+        got = planner._cost.flatten()
+        # A state at the edge of a cell may be taken for its neighbour.
+        assert torch.isclose(got, expected, rtol=1e-3, atol=1e-3).float().mean() > 0.98
+        seen.append(got.sort().values)
+        ways = (np.full(5, 0.1), plan.actions, np.diff(plan.edges))
+        expected = planner.rollout.predict(*ways, "cuda")
+        np.testing.assert_allclose(planner.execution.trajectory(*ways), expected, 1e-3, 1e-3)
+    for one, other in itertools.combinations(seen, 2):
+        assert not torch.allclose(one, other, rtol=0.01)
 
 
 def swing_up(device):

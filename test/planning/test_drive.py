@@ -10,6 +10,7 @@ from cem_planner_ros.configuration import configure
 from cem_planner_ros.planning.backend import KernelExecution
 from cem_planner_ros.planning.kernel import padded
 from cem_planner_ros.planning.search import Iteration
+from cem_planner_ros.ros.making import make_planner
 from cem_planner_ros.surroundings import NOTHING, Costmap, Pose, ReferencePath, Surroundings
 
 VALUES = {
@@ -112,6 +113,20 @@ def test_values_changed_while_it_drives_count_without_compiling_again(planner, c
         assert not torch.isclose(got, before, rtol=1e-3).all()
     finally:
         configuration.tune(planner)
+
+
+def test_a_planner_made_beside_it_does_not_tell_its_costs_otherwise():
+    """With `allow_rebuild` one is made, and warmed up, while another drives."""
+    values = VALUES | {"planner.backend": "eager"}
+    state = torch.tensor(STATE, dtype=torch.float32)[:, None]
+    for kind in ({}, {"planner.backend": "auto"}):
+        made = make_planner(values | kind)
+        for cost in made.planner.costs:
+            cost.prepare(STATE, 0.0, KNOWN["all"])
+        others = state, torch.zeros(2, 1), torch.zeros(2, 1), torch.tensor(0.0)
+        before = [cost.stage(*others) for cost in made.planner.costs]
+        make_planner(values | kind | {"planner.samples": 128}, before=made)
+        assert [cost.stage(*others) for cost in made.planner.costs] == before
 
 
 def drive(planner, known, seconds):

@@ -216,9 +216,10 @@ def test_what_a_model_without_a_rollout_of_its_own_says_counts_too():
     [
         lambda m, s, u, dt: s + dt.item() * u,
         lambda m, s, u, dt: s + float(m.gain) * dt * u,
+        lambda m, s, u, dt: s + m.value("gain") * dt * u,
         lambda m, s, u, dt: s + dt * u if dt > 0.05 else s,
     ],
-    ids=["item", "float", "if"],
+    ids=["item", "float", "value", "if"],
 )
 def test_a_model_that_reads_numbers_in_python_is_not_compiled_and_told_why(step):
     """It would be compiled anew, for seconds, for each length of the first step."""

@@ -220,7 +220,7 @@ def test_a_device_that_fails_is_replaced_by_the_cpu_if_that_is_allowed(
     wait_until(lambda: statistics.status == FRESH)
 
     def fail(*arguments):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
     made = planner._made
     made.planner.execution.run = fail
