@@ -159,6 +159,26 @@ class Process:
             self._file.close()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _kernel_cache(tmp_path_factory):
+    """Compile as on a fresh machine, but once a session, for processes that tests start too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def interruptible():
+    """
+    Let SIGINT end the processes that a test starts.
+
+    A shell has what it starts in the background ignore it, and pytest would hand that on.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def domain_id(monkeypatch):
     """A DDS domain for one test, on this machine alone, inherited by processes it starts."""

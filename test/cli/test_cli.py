@@ -397,7 +397,7 @@ def test_demo_drives_a_robot_to_its_goal_and_reports(tmp_path):
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_demo_and_both_processes(tmp_path, number):
+def test_a_signal_ends_the_demo_and_both_processes(tmp_path, number, interruptible):
     pytest.importorskip("rclpy")
     pytest.importorskip("mujoco")
     process, started = long_demo(tmp_path)
