@@ -26,6 +26,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
 
@@ -127,13 +128,15 @@ class Kernel:
             if particles.propagation != "all":
                 raise UnsupportedError(f"candidates run through members as {particles.propagation}")
             traced = Rollout(rollout.dynamics.member, rollout.costs, rollout.dt)
-        sizes, parts, self._numbers = step_code(traced)
-        self.shape = sizes["NX"], sizes["NU"]
-        sizes |= {"BLOCK": BLOCK, "TILE": TILE}
         header = _HEADER.read_text()
-        model = _compile(header + fill(_ROLLOUT, sizes, parts))
-        del sizes["NX"]  # Which would make the search another one for each model.
-        search = _compile(header + fill(_SEARCH, sizes, {}))
+        shared = {"NU": len(traced.dynamics.action_names), "INSTANT": INSTANT}
+        shared |= {"BLOCK": BLOCK, "TILE": TILE}
+        with ThreadPoolExecutor(1, "compiler") as pool:  # While Python is tracing.
+            search = pool.submit(_compile, header + fill(_SEARCH, shared, {}))
+            sizes, parts, self._numbers = step_code(traced)
+            model = _compile(header + fill(_ROLLOUT, shared | sizes, parts))
+        self.shape = sizes["NX"], sizes["NU"]
+        search = search.result()
         self.search, self._rollout = search.search, search.rollout
         for function in (self.search, self._rollout):
             function.argtypes = [ctypes.POINTER(Arguments)]
