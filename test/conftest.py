@@ -86,7 +86,9 @@ class Observer:
             self._clients[service] = self.node.create_client(kind, service)
         assert self._clients[service].wait_for_service(10.0), f"no service {service}"
         future = self._clients[service].call_async(request)
-        wait_until(future.done, timeout)
+        done = threading.Event()  # Some tests call hundreds of times.
+        future.add_done_callback(lambda _: done.set())
+        assert done.wait(timeout), "timed out"
         return future.result()
 
     def transition(self, name, node="/cem_planner"):
