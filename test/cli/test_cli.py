@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from cem_planner_ros import cli, plugins
-from cem_planner_ros.benchmarks import dynamics, loop, plan, tasks
+from cem_planner_ros.benchmarks import dynamics, loop, machine, plan, tasks
 from cem_planner_ros.benchmarks.reference import PlainCEM
 from cem_planner_ros.cli import check
 from cem_planner_ros.configuration import configure, load_yaml
@@ -269,6 +269,10 @@ def test_bench_dynamics_compares_the_ways_to_step_a_model(tmp_path, capsys, monk
         lambda kind: {name: entries[name] for name in ("mujoco", "pendulum")},
     )
     monkeypatch.setattr(dynamics, "ENGINE_SAMPLES", 4)
+    interleaved = machine.interleaved
+    monkeypatch.setattr(  # Shorter than anybody would measure.
+        machine, "interleaved", lambda functions, rounds, seconds: interleaved(functions, 2, 0.1)
+    )
     assert cli.main(["bench", "dynamics", "--quick", "--json", str(tmp_path / "rows.json")]) == 0
     pendulum, variants, cheetah = json.loads((tmp_path / "rows.json").read_text())["rows"]
     assert set(pendulum["steps_per_s"]) == {"eager", "kernel"}
@@ -410,11 +414,11 @@ def test_a_signal_ends_the_demo_and_both_processes(tmp_path, number, interruptib
 
 
 @pytest.mark.timeout(300)
-def test_a_demo_that_is_killed_leaves_no_process(tmp_path):
+def test_a_demo_that_is_killed_leaves_no_process(tmp_path, wait_until):
     pytest.importorskip("rclpy")
     pytest.importorskip("mujoco")
     process, started = long_demo(tmp_path)
-    time.sleep(5.0)
+    wait_until(lambda: "commands per second" in (tmp_path / "planner.log").read_text(), 60.0)
     process.kill()
     process.wait()
     end = time.monotonic() + 20.0
