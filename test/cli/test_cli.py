@@ -177,8 +177,22 @@ def test_help_names_every_command(capsys):
     assert all(command in output for command in cli.COMMANDS)
 
 
+@pytest.fixture
+def briefly(monkeypatch):
+    """Let benchmarks measure for less time than anybody would."""
+    interleaved = machine.interleaved
+    monkeypatch.setattr(
+        machine, "interleaved", lambda functions, rounds, seconds: interleaved(functions, 2, 0.1)
+    )
+
+
 @pytest.mark.timeout(300)
-def test_bench_writes_what_it_measured(tmp_path, capsys, monkeypatch):
+def test_bench_writes_what_it_measured(tmp_path, capsys, monkeypatch, briefly):
+    # So slow that what a busy machine does meanwhile is not taken for compiling.
+    compiler = tmp_path / "slow_compiler"
+    compiler.write_text('#!/bin/sh\ncase "$*" in *-o*) sleep 2;; esac\nexec g++ "$@"\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
     monkeypatch.setattr(plan, "WORKLOADS", {"cpu": (plan.Workload("cartpole", 64, 5, 2),)})
     assert cli.main(["bench", "plan", "--quick", "--json", str(tmp_path / "plan.json")]) == 0
     results = json.loads((tmp_path / "plan.json").read_text())
@@ -259,7 +273,7 @@ def test_bench_loop_refuses_what_it_cannot_do(arguments, text, capsys):
     assert text in capsys.readouterr().err
 
 
-def test_bench_dynamics_compares_the_ways_to_step_a_model(tmp_path, capsys, monkeypatch):
+def test_bench_dynamics_compares_the_ways_to_step_a_model(tmp_path, capsys, monkeypatch, briefly):
     pytest.importorskip("gymnasium")
     pytest.importorskip("mujoco")
     entries = plugins.installed("dynamics")
@@ -269,10 +283,6 @@ def test_bench_dynamics_compares_the_ways_to_step_a_model(tmp_path, capsys, monk
         lambda kind: {name: entries[name] for name in ("mujoco", "pendulum")},
     )
     monkeypatch.setattr(dynamics, "ENGINE_SAMPLES", 4)
-    interleaved = machine.interleaved
-    monkeypatch.setattr(  # Shorter than anybody would measure.
-        machine, "interleaved", lambda functions, rounds, seconds: interleaved(functions, 2, 0.1)
-    )
     assert cli.main(["bench", "dynamics", "--quick", "--json", str(tmp_path / "rows.json")]) == 0
     pendulum, variants, cheetah = json.loads((tmp_path / "rows.json").read_text())["rows"]
     assert set(pendulum["steps_per_s"]) == {"eager", "kernel"}
