@@ -86,7 +86,9 @@ class Observer:
             self._clients[service] = self.node.create_client(kind, service)
         assert self._clients[service].wait_for_service(10.0), f"no service {service}"
         future = self._clients[service].call_async(request)
-        wait_until(future.done, timeout)
+        done = threading.Event()  # Some tests call hundreds of times.
+        future.add_done_callback(lambda _: done.set())
+        assert done.wait(timeout), "timed out"
         return future.result()
 
     def transition(self, name, node="/cem_planner"):
@@ -157,6 +159,26 @@ class Process:
         finally:
             self.popen.kill()
             self._file.close()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _kernel_cache(tmp_path_factory):
+    """Compile as on a fresh machine, but once a session, for processes that tests start too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def interruptible():
+    """
+    Let SIGINT end the processes that a test starts.
+
+    A shell has what it starts in the background ignore it, and pytest would hand that on.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

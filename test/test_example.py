@@ -25,7 +25,7 @@ def python(tmp_path_factory):
 
     def run(*arguments):
         path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
-        environment = os.environ | {"PYTHONPATH": path, "XDG_CACHE_HOME": str(folder / "cache")}
+        environment = os.environ | {"PYTHONPATH": path}
         return subprocess.run(
             [sys.executable, *map(str, arguments)],
             env=environment,

@@ -1,12 +1,13 @@
 """
-Compiling the search for the CPU: one C++ library with a whole iteration in it.
+Compiling the search for the CPU: whole iterations in C++.
 
 The step of the model and of the costs is traced once into a graph of PyTorch operations
 (`make_fx`). Every operation on (rows, N) is written as C++ on scalars inside a loop over a block of
 samples, which g++ vectorises; the state of the block stays in the cache over the whole horizon.
-Around it stand sampling, bounds and refitting (`search.cpp`), the same for every model. H, N and P
-are arguments, so changing them compiles nothing, and the numbers of plugins are read through
-pointers, so tuning them compiles nothing either.
+That is the rollout (`rollout.cpp`). Sampling, bounds and refitting around it (`search.cpp`) are the
+same for every model with as many actions, so they are a library of their own: it takes longer to
+compile than a rollout, but only once. H, N and P are arguments, so changing them compiles nothing,
+and the numbers of plugins are read through pointers, so tuning them compiles nothing either.
 
 Only what keeps samples apart can be written this way. Anything else raises `UnsupportedError`,
 whose text says what it was.
@@ -25,6 +26,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
 
@@ -49,7 +51,7 @@ TILE = 8
 """Rows of a factor that are multiplied together, so that their sums stay in registers."""
 
 COMPILER_FLAGS = (
-    "-std=c++17 -O3 -march=native -fopenmp -fPIC -shared "
+    "-std=c++14 -O3 -march=native -fopenmp -fPIC -shared "
     "-fno-math-errno -fno-trapping-math -ffp-contract=fast -freciprocal-math -fno-tree-pre"
 ).split()
 """
@@ -62,7 +64,7 @@ if platform.machine() in ("x86_64", "AMD64"):
 
 
 class Arguments(ctypes.Structure):
-    """The struct Arguments of search.cpp, field by field."""
+    """The struct Arguments of kernel.h, field by field."""
 
     def set(self, **values: int | float | torch.Tensor) -> None:
         """
@@ -88,7 +90,8 @@ class Arguments(ctypes.Structure):
     }
 
     _fields_ = (
-        [
+        [("roll_out", ctypes.c_void_p)]
+        + [
             (name, ctypes.c_long)
             for name in ("horizon knots order modes begin end stride elites kept slots").split()
         ]
@@ -111,7 +114,7 @@ class Arguments(ctypes.Structure):
 
 class Kernel:
     """
-    The compiled library of a rollout: whole iterations, and the bare rollout, on the CPU.
+    What a rollout is compiled into: whole iterations, and the bare rollout, on the CPU.
 
     Raises UnsupportedError if the model or a cost cannot be translated or no compiler works.
     """
@@ -125,11 +128,16 @@ class Kernel:
             if particles.propagation != "all":
                 raise UnsupportedError(f"candidates run through members as {particles.propagation}")
             traced = Rollout(rollout.dynamics.member, rollout.costs, rollout.dt)
-        sizes, parts, self._numbers = step_code(traced)
+        header = _HEADER.read_text()
+        shared = {"NU": len(traced.dynamics.action_names), "INSTANT": INSTANT}
+        shared |= {"BLOCK": BLOCK, "TILE": TILE}
+        with ThreadPoolExecutor(1, "compiler") as pool:  # While Python is tracing.
+            search = pool.submit(_compile, header + fill(_SEARCH, shared, {}))
+            sizes, parts, self._numbers = step_code(traced)
+            model = _compile(header + fill(_ROLLOUT, shared | sizes, parts))
         self.shape = sizes["NX"], sizes["NU"]
-        source = fill(_SOURCE, sizes | {"BLOCK": BLOCK, "TILE": TILE}, parts)
-        library = _compile(source)
-        self.search, self._rollout = library.search, library.rollout
+        search = search.result()
+        self.search, self._rollout = search.search, search.rollout
         for function in (self.search, self._rollout):
             function.argtypes = [ctypes.POINTER(Arguments)]
         self.search.restype, self._rollout.restype = ctypes.c_long, None
@@ -139,7 +147,8 @@ class Kernel:
             rows = [rollout.dynamics.variant(p, self._numbers) for p in range(members)]
         pointers = [number.data_ptr() for row in rows for number in row]
         self._pointers = (ctypes.c_void_p * max(1, len(pointers)))(*pointers)
-        self._members = {
+        self._always = {
+            "roll_out": ctypes.cast(model.roll_out, ctypes.c_void_p).value,
             "members": members,
             "count": len(self._numbers),
             "risk": RISKS.index(particles.risk),
@@ -186,7 +195,7 @@ class Kernel:
 
     def arguments(self, **values: int | float | torch.Tensor) -> Arguments:
         """Return arguments of the library, with those of `values` set; the rest is zero."""
-        result = Arguments(numbers=ctypes.addressof(self._pointers), **self._members)
+        result = Arguments(numbers=ctypes.addressof(self._pointers), **self._always)
         result.set(**values)
         return result
 
@@ -351,7 +360,9 @@ def step_code(
     return {"NX": nx, "NU": nu, "INSTANT": INSTANT}, parts, numbers
 
 
-_SOURCE = Path(__file__).with_name("search.cpp")
+_HEADER, _ROLLOUT, _SEARCH = (
+    Path(__file__).with_name(name) for name in ("kernel.h", "rollout.cpp", "search.cpp")
+)
 
 
 def _cache_directory() -> Path:
@@ -414,7 +425,7 @@ def _compile(source: str) -> ctypes.CDLL:
 
 def _build(compiler: str, source: str, library: Path) -> None:
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
-        code, result = Path(folder) / "search.cpp", Path(folder) / "search.so"
+        code, result = Path(folder) / "kernel.cpp", Path(folder) / "kernel.so"
         code.write_text(source)
         run = subprocess.run(
             [compiler, *COMPILER_FLAGS, "-o", str(result), str(code)],

@@ -12,7 +12,7 @@ static __device__ inline float power(float base, float exponent) {
     return exponent == 2.0f ? base * base : powf(base, exponent);
 }
 
-// As in search.cpp.
+// As in rollout.cpp.
 static __device__ inline int within(int place, int count) {
     return place < 0 ? 0 : place >= count ? count - 1 : place;
 }
@@ -22,7 +22,7 @@ static __device__ inline float sine(float x, float quarters) {
     return quarters == 0.0f ? sinf(x) : cosf(x);
 }
 
-// What search.cpp has in vectors.
+// What kernel.h and rollout.cpp have in vectors.
 static __device__ inline float arctangent(float x) { return atanf(x); }
 static __device__ inline float arctangent2(float y, float x) { return atan2f(y, x); }
 static __device__ inline float exponential(float x) { return expf(x); }
@@ -57,7 +57,7 @@ extern "C" __global__ void rollout(const float* start, const float* before, cons
                 applied[i][lane] = action[i][lane];
                 continue;
             }
-            // As in search.cpp.
+            // As in search.cpp (followings).
             const float ratio = duration / fmaxf(lag[i], float(INSTANT));
             const float distance = actuator[i] - action[i][lane];
             applied[i][lane] = action[i][lane] - expm1f(-ratio) / ratio * distance;

@@ -1,57 +1,16 @@
 // The search on the CPU: sample, bound, roll out, score, weigh, refit, and again.
 //
-// kernel.py puts NX, NU, INSTANT, BLOCK and TILE before this text, and the code of the model and of the costs in
-// place of NUMBERS, STEP and TERMINAL. Symbols and layout are those of the package: components first,
-// samples last; P knots, M modes. What is computed is stated in search.py; noise.py and spline.py
-// make `factor`, `first` and `basis`.
+// kernel.py puts NU, INSTANT, BLOCK, TILE and kernel.h before this text. Nothing else here depends on the
+// model, so this is compiled once and calls what rollout.cpp was made into. What is computed is stated
+// in search.py; noise.py and spline.py make `factor`, `first` and `basis`.
 
-#include <math.h>
 #include <omp.h>
 #include <sched.h>
-#include <stdint.h>
 #include <time.h>
 
 #include <algorithm>
 #include <atomic>
-#include <functional>
 #include <vector>
-
-struct Arguments {
-    long horizon, knots, order, modes;
-    long begin, end;  // the first iteration, and the one after the last
-    long stride;      // of a row of candidates: >= modes * samples
-    long elites, kept, slots;
-    int weighting;  // 0 elites, 1 softmax, 2 rank
-    int truncate, threads;
-    int risk;  // over the members: 0 mean, 1 worst, 2 cvar, 3 mean_std
-    long members, count, tail;  // P; tensors in `numbers` of each; members that cvar averages
-    float std_factor;
-    uint32_t seed, plan;
-    double until;  // s on the monotonic clock: no iteration but the first begins after it
-    const long* samples;    // (I), of each mode
-    const long* explorers;  // (I)
-    const float* state;      // (NX)
-    const float* before;     // (NU), the command in force until now
-    const float* applied;    // (NU), what the actuators make of it at the start
-    const float* lag;        // (NU), time constants of the actuators, s, or null
-    const float* durations;  // (H)
-    const long* first;       // (H)
-    const float* basis;      // (H, order + 1)
-    const float* factor;     // (NU, tiles of P, P, TILE), or null for white noise
-    const float* noise;      // (P, NU, stride) instead of drawing, or null
-    const float* const* numbers;  // (P, count)
-    const float *temperature, *momentum;
-    const float *low, *high, *step_reach, *first_reach, *std_initial, *std_min;  // (NU)
-    const bool* use;                                                           // (I, slots)
-    float *mean, *std;  // (P, NU, M), in and out
-    float* injected;    // (P, NU, M, slots), in and out
-    float* best_cost;   // (M), in and out
-    float* candidates;  // (P, NU, stride), out
-    float* costs;       // (stride), out
-    const float* ranks;  // (elites), weights by rank
-    float* states;       // (H + 1, NX, BLOCK) of the first candidates, out, or null
-    double* spent;       // (3), s for sampling, rollout and refit are added to it, or null
-};
 
 // Floats in a register: with wider vectors the sums of a tile would not stay in registers.
 #if defined(__AVX512F__)
@@ -67,98 +26,6 @@ static double now() {
     timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return double(t.tv_sec) + 1e-9 * double(t.tv_nsec);
-}
-
-static inline float power(float base, float exponent) {
-    return exponent == 2.0f ? base * base : powf(base, exponent);
-}
-
-// A place in a table of `count` elements, also if it was computed from a NaN.
-static inline int within(int place, int count) {
-    return place < 0 ? 0 : place >= count ? count - 1 : place;
-}
-
-// sin(x + quarters * pi / 2), which unlike sinf runs in vectors. Reduced in three parts (Cody and
-// Waite, Software Manual for the Elementary Functions, 1980), polynomials of Moshier's Cephes
-// library. Exact to 2e-7 for |x| up to 1e4.
-static inline float sine(float x, float quarters) {
-    const float n = rintf(x * 0.636619772f);
-    float r = ((x - n * 1.5703125f) - n * 4.837512969970703e-4f) - n * 7.549789948768648e-8f;
-    r = r > 0.8f ? 0.8f : r < -0.8f ? -0.8f : r;  // beyond 1e7 inexact, but never above one
-    const float r2 = r * r;
-    const float odd = r + r * r2 * (-1.6666654611e-1f + r2 * (8.3321608736e-3f
-                      - r2 * 1.9515295891e-4f));
-    const float even = 1.0f - 0.5f * r2 + r2 * r2 * (4.166664568298827e-2f
-                       + r2 * (-1.388731625493765e-3f + r2 * 2.443315711809948e-5f));
-    const float turn = n + quarters;
-    const float quadrant = turn - 4.0f * floorf(turn * 0.25f);
-    const float value = quadrant == 1.0f || quadrant == 3.0f ? even : odd;
-    return quadrant >= 2.0f ? -value : value;
-}
-
-// log(x) for normal x > 0, in vectors (Moshier's Cephes library).
-static inline float logarithm(float x) {
-    union { float f; uint32_t i; } bits = {x};
-    float exponent = float(int32_t(bits.i >> 23) - 126);
-    bits.i = (bits.i & 0x007fffffu) | 0x3f000000u;  // mantissa in [0.5, 1)
-    const bool small = bits.f < 0.70710678f;
-    exponent -= small ? 1.0f : 0.0f;
-    const float m = (small ? bits.f + bits.f : bits.f) - 1.0f;
-    const float m2 = m * m;
-    float p = 7.0376836292e-2f;
-    p = p * m - 1.1514610310e-1f;
-    p = p * m + 1.1676998740e-1f;
-    p = p * m - 1.2420140846e-1f;
-    p = p * m + 1.4249322787e-1f;
-    p = p * m - 1.6668057665e-1f;
-    p = p * m + 2.0000714765e-1f;
-    p = p * m - 2.4999993993e-1f;
-    p = p * m + 3.3333331174e-1f;
-    return m + (m * m2 * p - 2.12194440e-4f * exponent - 0.5f * m2) + 0.693359375f * exponent;
-}
-
-// atan(x) in vectors (Moshier's Cephes library).
-static inline float arctangent(float x) {
-    const float a = fabsf(x);
-    const bool far = a > 2.414213562f, middle = a > 0.4142135624f;
-    const float start = far ? 1.570796327f : middle ? 0.7853981634f : 0.0f;
-    // One quotient, chosen by its parts: two would both be divided.
-    const float t = (far ? -1.0f : middle ? a - 1.0f : a) / (far ? a : middle ? a + 1.0f : 1.0f);
-    const float t2 = t * t;
-    const float value = start + t + t * t2 * (-3.33329491539e-1f + t2 * (1.99777106478e-1f
-                        + t2 * (-1.38776856032e-1f + t2 * 8.05374449538e-2f)));
-    return x < 0.0f ? -value : value;
-}
-
-static inline float arctangent2(float y, float x) {
-    const float ay = fabsf(y), ax = fabsf(x), most = ax > ay ? ax : ay;
-    const float slope = (ax > ay ? ay : ax) / (most > 0.0f ? most : 1.0f);
-    const float eighth = arctangent(slope);
-    const float quarter = ay > ax ? 1.570796327f - eighth : eighth;
-    const float half = x < 0.0f ? 3.141592654f - quarter : quarter;
-    const float value = y < 0.0f ? -half : half;
-    return x != x || y != y ? x + y : value;
-}
-
-// exp(x) in vectors, beyond 88 infinite (Moshier's Cephes library).
-static inline float exponential(float x) {
-    const float bound = x > 88.0f ? 88.0f : x < -87.0f ? -87.0f : x;
-    const float n = rintf(bound * 1.44269504f);
-    const float r = (bound - n * 0.693359375f) + n * 2.12194440e-4f;
-    const float value = 1.0f + r + r * r * (5.0000001201e-1f + r * (1.6666665459e-1f
-                        + r * (4.1665795894e-2f + r * (8.3334519073e-3f
-                        + r * (1.3981999507e-3f + r * 1.9875691500e-4f)))));
-    union { uint32_t i; float f; } power = {uint32_t(int32_t(n) + 127) << 23};
-    return x > 88.0f ? INFINITY : x < -87.0f ? 0.0f : value * power.f;
-}
-
-static inline float hyperbolic_tangent(float x) {
-    const float a = fabsf(x), x2 = x * x;
-    const float near = x + x * x2 * (-3.33332819422e-1f + x2 * (1.33314422036e-1f
-                       + x2 * (-5.37397155531e-2f + x2 * (2.06390887954e-2f
-                       - x2 * 5.70498872745e-3f))));
-    const float far = 1.0f - 2.0f / (exponential(2.0f * a) + 1.0f);
-    return a < 0.625f ? near : x < 0.0f ? -far : far;
 }
 
 // A hash of 32 bits (Wellons' lowbias32); it seeds the generators, one a sample.
@@ -319,10 +186,6 @@ static void sample(const Arguments& a, long iteration, long begin, float* noise)
     }
 }
 
-// What an actuator does in a step, as actuators.py has it: the share of its distance to the command
-// that is left at the end of the step, and in the mean over it.
-struct Following { float left, mean; };
-
 // Of every step and action; empty if all actuators follow at once.
 static std::vector<Following> followings(const Arguments& a) {
     std::vector<Following> result;
@@ -337,75 +200,19 @@ static std::vector<Following> followings(const Arguments& a) {
     return result;
 }
 
-// The cost under one member of a block of candidates, whose knots lie in a.candidates.
-static void roll_out(const Arguments& a, const std::vector<Following>& follow, long begin,
-                     const float* const* numbers, float* cost) {
-    (void)numbers;
-/* NUMBERS */
-    alignas(64) float state[NX][BLOCK], action[NU][BLOCK], previous[NU][BLOCK];
-    alignas(64) float actuator[NU][BLOCK], applied[NU][BLOCK];
-    for (long lane = 0; lane < BLOCK; ++lane) {
-        cost[lane] = 0.0f;
-        for (int i = 0; i < NX; ++i) state[i][lane] = a.state[i];
-        for (int i = 0; i < NU; ++i) previous[i][lane] = a.before[i];
-        for (int i = 0; !follow.empty() && i < NU; ++i) actuator[i][lane] = a.applied[i];
-    }
-    float time = 0.0f;
-    float* states = begin == 0 ? a.states : nullptr;
-    if (states) std::copy_n(state[0], NX * BLOCK, states);
-    for (long k = 0; k < a.horizon; ++k) {
-        const float duration = a.durations[k];
-        time += duration;
-        for (int i = 0; i < NU; ++i) {
-            const float* knot = a.candidates + (a.first[k] * NU + i) * a.stride + begin;
-            if (a.order == 0) {
-                std::copy_n(knot, BLOCK, action[i]);
-                continue;
-            }
-            std::fill_n(action[i], BLOCK, 0.0f);
-            for (long o = 0; o <= a.order; ++o, knot += NU * a.stride) {
-                const float weight = a.basis[k * (a.order + 1) + o];
-                #pragma omp simd
-                for (long lane = 0; lane < BLOCK; ++lane) action[i][lane] += weight * knot[lane];
-            }
-        }
-        for (int i = 0; i < NU; ++i) {
-            if (follow.empty()) {
-                std::copy_n(action[i], BLOCK, applied[i]);
-                continue;
-            }
-            const Following step = follow[k * NU + i];
-            #pragma omp simd
-            for (long lane = 0; lane < BLOCK; ++lane) {
-                const float distance = actuator[i][lane] - action[i][lane];
-                applied[i][lane] = action[i][lane] + step.mean * distance;
-                actuator[i][lane] = action[i][lane] + step.left * distance;
-            }
-        }
-        #pragma omp simd
-        for (long lane = 0; lane < BLOCK; ++lane) {
-/* STEP */
-        }
-        if (states) std::copy_n(state[0], NX * BLOCK, states + (k + 1) * NX * BLOCK);
-    }
-    #pragma omp simd
-    for (long lane = 0; lane < BLOCK; ++lane) {
-/* TERMINAL */
-    }
-}
-
 // The cost of a block of candidates, over all members.
-static void judge(const Arguments& a, const std::vector<Following>& follow, long begin) {
+static void judge(const Arguments& a, const std::vector<Following>& followed, long begin) {
+    const Following* follow = followed.empty() ? nullptr : followed.data();
     alignas(64) float cost[BLOCK];
     if (a.members == 1) {
-        roll_out(a, follow, begin, a.numbers, cost);
+        a.roll_out(&a, follow, begin, a.numbers, cost);
         std::copy_n(cost, BLOCK, a.costs + begin);
         return;
     }
     const long members = a.members;
     std::vector<float> costs(BLOCK * members);
     for (long p = 0; p < members; ++p) {
-        roll_out(a, follow, begin, a.numbers + p * a.count, cost);
+        a.roll_out(&a, follow, begin, a.numbers + p * a.count, cost);
         for (long lane = 0; lane < BLOCK; ++lane) costs[lane * members + p] = cost[lane];
     }
     for (long lane = 0; lane < BLOCK; ++lane) {
@@ -417,7 +224,8 @@ static void judge(const Arguments& a, const std::vector<Following>& follow, long
         double judged = mean;  // NaN or infinite as soon as that of a member is
         if (isfinite(mean) && (a.risk == 1 || a.risk == 2)) {
             const long tail = a.risk == 1 ? 1 : a.tail;
-            std::nth_element(own, own + tail - 1, own + members, std::greater<float>());
+            std::nth_element(own, own + tail - 1, own + members,
+                             [](float x, float y) { return x > y; });
             judged = 0.0;
             for (long p = 0; p < tail; ++p) judged += own[p];
             judged /= double(tail);
@@ -526,8 +334,10 @@ extern "C" long search(const Arguments* a) {
     #pragma omp parallel num_threads(a->threads)
     {
         const long threads = omp_get_num_threads(), thread = omp_get_thread_num();
-        std::vector<Lanes> storage((a->knots * NU + 1) * BLOCK / WIDTH);  // drawn in pairs of rows
-        float* noise = (float*)storage.data();
+        const long rows = a->knots * NU + 1;  // one more, as they are drawn in pairs
+        std::vector<float> storage(rows * BLOCK + WIDTH);
+        float* noise = storage.data();
+        while (uintptr_t(noise) % sizeof(Lanes)) ++noise;
         // The first thread's share of the time stands for all.
         double* spent = thread == 0 ? a->spent : nullptr;
         for (long iteration = a->begin; more; ++iteration) {

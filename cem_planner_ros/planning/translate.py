@@ -8,6 +8,7 @@ expressions, a pointwise one writes an assignment for each row.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import operator
@@ -83,14 +84,9 @@ class Translator:
 
     def translate(self, function: Callable, inputs: list[Value], examples: list[torch.Tensor]):
         """Trace `function` on `examples` and return its outputs as values."""
-        decompositions = dict(core_aten_decompositions())
-        # Core operations that are simple formulas all the same.
-        decompositions |= get_decompositions([getattr(torch.ops.aten, name) for name in _FORMULAS])
-        # It would write a stack of rows as one long row, which hides where the samples are.
-        decompositions.pop(torch.ops.aten.stack.default, None)
         with torch.no_grad():
             # make_fx counts the parameters of a method wrongly, of a lambda not at all.
-            graph = make_fx(lambda *args: function(*args), decomposition_table=decompositions)(
+            graph = make_fx(lambda *args: function(*args), decomposition_table=_decompositions())(
                 *examples
             )
         environment: dict[torch.fx.Node, object] = {}
@@ -269,6 +265,18 @@ _POINTWISE = {
 _ARITHMETIC = "add sub mul maximum minimum".split()
 
 _FORMULAS = "elu gelu leaky_relu silu hardtanh softplus mish log_sigmoid_forward addmm".split()
+
+
+@functools.cache  # Gathering them takes a third of a trace.
+def _decompositions() -> dict:
+    """Return what is traced as the core operations that it is made of."""
+    decompositions = dict(core_aten_decompositions())
+    # Core operations that are simple formulas all the same.
+    decompositions |= get_decompositions([getattr(torch.ops.aten, name) for name in _FORMULAS])
+    # It would write a stack of rows as one long row, which hides where the samples are.
+    decompositions.pop(torch.ops.aten.stack.default, None)
+    return decompositions
+
 
 _BOOLEAN = {
     *(["isnan", "isinf", "gt", "ge", "lt", "le", "eq", "ne"]),

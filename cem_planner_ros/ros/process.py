@@ -61,9 +61,13 @@ def _run(make: Callable, start: Callable = lambda node, listen: None) -> int:
     take note. They are set before the imports, which take seconds, so that Ctrl-C is clean from the
     start on.
     """
-    stop = threading.Event()
+    signals: list[int] = []  # An Event has a lock, for which a second signal would wait for ever.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda number, _: signals.append(number))
+
+    def is_over() -> bool:
+        return bool(signals)
+
     sys.setswitchinterval(SWITCH_INTERVAL)
 
     import rclpy
@@ -81,7 +85,7 @@ def _run(make: Callable, start: Callable = lambda node, listen: None) -> int:
         )
     node = None
     try:
-        node = make(stop.is_set)
+        node = make(is_over)
         executor = light_executor()
         executor.add_node(node)
 
@@ -91,7 +95,7 @@ def _run(make: Callable, start: Callable = lambda node, listen: None) -> int:
                 executor.spin_once(timeout_sec=0.02)
 
         start(node, listen)
-        while rclpy.ok() and not stop.is_set():
+        while rclpy.ok() and not is_over():
             try:
                 executor.spin_once(timeout_sec=0.1)
             except ExternalShutdownException:

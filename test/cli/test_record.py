@@ -78,7 +78,7 @@ def test_random_commands_stay_within_bounds_and_end_with_the_safe_one(recorded):
     assert SAFE in [list(message.data) for _, message in commands]
 
 
-def test_an_interrupted_one_ends_with_the_safe_command_and_a_bag(recorded):
+def test_an_interrupted_one_ends_with_the_safe_command_and_a_bag(recorded, interruptible):
     output, found, commands = recorded("--random", "1", "--seconds", "100", interrupt=True)
     assert "Traceback" not in output
     sent = [list(message.data) for _, message in commands]

@@ -11,13 +11,6 @@ from cem_planner_ros.simulation.plants import ModelPlant
 CONFIG = Path(__file__).parents[2] / "config"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _kernel_cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 def wrapped(angle):
     return np.remainder(angle + np.pi, 2 * np.pi) - np.pi
 

@@ -51,8 +51,7 @@ def export(network, file):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("suffix", [".pt2", ".pt"])
-def test_a_network_from_a_file_is_planned_with_in_a_kernel(tmp_path, suffix, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+def test_a_network_from_a_file_is_planned_with_in_a_kernel(tmp_path, suffix):
     network = Network()
     model = Exported({"file": export(network, tmp_path / f"robot{suffix}")})
     assert (model.state_names, model.action_names) == (("position", "speed"), ("force",))

@@ -5,12 +5,6 @@ from cem_planner_ros.costs.quadratic import Quadratic, Terminal
 from cem_planner_ros.dynamics.cartpole import CartPole
 
 
-@pytest.fixture(autouse=True)
-def _kernel_cache(tmp_path_factory, monkeypatch):
-    """Compile as on a fresh machine, but once a session."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-
-
 @pytest.fixture
 def cartpole():
     """A cart-pole and costs that swing it up."""

@@ -61,11 +61,9 @@ def configuration():
 
 
 @pytest.fixture(scope="module")
-def planner(configuration, tmp_path_factory):
+def planner(configuration):
     """One planner for all: what changes between the tests compiles nothing."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-        made = configuration.planner()
+    made = configuration.planner()
     assert isinstance(made.execution, KernelExecution), made.execution.reason
     return made
 

@@ -21,6 +21,7 @@ from cem_planner_ros.control.ladder import FRESH, HOLD, SHIFTED, STATUSES, STOPP
 from cem_planner_ros.control.tick import CAUSES
 from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
 from cem_planner_ros.parameters import LIVE
+from cem_planner_ros.ros import node as node_module
 
 SAFE = [0.125, 0.0]
 JOINTS = ["a", "b"]
@@ -343,8 +344,9 @@ def test_a_plan_of_ten_periods_costs_no_command(node, watch, states, faulty):
 
 
 def test_a_model_that_hangs_stops_the_plant_and_can_be_left_behind(
-    node, observer, watch, states, faulty
+    node, observer, watch, states, faulty, monkeypatch
 ):
+    monkeypatch.setattr(node_module, "END_TIMEOUT", 1.0)
     release = threading.Event()
 
     def hang(state):
@@ -439,8 +441,7 @@ def test_a_plant_that_is_killed_and_started_again_is_controlled_again(
     assert planner.popen.poll() is None
 
 
-def test_a_planner_that_stood_still_sends_nothing_that_is_old(planner, plant, watch, wait_until):
-    plant()
+def test_a_planner_that_stood_still_sends_nothing_that_is_old(planner, states, watch, wait_until):
     wait_until(lambda: FRESH in watch.statuses(), 60.0)
     for _ in range(3):
         planner.popen.send_signal(signal.SIGSTOP)

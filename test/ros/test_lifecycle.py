@@ -31,7 +31,7 @@ def test_transitions_in_any_order_lead_where_they_should(
 ):
     """40 random requests, every pair of state and transition among them."""
     node()
-    rng = random.Random(1)
+    rng = random.Random(124)
     state, tried = "unconfigured", set()
     while len(tried) < 12 or state != "active":
         name = rng.choice(TRANSITIONS)

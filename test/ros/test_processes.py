@@ -44,7 +44,7 @@ def test_drives_a_plant_to_its_target_and_says_goodbye_safely(observer, planner,
     assert "Traceback" not in plant.output()
 
 
-def test_sigterm_sends_the_safe_command_last(observer, planner, plant, wait_until):
+def test_sigterm_sends_the_safe_command_last(observer, planner, states, wait_until):
     commands = observer.listen(Float64MultiArray, "command")
     wait_until(lambda: commands and list(commands[-1][1].data) != SAFE, 60.0)
     assert planner.end(signal.SIGTERM) == 0
@@ -76,7 +76,7 @@ def test_a_wrong_yaml_is_explained_and_the_process_lives(
     assert observer.transition("activate")
 
 
-def test_an_invalid_transition_leaves_it_alive(observer, planner, plant, wait_until):
+def test_an_invalid_transition_leaves_it_alive(observer, planner, states, wait_until):
     commands = observer.listen(Float64MultiArray, "command")
     wait_until(lambda: commands, 60.0)
     assert not observer.transition("configure")

@@ -1,5 +1,6 @@
 """The worlds: what the path goes through, and what stands on it."""
 
+import functools
 import math
 from pathlib import Path
 
@@ -22,6 +23,12 @@ DOORWAY = (3.0, 1.0)
 
 def load(name, seed=0):
     return worlds.load(str(ROOT / "worlds" / f"{name}.xml"), seed)
+
+
+@functools.cache
+def all_seeds(name):
+    """Return a world with each seed; loading them takes longer than what is done with them."""
+    return [load(name, seed) for seed in SEEDS]
 
 
 def standing(model):
@@ -85,7 +92,7 @@ def has_way(world, doorway=None):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_way_wide_enough_for_the_robot_remains_whatever_the_seed(name):
     doorway = DOORWAY if name == "rooms" else None
-    assert all(has_way(load(name, seed), doorway) for seed in SEEDS)
+    assert all(has_way(world, doorway) for world in all_seeds(name))
 
 
 def test_obstacles_leave_a_way_all_together(tmp_path):
@@ -111,8 +118,7 @@ def test_obstacles_leave_a_way_all_together(tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_three_obstacles_stand_on_the_path_and_away_from_start_goal_and_doorway(name):
     places = []
-    for seed in SEEDS:
-        world = load(name, seed)
+    for world in all_seeds(name):
         obstacles = {
             entry[0]: entry[1:] for entry in standing(world.model) if "obstacle" in entry[0]
         }
