@@ -8,7 +8,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,28 @@ def isolate() -> None:
         raise ConfigurationError(
             f"this needs rclpy: source a ROS 2 setup.bash, or `make install` ({error})"
         ) from error
+
+
+@contextlib.contextmanager
+def interrupts() -> Iterator[Callable[[], None]]:
+    """
+    Let SIGINT and SIGTERM wait for the yielded function, which raises KeyboardInterrupt for them.
+
+    Raised within a call of rclpy, it may come out of it as another error.
+    """
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda number, _: came.append(number)) for number in numbers]
+
+    def look() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    try:
+        yield look
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -16,13 +16,16 @@ whose text says what it was.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
 import functools
 import hashlib
 import os
 import platform
 import re
+import shlex
 import shutil
+import struct
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -394,48 +397,61 @@ def _processor() -> str:
         return platform.processor()
 
 
-def _compiler() -> str:
-    return os.environ.get("CXX") or "g++"
+def _compiler() -> list[str]:
+    """Return the command in CXX, which may have arguments, as `ccache g++`."""
+    return shlex.split(os.environ.get("CXX", "")) or ["g++"]
 
 
 def has_compiler() -> bool:
     """Return whether there is a C++ compiler."""
-    return shutil.which(_compiler()) is not None
+    return shutil.which(_compiler()[0]) is not None
+
+
+def _is_whole(library: Path) -> bool:
+    """Return whether a library has all of its sections; loading a part can end the process."""
+    with library.open("rb") as file:
+        header = file.read(64)
+    if header[:6] != b"\x7fELF\x02\x01":
+        return True  # Of another system, whose loader has to know.
+    sections, size, count = struct.unpack_from("<Q", header, 40) + struct.unpack_from(
+        "<HH", header, 58
+    )
+    return library.stat().st_size >= sections + size * count
 
 
 def _compile(source: str) -> ctypes.CDLL:
     """Return the loaded library of `source`, from the cache if it was compiled here before."""
     compiler = _compiler()
     if not has_compiler():
-        raise UnsupportedError(f"no C++ compiler '{compiler}' on the path")
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout
-    recipe = "\n".join((source, *COMPILER_FLAGS, version, _processor()))
+        raise UnsupportedError(f"no C++ compiler '{compiler[0]}' on the path")
+    version = subprocess.run([*compiler, "--version"], capture_output=True, text=True).stdout
+    recipe = "\n".join((source, *compiler[1:], *COMPILER_FLAGS, version, _processor()))
     library = _cache_directory() / f"{hashlib.sha256(recipe.encode()).hexdigest()[:32]}.so"
     try:
         if library.exists():
-            try:
-                return ctypes.CDLL(str(library))
-            except OSError:
-                library.unlink()  # Cut short by a full disk, say.
+            with contextlib.suppress(OSError):
+                if _is_whole(library):
+                    return ctypes.CDLL(str(library))
+            library.unlink()  # Cut short by a full disk, say.
         _build(compiler, source, library)
         return ctypes.CDLL(str(library))
     except OSError as error:
         raise UnsupportedError(f"the kernel cannot be written or loaded: {error}") from error
 
 
-def _build(compiler: str, source: str, library: Path) -> None:
+def _build(compiler: list[str], source: str, library: Path) -> None:
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         code, result = Path(folder) / "kernel.cpp", Path(folder) / "kernel.so"
         code.write_text(source)
         run = subprocess.run(
-            [compiler, *COMPILER_FLAGS, "-o", str(result), str(code)],
+            [*compiler, *COMPILER_FLAGS, "-o", str(result), str(code)],
             capture_output=True,
             text=True,
             # Ctrl-C is for this process; it waits the second that the compiler needs.
             start_new_session=True,
         )
         if run.returncode != 0:
-            raise UnsupportedError(f"{compiler} failed: {run.stderr.strip()[-500:]}")
+            raise UnsupportedError(f"{compiler[0]} failed: {run.stderr.strip()[-500:]}")
         # A rename is atomic: another process sees no library or a whole one, and after a power
         # failure, thanks to the fsync, too.
         with result.open("rb") as file:

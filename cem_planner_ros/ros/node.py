@@ -412,7 +412,12 @@ class PlannerNode(LifecycleNode):
         if self._rebuild is not None and self._rebuild.done():
             rebuild, self._rebuild = self._rebuild, None
             try:
-                self._swap(rebuild.result())
+                made = rebuild.result()
+                if self._table.differs_from(made.configuration):
+                    self._on_shape_change()
+                else:
+                    self._check_fits(made)
+                    self._swap(made)
             except Exception as error:  # A model may raise anything; the old planner goes on.
                 self._rebuild_problem = f"no new planner, the old one goes on: {error}"
                 self.get_logger().error(self._rebuild_problem)
@@ -427,6 +432,17 @@ class PlannerNode(LifecycleNode):
             self._table.force({"planner.device": "cpu", "planner.samples": samples})
             self._on_shape_change()
 
+    def _check_fits(self, made: Made) -> None:
+        """Raise ConfigurationError if a planner is too slow to control, and the present one not."""
+        values = made.configuration.values
+        budget = values["budget_fraction"] / values["control_rate"]
+        is_needed = self._loop is not None and self._loop.needs_another_device
+        if made.iteration_time > budget >= self._made.iteration_time and not is_needed:
+            raise ConfigurationError(
+                f"one iteration takes {1e3 * made.iteration_time:.0f} ms, of a period planning may "
+                f"take {1e3 * budget:.0f} ms"
+            )
+
     def _swap(self, made: Made) -> None:
         configuration = self._table.swap(made.configuration)
         self._loop.change(configuration, made.planner, made.iteration_time)
@@ -434,8 +450,6 @@ class PlannerNode(LifecycleNode):
         if not gc.isenabled():
             # What making it left behind is much to look through; that is done when it deactivates.
             gc.freeze()
-        if self._table.needs_rebuild:  # Changed again meanwhile.
-            self._on_shape_change()
 
     def _publish_diagnostics(self) -> None:
         _, lifecycle = self._state_machine.current_state

@@ -165,7 +165,7 @@ class NodeParameters:
         """Take over a configuration made beside the one in use; return it with live values."""
         live = {n: v for n, v in self._in_use().items() if self._declared[n].when == LIVE}
         self.configuration = configuration.changed(live)
-        self.needs_rebuild = self._differs()
+        self.needs_rebuild = False
         return self.configuration
 
     def _in_use(self) -> dict[str, Any]:
@@ -173,10 +173,10 @@ class NodeParameters:
         waiting = {name: self.configuration.values[name] for name in self._waiting}
         return self.current() | waiting
 
-    def _differs(self) -> bool:
-        """Return whether a parameter that is not live is set to another value than is in use."""
+    def differs_from(self, configuration: Configuration) -> bool:
+        """Return whether a parameter that is not live is set to another value than in this."""
         return any(
-            self.configuration.values.get(name, value) != value
+            configuration.values.get(name, value) != value
             for name, value in self.current().items()
             if self._declared[name].when != LIVE
         )
@@ -244,7 +244,7 @@ class NodeParameters:
         if live:
             self._tune(live)
         if len(live) < len(names):
-            self.needs_rebuild = self._differs()
+            self.needs_rebuild = self.differs_from(self.configuration)
             if self.needs_rebuild and self.active:
                 self._on_rebuild()
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from cem_planner_ros import cli, plugins
+from cem_planner_ros import cli, plugins, processes
 from cem_planner_ros.benchmarks import drive, dynamics, loop, machine, plan, tasks
 from cem_planner_ros.benchmarks.reference import PlainCEM
 from cem_planner_ros.cli import check
@@ -454,3 +454,13 @@ def test_bench_drive_says_what_plans_and_pictures_take(tmp_path):
     assert {row["name"] for row in results["plans"]} == set(drive.BUDGETS)
     assert 0.0 < results["markers"]["marker_ms"]["p50"] < 1e3
     assert "markers of 50 x 56, published: p50" in output.stdout
+
+
+def test_an_interrupt_comes_between_two_calls(interruptible):
+    """Raised within one of rclpy's, it came out as a RuntimeError."""
+    with processes.interrupts() as look:
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            look()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)

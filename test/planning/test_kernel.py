@@ -152,7 +152,8 @@ def test_a_sine_of_a_huge_angle_stays_a_sine():
     assert compiled.rollout(*values).abs().max() <= 1.0 + 1e-6
 
 
-def test_a_library_cut_short_in_the_cache_is_made_again(monkeypatch, tmp_path):
+@pytest.mark.parametrize("kept", [0, 3000])
+def test_a_library_cut_short_in_the_cache_is_made_again(monkeypatch, tmp_path, kept):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "whole"))
     model = Moving(MOVES["swap"])
     rollout = Rollout(model, [Quadratic(model, {"weight.b": 1.0})], 0.125)
@@ -162,8 +163,8 @@ def test_a_library_cut_short_in_the_cache_is_made_again(monkeypatch, tmp_path):
     # At another path: the loader knows a library it has loaded by its path.
     others = [tmp_path / "cut" / file.relative_to(tmp_path / "whole") for file in libraries]
     others[0].parent.mkdir(parents=True)
-    for other in others:
-        other.touch()
+    for other, file in zip(others, libraries, strict=True):
+        other.write_bytes(file.read_bytes()[:kept])
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cut"))
     Kernel(rollout)
     sizes = [[file.stat().st_size for file in files] for files in (libraries, others)]
@@ -299,6 +300,13 @@ def test_what_mixes_samples_is_refused_with_the_reason(formula, text):
     cost.formula = formula
     with pytest.raises(UnsupportedError, match=text):
         both(DoubleIntegrator(), [cost])
+
+
+def test_a_compiler_may_have_arguments(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CXX", "env LANG=C g++")
+    expected, got = both(DoubleIntegrator(), [Formula(DoubleIntegrator())])
+    torch.testing.assert_close(got, expected)
 
 
 def test_a_missing_compiler_is_named(monkeypatch):

@@ -204,6 +204,51 @@ def test_a_rebuild_that_cannot_be_leaves_the_old_planner(
     assert planner._made.planner.search.elites == 100
 
 
+def test_a_planner_that_was_superseded_while_it_was_made_never_controls(
+    node, observer, states, statistics, monkeypatch, wait_until
+):
+    planner = node(allow_rebuild=True)
+    planner.autostart()
+    wait_until(lambda: statistics.status == FRESH)
+    ready, asked = threading.Event(), []
+
+    def slowly(values, before):
+        asked.append(values["planner.samples"])
+        assert ready.wait(20.0)
+        return make_planner(values, before=before)
+
+    used = []
+    monkeypatch.setattr(node_module, "make_planner", slowly)
+    monkeypatch.setattr(planner, "_use", lambda made: used.append(made.planner.search.samples))
+    assert observer.set(planner__samples=48) == []
+    wait_until(lambda: asked)
+    assert observer.set(planner__samples=96) == []
+    ready.set()
+    wait_until(lambda: used)
+    assert (asked, used) == ([48, 96], [96])
+
+
+def test_a_new_planner_that_is_too_slow_leaves_the_old_one(
+    node, observer, states, statistics, newest, monkeypatch, wait_until
+):
+    planner = node(allow_rebuild=True)
+    planner.autostart()
+    wait_until(lambda: statistics.status == FRESH)
+    made = planner._made
+
+    def slow(values, before):
+        return make_planner(values, before=before)._replace(iteration_time=0.5)
+
+    monkeypatch.setattr(node_module, "make_planner", slow)
+    assert observer.set(planner__samples=48) == []
+    wait_until(lambda: "one iteration takes 500 ms" in newest()["message"])
+    assert planner._made is made
+    assert statistics.status == FRESH
+    monkeypatch.setattr(node_module, "make_planner", make_planner)
+    assert observer.set(planner__samples=96) == []
+    wait_until(lambda: planner._made is not made)
+
+
 def test_without_allow_rebuild_shapes_do_not_change_while_it_controls(node, observer, states):
     node().autostart()
     (refusal,) = observer.set(planner__samples=128)
