@@ -413,9 +413,10 @@ def _is_whole(library: Path) -> bool:
         header = file.read(64)
     if header[:6] != b"\x7fELF\x02\x01":
         return True  # Of another system, whose loader has to know.
-    sections, size, count = struct.unpack_from("<Q", header, 40) + struct.unpack_from(
-        "<HH", header, 58
-    )
+    if len(header) < 64:
+        return False
+    # e_shoff, e_shentsize and e_shnum of an ELF header: the table of sections ends the file.
+    sections, size, count = struct.unpack_from("<Q10xHH", header, 40)
     return library.stat().st_size >= sections + size * count
 
 

@@ -436,8 +436,8 @@ class PlannerNode(LifecycleNode):
         """Raise ConfigurationError if a planner is too slow to control, and the present one not."""
         values = made.configuration.values
         budget = values["budget_fraction"] / values["control_rate"]
-        is_needed = self._loop is not None and self._loop.needs_another_device
-        if made.iteration_time > budget >= self._made.iteration_time and not is_needed:
+        is_too_slow = made.iteration_time > budget >= self._made.iteration_time
+        if is_too_slow and not self._loop.needs_another_device:
             raise ConfigurationError(
                 f"one iteration takes {1e3 * made.iteration_time:.0f} ms, of a period planning may "
                 f"take {1e3 * budget:.0f} ms"

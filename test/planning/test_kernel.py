@@ -152,7 +152,7 @@ def test_a_sine_of_a_huge_angle_stays_a_sine():
     assert compiled.rollout(*values).abs().max() <= 1.0 + 1e-6
 
 
-@pytest.mark.parametrize("kept", [0, 3000])
+@pytest.mark.parametrize("kept", [0, 30, 3000])
 def test_a_library_cut_short_in_the_cache_is_made_again(monkeypatch, tmp_path, kept):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "whole"))
     model = Moving(MOVES["swap"])
