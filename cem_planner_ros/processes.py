@@ -8,7 +8,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,26 +43,22 @@ def isolate() -> None:
         ) from error
 
 
-@contextlib.contextmanager
-def interrupts() -> Iterator[Callable[[], None]]:
+def spin_once(executor) -> None:
     """
-    Let SIGINT and SIGTERM wait for the yielded function, which raises KeyboardInterrupt for them.
+    Let an executor of rclpy work, for at most 0.1 s.
 
-    Raised within a call of rclpy, it may come out of it as another error.
+    SIGINT and SIGTERM raise KeyboardInterrupt afterwards: within rclpy it may become another error.
     """
     came: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, lambda number, _: came.append(number)) for number in numbers]
-
-    def look() -> None:
-        if came:
-            raise KeyboardInterrupt
-
     try:
-        yield look
+        executor.spin_once(timeout_sec=0.1)
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

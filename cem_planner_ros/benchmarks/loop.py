@@ -278,7 +278,7 @@ def _record(
     pid = running["planner"].pid
     try:
         while (now := time.monotonic()) <= began + seconds:
-            executor.spin_once(timeout_sec=0.1)
+            processes.spin_once(executor)
             processes.check(running, logs)
             if math.isinf(began):
                 processes.check_ready(logs, now - started)

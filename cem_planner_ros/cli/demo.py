@@ -136,12 +136,11 @@ def _record(
     scenario.watch(node, configuration)
     started = time.monotonic()
     try:
-        with _progress(duration) as progress, processes.interrupts() as look_for_interrupts:
+        with _progress(duration) as progress:
             while math.isnan(began) or time.monotonic() < began + duration:
                 if not math.isnan(began) and scenario.is_over(recording):
                     break
-                executor.spin_once(timeout_sec=0.1)
-                look_for_interrupts()
+                processes.spin_once(executor)
                 processes.check(running, logs)
                 if math.isnan(began):
                     processes.check_ready(logs, time.monotonic() - started)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cem_planner_ros import processes
 from cem_planner_ros.errors import ConfigurationError
 
 WAIT = 60.0
@@ -157,7 +158,7 @@ def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
     started = time.monotonic()
     try:
         while time.monotonic() < began + options.seconds:
-            executor.spin_once(timeout_sec=0.1)
+            processes.spin_once(executor)
             now = time.monotonic()
             if began == math.inf and min(heard.values()) > -math.inf:
                 began = now
