@@ -31,7 +31,7 @@ setup(
     maintainer_email="maintainers@users.noreply.r-seed-21310879.example",
     python_requires=">=3.10",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={f"{NAME}.planning": ["*.h", "*.cpp", "*.cu"]},
+    package_data={f"{NAME}.compile": ["*.h", "*.cpp", "*.cu"]},
     data_files=data_files,
     install_requires=["numpy", "pyyaml", "torch>=2.4"],
     extras_require={

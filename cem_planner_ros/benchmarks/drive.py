@@ -15,14 +15,14 @@ import torch
 
 from cem_planner_ros import processes
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
-from cem_planner_ros.mapping.local_map import LocalMap
-from cem_planner_ros.mapping.poses import Pose
+from cem_planner_ros.navigation.local_map import LocalMap
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.surroundings import Costmap, ReferencePath, Surroundings
 from cem_planner_ros.paths import share
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.simulation import worlds
 from cem_planner_ros.simulation.lockstep import Lockstep
 from cem_planner_ros.simulation.robot import LIDAR, SCAN_RATE, RobotPlant
-from cem_planner_ros.surroundings import Costmap, ReferencePath, Surroundings
 
 WORLDS = ("rooms", "pillars", "clutter")
 

@@ -9,19 +9,19 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from cem_planner_ros import plugins
 from cem_planner_ros.benchmarks import machine
 from cem_planner_ros.benchmarks.plan import THREADS
+from cem_planner_ros.compile.cpu import Kernel
+from cem_planner_ros.compile.cuda import CudaRollout
 from cem_planner_ros.costs.quadratic import Terminal
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.planning.cuda import CudaRollout
-from cem_planner_ros.planning.kernel import Kernel
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Search
+from cem_planner_ros.plugins import loading
 
 SAMPLES, HORIZON, DT = 1024, 30, 0.02
 ENGINE_SAMPLES, ENGINE_DT = 100, 0.05
@@ -34,8 +34,8 @@ def run(device: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
     threads = min(THREADS, os.cpu_count() or 1)
     torch.set_num_threads(threads)
     seconds = 0.5 if quick else 3.0
-    for name, entries in plugins.installed("dynamics").items():
-        plugin = plugins.load("dynamics", name)
+    for name, entries in loading.installed("dynamics").items():
+        plugin = loading.load("dynamics", name)
         of_this_package = plugin.__module__.startswith("cem_planner_ros.")
         if of_this_package and len(entries) == 1 and plugin.state_names:
             say(f"{name}: compiling")

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from cem_planner_ros.benchmarks.plan import THREADS, Workload
-from cem_planner_ros.planning.backend import KernelExecution
+from cem_planner_ros.compile.executor import KernelExecution
 
 BASE = Workload("cartpole", 1024, 30, 5)
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import yaml
 
-from cem_planner_ros import plugins
 from cem_planner_ros.cli.plugins import AnyModel, actions, declared, summary
 from cem_planner_ros.configuration import NODE_NAME, Configuration, configure, load_yaml
+from cem_planner_ros.configuration.table import TABLE
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
-from cem_planner_ros.parameters import Parameter
-from cem_planner_ros.table import TABLE
+from cem_planner_ros.plugins import loading
+from cem_planner_ros.plugins.parameter import Parameter
 
 WIDTH = 100
 
@@ -110,17 +110,17 @@ def markdown() -> str:
         }
     ).parameters
     known = {p.name for p in TABLE}
-    known |= {f"COST.{p.name}" for p in declared(plugins.load("costs", "quadratic"))}
+    known |= {f"COST.{p.name}" for p in declared(loading.load("costs", "quadratic"))}
     of_names = [p for name, p in any_node.items() if name not in known]
     lines = [HEAD, *_table(TABLE), "", NAMES, *_table(of_names), ""]
     lines += ["| message | fields |", "|---|---|"]
     for name, grammar in (STATE_TYPES | COMMAND_TYPES).items():
         lines.append(f"| {name} | {_cell(grammar.words)} |")
     for kind, title, prefix in (("dynamics", "Model", "dynamics"), ("costs", "Cost", "COST")):
-        for name, entries in plugins.installed(kind).items():
+        for name, entries in loading.installed(kind).items():
             if not entries[0].value.startswith("cem_planner_ros."):
                 continue
-            plugin = plugins.load(kind, name)
+            plugin = loading.load(kind, name)
             text = summary(plugin)
             if kind == "dynamics":
                 text += f" States: {', '.join(plugin.state_names)}. Actions: {actions(plugin)}."

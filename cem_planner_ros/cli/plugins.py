@@ -6,10 +6,10 @@ import argparse
 
 import torch
 
-from cem_planner_ros import plugins
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.parameters import Parameter
+from cem_planner_ros.plugins import loading
+from cem_planner_ros.plugins.parameter import Parameter
 
 
 class AnyModel(Dynamics):
@@ -33,13 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print every plugin; the exit status is 1 if one cannot be loaded."""
     broken = 0
-    for kind in plugins.BASES:
+    for kind in loading.BASES:
         print(f"{kind}:")
-        for name, entries in plugins.installed(kind).items():
-            sources = ", ".join(f"{e.value}, {plugins.source(e)}" for e in entries)
+        for name, entries in loading.installed(kind).items():
+            sources = ", ".join(f"{e.value}, {loading.source(e)}" for e in entries)
             print(f"  {name}  ({sources})")
             try:
-                plugin = plugins.load(kind, name)
+                plugin = loading.load(kind, name)
             except ConfigurationError as error:
                 print(f"    broken: {error}")
                 broken += 1

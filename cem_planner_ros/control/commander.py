@@ -9,7 +9,6 @@ from collections.abc import Callable
 import numpy as np
 
 from cem_planner_ros.configuration import Configuration
-from cem_planner_ros.control.driving import Driving
 from cem_planner_ros.control.ladder import FRESH, HOLD, STOPPED, Ladder
 from cem_planner_ros.control.latency import SentCommands
 from cem_planner_ros.control.limits import CommandLimits
@@ -25,6 +24,7 @@ from cem_planner_ros.control.tick import (
     Tick,
 )
 from cem_planner_ros.control.timing import HIGH, History, Quantile
+from cem_planner_ros.navigation.driving import Driving
 from cem_planner_ros.planning.plan import Plan
 
 HISTORY = 1000

@@ -27,9 +27,9 @@ from cem_planner_ros.control.tick import (
 )
 from cem_planner_ros.control.timing import HIGH, Quantile, Speed
 from cem_planner_ros.errors import first_line
+from cem_planner_ros.navigation.surroundings import NOTHING
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
-from cem_planner_ros.surroundings import NOTHING
 
 CLOCK_LOOK = 0.002
 """s between two looks at a clock that is not the steady one."""

@@ -11,8 +11,8 @@ import torch
 
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.parameters import Parameter, Parameterised
-from cem_planner_ros.surroundings import Surroundings
+from cem_planner_ros.navigation.surroundings import Surroundings
+from cem_planner_ros.plugins.parameter import Parameter, Parameterised
 
 INPUTS = ("goal", "path", "costmap")
 """What a cost may have to know of the surroundings."""

@@ -10,9 +10,9 @@ import torch
 
 from cem_planner_ros.costs.base import Cost, rows_of
 from cem_planner_ros.dynamics.base import Dynamics
-from cem_planner_ros.parameters import Parameter
-from cem_planner_ros.staged import Staged
-from cem_planner_ros.surroundings import Surroundings
+from cem_planner_ros.navigation.surroundings import Surroundings
+from cem_planner_ros.plugins.parameter import Parameter
+from cem_planner_ros.plugins.plan_inputs import Staged
 
 
 class GoalPose(Cost):

@@ -10,7 +10,7 @@ import torch
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.parameters import Parameter
+from cem_planner_ros.plugins.parameter import Parameter
 
 FORWARD, SIDEWAYS, TURNING = ("v", "v_x"), ("v_y",), ("yaw_rate",)
 """Names of the speeds, as states or else as actions of a model."""

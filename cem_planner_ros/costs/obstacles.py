@@ -10,10 +10,10 @@ import torch
 
 from cem_planner_ros.costs.base import Cost, rows_of
 from cem_planner_ros.dynamics.base import Dynamics
-from cem_planner_ros.footprint import Footprint
-from cem_planner_ros.parameters import INACTIVE, Parameter
-from cem_planner_ros.staged import Staged
-from cem_planner_ros.surroundings import SUBDIVIDED, Costmap, Surroundings
+from cem_planner_ros.navigation.footprint import Footprint
+from cem_planner_ros.navigation.surroundings import SUBDIVIDED, Costmap, Surroundings
+from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
+from cem_planner_ros.plugins.plan_inputs import Staged
 
 
 class Obstacles(Cost):

@@ -9,7 +9,7 @@ import torch
 
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics, wrap
-from cem_planner_ros.parameters import Parameter, named
+from cem_planner_ros.plugins.parameter import Parameter, named
 
 
 class TargetCost(Cost):

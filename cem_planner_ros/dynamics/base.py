@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.parameters import FLOAT32_MAX, INACTIVE, Parameter, Parameterised, named
+from cem_planner_ros.plugins.parameter import FLOAT32_MAX, INACTIVE, Parameter, Parameterised, named
 
 INTEGRATOR = Parameter(
     "integrator",

@@ -13,8 +13,8 @@ from torch.nn.functional import silu
 
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.parameters import INACTIVE, Parameter
 from cem_planner_ros.paths import find
+from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 
 NAMES = ("state_names", "action_names", "action_units", "angle_names")
 NUMBERS = ("action_low", "action_high")

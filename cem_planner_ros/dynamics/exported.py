@@ -14,8 +14,8 @@ import torch
 
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError, first_line
-from cem_planner_ros.parameters import INACTIVE, Parameter
 from cem_planner_ros.paths import find
+from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 
 NEEDED = ("state_names", "action_names", "action_low", "action_high", "dt")
 OPTIONAL = ("action_units", "angle_names")

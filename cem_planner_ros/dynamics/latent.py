@@ -14,8 +14,8 @@ from torch.nn.functional import silu, softplus
 from cem_planner_ros.dynamics.base import Dynamics, wrap
 from cem_planner_ros.dynamics.ensemble import description, features, load_tensors
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.parameters import INACTIVE, Parameter
 from cem_planner_ros.paths import find
+from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 
 STD_MIN = 0.05
 

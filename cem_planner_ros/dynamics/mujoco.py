@@ -11,8 +11,8 @@ import torch
 
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.parameters import INACTIVE, Parameter
 from cem_planner_ros.paths import find
+from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 
 if TYPE_CHECKING:
     import mujoco

@@ -4,7 +4,7 @@ import torch
 
 from cem_planner_ros.dynamics.base import INTEGRATOR, DifferentialEquation
 from cem_planner_ros.dynamics.diff_drive import velocity_loop
-from cem_planner_ros.parameters import Parameter
+from cem_planner_ros.plugins.parameter import Parameter
 
 
 class OmniDrive(DifferentialEquation):

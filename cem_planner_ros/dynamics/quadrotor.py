@@ -3,7 +3,7 @@
 import torch
 
 from cem_planner_ros.dynamics.base import INTEGRATOR, DifferentialEquation
-from cem_planner_ros.parameters import Parameter
+from cem_planner_ros.plugins.parameter import Parameter
 
 
 class Quadrotor(DifferentialEquation):

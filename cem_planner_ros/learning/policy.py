@@ -11,9 +11,9 @@ import numpy as np
 import torch
 import yaml
 
+from cem_planner_ros.compile.cpu import Kernel, Trajectory
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.planning.kernel import Kernel, Trajectory
 from cem_planner_ros.planning.rollout import Rollout
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.configuration.table import TABLE
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
-from cem_planner_ros.table import TABLE
 
 LEARNED = "ensemble"
 

@@ -9,17 +9,17 @@ from dataclasses import asdict, fields
 import numpy as np
 import torch
 
+from cem_planner_ros.compile import executor as backends
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.planning import backend as backends
+from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
 from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.plan import Plan, TimeGrid
 from cem_planner_ros.planning.record import Recording
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Belief, Limits, Numbers, Problem, Search
-from cem_planner_ros.staged import Staged, pinned
-from cem_planner_ros.surroundings import NOTHING, Surroundings
+from cem_planner_ros.plugins.plan_inputs import Staged, pinned
 
 SAME_MODE = 0.2
 """Modes whose means lie closer, in root mean square over std_initial, are one."""

@@ -11,9 +11,9 @@ from torch.overrides import TorchFunctionMode
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import DifferentialEquation, Dynamics
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.parameters import Parameterised
 from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.particles import Particles
+from cem_planner_ros.plugins.parameter import Parameterised
 
 TRIALS = 5
 """Samples that plugins are tried out with."""

@@ -10,9 +10,9 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import LaserScan
 
-from cem_planner_ros.mapping.local_map import LocalMap
-from cem_planner_ros.mapping.poses import Pose, compose, interpolate
-from cem_planner_ros.parameters import READ_ONLY, Parameter
+from cem_planner_ros.navigation.local_map import LocalMap
+from cem_planner_ros.navigation.poses import Pose, compose, interpolate
+from cem_planner_ros.plugins.parameter import READ_ONLY, Parameter
 from cem_planner_ros.ros.messages import LATCHED, MessageError, stamp_of, state_reader
 from cem_planner_ros.ros.parameters import declare
 

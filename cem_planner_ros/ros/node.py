@@ -28,6 +28,7 @@ from cem_planner_ros.control.commander import MAX_GAP
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.realtime import process_settings, thread_settings
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.ros import diagnostics
 from cem_planner_ros.ros.making import Made, fewer_samples, make_planner
 from cem_planner_ros.ros.messages import MESSAGES, command_writer, state_reader
@@ -36,7 +37,6 @@ from cem_planner_ros.ros.parameters import NodeParameters
 from cem_planner_ros.ros.reports import Reports
 from cem_planner_ros.ros.state_input import StateInput
 from cem_planner_ros.ros.surroundings_input import SurroundingsInput
-from cem_planner_ros.surroundings import Surroundings
 
 ACKNOWLEDGE_TIMEOUT = Duration(seconds=0.5)
 

@@ -24,9 +24,9 @@ from cem_planner_ros.configuration import (
     configure,
     load_yaml,
 )
+from cem_planner_ros.configuration.table import TABLE
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.parameters import INACTIVE, LIVE, READ_ONLY, Parameter
-from cem_planner_ros.table import TABLE
+from cem_planner_ros.plugins.parameter import INACTIVE, LIVE, READ_ONLY, Parameter
 
 
 class NodeParameters:

@@ -14,9 +14,9 @@ from visualization_msgs.msg import MarkerArray
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.control.commander import Commander
-from cem_planner_ros.control.driving import Driving
 from cem_planner_ros.control.ladder import FRESH, SHIFTED, STOPPED
 from cem_planner_ros.control.tick import RESTING, Tick
+from cem_planner_ros.navigation.driving import Driving
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.ros import diagnostics

@@ -17,9 +17,9 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.time import Time
 
 from cem_planner_ros.configuration import Configuration
-from cem_planner_ros.mapping.poses import Pose, compose
+from cem_planner_ros.navigation.poses import Pose, compose
+from cem_planner_ros.navigation.surroundings import NOTHING, Costmap, ReferencePath, Surroundings
 from cem_planner_ros.ros.messages import MessageError, euler, stamp_of
-from cem_planner_ros.surroundings import NOTHING, Costmap, ReferencePath, Surroundings
 
 SAME_GOAL = 0.5
 """m between a goal and the end of a path that leads to it."""

@@ -15,8 +15,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Bool
 
-from cem_planner_ros.parameters import READ_ONLY, Parameter
 from cem_planner_ros.paths import find
+from cem_planner_ros.plugins.parameter import READ_ONLY, Parameter
 from cem_planner_ros.ros.messages import (
     LATCHED,
     MESSAGES,

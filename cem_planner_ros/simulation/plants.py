@@ -9,10 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
+from cem_planner_ros.compile.cpu import Kernel, Trajectory
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.dynamics.mujoco import load
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.planning.kernel import Kernel, Trajectory
 from cem_planner_ros.planning.rollout import Rollout
 
 JOINT_STATE = "sensor_msgs/msg/JointState"

@@ -100,7 +100,7 @@ BROKEN = """
 import torch
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
-from cem_planner_ros.parameters import Parameter
+from cem_planner_ros.plugins.parameter import Parameter
 class Base(Dynamics):
     state_names, action_names, action_units = ("x", "x_dot"), ("u",), ("",)
     action_low, action_high = (-1.0,), (1.0,)

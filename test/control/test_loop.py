@@ -14,8 +14,8 @@ from cem_planner_ros.control import tick as control
 from cem_planner_ros.control.ladder import FRESH, HOLD, SHIFTED, STOPPED
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import Attempt, StateSample
+from cem_planner_ros.navigation.surroundings import Costmap, Pose, Surroundings
 from cem_planner_ros.planning.plan import Plan
-from cem_planner_ros.surroundings import Costmap, Pose, Surroundings
 
 CONFIGURATION = configure(
     {

@@ -8,7 +8,7 @@ from cem_planner_ros.costs.path_follow import PathFollow
 from cem_planner_ros.dynamics.diff_drive import DiffDrive
 from cem_planner_ros.dynamics.pendulum import Pendulum
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.surroundings import NOTHING, ReferencePath, Surroundings
+from cem_planner_ros.navigation.surroundings import NOTHING, ReferencePath, Surroundings
 
 STRAIGHT = ReferencePath.through(np.array([[0.0, 0.0], [10.0, 0.0]]))
 

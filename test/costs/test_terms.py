@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
+from cem_planner_ros.compile.cpu import Kernel
 from cem_planner_ros.costs.actions import ActionRate, Effort
 from cem_planner_ros.costs.barrier import Barrier
 from cem_planner_ros.costs.goal import Goal
 from cem_planner_ros.dynamics.diff_drive import DiffDrive
-from cem_planner_ros.planning.kernel import Kernel
 from cem_planner_ros.planning.rollout import Rollout
 
 ZERO = torch.zeros(2, 1)

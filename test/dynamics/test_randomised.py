@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 import torch
 
+from cem_planner_ros.compile.cpu import Kernel
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.costs.quadratic import Quadratic
 from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import share
-from cem_planner_ros.planning.kernel import Kernel
 from cem_planner_ros.planning.particles import Particles
 from cem_planner_ros.planning.rollout import Rollout
 

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from cem_planner_ros.compile.cpu import Kernel
 from cem_planner_ros.configuration import configure
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.ensemble import Ensemble
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.planning.kernel import Kernel
 from cem_planner_ros.planning.particles import Particles
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.rollout import Rollout

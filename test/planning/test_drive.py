@@ -6,12 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from cem_planner_ros.compile.cpu import padded
+from cem_planner_ros.compile.executor import KernelExecution
 from cem_planner_ros.configuration import configure
-from cem_planner_ros.planning.backend import KernelExecution
-from cem_planner_ros.planning.kernel import padded
+from cem_planner_ros.navigation.surroundings import (
+    NOTHING,
+    Costmap,
+    Pose,
+    ReferencePath,
+    Surroundings,
+)
 from cem_planner_ros.planning.search import Iteration
 from cem_planner_ros.ros.making import make_planner
-from cem_planner_ros.surroundings import NOTHING, Costmap, Pose, ReferencePath, Surroundings
 
 VALUES = {
     "planner.device": "cpu",

@@ -11,9 +11,9 @@ from cem_planner_ros.dynamics.base import INTEGRATOR, DifferentialEquation, Dyna
 from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
 from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.parameters import Parameter
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.rollout import Rollout
+from cem_planner_ros.plugins.parameter import Parameter
 
 CPU = torch.device("cpu")
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
+from cem_planner_ros.compile.cpu import padded
+from cem_planner_ros.compile.executor import KernelExecution
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.planning.backend import KernelExecution
-from cem_planner_ros.planning.kernel import padded
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.record import replay
 from cem_planner_ros.planning.search import Iteration, Search, truncated

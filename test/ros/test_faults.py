@@ -20,7 +20,7 @@ from cem_planner_ros.configuration import configure
 from cem_planner_ros.control.ladder import FRESH, HOLD, SHIFTED, STATUSES, STOPPED
 from cem_planner_ros.control.tick import CAUSES
 from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
-from cem_planner_ros.parameters import LIVE
+from cem_planner_ros.plugins.parameter import LIVE
 from cem_planner_ros.ros import node as node_module
 
 SAFE = [0.125, 0.0]

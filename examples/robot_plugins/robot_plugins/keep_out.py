@@ -3,7 +3,7 @@
 import torch
 
 from cem_planner_ros.costs.base import Cost, rows_of
-from cem_planner_ros.parameters import Parameter
+from cem_planner_ros.plugins.parameter import Parameter
 
 
 class KeepOut(Cost):

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cem_planner_ros.configuration import configure
-from cem_planner_ros.control.driving import Driving
 from cem_planner_ros.control.tick import (
     GOAL_REACHED,
     NO_GOAL,
@@ -17,7 +16,8 @@ from cem_planner_ros.control.tick import (
     STALE_COSTMAP,
     StateSample,
 )
-from cem_planner_ros.surroundings import Costmap, Pose, ReferencePath, Surroundings
+from cem_planner_ros.navigation.driving import Driving
+from cem_planner_ros.navigation.surroundings import Costmap, Pose, ReferencePath, Surroundings
 
 VALUES = {
     "planner.device": "cpu",

@@ -15,7 +15,7 @@ from cem_planner_ros.control.tick import (
     StateSample,
 )
 from cem_planner_ros.costs.motion import FORWARD, SIDEWAYS, TURNING
-from cem_planner_ros.surroundings import NOTHING, Pose, Surroundings
+from cem_planner_ros.navigation.surroundings import NOTHING, Pose, Surroundings
 
 STEP = 0.04
 """s between two poses of braking that are looked at."""

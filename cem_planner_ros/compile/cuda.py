@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch.utils import cpp_extension
 
+from cem_planner_ros.compile.cpu import compare, fill, step_code
+from cem_planner_ros.compile.executor import TorchExecution
+from cem_planner_ros.compile.translate import UnsupportedError
 from cem_planner_ros.errors import first_line
 from cem_planner_ros.planning.actuators import Actuators
-from cem_planner_ros.planning.backend import TorchExecution
-from cem_planner_ros.planning.kernel import compare, fill, step_code
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Belief, Limits, Problem, Search
-from cem_planner_ros.planning.translate import UnsupportedError
 
 THREADS = 128
 """Of a block; a multiple of a warp. Small blocks spread few candidates over many processors."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cem_planner_ros.mapping.poses import compose, interpolate
+from cem_planner_ros.navigation.poses import compose, interpolate
 
 POSES = [(1.0, (0.0, 0.0, 0.0)), (1.2, (0.4, -0.2, 3.0)), (1.3, (0.5, -0.2, -3.0))]
 

@@ -8,9 +8,9 @@ from cem_planner_ros.cli import parameters
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.parameters import Parameter
+from cem_planner_ros.plugins.parameter import Parameter
 
-CONFIG = Path(__file__).parents[1] / "config"
+CONFIG = Path(__file__).parents[2] / "config"
 CARTPOLE = load_yaml(CONFIG / "cartpole.yaml")
 
 

@@ -1,11 +1,11 @@
 """The one table of parameters that the node has whatever the model and the costs."""
 
+from cem_planner_ros.compile.executor import BACKENDS
 from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
-from cem_planner_ros.parameters import INACTIVE, READ_ONLY, Parameter
-from cem_planner_ros.planning.backend import BACKENDS
 from cem_planner_ros.planning.cross_entropy import WEIGHTINGS
 from cem_planner_ros.planning.particles import PROPAGATIONS, RISKS
 from cem_planner_ros.planning.search import EXECUTE, INJECT_MEAN, SAMPLINGS, Search
+from cem_planner_ros.plugins.parameter import INACTIVE, READ_ONLY, Parameter
 
 TABLE = (
     Parameter("autostart", True, "Configure and activate without being told to.", when=READ_ONLY),

@@ -10,7 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.parameters import Parameterised, check_declared
+from cem_planner_ros.plugins.parameter import Parameterised, check_declared
 
 BASES: dict[str, type] = {"dynamics": Dynamics, "costs": Cost}
 """The two kinds of plugin. The entry-point groups are `cem_planner_ros.dynamics` and `.costs`."""

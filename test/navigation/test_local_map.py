@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cem_planner_ros.mapping.local_map import FREE, MAX_MARGIN, OCCUPIED, UNKNOWN, LocalMap
+from cem_planner_ros.navigation.local_map import FREE, MAX_MARGIN, OCCUPIED, UNKNOWN, LocalMap
 
 BEAMS = 360
 SCAN = {

@@ -17,22 +17,22 @@ import numpy as np
 import torch
 import yaml
 
-from cem_planner_ros import plugins
+from cem_planner_ros.configuration.table import DRIVING, TABLE
 from cem_planner_ros.costs.base import INPUTS, Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import COMMAND_TYPES, MULTI_ARRAY, NUMBER, STATE_TYPES, Grammar
-from cem_planner_ros.footprint import Footprint
 from cem_planner_ros.learning.policy import Driver, LinearPolicy, Proposals
 from cem_planner_ros.learning.policy import load as load_policy
-from cem_planner_ros.parameters import INACTIVE, LIVE, Parameter, flatten, named
+from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.paths import find
 from cem_planner_ros.planning.planner import LIVE as LIVE_SETTINGS
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.rollout import ATTEMPTS, FAR, costs_nothing
 from cem_planner_ros.planning.search import Search
-from cem_planner_ros.table import DRIVING, TABLE
+from cem_planner_ros.plugins import loading
+from cem_planner_ros.plugins.parameter import INACTIVE, LIVE, Parameter, flatten, named
 
 NODE_NAME = "cem_planner"
 
@@ -89,7 +89,7 @@ class Configuration:
         values = dict(self.values)
         for name, value in changes.items():
             if name not in self.parameters:
-                raise ConfigurationError(plugins.unknown("parameter", name, self.parameters))
+                raise ConfigurationError(loading.unknown("parameter", name, self.parameters))
             if self.parameters[name].when != LIVE and value != values[name]:
                 raise ConfigurationError(
                     f"parameter '{name}' can only change while the node is not active: "
@@ -270,7 +270,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
     def plugin(kind: str, prefix: str, declared_by, make) -> Dynamics | Cost | None:
         """Load the plugin named by PREFIX.plugin and make it of its own parameters."""
         try:
-            plugin_class = plugins.load(kind, checked[f"{prefix}.plugin"])
+            plugin_class = loading.load(kind, checked[f"{prefix}.plugin"])
             declared = declared_by(plugin_class)
             declare(parameter.under(prefix) for parameter in declared)
             own = {p.name: checked[f"{prefix}.{p.name}"] for p in declared}
@@ -339,7 +339,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
         # Parameters of a cost whose plugin is broken are not unknown, only not known yet.
         broken = tuple(f"{name}." for name in checked["costs"] if name not in costs)
         problems += [
-            plugins.unknown("parameter", name, parameters) + f" (its value is {values[name]!r})"
+            loading.unknown("parameter", name, parameters) + f" (its value is {values[name]!r})"
             for name in sorted(unknown)
             if not name.startswith(broken)
         ]

@@ -36,16 +36,16 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from cem_planner_ros.planning.actuators import INSTANT, Actuators
-from cem_planner_ros.planning.particles import RISKS
-from cem_planner_ros.planning.rollout import Rollout
-from cem_planner_ros.planning.translate import (
+from cem_planner_ros.compile.translate import (
     LANES,
     Translator,
     UnsupportedError,
     Value,
     rows_of,
 )
+from cem_planner_ros.planning.actuators import INSTANT, Actuators
+from cem_planner_ros.planning.particles import RISKS
+from cem_planner_ros.planning.rollout import Rollout
 
 BLOCK = 64
 """Samples that run through the horizon together. A multiple of every vector length in use."""

@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 import torch
 
+from cem_planner_ros.compile import cuda
+from cem_planner_ros.compile.cuda import THREADS, CudaRollout
+from cem_planner_ros.compile.translate import UnsupportedError
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.dynamics.cartpole import CartPole
+from cem_planner_ros.navigation.surroundings import Costmap, Pose, ReferencePath, Surroundings
 from cem_planner_ros.paths import share
-from cem_planner_ros.planning import cuda, search
+from cem_planner_ros.planning import search
 from cem_planner_ros.planning.actuators import Actuators
-from cem_planner_ros.planning.cuda import THREADS, CudaRollout
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Limits
-from cem_planner_ros.planning.translate import UnsupportedError
-from cem_planner_ros.surroundings import Costmap, Pose, ReferencePath, Surroundings
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 

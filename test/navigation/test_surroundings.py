@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cem_planner_ros.surroundings import Costmap, Pose, ReferencePath
+from cem_planner_ros.navigation.surroundings import Costmap, Pose, ReferencePath
 
 CORNER = ReferencePath.through(np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 1.0]]))
 EIGHT = ReferencePath.through(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cem_planner_ros.mapping.poses import Pose
+from cem_planner_ros.navigation.poses import Pose
 
 OCCUPIED = 100
 """Of a cell that holds an obstacle (nav_msgs/OccupancyGrid)."""

@@ -3,6 +3,8 @@ import math
 import pytest
 import torch
 
+from cem_planner_ros.compile.cpu import Kernel
+from cem_planner_ros.compile.translate import UnsupportedError
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.costs.quadratic import Quadratic, Terminal
 from cem_planner_ros.dynamics.base import Dynamics
@@ -10,10 +12,8 @@ from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.dynamics.diff_drive import DiffDrive
 from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
 from cem_planner_ros.dynamics.quadrotor import Quadrotor
-from cem_planner_ros.parameters import Parameter
-from cem_planner_ros.planning.kernel import Kernel
 from cem_planner_ros.planning.rollout import Rollout
-from cem_planner_ros.planning.translate import UnsupportedError
+from cem_planner_ros.plugins.parameter import Parameter
 
 WEIGHTS = torch.tensor([[0.5], [2.0], [0.1], [1.0]])
 TABLE = torch.sin(torch.arange(100.0))

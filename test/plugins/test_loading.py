@@ -4,21 +4,21 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from cem_planner_ros import plugins
 from cem_planner_ros.costs.quadratic import Quadratic
 from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.plugins import loading
 
 
 def test_built_in_plugins_are_found_by_name():
-    assert plugins.load("dynamics", "cartpole") is CartPole
-    assert plugins.load("costs", "quadratic") is Quadratic
-    assert {"cartpole", "diff_drive", "single_track"} <= set(plugins.installed("dynamics"))
+    assert loading.load("dynamics", "cartpole") is CartPole
+    assert loading.load("costs", "quadratic") is Quadratic
+    assert {"cartpole", "diff_drive", "single_track"} <= set(loading.installed("dynamics"))
 
 
 def test_a_class_is_found_by_its_module():
     name = "cem_planner_ros.dynamics.cartpole:CartPole"
-    assert plugins.load("dynamics", name) is CartPole
+    assert loading.load("dynamics", name) is CartPole
 
 
 @pytest.mark.parametrize(
@@ -41,23 +41,23 @@ def test_a_class_is_found_by_its_module():
 )
 def test_what_cannot_be_loaded_is_explained(kind, name, text):
     with pytest.raises(ConfigurationError, match=text):
-        plugins.load(kind, name)
+        loading.load(kind, name)
 
 
 def test_a_module_that_raises_on_import_shows_the_cause(tmp_path, monkeypatch):
     (tmp_path / "exploding.py").write_text("raise OSError('disk on fire')\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigurationError, match="OSError: disk on fire"):
-        plugins.load("costs", "exploding:Cost")
+        loading.load("costs", "exploding:Cost")
     assert "exploding" not in sys.modules
 
 
 def test_a_name_registered_twice_is_refused_naming_both(monkeypatch):
     group = "cem_planner_ros.dynamics"
     entries = [EntryPoint("mine", value, group) for value in ("a:Model", "b:Model")]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: entries)
+    monkeypatch.setattr(loading, "entry_points", lambda group: entries)
     with pytest.raises(ConfigurationError, match=r"more than once: a:Model .*, b:Model"):
-        plugins.load("dynamics", "mine")
+        loading.load("dynamics", "mine")
 
 
 def test_a_plugin_for_another_interface_is_refused(tmp_path, monkeypatch):
@@ -67,7 +67,7 @@ def test_a_plugin_for_another_interface_is_refused(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     text = "'from_the_future:Price' is written for version 7 of the plugin interface, expected .* 1"
     with pytest.raises(ConfigurationError, match=text):
-        plugins.load("costs", "from_the_future:Price")
+        loading.load("costs", "from_the_future:Price")
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,11 @@ def test_a_plugin_for_another_interface_is_refused(tmp_path, monkeypatch):
 def test_a_declaration_that_cannot_work_is_refused(parameters, text, tmp_path, monkeypatch):
     (tmp_path / "declaring.py").write_text(
         "from cem_planner_ros.dynamics.cartpole import CartPole\n"
-        "from cem_planner_ros.parameters import Parameter\n"
+        "from cem_planner_ros.plugins.parameter import Parameter\n"
         "class Model(CartPole):\n"
         f"    parameters = tuple(Parameter(*p[:2], 'Any.', *p[3:]) for p in ({parameters}))\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "declaring", raising=False)
     with pytest.raises(ConfigurationError, match=re.escape(text)):
-        plugins.load("dynamics", "declaring:Model")
+        loading.load("dynamics", "declaring:Model")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.footprint import Footprint
+from cem_planner_ros.navigation.footprint import Footprint
 
 RECTANGLE = "0.3 0.2  0.3 -0.2  -0.2 -0.2  -0.2 0.2"
 ROBOT = Footprint.of(RECTANGLE, 1.0, 12)

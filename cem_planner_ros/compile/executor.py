@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
+from cem_planner_ros.compile.cpu import Kernel, Trajectory, has_compiler, padded, tiled
+from cem_planner_ros.compile.translate import UnsupportedError
 from cem_planner_ros.errors import first_line
 from cem_planner_ros.planning import cross_entropy, noise
 from cem_planner_ros.planning.actuators import Actuators
-from cem_planner_ros.planning.kernel import Kernel, Trajectory, has_compiler, padded, tiled
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Belief, Iteration, Problem, Search
-from cem_planner_ros.planning.translate import UnsupportedError
 
 BACKENDS = ("auto", "cudagraph", "compile", "eager")
 
@@ -318,7 +318,7 @@ def choose(
             except Exception as error:
                 gave_up("no C++ kernel", error)
         elif backend != "compile":
-            from cem_planner_ros.planning.cuda import CapturedExecution
+            from cem_planner_ros.compile.cuda import CapturedExecution
 
             try:
                 return CapturedExecution(rollout, search, problem, belief, seed)

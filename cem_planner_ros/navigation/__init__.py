@@ -1,0 +1,1 @@
+"""What a robot that drives needs besides costs: goal, path, costmap, footprint, stop guard."""
