@@ -1,13 +1,9 @@
 """The parameters of the node: table, YAML files, checks between them, what is built of them."""
 
-from cem_planner_ros.configuration.values import (
-    NODE_NAME,
-    Configuration,
-    MissingSectionError,
-    configure,
-    cpu_set,
-    load_yaml,
-)
+from cem_planner_ros.configuration.build import configure
+from cem_planner_ros.configuration.cross_checks import cpu_set
+from cem_planner_ros.configuration.values import Configuration
+from cem_planner_ros.configuration.yaml_files import NODE_NAME, MissingSectionError, load_yaml
 
 __all__ = [
     "NODE_NAME",

@@ -1,0 +1,205 @@
+"""From the values of parameters to the plugins they name, with every mistake told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from cem_planner_ros.configuration.cross_checks import (
+    cross_check,
+    driving_problems,
+    policy_problems,
+)
+from cem_planner_ros.configuration.table import DRIVING, TABLE
+from cem_planner_ros.configuration.values import Configuration, in_file
+from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.fields import COMMAND_TYPES, MULTI_ARRAY, NUMBER, STATE_TYPES, Grammar
+from cem_planner_ros.learning.policy import load as load_policy
+from cem_planner_ros.paths import find
+from cem_planner_ros.plugins import loading
+from cem_planner_ros.plugins.parameter import INACTIVE, Parameter, named
+
+_ROS_PARAMETERS = ("use_sim_time", "start_type_description_service", "qos_overrides")
+_RESERVED = {parameter.name.partition(".")[0] for parameter in (*TABLE, *DRIVING)} | {"action"}
+
+
+def configure(
+    values: Mapping[str, Any], file: str = "", leftover: Collection[str] = ()
+) -> Configuration:
+    """
+    Check the values of parameters and load the plugins they name.
+
+    Args:
+        values: by full name ("planner.samples"), at least those that differ from the default.
+        file: where they come from, for messages.
+        leftover: names to pass over if they are unknown, such as those of the model before.
+
+    Raises ConfigurationError with one line for each thing that is wrong.
+    """
+    try:
+        return replace(_configure(values, leftover), file=file)
+    except ConfigurationError as error:
+        raise in_file(error, file) from error
+
+
+def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configuration:
+    values = {
+        name: value
+        for name, value in values.items()
+        if name.partition(".")[0] not in _ROS_PARAMETERS
+    }
+    problems: list[str] = []
+    parameters: dict[str, Parameter] = {}
+    checked: dict[str, Any] = {}
+
+    def declare(declared: Iterable[Parameter]) -> None:
+        for parameter in declared:
+            parameters[parameter.name] = parameter
+            try:
+                checked[parameter.name] = parameter.check(
+                    values.get(parameter.name, parameter.default)
+                )
+            except ConfigurationError as error:
+                problems.append(str(error))
+                checked[parameter.name] = parameter.default
+
+    def plugin(kind: str, prefix: str, declared_by, make) -> Dynamics | Cost | None:
+        """Load the plugin named by PREFIX.plugin and make it of its own parameters."""
+        try:
+            plugin_class = loading.load(kind, checked[f"{prefix}.plugin"])
+            declared = declared_by(plugin_class)
+            declare(parameter.under(prefix) for parameter in declared)
+            own = {p.name: checked[f"{prefix}.{p.name}"] for p in declared}
+            made = make(plugin_class, own)
+            if "_numbers" not in vars(made):
+                raise ConfigurationError(
+                    f"{type(made).__name__}.__init__ does not call super().__init__, expected that "
+                    "it does, with what it was given"
+                )
+            made.instance = prefix
+            if isinstance(made, Dynamics):
+                made.check()
+            return made
+        except ConfigurationError as error:
+            problems.append(f"parameter '{prefix}.plugin': {error}")
+        except Exception as error:  # A plugin's constructor may raise anything.
+            problems.append(
+                f"parameter '{prefix}.plugin': {checked[f'{prefix}.plugin']!r} cannot be made: "
+                f"{type(error).__name__}: {error}"
+            )
+        return None
+
+    declare(TABLE)
+    device = _device(checked["planner.device"], problems)
+    dynamics = plugin(
+        "dynamics",
+        "dynamics",
+        lambda cls: cls.parameters,
+        lambda cls, own: cls(own, device=device),
+    )
+    costs: dict[str, Cost] = {}
+    if dynamics is not None:
+        declare(dynamics.action_parameters())
+        declare(_command_filters(dynamics))
+        declare(_spreads(dynamics))
+        declare(_fields("state", dynamics.state_names, STATE_TYPES[checked["state.type"]]))
+        declare(_fields("command", dynamics.action_names, COMMAND_TYPES[checked["command.type"]]))
+        for name in checked["costs"]:
+            if name in _RESERVED or "." in name or name in costs:
+                problems.append(
+                    f"parameter 'costs' is {checked['costs']!r}, allowed: different names without "
+                    f"a dot, none of {', '.join(sorted(_RESERVED))}"
+                )
+                break
+            declare([_cost_plugin(name)])
+            cost = plugin(
+                "costs",
+                name,
+                lambda cls: cls.parameters_for(dynamics),
+                lambda cls, own: cls(dynamics, own, device=device),
+            )
+            if cost is not None:
+                costs[name] = cost
+        if any(cost.inputs for cost in costs.values()):
+            declare(DRIVING)
+            problems += driving_problems(dynamics, costs)
+        unknown = set(values) - set(parameters) - set(leftover)
+        for name in sorted({name.partition(".")[0] for name in unknown if ".plugin" in name}):
+            unknown = {other for other in unknown if not other.startswith(f"{name}.")}
+            if not isinstance(values.get("costs"), list):
+                continue
+            problems.append(
+                f"parameter '{name}.plugin' is given, but 'costs', which is {checked['costs']!r}, "
+                f"does not name '{name}'"
+            )
+        # Parameters of a cost whose plugin is broken are not unknown, only not known yet.
+        broken = tuple(f"{name}." for name in checked["costs"] if name not in costs)
+        problems += [
+            loading.unknown("parameter", name, parameters) + f" (its value is {values[name]!r})"
+            for name in sorted(unknown)
+            if not name.startswith(broken)
+        ]
+        problems += cross_check(checked, dynamics)
+        problems += policy_problems(checked, dynamics)
+    if problems:
+        raise ConfigurationError("\n".join(problems), parameters)
+    policy = load_policy(find(checked["policy.file"])) if checked["policy.file"] else None
+    return Configuration(checked, parameters, dynamics, costs, device, policy)
+
+
+def _fields(side: str, names: Iterable[str], grammar: Grammar) -> list[Parameter]:
+    """Return the parameters that say which field of a message is which state or action."""
+    return [
+        Parameter(
+            f"{side}.fields.{name}",
+            {MULTI_ARRAY: f"data[{index}]", NUMBER: "data"}.get(grammar, ""),
+            f"Field of the {side} message that is {name}: {grammar.words}.",
+            when=INACTIVE,
+        )
+        for index, name in enumerate(names)
+    ]
+
+
+def _command_filters(dynamics: Dynamics) -> tuple[Parameter, ...]:
+    """Return the parameters of what a command goes through, before it is sent and after."""
+    limits = {"unit": "s", "low": 0.0, "high": 10.0}
+    low_pass = "Time constant of a low-pass on the {name} that is sent; 0 for none."
+    lag = "Time constant with which an actuator follows the {name} that is sent; 0 for at once."
+    return (
+        *named("action.low_pass", dynamics.action_names, 0.0, low_pass, **limits),
+        *named("action.lag", dynamics.action_names, 0.0, lag, **limits),
+    )
+
+
+def _spreads(dynamics: Dynamics) -> tuple[Parameter, ...]:
+    """Return the parameters that say how much the numbers of variants differ."""
+    text = "Share of the model's {name} by which its variants differ at most."
+    limits = {"low": 0.0, "high": 0.99, "when": INACTIVE}
+    return named("randomisation.spread", dynamics.numbers, 0.0, text, **limits)
+
+
+def _cost_plugin(name: str) -> Parameter:
+    text = "The cost: an installed plugin or package.module:Class."
+    return Parameter(f"{name}.plugin", "quadratic", text, when=INACTIVE)
+
+
+def _device(name: str, problems: list[str]) -> torch.device:
+    """Return the device called `name`, after trying it."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        if torch.device(name).type not in ("cpu", "cuda"):
+            raise ValueError("neither cpu nor cuda")
+        return torch.empty(0, device=name).device
+    except Exception as error:  # torch raises RuntimeError, AssertionError or ValueError here.
+        text = str(error).splitlines()[0]
+        problems.append(
+            f"parameter 'planner.device' is {name!r}, allowed: auto, cpu, or a CUDA device that "
+            f"works here ({text})"
+        )
+        return torch.device("cpu")

@@ -1,0 +1,238 @@
+"""What values that are right one by one have to be together."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import torch
+
+from cem_planner_ros.costs.base import INPUTS, Cost
+from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
+from cem_planner_ros.learning.policy import Driver
+from cem_planner_ros.learning.policy import load as load_policy
+from cem_planner_ros.navigation.footprint import Footprint
+from cem_planner_ros.paths import find
+from cem_planner_ros.planning.rollout import ATTEMPTS, FAR, costs_nothing
+from cem_planner_ros.planning.search import Search
+
+TOPIC = r"(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*"
+"""A topic name (ROS 2 design: Topic and Service name mapping), substitutions left out."""
+
+
+def search_settings(value: Mapping[str, Any], dynamics: Dynamics) -> dict[str, Any]:
+    """Return the settings of `Search` that the values of all parameters make."""
+    names = [field.name for field in fields(Search) if f"planner.{field.name}" in value]
+    settings = {name: value[f"planner.{name}"] for name in names}
+    own = (value[f"action.noise_beta.{name}"] for name in dynamics.action_names)
+    settings["noise_beta"] = tuple(settings["noise_beta"] if b < 0 else b for b in own)
+    return settings | {"proposals": value["policy.candidates"]}
+
+
+def cross_check(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
+    """Return what is wrong with values that are right one by one."""
+    problems = []
+    for check in (
+        lambda: Search(**search_settings(value, dynamics)),
+        lambda: dynamics.check_dt(value["planner.dt"]),
+    ):
+        try:
+            check()
+        except ConfigurationError as error:
+            problems.append(str(error))
+    for name in dynamics.action_names:
+        low, high, safe = (value[f"action.{group}.{name}"] for group in ("low", "high", "safe"))
+        # In float32, in which the planner computes.
+        if not np.float32(low) < np.float32(high):
+            problems.append(
+                f"parameter 'action.low.{name}' is {low}, allowed: less than action.high.{name}, "
+                f"which is {high}"
+            )
+        elif not low <= safe <= high:
+            problems.append(
+                f"parameter 'action.safe.{name}' is {safe}, allowed: from action.low.{name} to "
+                f"action.high.{name}, which are {low} and {high}"
+            )
+    if value["randomisation.samples"] > 1:
+        for it_has, what in (
+            (dynamics.members > 1, "has members already"),
+            (not dynamics.numbers, "has no numbers"),
+            (dynamics.rolls_out_itself, "rolls out by itself"),
+            (type(dynamics).remember is not Dynamics.remember, "remembers what came before"),
+        ):
+            if it_has:
+                problems.append(
+                    f"parameter 'randomisation.samples' is {value['randomisation.samples']}, "
+                    f"allowed: 1, as {value['dynamics.plugin']} {what}"
+                )
+                break
+    if (value["policy.candidates"] or value["hold"] == "policy") and not value["policy.file"]:
+        problems.append(
+            "parameter 'policy.file' is missing, allowed with policy.candidates or hold policy: a "
+            "YAML file that `search-policy` wrote"
+        )
+    try:
+        cpu_set(value["realtime.cpus"])
+    except ConfigurationError as error:
+        problems.append(str(error))
+    latest = value["budget_fraction"] - 0.1
+    if value["command_phase"] > max(0.0, latest) + 1e-9:
+        problems.append(
+            f"parameter 'command_phase' is {value['command_phase']}, allowed: at most "
+            f"budget_fraction less 0.1, which is {latest:g}"
+        )
+    if not value["costs"]:
+        problems.append("parameter 'costs' is [], allowed: at least one name")
+    for side, names, types in (
+        ("state", dynamics.state_names, STATE_TYPES),
+        ("command", dynamics.action_names, COMMAND_TYPES),
+    ):
+        grammar = types[value[f"{side}.type"]]
+        for name in names:
+            field = value[f"{side}.fields.{name}"]
+            if not field:
+                problems.append(
+                    f"parameter '{side}.fields.{name}' is missing, allowed for "
+                    f"{value[f'{side}.type']}: {grammar.words}"
+                )
+            elif not grammar.match(field):
+                problems.append(
+                    f"parameter '{side}.fields.{name}' is {field!r}, allowed for "
+                    f"{value[f'{side}.type']}: {grammar.words}"
+                )
+        fields_ = [value[f"{side}.fields.{name}"] for name in names]
+        if side == "command" and len(set(fields_)) < len(fields_):
+            problems.append(f"parameters 'command.fields' are {fields_}, allowed: different ones")
+        topic = value[f"{side}.topic"]
+        if not re.fullmatch(TOPIC, topic):
+            problems.append(
+                f"parameter '{side}.topic' is {topic!r}, allowed: a ROS topic name, such as "
+                "joint_states, /robot/joint_states or ~/states"
+            )
+    return problems
+
+
+def policy_problems(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
+    """Return what is wrong with the policy that the values name."""
+    if not value["policy.file"]:
+        return []
+    low, high = (
+        [value[f"action.{group}.{name}"] for name in dynamics.action_names]
+        for group in ("low", "high")
+    )
+    try:
+        Driver(load_policy(find(value["policy.file"])), dynamics, low, high)
+    except ConfigurationError as error:
+        return [f"parameter 'policy.file': {error}"]
+    return []
+
+
+def driving_problems(dynamics: Dynamics, costs: Mapping[str, Cost]) -> list[str]:
+    """Return why a model cannot be driven about, or a cost does not say what that takes."""
+    problems = []
+    lacks = [name for name in ("x", "y", "yaw") if name not in dynamics.state_names]
+    strange = set(dynamics.action_names) - {"v", "v_x", "v_y", "yaw_rate"}
+    if lacks or strange:
+        problems.append(
+            "costs that look at the surroundings need a model with states x, y and yaw, and with "
+            "actions named v, v_x, v_y or yaw_rate, such as diff_drive_lag, omni_drive and "
+            f"ackermann_drive; the model has states {', '.join(dynamics.state_names)} and actions "
+            f"{', '.join(dynamics.action_names)}"
+        )
+    for name, cost in costs.items():
+        where = f"parameter '{name}.plugin': {type(cost).__name__}"
+        # Misspelt, it would keep the robot from nothing.
+        if not set(cost.inputs) <= set(INPUTS):
+            problems.append(
+                f"{where}.inputs is {cost.inputs!r}, allowed: some of {', '.join(INPUTS)}"
+            )
+        if "costmap" in cost.inputs and not isinstance(getattr(cost, "shape", None), Footprint):
+            problems.append(
+                f"{where} has no shape, expected the Footprint of the robot, as its inputs name "
+                "the costmap"
+            )
+    with_map = [name for name, cost in costs.items() if "costmap" in cost.inputs]
+    if with_map and not _has_scipy():
+        problems.append(
+            f"cost '{with_map[0]}' needs SciPy, which makes the distance field of a costmap, and "
+            "it cannot be imported: pip install scipy"
+        )
+    shapes = [getattr(costs[name], "shape", None) for name in with_map]
+    outlines = {(s.corners.tobytes(), s.radius) for s in shapes if isinstance(s, Footprint)}
+    if len(outlines) > 1:
+        problems.append(
+            f"the footprints of {', '.join(with_map)} differ, allowed: one robot, the same for all"
+        )
+    return problems
+
+
+def _has_scipy() -> bool:
+    try:
+        import scipy.ndimage  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def cpu_set(text: str) -> set[int]:
+    """
+    Return the CPUs that "0 2" or "0,2" names.
+
+    Raises ConfigurationError if it is not a list of numbers.
+    """
+    try:
+        return {int(number) for number in text.replace(",", " ").split()}
+    except ValueError:
+        raise ConfigurationError(
+            f"parameter 'realtime.cpus' is {text!r}, allowed: numbers of CPUs, such as '2 3'"
+        ) from None
+
+
+def warnings(
+    value: Mapping[str, Any],
+    dynamics: Dynamics,
+    costs: Mapping[str, Cost],
+    device: torch.device,
+) -> list[str]:
+    """Return what is allowed, but does nothing or is hardly meant."""
+    variants = value["randomisation.samples"]
+    spreads = {name: value[f"randomisation.spread.{name}"] for name in dynamics.numbers}
+    spreads = {name: spread for name, spread in spreads.items() if spread}
+    found = []
+    if variants > 1 and not spreads:
+        found.append(
+            f"randomisation.samples is {variants}, but every randomisation.spread is 0: the "
+            "variants are all the same"
+        )
+    for name, spread in spreads.items():
+        given = f"randomisation.spread.{name} is {spread}"
+        if variants == 1:
+            found.append(f"{given}, but randomisation.samples is 1: there are no variants")
+        elif value[f"dynamics.{name}"] == 0.0:
+            found.append(f"{given}, but dynamics.{name} is 0, and so it is in every variant")
+    if value["planner.risk"] != "mean" and variants == dynamics.members == 1:
+        found.append(
+            f"planner.risk is {value['planner.risk']}, but the model is one: it has no members "
+            "(randomisation.samples, or an ensemble)"
+        )
+    found += [
+        f"the cost '{name}' is 0 in each of {ATTEMPTS} random states up to {FAR:g} from zero: "
+        "are its weights or its tolerances 0?"
+        for name, cost in costs.items()
+        if not cost.inputs and costs_nothing(cost, dynamics, device)
+    ]
+    for name, cost in costs.items():
+        for number in cost.numbers:
+            low, high = f"{name}.{number}", f"{name}.{number.replace('low.', 'high.', 1)}"
+            if number.startswith("low.") and value[low] > value.get(high, math.inf):
+                found.append(
+                    f"{low} is {value[low]}, above {high}, which is {value[high]}: every state "
+                    "costs"
+                )
+    return found
