@@ -1,0 +1,75 @@
+"""Every executor against the NumPy oracle, for every setting of the search."""
+
+import executors
+import numpy as np
+import oracle
+import pytest
+import torch
+
+from cem_planner_ros.compile.cpu import padded
+from cem_planner_ros.compile.executor import KernelExecution
+from cem_planner_ros.planning.search import Iteration
+
+SETTINGS = {
+    "elites": {"weighting": "elites"},
+    "rank": {"weighting": "rank"},
+    "softmax": {"weighting": "softmax", "temperature": 3.0},
+    "momentum": {"momentum": 0.3},
+    "keep": {"keep": 0.5},
+    "explore": {"explore": 0.25},
+    "truncate": {"sampling": "truncate", "std_initial": 2.0},
+    "modes": {"modes": 3, "elites": 5},
+    "cubic splines": {"knot_spacing": 4, "order": 3, "phase": 2},
+    "linear splines": {"knot_spacing": 3, "order": 1, "phase": 1},
+    "held knots": {"knot_spacing": 4, "phase": 3},
+    "proposals": {"proposals": 3},
+    "rate": {"rate": (2.0, np.inf)},
+    "rate of splines": {"rate": (2.0, 3.0), "knot_spacing": 4, "order": 1},
+    "lag": {"lag": (0.3, 0.0)},
+    "all at once": {
+        "weighting": "rank",
+        "momentum": 0.1,
+        "keep": 0.3,
+        "explore": 0.1,
+        "modes": 2,
+        "knot_spacing": 3,
+        "order": 1,
+        "rate": (2.0, 3.0),
+        "lag": (0.3, 0.1),
+    },
+}
+
+
+def eagerly(given):
+    refined, knots, cost = Iteration(given.rollout, given.search)(
+        given.problem, given.belief, given.use, given.noise
+    )
+    return refined, knots, cost
+
+
+def in_cpp(given):
+    execution = KernelExecution(
+        given.rollout, given.search, given.problem, given.belief, seed=0, threads=1
+    )
+    knots, nu, modes, count = given.noise.shape
+    noise = torch.zeros(knots, nu, padded(modes * count))
+    noise[..., : modes * count] = given.noise.flatten(2)
+    cost, _ = execution.run(given.use[None], 0, range(1), noise=noise)
+    return given.belief, execution.candidates[..., : modes * count], cost
+
+
+@pytest.mark.parametrize("executor", [eagerly, in_cpp])
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_an_iteration_is_that_of_the_oracle(settings, executor):
+    given = executors.given(**SETTINGS[settings])
+    expected = oracle.iterate(
+        given.task, given.oracle_belief, given.use.numpy(), given.noise.double().numpy()
+    )
+    assert np.isnan(expected.cost).any()
+    belief, knots, cost = executor(given)
+    near = {"rtol": 2e-3, "atol": 2e-3}
+    np.testing.assert_allclose(knots.reshape(expected.knots.shape), expected.knots, **near)
+    np.testing.assert_allclose(cost, expected.cost, **near)
+    for name in belief._fields:
+        got, wanted = getattr(belief, name).numpy(), getattr(expected, name)
+        np.testing.assert_allclose(got, wanted, **near, err_msg=name)

@@ -1,0 +1,153 @@
+"""What executors are compared on: a small task, as plugins and in NumPy for the oracle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import oracle
+import torch
+
+from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.planning.actuators import Actuators
+from cem_planner_ros.planning.rollout import Rollout
+from cem_planner_ros.planning.search import Belief, Limits, Numbers, Problem, Search
+
+HIGH = 0.55
+
+
+class TwoTanks(Dynamics):
+    """Two levels, each fed by an action; the first one drains into the second."""
+
+    state_names, action_names = ("a", "b"), ("u", "v")
+    action_low, action_high, action_units = (-1.0, -2.0), (1.0, 2.0), ("", "")
+
+    def step(self, state, action, dt):
+        a, b = state
+        u, v = action
+        return torch.stack((a + dt * (u - 0.3 * a * a), b + dt * (v + 0.3 * a * a)))
+
+
+class Levels(Cost):
+    """Some of everything that a cost may look at; NaN where the first level is high."""
+
+    def stage(self, state, action, previous_action, time):
+        a, b = state
+        rate = ((action - previous_action) ** 2).sum(0)
+        cost = (a - 0.5) ** 2 + torch.abs(b) + 0.1 * (action**2).sum(0) + 0.05 * rate
+        return torch.where(a > HIGH, torch.nan, cost)
+
+    def terminal(self, state):
+        return 2.0 * (state[1] - 1.0) ** 2
+
+
+def numpy_step(state, action, duration):
+    a, b = state
+    u, v = action
+    return np.stack((a + duration * (u - 0.3 * a**2), b + duration * (v + 0.3 * a**2)))
+
+
+def numpy_stage(state, action, previous):
+    a, b = state
+    rate = ((action - previous) ** 2).sum(0)
+    cost = (a - 0.5) ** 2 + np.abs(b) + 0.1 * (action**2).sum(0) + 0.05 * rate
+    return np.where(a > HIGH, np.nan, cost)
+
+
+def numpy_terminal(state):
+    return 2.0 * (state[1] - 1.0) ** 2
+
+
+@dataclass
+class Given:
+    """One iteration to do: for an executor, and the same for the oracle."""
+
+    rollout: Rollout
+    search: Search
+    problem: Problem
+    belief: Belief
+    noise: torch.Tensor  # (P, nu, M, n)
+    use: torch.Tensor  # (J,)
+    task: oracle.Task
+
+    @property
+    def oracle_belief(self) -> oracle.Belief:
+        return oracle.Belief(*(part.double().numpy().copy() for part in self.belief))
+
+
+def given(rate=(np.inf, np.inf), lag=(0.0, 0.0), phase=0, low=(-1.0, -2.0), **settings) -> Given:
+    """Return an iteration with random distribution, kept candidates and noise."""
+    random = np.random.default_rng(5)
+    settings = {"samples": 96, "elites": 12, "horizon": 11, "dt": 0.2} | settings
+    search = Search(**settings)
+    model = TwoTanks()
+    spline, nu, modes = search.spline, 2, search.modes
+    low, high = np.asarray(low), np.asarray(model.action_high)
+    half = 0.5 * (high - low)
+    first, basis = spline.basis(phase)
+    step = search.dt * (spline.spacing if search.order else 1)
+
+    def tensor(values):
+        return torch.as_tensor(np.asarray(values), dtype=torch.float32).contiguous()
+
+    durations = np.full(search.horizon, search.dt)
+    durations[0] *= 0.6
+    state, previous, applied = np.array([0.2, -0.4]), np.array([0.9, -1.5]), np.array([0.2, 0.4])
+    limits = Limits(
+        low=tensor(low),
+        high=tensor(high),
+        step=tensor(np.asarray(rate) * step),
+        first=tensor(np.asarray(rate) * search.dt),
+        std_initial=tensor(search.std_initial * half),
+        std_min=tensor(search.std_min * half),
+    )
+    problem = Problem(
+        state=tensor(state),
+        previous_action=tensor(previous),
+        durations=tensor(durations),
+        first=torch.from_numpy(first),
+        basis=torch.from_numpy(basis),
+        limits=limits,
+        actuators=Actuators(lag=tensor(lag), applied=tensor(applied)),
+        numbers=Numbers(**{name: tensor(getattr(search, name)) for name in Numbers._fields}),
+    )
+    shape = (spline.knots, nu, modes)
+    belief = Belief(
+        mean=tensor(0.5 * random.normal(size=shape)).clamp(-0.9, 0.9),
+        std=tensor(half[:, None] * random.uniform(0.2, 0.6, shape)),
+        injected=tensor(random.normal(size=(*shape, search.injected))),
+        best_cost=tensor(np.full(modes, np.inf)),
+    )
+    use = torch.zeros(search.injected, dtype=torch.bool)
+    use[: search.kept + 2] = True
+    task = oracle.Task(
+        step=numpy_step,
+        stage=numpy_stage,
+        terminal=numpy_terminal,
+        state=problem.state.double().numpy(),
+        previous_action=previous,
+        durations=problem.durations.double().numpy(),
+        low=low,
+        high=high,
+        std_initial=search.std_initial * half,
+        std_min=search.std_min * half,
+        first_reach=limits.first.double().numpy(),
+        knot_reach=limits.step.double().numpy(),
+        lag=np.asarray(lag, float),
+        applied=applied,
+        dt=search.dt,
+        order=search.order,
+        spacing=search.knot_spacing,
+        phase=phase,
+        weighting=search.weighting,
+        elites=search.elites,
+        kept=search.kept,
+        temperature=search.temperature,
+        momentum=search.momentum,
+        explore=search.explore,
+        truncate=search.sampling == "truncate",
+    )
+    noise = tensor(random.normal(size=(*shape, search.population(0))))
+    rollout = Rollout(model, [Levels(model)], search.dt)
+    return Given(rollout, search, problem, belief, noise, use, task)
