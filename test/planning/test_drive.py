@@ -17,7 +17,7 @@ from cem_planner_ros.navigation.surroundings import (
     Surroundings,
 )
 from cem_planner_ros.planning.search import Iteration
-from cem_planner_ros.ros.making import make_planner
+from cem_planner_ros.ros.ready_planner import make_planner
 
 VALUES = {
     "planner.device": "cpu",

@@ -21,7 +21,7 @@ from cem_planner_ros.control.ladder import FRESH, HOLD, SHIFTED, STATUSES, STOPP
 from cem_planner_ros.control.tick import CAUSES
 from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
 from cem_planner_ros.plugins.parameter import LIVE
-from cem_planner_ros.ros import node as node_module
+from cem_planner_ros.ros import planner_thread
 
 SAFE = [0.125, 0.0]
 JOINTS = ["a", "b"]
@@ -346,7 +346,7 @@ def test_a_plan_of_ten_periods_costs_no_command(node, watch, states, faulty):
 def test_a_model_that_hangs_stops_the_plant_and_can_be_left_behind(
     node, observer, watch, states, faulty, monkeypatch
 ):
-    monkeypatch.setattr(node_module, "END_TIMEOUT", 1.0)
+    monkeypatch.setattr(planner_thread, "END_TIMEOUT", 1.0)
     release = threading.Event()
 
     def hang(state):

@@ -242,12 +242,12 @@ def test_a_model_that_raises_while_controlling_costs_commands_not_the_node(
     planner = node()
     planner.autostart()
     wait_until(lambda: statistics.status == FRESH)
-    step = planner._made.planner.dynamics.step
+    step = planner.ready.planner.dynamics.step
 
     def broken(*arguments):
         raise RuntimeError("the model broke")
 
-    planner._made.planner.dynamics.step = broken
+    planner.ready.planner.dynamics.step = broken
     wait_until(lambda: statistics.cause == PLAN_FAILED)
     wait_until(lambda: statistics.status == STOPPED)
     time.sleep(0.1)
@@ -255,7 +255,7 @@ def test_a_model_that_raises_while_controlling_costs_commands_not_the_node(
     values = newest()
     assert "RuntimeError: the model broke" in values["message"]
     assert all(int(values[f"steps to {status}"]) >= 1 for status in STATUSES)
-    planner._made.planner.dynamics.step = step
+    planner.ready.planner.dynamics.step = step
     wait_until(lambda: statistics.status == FRESH)
 
 

@@ -13,8 +13,8 @@ from std_srvs.srv import SetBool, Trigger
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.control.ladder import FRESH, STATUSES, STOPPED
 from cem_planner_ros.control.tick import DEVICE_FAILED, EMERGENCY_STOP, PAUSED
-from cem_planner_ros.ros import node as node_module
-from cem_planner_ros.ros.making import make_planner
+from cem_planner_ros.ros import planner_swap
+from cem_planner_ros.ros.ready_planner import make_planner
 
 SAFE = [0.125, 0.0]
 
@@ -124,7 +124,7 @@ def test_what_is_set_while_it_is_inactive_counts_when_it_is_activated(
     assert observer.set(goal__weight__x=7.0, action__high__x_ddot=0.25) == []
     assert observer.transition("activate")
     wait_until(lambda: statistics.status == FRESH)
-    assert float(planner._made.planner.costs[0].weight[0, 0]) == 7.0
+    assert float(planner.ready.planner.costs[0].weight[0, 0]) == 7.0
 
 
 def test_values_that_never_fit_keep_it_from_being_activated(node, observer, states):
@@ -158,34 +158,34 @@ def test_a_new_planner_is_made_while_the_old_one_controls(
     planner = node(allow_rebuild=True, control_rate=20.0)
     planner.autostart()
     wait_until(lambda: statistics.status == FRESH)
-    made = planner._made
+    made = planner.ready
     ready = threading.Event()
 
     def slowly(values, before):
         assert ready.wait(20.0)
         return make_planner(values, before=before)
 
-    monkeypatch.setattr(node_module, "make_planner", slowly)
+    monkeypatch.setattr(planner_swap, "make_planner", slowly)
     changes = {"iterations": 3, "horizon": 10, "dt": 0.2, "samples": 48}
     changes = {f"planner__{name}": value for name, value in changes.items()}
     assert observer.set(atomically=True, **changes) == []
     # The old planner controls meanwhile, and can be tuned.
     count = len(statistics.messages)
     wait_until(lambda: len(statistics.messages) > count + 20)
-    assert planner._made is made
+    assert planner.ready is made
     assert "a new planner is being made" in newest()["message"]
     assert observer.set(goal__weight__y=3.0) == []
     wait_until(lambda: float(made.planner.costs[0].weight[1, 0]) == 3.0)
     ready.set()
-    wait_until(lambda: planner._made is not made)
+    wait_until(lambda: planner.ready is not made)
     wait_until(lambda: statistics.values("iterations")[-1] == 3)
-    planner_now = planner._made.planner
+    planner_now = planner.ready.planner
     search = planner_now.search
     assert (search.iterations, search.horizon, search.dt, search.samples) == (3, 10, 0.2, 48)
     assert float(planner_now.costs[0].weight[1, 0]) == 3.0
     # Live values still reach the new planner.
     assert observer.set(goal__weight__x=4.0) == []
-    wait_until(lambda: float(planner._made.planner.costs[0].weight[0, 0]) == 4.0)
+    wait_until(lambda: float(planner.ready.planner.costs[0].weight[0, 0]) == 4.0)
 
 
 def test_a_rebuild_that_cannot_be_leaves_the_old_planner(
@@ -194,14 +194,14 @@ def test_a_rebuild_that_cannot_be_leaves_the_old_planner(
     planner = node(allow_rebuild=True)
     planner.autostart()
     wait_until(lambda: statistics.status == FRESH)
-    made = planner._made
+    made = planner.ready
     assert observer.set(planner__elites=100) == []  # of 64 samples
     wait_until(lambda: "planner.elites" in newest()["message"])
-    assert planner._made is made
+    assert planner.ready is made
     wait_until(lambda: statistics.status == FRESH)
     assert observer.set(planner__samples=256) == []
-    wait_until(lambda: planner._made is not made)
-    assert planner._made.planner.search.elites == 100
+    wait_until(lambda: planner.ready is not made)
+    assert planner.ready.planner.search.elites == 100
 
 
 def test_a_planner_that_was_superseded_while_it_was_made_never_controls(
@@ -218,7 +218,7 @@ def test_a_planner_that_was_superseded_while_it_was_made_never_controls(
         return make_planner(values, before=before)
 
     used = []
-    monkeypatch.setattr(node_module, "make_planner", slowly)
+    monkeypatch.setattr(planner_swap, "make_planner", slowly)
     monkeypatch.setattr(planner, "_use", lambda made: used.append(made.planner.search.samples))
     assert observer.set(planner__samples=48) == []
     wait_until(lambda: asked)
@@ -234,19 +234,19 @@ def test_a_new_planner_that_is_too_slow_leaves_the_old_one(
     planner = node(allow_rebuild=True)
     planner.autostart()
     wait_until(lambda: statistics.status == FRESH)
-    made = planner._made
+    made = planner.ready
 
     def slow(values, before):
         return make_planner(values, before=before)._replace(iteration_time=0.5)
 
-    monkeypatch.setattr(node_module, "make_planner", slow)
+    monkeypatch.setattr(planner_swap, "make_planner", slow)
     assert observer.set(planner__samples=48) == []
     wait_until(lambda: "one iteration takes 500 ms" in newest()["message"])
-    assert planner._made is made
+    assert planner.ready is made
     assert statistics.status == FRESH
-    monkeypatch.setattr(node_module, "make_planner", make_planner)
+    monkeypatch.setattr(planner_swap, "make_planner", make_planner)
     assert observer.set(planner__samples=96) == []
-    wait_until(lambda: planner._made is not made)
+    wait_until(lambda: planner.ready is not made)
 
 
 def test_without_allow_rebuild_shapes_do_not_change_while_it_controls(node, observer, states):
@@ -267,14 +267,14 @@ def test_a_device_that_fails_is_replaced_by_the_cpu_if_that_is_allowed(
     def fail(*arguments):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    made = planner._made
+    made = planner.ready
     made.planner.execution.run = fail
     wait_until(lambda: statistics.cause == DEVICE_FAILED)
     if allowed:
-        wait_until(lambda: planner._made is not made and statistics.status == FRESH)
-        assert planner._made.planner.search.samples < made.planner.search.samples
+        wait_until(lambda: planner.ready is not made and statistics.status == FRESH)
+        assert planner.ready.planner.search.samples < made.planner.search.samples
         assert observer.get("planner.device") == "cpu"
-        assert observer.get("planner.samples") == planner._made.planner.search.samples
+        assert observer.get("planner.samples") == planner.ready.planner.search.samples
     else:
         wait_until(lambda: statistics.status == STOPPED)
         assert only_safe(commands, wait_until)

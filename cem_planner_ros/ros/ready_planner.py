@@ -1,4 +1,4 @@
-"""Making a planner ready to control: compiled, warmed up and measured."""
+"""A planner that is ready to control: compiled, warmed up and measured."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHRINK = 8
 """How many times fewer candidates the planner gets that stands in for a device that failed."""
 
 
-class Made(NamedTuple):
+class ReadyPlanner(NamedTuple):
     """A planner that is ready; times in s; what its configuration is warned of."""
 
     configuration: Configuration
@@ -32,8 +32,8 @@ def make_planner(
     values: Mapping[str, Any],
     source: str = "",
     leftover: Collection[str] = (),
-    before: Made | None = None,
-) -> Made:
+    before: ReadyPlanner | None = None,
+) -> ReadyPlanner:
     """
     Load plugins, make the planner, compile it and warm it up; arguments as for `configure`.
 
@@ -59,7 +59,7 @@ def make_planner(
         times.append(time.perf_counter() - began)
     planner.reset()
     took = min(times)
-    return Made(configuration, planner, took, took / iterations, configuration.warnings())
+    return ReadyPlanner(configuration, planner, took, took / iterations, configuration.warnings())
 
 
 def fewer_samples(planner: Planner) -> int:

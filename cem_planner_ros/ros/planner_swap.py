@@ -1,0 +1,98 @@
+"""Another planner is made while one controls, and takes over when it is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from cem_planner_ros.control.loop import ControlLoop
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.ros.parameters import NodeParameters
+from cem_planner_ros.ros.ready_planner import ReadyPlanner, fewer_samples, make_planner
+
+
+class PlannerSwap:
+    """
+    Makes the next planner in a thread of its own, and hands it over between two looks.
+
+    A planner that was superseded while it was made, or that is too slow to control, is not handed
+    over. Except for the making, all of it happens on the executor's thread.
+
+    Args:
+        table: the parameters; those set when the making begins are those of the new planner.
+        log: of the node.
+        take_over: called with the planner that is to control from now on.
+    """
+
+    def __init__(
+        self,
+        table: NodeParameters,
+        log: RcutilsLogger,
+        take_over: Callable[[ReadyPlanner], None],
+    ):
+        self._table = table
+        self._log = log
+        self._take_over = take_over
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="planner_rebuild")
+        self._making: Future | None = None
+        self._values: dict[str, object] = {}
+        self.problem = ""
+        """Why the last planner that was made does not control; "" if it does."""
+
+    @property
+    def is_making(self) -> bool:
+        """Whether a planner is being made."""
+        return self._making is not None
+
+    def begin(self, before: ReadyPlanner) -> None:
+        """Make a planner from the parameters as they are set, unless one is being made."""
+        if self._making is None:
+            self.problem = ""
+            self._values = self._table.current()
+            self._making = self._thread.submit(make_planner, self._values, before=before)
+
+    def abandon(self) -> None:
+        """Hand over nothing that is being made; the node is about to stop controlling."""
+        self._making = None
+
+    def close(self) -> None:
+        """Make nothing more; a compiler that runs cannot be called off and is left alone."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def look(self, ready: ReadyPlanner | None, loop: ControlLoop | None) -> None:
+        """Hand over a planner that is ready, and ask for one where the device of `loop` failed."""
+        if self._making is not None and self._making.done():
+            making, self._making = self._making, None
+            try:
+                made = making.result()
+                if self._table.differs_from(made.configuration):
+                    self.begin(ready)
+                else:
+                    _check_fits(made, ready, loop)
+                    self._take_over(made)
+            except Exception as error:  # A model may raise anything; the old planner goes on.
+                self.problem = f"no new planner, the old one goes on: {error}"
+                self._log.error(self.problem)
+                if self._table.current() != self._values:  # Changed again meanwhile.
+                    self.begin(ready)
+        if self._making is not None or not self._table.active:
+            return
+        if loop.needs_another_device and self._table.configuration.values["allow_cpu_fallback"]:
+            samples, reason = fewer_samples(loop.planner), loop.commander.tick.reason
+            self._log.error(f"{reason}: going on with {samples} samples on the CPU")
+            self._table.force({"planner.device": "cpu", "planner.samples": samples})
+            self.begin(ready)
+
+
+def _check_fits(made: ReadyPlanner, ready: ReadyPlanner, loop: ControlLoop) -> None:
+    """Raise ConfigurationError if a planner is too slow to control, and the present one not."""
+    values = made.configuration.values
+    budget = values["budget_fraction"] / values["control_rate"]
+    is_too_slow = made.iteration_time > budget >= ready.iteration_time
+    if is_too_slow and not loop.needs_another_device:
+        raise ConfigurationError(
+            f"one iteration takes {1e3 * made.iteration_time:.0f} ms, of a period planning may "
+            f"take {1e3 * budget:.0f} ms"
+        )

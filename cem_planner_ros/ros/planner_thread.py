@@ -1,0 +1,141 @@
+"""The planner's thread: it makes planners and runs the control loop, and alone uses PyTorch."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any, TypeVar
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from cem_planner_ros.configuration import cpu_set
+from cem_planner_ros.control.loop import ControlLoop
+from cem_planner_ros.control.realtime import process_settings, thread_settings
+from cem_planner_ros.errors import ConfigurationError
+
+END_TIMEOUT = 3.0
+"""s that the thread may take to end its last period."""
+
+STILL_WAITING = 10.0
+"""s between two lines that say that configuring goes on."""
+
+Result = TypeVar("Result")
+
+
+class PlannerThread:
+    """
+    One thread for everything that uses PyTorch, and what the process is set to while it controls.
+
+    Args:
+        log: of the node.
+        interrupted: asked during a long call whether to give up.
+    """
+
+    def __init__(self, log: RcutilsLogger, interrupted: Callable[[], bool]):
+        self._log = log
+        self._interrupted = interrupted
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="planner")
+        self._is_busy = False
+        self._control: Future | None = None
+        self._stop = threading.Event()
+        self._settings = contextlib.ExitStack()
+
+    def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """
+        Return what a function returns in this thread; a line now and then says that it goes on.
+
+        Raises what it raises, and ConfigurationError if the node is interrupted meanwhile.
+        """
+        began = said = time.monotonic()
+        call = self._thread.submit(function, *arguments)
+        while not call.done():
+            self._is_busy = True
+            if time.monotonic() > said + STILL_WAITING:
+                said = time.monotonic()
+                self._log.info(
+                    f"still configuring after {said - began:.0f} s: compiling, or a plugin that "
+                    "does not return"
+                )
+            if self._interrupted():
+                raise ConfigurationError("interrupted while configuring")
+            time.sleep(0.02)
+        self._is_busy = False
+        return call.result()
+
+    @property
+    def is_controlling(self) -> bool:
+        """Whether a control loop was begun, and its end not waited for yet."""
+        return self._control is not None
+
+    def begin(
+        self, loop: ControlLoop, values: Mapping[str, Any], on_failure: Callable[[], None]
+    ) -> None:
+        """
+        Run a control loop until `stop`; `on_failure` is called in this thread if the loop raises.
+
+        `values` are those of the parameters; `realtime.*` counts here.
+        """
+        self._stop = threading.Event()  # A loop that hangs keeps its own.
+        self._settings.enter_context(
+            process_settings(
+                lock_memory=values["realtime.lock_memory"],
+                freeze_garbage=values["realtime.freeze_garbage"],
+                switch_interval=values["realtime.switch_interval"],
+                warn=self._log.warning,
+            )
+        )
+        self._control = self._thread.submit(self._run, loop, self._stop, values, on_failure)
+
+    def stop(self) -> None:
+        """Let the control loop begin no other period."""
+        self._stop.set()
+
+    def join(self) -> bool:
+        """
+        Wait for the end of the control loop; return whether it has ended.
+
+        A thread that a plugin does not let go is left behind, and another takes its place.
+        """
+        has_ended = True
+        try:
+            self._control.result(END_TIMEOUT)
+        except FutureTimeoutError:
+            has_ended = False
+            self._log.error(
+                f"the model or a cost did not return within {END_TIMEOUT:g} s: its thread is left "
+                "behind, and a new planner is made when the node is activated"
+            )
+            self._thread.shutdown(wait=False)
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="planner")
+        self._control = None  # Not before: a transition that failed here tries again.
+        self._settings.close()
+        return has_ended
+
+    def close(self) -> None:
+        """End the thread, but for a compiler that runs: that cannot be called off."""
+        self._thread.shutdown(wait=not self._is_busy)
+
+    def _run(
+        self,
+        loop: ControlLoop,
+        stop: threading.Event,
+        values: Mapping[str, Any],
+        on_failure: Callable[[], None],
+    ) -> None:
+        try:
+            with thread_settings(
+                priority=values["realtime.priority"],
+                cpus=cpu_set(values["realtime.cpus"]),
+                warn=self._log.warning,
+            ):
+                loop.run(stop)
+        except Exception as error:
+            loop.problem = f"the control loop ended: {type(error).__name__}: {error}"
+            self._log.fatal(f"the control loop ended:\n{traceback.format_exc()}")
+            if not loop.commander.is_closed:
+                on_failure()

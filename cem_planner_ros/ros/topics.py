@@ -1,0 +1,161 @@
+"""The topics of a configured node: states and surroundings in, commands and reports out."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+
+import numpy as np
+import rclpy
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.control.tick import StateSample
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.navigation.surroundings import Surroundings
+from cem_planner_ros.ros.messages import MESSAGES, command_writer, state_reader
+from cem_planner_ros.ros.parameters import NodeParameters
+from cem_planner_ros.ros.reports import Reports
+from cem_planner_ros.ros.state_input import StateInput
+from cem_planner_ros.ros.surroundings_input import SurroundingsInput
+
+ACKNOWLEDGE_TIMEOUT = Duration(seconds=0.5)
+
+
+class Topics:
+    """
+    What a configuration subscribes to and publishes.
+
+    Args:
+        node: whose topics they are.
+        table: its parameters; what may change while the node controls is read from them.
+        configuration: says which topics there are.
+        on_surroundings: called with what is known of the surroundings when that has changed.
+
+    Raises ConfigurationError, and leaves nothing behind, if a topic cannot be made.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        table: NodeParameters,
+        configuration: Configuration,
+        on_surroundings: Callable[[Surroundings], None],
+    ):
+        self._node = node
+        self._table = table
+        values = configuration.values
+        use_sim_time = node.get_parameter("use_sim_time").value
+        self.clock: Callable[[], float] = self._ros_time if use_sim_time else time.monotonic
+        """s, of the control loop: ROS time under `use_sim_time`, else the steady clock."""
+        self.states = StateInput(
+            state_reader(values["state.type"], configuration.fields("state")),
+            self.clock,
+            self._ros_time,
+            node.get_logger().warning,
+            # Where goal and costmap are in a frame, so is the robot.
+            frame=values["frame_id"] if configuration.inputs else "",
+        )
+        self._write = command_writer(values["command.type"], configuration.fields("command"))
+        self.surroundings: SurroundingsInput | None = None
+        """None for a plant without surroundings."""
+        self._undo: list[Callable[[], object]] = []
+        try:
+            self._make(configuration, on_surroundings)
+        except Exception as error:
+            self.destroy()
+            raise ConfigurationError(f"a topic cannot be made: {error}") from error
+
+    def _make(
+        self, configuration: Configuration, on_surroundings: Callable[[Surroundings], None]
+    ) -> None:
+        node, values = self._node, configuration.values
+        self._command = node.create_publisher(
+            MESSAGES[values["command.type"]], values["command.topic"], 1
+        )
+        self._undo.append(functools.partial(node.destroy_publisher, self._command))
+        # A node that no executor knows: its topic is read by the control loop, once a period.
+        # Called back for each of 500 states a second, Python would have little time to plan.
+        reader = rclpy.create_node(
+            f"_{node.get_name()}_state",
+            context=node.context,
+            namespace=node.get_namespace(),
+            use_global_arguments=False,
+            start_parameter_services=False,
+            enable_rosout=False,
+        )
+        self._undo.append(reader.destroy_node)
+        # Best effort takes what reliable and best-effort publishers send; the newest matters.
+        self._state_subscription = reader.create_subscription(
+            MESSAGES[values["state.type"]],
+            node.resolve_topic_name(values["state.topic"]),
+            lambda message: None,
+            QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
+        )
+        drives = bool(configuration.inputs)
+        self.reports = Reports(node, lambda: self._table.configuration, drives)
+        self._undo.append(self.reports.destroy)
+        if drives:
+            self.surroundings = SurroundingsInput(
+                node, configuration, self.clock, self._ros_time, on_surroundings
+            )
+            self._undo.append(self.surroundings.destroy)
+
+    def destroy(self) -> None:
+        """Give the topics up."""
+        for give_up in self._undo:
+            give_up()
+        self._undo = []
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the clock of the loop is that of a simulation."""
+        return self.clock is not time.monotonic
+
+    @property
+    def command_topic(self) -> str:
+        """The resolved name of the command's topic."""
+        return self._command.topic_name
+
+    def latest_state(self) -> StateSample | None:
+        """Return the newest state that can be used; for the control loop."""
+        return self.states.look(self._state_subscription)
+
+    def send(self, action: np.ndarray) -> None:
+        """Publish a command (nu,); from any thread."""
+        frame = self._table.configuration.values["frame_id"]
+        stamp = self._node.get_clock().now().to_msg()
+        self._command.publish(self._write(action, stamp, frame))
+
+    def wait_for_acknowledgement(self) -> None:
+        """Wait until the last command arrived; a subscriber that does not answer is left alone."""
+        self._command.wait_for_all_acked(ACKNOWLEDGE_TIMEOUT)
+
+    def forget(self) -> None:
+        """Forget what was received and told: the clock was set, or the node is activated."""
+        self.states.newest = None
+        self.reports.forget()
+
+    def facts(self) -> dict[str, object]:
+        """Return what `/diagnostics` shows of the topics."""
+        facts: dict[str, object] = {"states read": self.states.received}
+        if self.surroundings is not None:
+            facts |= self.surroundings.dropped
+        facts |= {f"states dropped: {c}": n for c, n in self.states.dropped.items()}
+        return facts | {f"states with {c}": n for c, n in self.states.disbelieved.items()}
+
+    def warnings(self) -> list[str]:
+        """Return what is not as it should be on the topics."""
+        warnings = [] if self.surroundings is None else [*self.surroundings.problems.values()]
+        others = self._node.count_publishers(self.command_topic) - 1
+        if others > 0:
+            warnings.append(
+                f"{others} other publishers on the command topic '{self.command_topic}'"
+            )
+        return warnings
+
+    def _ros_time(self) -> float:
+        return self._node.get_clock().now().nanoseconds * 1e-9
