@@ -20,13 +20,17 @@ from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 NEEDED = ("state_names", "action_names", "action_low", "action_high", "dt")
 OPTIONAL = ("action_units", "angle_names")
 
+CONVERT = "Call float() on the network before it is exported, and export it with float32 examples"
+
 
 class Exported(Dynamics):
     """
     A function (state, action) -> next state from a file, with a JSON beside it.
 
     FILE.pt2 is a program of `torch.export`, FILE.pt one of TorchScript; shapes are (nx, N), (nu, N)
-    and (nx, N), with N free. FILE.json holds state_names, action_names, action_low, action_high, dt
+    and (nx, N), with N free: a prediction takes N = 1, a plan takes N = planner.samples. It computes
+    in float32; floating-point weights, buffers and constants of another type are converted when the
+    file is loaded. FILE.json holds state_names, action_names, action_low, action_high, dt
     (s, between state and next state) and, if wanted, action_units and angle_names. A step that is
     shorter or longer takes its share of the change. What may be trusted: docs/models_from_files.md.
 
@@ -52,25 +56,48 @@ class Exported(Dynamics):
         """Raise ConfigurationError too if the function returns something else than next states."""
         super().check()
         nx, nu = len(self.state_names), len(self.action_names)
-        device = self._device
-        for samples in (2, 3):
-            given = torch.zeros(nx, samples, device=device), torch.zeros(nu, samples, device=device)
+        for samples in (2, 3, 1):
+            given = f"a state ({nx}, {samples}) and an action ({nu}, {samples})"
             try:
-                with torch.no_grad():
-                    result = self._function(*given)
+                result = self._try(samples, torch.float32)
             except Exception as error:  # What is not as it was exported raises anything.
+                self._refuse_type(samples)
                 raise ConfigurationError(
                     f"file '{self.file}' cannot be called with a state ({nx}, N) and an action "
-                    f"({nu}, N) for N = {samples}, expected that N is free: export it with "
+                    f"({nu}, N) for N = {samples} samples, expected that N is free: export it with "
                     f"dynamic_shapes ({type(error).__name__}: {first_line(error)})"
                 ) from error
-            if not isinstance(result, torch.Tensor) or result.shape != given[0].shape:
+            if not isinstance(result, torch.Tensor) or result.shape != (nx, samples):
                 came = getattr(result, "shape", type(result).__name__)
                 came = tuple(came) if isinstance(came, torch.Size) else came
                 raise ConfigurationError(
-                    f"file '{self.file}' returns {came} for a state ({nx}, {samples}) and an "
-                    f"action ({nu}, {samples}), expected the next state ({nx}, {samples})"
+                    f"file '{self.file}' returns {came} for {given}, expected the next state "
+                    f"({nx}, {samples})"
                 )
+            if result.dtype != torch.float32:
+                raise ConfigurationError(
+                    f"file '{self.file}' returns {result.dtype} for {given} of torch.float32, "
+                    f"expected torch.float32. {CONVERT}"
+                )
+
+    def _try(self, samples: int, kind: torch.dtype) -> Any:
+        """Return what the function makes of zeros."""
+        rows = len(self.state_names), len(self.action_names)
+        given = (torch.zeros(row, samples, dtype=kind, device=self._device) for row in rows)
+        with torch.no_grad():
+            return self._function(*given)
+
+    def _refuse_type(self, samples: int) -> None:
+        """Raise ConfigurationError if the function takes numbers, but no float32."""
+        for kind in (torch.float64, torch.float16, torch.bfloat16):
+            try:
+                self._try(samples, kind)
+            except Exception:  # As above.
+                continue
+            raise ConfigurationError(
+                f"file '{self.file}' takes states and actions of {kind}, expected torch.float32. "
+                f"{CONVERT}"
+            )
 
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
         """Return the state (nx, N) after `dt`, s, changed in proportion to it."""
@@ -106,11 +133,15 @@ def _description(file: Path) -> dict[str, Any]:
 def _function(file: Path, device: torch.device | str) -> Callable[..., torch.Tensor]:
     try:
         if file.suffix != ".pt2":
-            return torch.jit.load(str(file), map_location=device).eval()
+            return torch.jit.load(str(file), map_location=device).eval().float()
         _refuse_pickles(file)
         # Older archives, and examples in newer ones, go through torch.load.
         with mock.patch.dict(os.environ, TORCH_FORCE_WEIGHTS_ONLY_LOAD="1"):
-            return torch.export.load(file).module().to(device)
+            module = torch.export.load(file).module()
+        for name, value in vars(module).items():  # Constants, which are no buffers.
+            if isinstance(value, torch.Tensor) and value.is_floating_point():
+                setattr(module, name, value.float())
+        return module.to(device).float()
     except ConfigurationError:
         raise
     except Exception as error:  # What a broken file makes PyTorch raise is anything.

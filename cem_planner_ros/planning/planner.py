@@ -87,6 +87,7 @@ class Planner:
             self.rollout.try_out(torch.device(device))
         else:
             self.rollout.reads_numbers = like.rollout.reads_numbers
+        self.rollout.try_samples(self.search.samples, torch.device(device))
         self.device = torch.device(device)
         self._seed = seed
         self._policy = policy

@@ -204,6 +204,22 @@ class Rollout:
                 tried.append((term, method, given))
         self.reads_numbers = tuple(_name(*each[:2]) for each in tried if _reads_numbers(*each))
 
+    def try_samples(self, samples: int, device: torch.device) -> None:
+        """Raise ConfigurationError if the model cannot take as many `samples` as a plan has."""
+        columns = samples * self.dynamics.members
+        state, action = (
+            torch.zeros(len(names), columns, device=device)
+            for names in (self.dynamics.state_names, self.dynamics.action_names)
+        )
+        given = state, action, torch.tensor(self.dt, device=device)
+        try:
+            _call(self.dynamics, "step", given, state.shape)
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"parameter 'planner.samples' is {samples}, but the model cannot take so many "
+                f"samples at once, expected that it takes any number of them: {error}"
+            ) from error
+
     def trajectory(
         self, state: torch.Tensor, actions: torch.Tensor, durations: torch.Tensor
     ) -> torch.Tensor:

@@ -177,3 +177,135 @@ def test_a_pickle_in_a_program_is_never_opened(tmp_path, change):
     with pytest.raises(ConfigurationError, match=r"unpickling may run any code|cannot be loaded"):
         Exported({"file": str(file)})
     assert not touched.exists()
+
+
+def write_program(file, network, samples, example=4, kind=torch.float32):
+    """Export a program whose number of samples is `samples`, None for the example's."""
+    given = torch.zeros(2, example, dtype=kind), torch.zeros(1, example, dtype=kind)
+    shapes = None if samples is None else ({1: samples}, {1: samples})
+    torch.export.save(torch.export.export(network.eval(), given, dynamic_shapes=shapes), file)
+    file.with_suffix(".json").write_text(json.dumps(DESCRIPTION))
+    return str(file)
+
+
+def plan_with(model, samples):
+    cost = Quadratic(model, {"weight": {"position": 1.0}})
+    return Planner(
+        model, [cost], samples=samples, elites=2, horizon=3, dt=0.1, iterations=1, backend="eager"
+    )
+
+
+def test_more_samples_than_a_program_was_exported_for_are_refused(tmp_path):
+    samples = torch.export.Dim("N", min=2, max=64)
+    model = Exported({"file": write_program(tmp_path / "robot.pt2", Network(), samples)})
+    model.check()
+    plan_with(model, 64).plan(np.zeros(2), 0.0)
+    text = r"'planner\.samples' is 65, but the model cannot take so many samples.*64"
+    with pytest.raises(ConfigurationError, match=text):
+        plan_with(model, 65)
+
+
+class FourByFour(torch.nn.Module):
+    """Adds up what happens in groups of four samples; each sample still has its own result."""
+
+    def forward(self, state, action):
+        return state + 0.1 * action.reshape(-1, 4).reshape(1, -1)
+
+
+@pytest.mark.parametrize(
+    ("network", "samples", "example"),
+    [
+        (Network, torch.export.Dim("N", min=8), 9),
+        (FourByFour, 4 * torch.export.Dim("K"), 8),
+        (Network, None, 1),
+    ],
+    ids=["at least 8", "a multiple of 4", "just 1"],
+)
+def test_a_program_that_does_not_take_every_number_of_samples_is_refused(
+    tmp_path, network, samples, example
+):
+    file = write_program(tmp_path / "robot.pt2", network(), samples, example)
+    with pytest.raises(
+        ConfigurationError, match=r"robot\.pt2' .* samples, expected that N is free"
+    ):
+        Exported({"file": file}).check()
+
+
+class Mixed(Network):
+    """Weights, a buffer and a constant; what type they have is for the test to say."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.register_buffer("push", torch.tensor([[0.0], [0.3]]))
+        self.to(kind)
+        self.offset = torch.tensor([[0.01], [0.0]], dtype=kind)
+
+    def forward(self, state, action):
+        return super().forward(state, action) + self.push * action + self.offset
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.bfloat16])
+def test_the_numbers_of_a_program_of_another_type_are_converted(tmp_path, kind):
+    samples = torch.export.Dim("N")
+    network = Mixed(kind)
+    file = write_program(tmp_path / "robot.pt2", network, samples, kind=kind)
+    model = Exported({"file": file})
+    model.check()
+    state, action = torch.randn(2, 5), torch.randn(1, 5)
+    expected = network(state.to(kind), action.to(kind)).float()
+    moved = model.step(state, action, torch.tensor(0.1))
+    torch.testing.assert_close(
+        moved, expected, atol=1e-5 if kind == torch.float64 else 0.05, rtol=0.01
+    )
+    plan_with(model, 16).plan(np.zeros(2), 0.0)
+
+
+def save_script(file, network):
+    torch.jit.script(network.eval()).save(str(file))
+    file.with_suffix(".json").write_text(json.dumps(DESCRIPTION))
+    return str(file)
+
+
+class Linear(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.move = torch.nn.Parameter(torch.tensor([[1.0, 0.1], [0.0, 1.0]]))
+
+    def forward(self, state, action):
+        return self.move @ state + 0.1 * action
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_weights_of_a_script_are_converted(tmp_path):
+    model = Exported({"file": save_script(tmp_path / "robot.pt", Linear().double())})
+    model.check()
+    moved = model.step(torch.ones(2, 1), torch.ones(1, 1), torch.tensor(0.1))
+    torch.testing.assert_close(moved, torch.tensor([[1.2], [1.1]]))
+
+
+class InDouble(Linear):
+    def forward(self, state, action):
+        return self.move.double() @ state.double() + action
+
+
+class OnlyDouble(torch.nn.Module):
+    def forward(self, state, action):
+        return torch.eye(2, dtype=torch.float64) @ state + action
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("network", "came"),
+    [(InDouble, r"returns torch\.float64"), (OnlyDouble, r"takes .* torch\.float64")],
+)
+@pytest.mark.parametrize("suffix", [".pt", ".pt2"])
+def test_a_file_that_computes_in_float64_is_told_to_use_float32(tmp_path, network, came, suffix):
+    file = tmp_path / f"robot{suffix}"
+    if suffix == ".pt":
+        save_script(file, network())
+    else:
+        kind = torch.float64 if network is OnlyDouble else torch.float32
+        write_program(file, network(), torch.export.Dim("N"), kind=kind)
+    with pytest.raises(ConfigurationError, match=rf"{came}.*expected torch\.float32") as raised:
+        Exported({"file": str(file)}).check()
+    assert "is free" not in str(raised.value)
