@@ -204,7 +204,17 @@ def warnings(
     variants = value["randomisation.samples"]
     spreads = {name: value[f"randomisation.spread.{name}"] for name in dynamics.numbers}
     spreads = {name: spread for name, spread in spreads.items() if spread}
-    found = []
+    found = dynamics.warnings()
+    for name, low, high in zip(
+        dynamics.action_names, dynamics.action_low, dynamics.action_high, strict=True
+    ):
+        is_default = (value[f"action.low.{name}"], value[f"action.high.{name}"]) == (low, high)
+        if name in dynamics.guessed_actions and is_default:
+            found.append(
+                f"action.low.{name} and action.high.{name} are {low:g} and {high:g}, a guess: the "
+                f"model's file gives no control range (ctrlrange) of '{name}'; set both to what "
+                "the actuator takes"
+            )
     if variants > 1 and not spreads:
         found.append(
             f"randomisation.samples is {variants}, but every randomisation.spread is 0: the "

@@ -51,6 +51,8 @@ class Dynamics(Parameterised, ABC):
     action_high: tuple[float, ...]
     """Default largest action, in `action_units`."""
     action_units: tuple[str, ...]
+    guessed_actions: tuple[str, ...] = ()
+    """Actions whose default bounds are a guess, since the model's file does not give them."""
     angle_names: tuple[str, ...] = ()
     """States that live on a circle (rad): costs wrap their errors to [-pi, pi)."""
     judges: bool = False
@@ -125,6 +127,10 @@ class Dynamics(Parameterised, ABC):
 
     def check_dt(self, dt: float) -> None:
         """Raise ConfigurationError if `dt`, s, is a model step that it cannot be planned with."""
+
+    def warnings(self) -> list[str]:
+        """Return what is allowed, but hardly meant, for `check` and the node to tell."""
+        return []
 
     def check(self) -> None:
         """Raise ConfigurationError if the names, bounds and units do not go together."""

@@ -28,11 +28,11 @@ class Exported(Dynamics):
     A function (state, action) -> next state from a file, with a JSON beside it.
 
     FILE.pt2 is a program of `torch.export`, FILE.pt one of TorchScript; shapes are (nx, N), (nu, N)
-    and (nx, N), with N free: a prediction takes N = 1, a plan takes N = planner.samples. It computes
-    in float32; floating-point weights, buffers and constants of another type are converted when the
-    file is loaded. FILE.json holds state_names, action_names, action_low, action_high, dt
-    (s, between state and next state) and, if wanted, action_units and angle_names. A step that is
-    shorter or longer takes its share of the change. What may be trusted: docs/models_from_files.md.
+    and (nx, N), with N free: a prediction takes N = 1, a plan N = planner.samples. Floating-point
+    weights, buffers and constants that are not float32 are converted when the file is loaded.
+    FILE.json holds state_names, action_names, action_low, action_high, dt (s, between state and
+    next state) and, if wanted, action_units and angle_names. A step that is shorter or longer takes
+    its share of the change. What may be trusted: docs/models_from_files.md.
 
     Raises ConfigurationError if a file cannot be read or does not hold what it should.
     """

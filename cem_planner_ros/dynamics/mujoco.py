@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections import Counter
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,9 @@ from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 if TYPE_CHECKING:
     import mujoco
 
+_OF_A_JOINT = (0, 1)
+"""mjTRN_JOINT and mjTRN_JOINTINPARENT: transmissions to a joint."""
+
 
 class Mujoco(Dynamics):
     """
@@ -25,13 +30,16 @@ class Mujoco(Dynamics):
     The states are the positions of the joints under their names, their speeds as NAME_dot, and the
     activations of actuators that have one as NAME_act; a ball joint has the positions NAME_qw,
     NAME_qx, NAME_qy, NAME_qz and the speeds NAME_wx to NAME_wz, a free joint NAME_x, NAME_y, NAME_z
-    and their speeds too. A joint without a name is called joint and its number. Actions are the
-    actuators, within their control range or else [-1, 1]; a file without actuators, as all of URDF,
-    gets a motor in each hinge and slide joint, within its effort limit. A model step is a whole
-    number of the file's time steps, at least one, so `planner.dt` should be a few of them. From
-    where a simulation became unstable its states are NaN.
+    and their speeds too. A joint or actuator without a name is called joint or actuator and a
+    number that is not taken. Actions are the actuators that the file does not disable, within their
+    control range; where the file gives none, [0, 1] for a muscle and [-1, 1] for others are a
+    guess. A file without actuators, as all of URDF, gets a motor in each hinge and slide joint that
+    does not follow another joint by an equality (mimic in URDF), within its effort limit. A model
+    step is a whole number of the file's time steps, at least one, so `planner.dt` should be a few
+    of them. From where a simulation became unstable its states are NaN.
 
-    Raises ConfigurationError if mujoco is not installed or cannot load the file.
+    Raises ConfigurationError if mujoco is not installed, if it cannot load the file, or if no
+    actuator of the file acts.
     """
 
     state_names = action_names = action_low = action_high = action_units = ()
@@ -63,17 +71,62 @@ class Mujoco(Dynamics):
                 "plugins or delays, which is not supported"
             )
         self._name_states(mujoco)
-        actuators = [model.actuator(index) for index in range(model.nu)]
-        self.action_names = tuple(a.name or f"actuator{a.id}" for a in actuators)
-        limits = [a.ctrlrange if a.ctrllimited[0] else (-1.0, 1.0) for a in actuators]
-        self.action_low, self.action_high = (
-            tuple(float(limit[side]) for limit in limits) for side in (0, 1)
+        self._actuators = acting(model)
+        self.action_names = tuple(model.actuator(index).name for index in self._actuators)
+        limits = control_range(model)[self._actuators].T
+        self.action_low, self.action_high = (tuple(map(float, bounds)) for bounds in limits)
+        self.guessed_actions = tuple(
+            name
+            for name, index in zip(self.action_names, self._actuators, strict=True)
+            if not model.actuator_ctrllimited[index]
         )
-        self.action_units = ("",) * model.nu
+        self.action_units = ("",) * len(self._actuators)
         threads = int(self.threads)
         self._data = [mujoco.MjData(model) for _ in range(threads)]
         # Without threads it runs in the one that calls.
         self._engine = Rollout(nthread=threads if threads > 1 else 0)
+
+    def check(self) -> None:
+        """Raise ConfigurationError too, naming the file, if two states have one name."""
+        for name, count in Counter(self.state_names).items():
+            if count > 1:
+                raise ConfigurationError(
+                    f"file '{self.file}' has {count} states called '{name}', expected different "
+                    "names: the speed of joint NAME is NAME_dot, the activation of actuator NAME "
+                    "is NAME_act; rename a joint or an actuator"
+                )
+        super().check()
+
+    def warnings(self) -> list[str]:
+        """Return which joints and actuators of the file do not do what their names promise."""
+        model, found = self.model, []
+        idle = [model.actuator(i).name for i in range(model.nu) if i not in self._actuators]
+        if idle:
+            found.append(
+                f"file '{self.file}' disables the groups of the actuators {', '.join(idle)} "
+                "(actuatorgroupdisable): they are no actions"
+            )
+        drivers: dict[int, list[str]] = {}
+        for index, name in zip(self._actuators, self.action_names, strict=True):
+            if model.actuator(index).trntype[0] in _OF_A_JOINT:
+                drivers.setdefault(int(model.actuator(index).trnid[0]), []).append(name)
+        for joint, leader in followers(model).items():
+            follows = f"'{model.joint(leader).name}'" if leader >= 0 else "a fixed position"
+            name = f"joint '{model.joint(joint).name}' of file '{self.file}'"
+            if joint in drivers:
+                found.append(
+                    f"{name} follows {follows} by an equality, yet is driven by "
+                    f"{', '.join(drivers[joint])}: the action works against the equality"
+                )
+            else:
+                found.append(f"{name} follows {follows} by an equality: it is no action")
+        found += [
+            f"joint '{model.joint(joint).name}' of file '{self.file}' is driven by "
+            f"{len(names)} actions at once, {', '.join(names)}: their forces add up"
+            for joint, names in drivers.items()
+            if len(names) > 1
+        ]
+        return found
 
     def check_dt(self, dt: float) -> None:
         """Raise ConfigurationError if `dt`, s, is less than the time step of the file."""
@@ -94,11 +147,13 @@ class Mujoco(Dynamics):
         """Return the states (H, nx, N) after each step; arguments as in `Dynamics.rollout`."""
         counts = durations.cpu().numpy().astype(np.float64) / self.model.opt.timestep
         steps = np.maximum(1, np.diff(np.round(np.cumsum(counts)), prepend=0.0)).astype(int)
-        control = sequence.cpu().numpy().transpose(2, 0, 1).repeat(steps, axis=1)
+        actions = sequence.cpu().numpy().transpose(2, 0, 1)
+        control = np.zeros((*actions.shape[:2], self.model.nu))
+        control[..., self._actuators] = actions
         start = np.zeros((state.shape[1], 1 + state.shape[0]))  # the first column is time
         start[:, 1:] = state.cpu().numpy().T
         states, _ = self._engine.rollout(
-            self.model, self._data, start, np.ascontiguousarray(control, np.float64)
+            self.model, self._data, start, control.repeat(steps, axis=1)
         )
         # MuJoCo begins anew, at time zero, where it became unstable, or stands still.
         times = np.concatenate((start[:, None, 0], states[..., 0]), 1)
@@ -128,7 +183,7 @@ class Mujoco(Dynamics):
                 if kind == mujoco.mjtJoint.mjJNT_HINGE and not model.jnt_limited[index]:
                     angles.append(name)
         activations = [
-            f"{model.actuator(index).name or f'actuator{index}'}_act{part or ''}"
+            f"{model.actuator(index).name}_act{part or ''}"
             for index in range(model.nu)
             for part in range(max(0, model.actuator_actnum[index]))
         ]
@@ -148,19 +203,72 @@ def load(file: Path) -> mujoco.MjModel:
 
     try:
         spec = mujoco.MjSpec.from_file(str(file))
-        spec.compile()  # Numbers the joints.
-        for joint in spec.joints:
-            joint.name = joint.name or f"joint{joint.id}"
+        model = spec.compile()  # Numbers joints and actuators.
+        taken = {item.name for item in (*spec.joints, *spec.actuators)}
+        for kind, items in (("joint", spec.joints), ("actuator", spec.actuators)):
+            for item in items:
+                item.name = item.name or _free_name(kind, item.id, taken)
+                taken.add(item.name)
         if not spec.actuators:
-            _add_motors(spec, mujoco)
-        return spec.compile()
+            _add_motors(spec, mujoco, followers(model))
+        model = spec.compile()
     except ValueError as error:
         raise ConfigurationError(f"file '{file}': {error}") from error
+    if model.nu and not acting(model):
+        raise ConfigurationError(
+            f"file '{file}' disables all of its actuators (flag actuation, or "
+            "actuatorgroupdisable), expected that one acts"
+        )
+    return model
 
 
-def _add_motors(spec, mujoco) -> None:
+def acting(model: mujoco.MjModel) -> list[int]:
+    """Return the numbers of the actuators that act: those that the file does not disable."""
+    import mujoco
+
+    if model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_ACTUATION:
+        return []
+    off = model.opt.disableactuator
+    return [index for index in range(model.nu) if not off >> int(model.actuator_group[index]) & 1]
+
+
+def control_range(model: mujoco.MjModel) -> np.ndarray:
+    """Return the control range (nu, 2) of each actuator, a guess where the file gives none."""
+    import mujoco
+
+    is_muscle = model.actuator_dyntype == mujoco.mjtDyn.mjDYN_MUSCLE
+    guess = np.stack((np.where(is_muscle, 0.0, -1.0), np.ones(model.nu)), 1)
+    return np.where(model.actuator_ctrllimited[:, None], model.actuator_ctrlrange, guess)
+
+
+def followers(model: mujoco.MjModel) -> dict[int, int]:
+    """Return {joint: the joint it follows by an active equality, or -1 for a fixed position}."""
+    import mujoco
+
+    bits = mujoco.mjtDisableBit
+    if model.opt.disableflags & (bits.mjDSBL_EQUALITY | bits.mjDSBL_CONSTRAINT):
+        return {}
+    return {
+        int(model.eq_obj1id[i]): int(model.eq_obj2id[i])
+        for i in range(model.neq)
+        if model.eq_type[i] == mujoco.mjtEq.mjEQ_JOINT and model.eq_active0[i]
+    }
+
+
+def _free_name(kind: str, number: int, taken: set[str]) -> str:
+    """Return KIND and the first number from `number` on that makes no name of a state twice."""
+    names = (f"{kind}{count}" for count in itertools.count(number))
+    return next(
+        name
+        for name in names
+        if not any(other == name or other.startswith(f"{name}_") for other in taken)
+    )
+
+
+def _add_motors(spec, mujoco, following: Collection[int]) -> None:
     for joint in spec.joints:
-        if joint.type in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE):
+        is_single = joint.type in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
+        if is_single and joint.id not in following:
             low, high = joint.actfrcrange
             spec.add_actuator(
                 name=joint.name,

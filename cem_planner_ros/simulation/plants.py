@@ -11,7 +11,7 @@ import numpy as np
 
 from cem_planner_ros.compile.cpu import Kernel, Trajectory
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
-from cem_planner_ros.dynamics.mujoco import load
+from cem_planner_ros.dynamics.mujoco import acting, control_range, load
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.planning.rollout import Rollout
 
@@ -44,7 +44,9 @@ class MujocoPlant:
     """
     A MuJoCo model; begins at its keyframe "start" if it has one.
 
-    All hinge and slide joints are published as joint states; the commands are its actuators'.
+    All hinge and slide joints are published as joint states; the commands are those of the
+    actuators that the file does not disable.
+
     Raises ConfigurationError if mujoco is not installed or the file cannot be loaded.
     """
 
@@ -74,9 +76,10 @@ class MujocoPlant:
             for kind in ("position", "velocity")
             for joint in joints
         }
-        actuators = [self._model.actuator(i) for i in range(self._model.nu)]
-        self.command_fields = {a.name: f"data[{i}]" for i, a in enumerate(actuators)}
-        limits = self._model.actuator_ctrlrange
+        self._actuators = acting(self._model)
+        names = [self._model.actuator(i).name for i in self._actuators]
+        self.command_fields = {name: f"data[{i}]" for i, name in enumerate(names)}
+        limits = control_range(self._model)[self._actuators]
         self.action_range = 0.5 * (limits[:, 1] - limits[:, 0])
         self._surplus = 0.0
 
@@ -86,7 +89,7 @@ class MujocoPlant:
 
     def step(self, action: np.ndarray, duration: float) -> None:
         """Step the physics; what is less than a time step is kept for the next call."""
-        self._data.ctrl[:] = action
+        self._data.ctrl[self._actuators] = action
         step = self._model.opt.timestep
         steps = int((self._surplus + duration) / step + 1e-9)
         self._surplus += duration - steps * step

@@ -225,9 +225,7 @@ def test_a_program_that_does_not_take_every_number_of_samples_is_refused(
     tmp_path, network, samples, example
 ):
     file = write_program(tmp_path / "robot.pt2", network(), samples, example)
-    with pytest.raises(
-        ConfigurationError, match=r"robot\.pt2' .* samples, expected that N is free"
-    ):
+    with pytest.raises(ConfigurationError, match=r"robot\.pt2' .*expected that N is free"):
         Exported({"file": file}).check()
 
 

@@ -141,6 +141,145 @@ def test_the_simulator_has_the_joints_and_motors_of_the_model(tmp_path):
     assert model.state_names[:2] == ("joint0", "tip")
 
 
+NAMES = """<mujoco><worldbody>
+  <body><joint type="slide"/><geom size="0.1"/>
+    <body><joint name="joint0" type="slide"/><geom size="0.1"/>
+      <body><joint name="joint1_dot" type="slide"/><geom size="0.1"/></body></body></body>
+  </worldbody><actuator>
+  <motor joint="joint0"/><motor name="actuator0" joint="joint0"/>
+  <general joint="joint0" dyntype="integrator"/>
+  <motor name="actuator2_act" joint="joint0"/></actuator></mujoco>"""
+
+
+def test_names_that_are_made_up_are_never_those_of_others(tmp_path):
+    file = tmp_path / "names.xml"
+    file.write_text(NAMES)
+    model = Mujoco({"file": str(file)})
+    model.check()
+    assert {"joint0", "joint1_dot"} < set(model.state_names)
+    assert len(set(model.state_names)) == 7
+    assert {"actuator0", "actuator2_act"} < set(model.action_names)
+    assert len(set(model.action_names)) == 4
+    assert tuple(MujocoPlant(file).command_fields) == model.action_names
+
+
+def test_given_names_that_make_one_state_twice_are_explained(tmp_path):
+    file = tmp_path / "twice.xml"
+    file.write_text(NAMES.replace('"slide"/>', '"slide" name="joint1"/>', 1))
+    text = r"twice\.xml' has 2 states called 'joint1_dot', expected different names"
+    with pytest.raises(ConfigurationError, match=text):
+        Mujoco({"file": str(file)}).check()
+
+
+GRIPPER = """<robot name="gripper"><link name="base"/>{links}
+  <joint name="left" type="prismatic"><parent link="base"/><child link="l"/><axis xyz="1 0 0"/>
+    <limit lower="0" upper="1" effort="5" velocity="1"/></joint>
+  <joint name="right" type="prismatic"><parent link="base"/><child link="r"/><axis xyz="-1 0 0"/>
+    <limit lower="0" upper="1" effort="5" velocity="1"/>
+    <mimic joint="left" multiplier="1" offset="0"/></joint></robot>""".format(
+    links="".join(
+        f'<link name="{name}"><inertial><mass value="1"/>'
+        '<inertia ixx="0.1" iyy="0.1" izz="0.1" ixy="0" ixz="0" iyz="0"/></inertial></link>'
+        for name in "lr"
+    )
+)
+
+
+def test_a_joint_that_mimics_another_gets_no_motor(tmp_path):
+    file = tmp_path / "gripper.urdf"
+    file.write_text(GRIPPER)
+    model = Mujoco({"file": str(file)})
+    assert model.action_names == ("left",)
+    assert tuple(MujocoPlant(file).command_fields) == ("left",)
+    (warning,) = model.warnings()
+    assert "joint 'right'" in warning
+    assert "follows 'left'" in warning
+
+
+HAND = """<mujoco><option {option}>{flag}</option><worldbody>
+  <body><joint name="a" type="slide"/><geom size="0.1"/></body>
+  <body pos="1 0 0"><joint name="b" type="slide"/><geom size="0.1"/></body></worldbody>
+  <equality><joint joint1="b" joint2="a" active="{active}"/></equality>
+  <actuator><motor name="push" joint="a" ctrlrange="-2 2" group="1"/>
+    <position name="hold" joint="a" ctrlrange="0 1" kp="9" group="2"/>
+    <motor name="pull" joint="b" ctrlrange="0 3"/></actuator></mujoco>"""
+
+
+@pytest.fixture
+def hand(tmp_path):
+    """A function to the model of HAND."""
+
+    def make(option="", flag="", active="true"):
+        file = tmp_path / "hand.xml"
+        file.write_text(HAND.format(option=option, flag=flag, active=active))
+        return Mujoco({"file": str(file)})
+
+    return make
+
+
+def test_joints_that_are_driven_twice_or_against_an_equality_are_told(hand):
+    warnings = "\n".join(hand().warnings())
+    assert "joint 'a'" in warnings
+    assert "driven by 2 actions at once, push, hold" in warnings
+    assert "joint 'b'" in warnings
+    assert "follows 'a' by an equality, yet is driven by pull" in warnings
+    for free in ({"active": "false"}, {"flag": '<flag equality="disable"/>'}):
+        assert "follows" not in "".join(hand(**free).warnings())
+
+
+def test_a_disabled_actuator_is_no_action(hand, tmp_path):
+    model = hand('actuatorgroupdisable="2"')
+    assert model.action_names == ("push", "pull")
+    assert model.action_high == (2.0, 3.0)
+    assert "hold" in model.warnings()[0]
+    assert "driven by 2" not in "".join(model.warnings())
+    state, pushed = torch.zeros(4, 1), torch.tensor([[1.0], [0.0]])
+    alone = hand('actuatorgroupdisable="1 2"')
+    # What is sent as `pull` has to arrive there, behind the one that is left out.
+    moved = model.step(state, torch.tensor([[0.0], [1.0]]), torch.tensor(0.02))
+    torch.testing.assert_close(alone.step(state, torch.ones(1, 1), torch.tensor(0.02)), moved)
+    assert not torch.equal(model.step(state, pushed, torch.tensor(0.02)), moved)
+    plant = MujocoPlant(tmp_path / "hand.xml")
+    assert plant.command_fields == {"pull": "data[0]"}
+    plant.step(np.ones(1), 0.02)
+    assert plant.state() == pytest.approx(moved[:, 0].numpy(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "disabled",
+    [{"option": 'actuatorgroupdisable="0 1 2"'}, {"flag": '<flag actuation="disable"/>'}],
+)
+def test_a_file_in_which_no_actuator_acts_is_refused(hand, disabled):
+    with pytest.raises(ConfigurationError, match=r"hand\.xml' disables all of its actuators"):
+        hand(**disabled)
+
+
+def test_a_control_range_that_the_file_does_not_give_is_told_as_a_guess(drive, tmp_path):
+    file = tmp_path / "free.xml"
+    file.write_text(
+        """<mujoco><worldbody><body><joint name="x" type="slide"/><geom size="0.1"/></body>
+        </worldbody><actuator><position name="servo" joint="x"/>
+        <motor name="push" joint="x" ctrlrange="-2 2"/></actuator></mujoco>"""
+    )
+    values = {"dynamics.plugin": "mujoco", "dynamics.file": str(file), "goal.weight.x": 1.0}
+    values |= {name: drive[name] for name in ("costs", "goal.plugin", "state.type")}
+    guesses = [text for text in configure(values).warnings() if "ctrlrange" in text]
+    assert len(guesses) == 1
+    assert "action.low.servo and action.high.servo are -1 and 1, a guess" in guesses[0]
+    known = configure(values | {"action.high.servo": 5.0})
+    assert not any("ctrlrange" in text for text in known.warnings())
+
+
+def test_a_muscle_without_a_control_range_pulls_only(tmp_path):
+    file = tmp_path / "muscle.xml"
+    file.write_text(
+        """<mujoco><worldbody><body><joint name="x" type="slide"/><geom size="0.1"/></body>
+        </worldbody><actuator><muscle name="m" joint="x" lengthrange="0 1"/></actuator></mujoco>"""
+    )
+    model = Mujoco({"file": str(file)})
+    assert (model.action_low, model.action_high) == ((0.0,), (1.0,))
+
+
 def test_a_file_that_cannot_be_loaded_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match=r"file 'no\.xml' does not exist"):
         Mujoco({"file": "no.xml"})
