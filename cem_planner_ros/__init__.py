@@ -30,4 +30,55 @@ cost         (N,)       lower is better
 ============ ========== =============================
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cem_planner_ros.configuration.build import load
+    from cem_planner_ros.costs.base import Cost
+    from cem_planner_ros.dynamics.base import DifferentialEquation, Dynamics
+    from cem_planner_ros.planning.cross_entropy import minimize, rare_event
+    from cem_planner_ros.planning.plan import Candidates, Plan
+    from cem_planner_ros.planning.planner import Planner
+    from cem_planner_ros.plugins.parameter import Parameter
+
 __version__ = "0.1.0"
+
+_MODULES = {
+    "Candidates": "planning.plan",
+    "Cost": "costs.base",
+    "DifferentialEquation": "dynamics.base",
+    "Dynamics": "dynamics.base",
+    "Parameter": "plugins.parameter",
+    "Plan": "planning.plan",
+    "Planner": "planning.planner",
+    "load": "configuration.build",
+    "minimize": "planning.cross_entropy",
+    "rare_event": "planning.cross_entropy",
+}
+"""Where each public name stands; it is imported on first use, for PyTorch takes seconds."""
+
+__all__ = [
+    "Candidates",
+    "Cost",
+    "DifferentialEquation",
+    "Dynamics",
+    "Parameter",
+    "Plan",
+    "Planner",
+    "load",
+    "minimize",
+    "rare_event",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

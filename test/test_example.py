@@ -52,6 +52,16 @@ def test_it_is_found_and_drives_past_the_pillar_to_its_goal(python):
     assert min(abs(complex(x, y) - complex(1.5, 0.1)) for x, y in way) > 0.5
 
 
+def test_the_notebook_plans_draws_and_swings_the_pole_up(python, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    output = python(ROOT / "examples" / "notebook.py")
+    theta = float(re.search(r"theta is ([-\d.]+) rad", output)[1])
+    assert abs(theta) < 0.1
+    assert "the minimum is at [3.0, 3.0]" in output
+    assert (tmp_path / "plan.png").stat().st_size > 1000
+
+
 def test_what_the_guide_shows_is_what_the_package_holds():
     guide = (ROOT / "docs" / "writing_a_plugin.md").read_text()
     blocks = re.findall(r"```\w+\n(.*?)```", guide, re.DOTALL)

@@ -98,7 +98,7 @@ def marker_times(quick: bool) -> dict | None:
         from visualization_msgs.msg import MarkerArray
 
         from cem_planner_ros.ros.markers import BEST, Drawing, Line, in_space
-        from cem_planner_ros.ros.reports import candidates
+        from cem_planner_ros.ros.reports import candidate_lines
     except ImportError:
         return None
     processes.isolate()
@@ -115,7 +115,7 @@ def marker_times(quick: bool) -> dict | None:
         began = time.process_time()
         states = planner.predict(plan, state, applied)
         lines = [Line("plan", 0.03, BEST, in_space(states, names))]
-        lines += candidates(planner, plan, state, applied, CANDIDATES)
+        lines += candidate_lines(planner, CANDIDATES)
         publisher.publish(drawing.draw(lines))
         times.append(1e3 * (time.process_time() - began))
     node.destroy_node()

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from cem_planner_ros.compile.cpu import Kernel, Trajectory, has_compiler, padded, tiled
+from cem_planner_ros.compile.cpu import BLOCK, Kernel, Trajectory, has_compiler, padded, tiled
 from cem_planner_ros.compile.translate import UnsupportedError
 from cem_planner_ros.errors import first_line
 from cem_planner_ros.planning import cross_entropy, noise
@@ -222,7 +222,11 @@ class KernelExecution:
         horizon = len(durations)
         if horizon not in self._trajectories:
             self._trajectories[horizon] = Trajectory(self.kernel, horizon)
-        return self._trajectories[horizon](state, actions, durations)
+        trajectory = self._trajectories[horizon]
+        if actions.ndim == 2 or actions.shape[2] <= BLOCK:
+            return trajectory(state, actions, durations)
+        parts = np.split(actions, range(BLOCK, actions.shape[2], BLOCK), axis=2)
+        return np.concatenate([trajectory(state, part, durations) for part in parts], axis=2)
 
     def measure(self) -> torch.Tensor:
         """Return seconds (3,) to which those of sampling, rollout and refit are added from now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,12 +16,14 @@ from cem_planner_ros.configuration.cross_checks import (
 )
 from cem_planner_ros.configuration.table import DRIVING, TABLE
 from cem_planner_ros.configuration.values import Configuration, in_file
+from cem_planner_ros.configuration.yaml_files import load_yaml
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import COMMAND_TYPES, MULTI_ARRAY, NUMBER, STATE_TYPES, Grammar
 from cem_planner_ros.learning.policy import load as load_policy
-from cem_planner_ros.paths import find
+from cem_planner_ros.paths import find, share
+from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.plugins import loading
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter, named
 
@@ -45,6 +48,22 @@ def configure(
         return replace(_configure(values, leftover), file=file)
     except ConfigurationError as error:
         raise in_file(error, file) from error
+
+
+def load(file: str | Path, **values: Any) -> Planner:
+    """
+    Make the planner that a YAML file describes.
+
+    Args:
+        file: a path, or the name of a file in the package's folder `config`.
+        **values: parameters that replace those of the file; a dot in a name is written as two
+            underscores, as in `planner__samples=512`.
+
+    Raises ConfigurationError with one line for each thing that is wrong.
+    """
+    path = Path(file) if Path(file).exists() else share("config") / file
+    changed = {name.replace("__", "."): value for name, value in values.items()}
+    return configure(load_yaml(path) | changed, str(path)).planner()
 
 
 def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configuration:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SKIP = 0.3
 """
@@ -55,6 +59,7 @@ class Plan:
         cost: of the cheapest candidate of the last iteration; inf if no candidate was valid.
         iterations: how many iterations were done.
         invalid_share: share of candidates of the last iteration with a NaN or infinite cost.
+        action_names: of the columns of `actions`.
     """
 
     edges: np.ndarray = field(repr=False)
@@ -62,8 +67,45 @@ class Plan:
     cost: float
     iterations: int
     invalid_share: float
+    action_names: tuple[str, ...] = field(default=(), repr=False)
 
     def action_at(self, time: float) -> np.ndarray:
         """Return the action (nu,) at `time` (s); before and after the plan its first and last."""
         step = int(np.searchsorted(self.edges, time, side="right")) - 1
         return self.actions[min(max(step, 0), len(self.actions) - 1)]
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """
+        Draw each action over the time from the start of the plan, held from edge to edge.
+
+        Args:
+            axes: where to draw; new axes if None.
+
+        Returns: the axes. Raises ImportError where matplotlib is not installed.
+        """
+        if axes is None:
+            from matplotlib import pyplot
+
+            axes = pyplot.figure().add_subplot()
+        names = self.action_names or [str(index) for index in range(self.actions.shape[1])]
+        for name, values in zip(names, self.actions.T, strict=True):
+            axes.stairs(values, self.edges - self.edges[0], baseline=None, label=name)
+        axes.set_xlabel("time from the start of the plan (s)")
+        axes.set_ylabel("action")
+        axes.legend()
+        return axes
+
+
+class Candidates(NamedTuple):
+    """
+    Candidates of the last iteration of a plan; n of them, the cheapest first.
+
+    A candidate whose cost is NaN or infinite is invalid, and comes last.
+    """
+
+    states: np.ndarray
+    """(step H + 1, state nx, candidate n), from where the plan begins; units of the model."""
+    actions: np.ndarray
+    """(step H, action nu, candidate n); units of the model."""
+    costs: np.ndarray
+    """(candidate n)"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
 from cem_planner_ros.planning.actuators import Actuators
-from cem_planner_ros.planning.plan import Plan, TimeGrid
+from cem_planner_ros.planning.plan import Candidates, Plan, TimeGrid
 from cem_planner_ros.planning.record import Recording
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Belief, Limits, Numbers, Problem, Search
@@ -92,6 +92,7 @@ class Planner:
         self._seed = seed
         self._policy = policy
         self._recording: Recording | None = None
+        self._last: tuple[Plan, np.ndarray, np.ndarray, torch.Tensor] | None = None
         self._spline = self.search.spline
         self._uses_of: dict[bool, torch.Tensor] = {}
         self._moved: dict[int, torch.Tensor] = {}
@@ -285,8 +286,8 @@ class Planner:
         at_most = self.search.iterations
         at_most = at_most if iterations is None else max(1, min(iterations, at_most))
         cost, done = self.execution.run(self._uses(), self._plans, range(at_most), until)
-        self._cost = cost
         plan = self._read(edges, cost, done)
+        self._last = plan, np.array(state), np.array(applied), cost
         self._plans += 1
         self._has_elites = True
         self._reseed_dead()
@@ -318,24 +319,32 @@ class Planner:
         }
 
     @torch.no_grad()
-    def candidates(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+    def candidates(self, count: int | None = None) -> Candidates:
         """
-        Return up to `count` candidates of the last iteration, for pictures.
+        Return candidates of the last iteration, with the states that they lead through.
 
-        Half of them are elites, evenly chosen by rank, half are others; the cheapest comes first.
+        Args:
+            count: how many at most; half of them are elites, evenly chosen by rank, half are
+                others. All candidates if None.
 
-        Returns: action sequences (H, nu, n), and their costs (n,).
+        Raises RuntimeError if nothing was planned yet.
         """
-        costs = self._cost.flatten().cpu().numpy()
+        if self._last is None:
+            raise RuntimeError("nothing was planned yet: call plan() first")
+        plan, state, applied, cost = self._last
+        costs = cost.flatten().cpu().numpy()
         order = np.argsort(costs)  # NaN comes last.
-        elites, others = np.split(order, [self.search.elites])
-        chosen = [
-            part[np.linspace(0, len(part) - 1, min(share, len(part))).astype(int)]
-            for part, share in ((elites, count - count // 2), (others, count // 2))
-        ]
-        index = np.concatenate(chosen)
-        knots = self.execution.candidates[..., torch.as_tensor(index, device=self.device)]
-        return self._actions(knots.cpu().numpy()), costs[index]
+        if count is not None:
+            elites, others = np.split(order, [self.search.elites])
+            chosen = [
+                part[np.linspace(0, len(part) - 1, min(share, len(part))).astype(int)]
+                for part, share in ((elites, count - count // 2), (others, count // 2))
+            ]
+            order = np.concatenate(chosen)
+        knots = self.execution.candidates[..., torch.as_tensor(order, device=self.device)]
+        actions = self._actions(knots.cpu().numpy())
+        states = self.predict(replace(plan, actions=actions), state, applied)
+        return Candidates(states, actions, costs[order])
 
     @torch.no_grad()
     def predict(
@@ -488,6 +497,7 @@ class Planner:
             cost=float(best_cost[mode]),
             iterations=done,
             invalid_share=1.0 - np.count_nonzero(np.isfinite(cost)) / cost.size,
+            action_names=tuple(self.dynamics.action_names),
         )
 
     def _actions(self, knots: np.ndarray) -> np.ndarray:

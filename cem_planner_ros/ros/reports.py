@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 from nav_msgs.msg import Path
@@ -136,7 +135,7 @@ class Reports:
             self._path.publish(diagnostics.path_message(states, names, stamp, frame))
         if shows_markers:
             lines = [Line("plan", 0.03, BEST, in_space(states, names))]
-            lines += candidates(planner, plan, state, applied, values["marker_count"])
+            lines += candidate_lines(planner, values["marker_count"])
             if driving is not None and driving.stop is not None:
                 ends = (driving.stop[0], driving.stop[-1])
                 lines += braking(driving.stop, [driving.footprint.at(*pose) for pose in ends])
@@ -162,13 +161,10 @@ class Reports:
             log.warning(f"{tick.status}: {what} ({why})")
 
 
-def candidates(
-    planner: Planner, plan: Plan, state: np.ndarray, applied: np.ndarray, count: int
-) -> list[Line]:
-    """Return the lines of `count` candidates of the last iteration, of which `plan` came."""
+def candidate_lines(planner: Planner, count: int) -> list[Line]:
+    """Return the lines of `count` candidates of the last iteration, coloured by cost."""
     if not count:
         return []
-    actions, costs = planner.candidates(count)
-    ways = planner.predict(replace(plan, actions=actions), state, applied)
-    points = in_space(ways, planner.dynamics.state_names)
+    states, _, costs = planner.candidates(count)
+    points = in_space(states, planner.dynamics.state_names)
     return fan(np.moveaxis(points, -1, 0), costs, count - count // 2)

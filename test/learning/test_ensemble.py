@@ -191,5 +191,5 @@ def test_threads_share_the_candidates_and_change_nothing(ensemble_file):
         )
         assert planner.execution.name == "eager"
         planner.plan(np.zeros(2), 0.0)
-        costs.append(planner.candidates(20)[1])
+        costs.append(planner.candidates(20).costs)
     np.testing.assert_allclose(*costs, rtol=1e-4)

@@ -2,6 +2,7 @@ import dataclasses
 import math
 import time
 
+import matplotlib.figure
 import numpy as np
 import pytest
 import torch
@@ -343,10 +344,10 @@ def test_a_policy_of_another_shape_is_refused():
 def test_candidates_are_those_of_the_last_iteration_with_their_costs(cartpole, backend):
     model, costs = cartpole
     planner = Planner(
-        model, costs, samples=64, elites=8, iterations=2, horizon=12, dt=0.05, backend=backend
+        model, costs, samples=150, elites=8, iterations=2, horizon=12, dt=0.05, backend=backend
     )
     plan = planner.plan(np.zeros(4), 0.0)
-    actions, cost = planner.candidates(10)
+    states, actions, cost = planner.candidates(10)
     assert actions.shape == (12, 1, 10)
     assert cost[0] == pytest.approx(plan.cost, rel=1e-3)
     assert (np.diff(cost[:5]) >= 0.0).all()
@@ -355,6 +356,27 @@ def test_candidates_are_those_of_the_last_iteration_with_their_costs(cartpole, b
     sequence = torch.tensor(actions, dtype=torch.float32)
     expected = planner.rollout(torch.zeros(4), sequence, torch.zeros(1), durations)
     np.testing.assert_allclose(cost, expected, rtol=1e-3)
-    ways = planner.predict(dataclasses.replace(plan, actions=actions), np.zeros(4), np.zeros(1))
     one = planner.predict(dataclasses.replace(plan, actions=actions[..., 3]), np.zeros(4))
-    np.testing.assert_allclose(ways[..., 3], one, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(states[..., 3], one, rtol=1e-4, atol=1e-5)
+    everything = planner.candidates()
+    assert everything.states.shape == (13, 4, 150)
+    assert (np.diff(everything.costs) >= 0.0).all()
+
+
+def test_before_a_plan_there_are_no_candidates(cartpole):
+    model, costs = cartpole
+    with pytest.raises(RuntimeError, match="nothing was planned yet"):
+        Planner(model, costs, samples=64, elites=8, horizon=5, backend="eager").candidates()
+
+
+def test_a_plan_draws_itself(cartpole):
+    model, costs = cartpole
+    planner = Planner(model, costs, samples=64, elites=8, horizon=5, backend="eager")
+    plan = planner.plan(np.zeros(4), 2.0)
+    figure = matplotlib.figure.Figure()
+    axes = plan.plot(figure.add_subplot())
+    (drawn,) = axes.patches
+    assert drawn.get_label() == "force"
+    values, edges, _ = drawn.get_data()
+    np.testing.assert_allclose(values, plan.actions[:, 0])
+    np.testing.assert_allclose(edges, plan.edges - 2.0)
