@@ -8,7 +8,7 @@ import time
 import numpy as np
 import torch
 
-from cem_planner_ros.configuration import NODE_NAME, configure, load_yaml
+from cem_planner_ros.configuration import NODE_NAME, configure, load_yaml, split_name
 from cem_planner_ros.errors import ConfigurationError
 
 PLANS = 50
@@ -25,13 +25,18 @@ EXECUTIONS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the file and the node's name."""
     parser.add_argument("file", metavar="FILE.yaml", help="ROS parameter file of the planner node")
-    parser.add_argument("--node", default=NODE_NAME, help="name of the node (default: %(default)s)")
+    parser.add_argument(
+        "--node",
+        default=NODE_NAME,
+        metavar="[NAMESPACE/]NAME",
+        help="the node whose sections of the file count (default: %(default)s)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Print what the file makes; the exit status is 1, with the reason, if it cannot work."""
     torch.set_num_threads(1)
-    configuration = configure(load_yaml(options.file, options.node), options.file)
+    configuration = configure(load_yaml(options.file, *split_name(options.node)), options.file)
     value = configuration.values
     dynamics = configuration.dynamics
     print(f"{options.file}: {len(value)} parameters, names, types and ranges are right")

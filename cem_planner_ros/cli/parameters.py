@@ -10,7 +10,7 @@ from dataclasses import replace
 import yaml
 
 from cem_planner_ros.cli.plugins import AnyModel, actions, declared, summary
-from cem_planner_ros.configuration import NODE_NAME, Configuration, configure, load_yaml
+from cem_planner_ros.configuration import NODE_NAME, Configuration, configure, load_yaml, split_name
 from cem_planner_ros.configuration.table import TABLE
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
@@ -28,7 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.yaml",
         help="parameter file whose values, model and costs are shown",
     )
-    parser.add_argument("--node", default=NODE_NAME, help="name of the node (default: %(default)s)")
+    parser.add_argument(
+        "--node",
+        default=NODE_NAME,
+        metavar="[NAMESPACE/]NAME",
+        help="the node whose sections of the file count (default: %(default)s)",
+    )
     parser.add_argument(
         "--markdown",
         action="store_true",
@@ -43,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     if options.markdown:
         print(markdown(), end="")
         return 0
-    values = load_yaml(options.file, options.node)
+    values = load_yaml(options.file, *split_name(options.node))
     print(reference(configure({**values, "planner.device": "cpu"}), values), end="")
     return 0
 

@@ -3,7 +3,12 @@
 from cem_planner_ros.configuration.build import configure
 from cem_planner_ros.configuration.cross_checks import cpu_set
 from cem_planner_ros.configuration.values import Configuration
-from cem_planner_ros.configuration.yaml_files import NODE_NAME, MissingSectionError, load_yaml
+from cem_planner_ros.configuration.yaml_files import (
+    NODE_NAME,
+    MissingSectionError,
+    load_yaml,
+    split_name,
+)
 
 __all__ = [
     "NODE_NAME",
@@ -12,4 +17,5 @@ __all__ = [
     "configure",
     "cpu_set",
     "load_yaml",
+    "split_name",
 ]

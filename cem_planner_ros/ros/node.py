@@ -148,7 +148,8 @@ class PlannerNode(LifecycleNode):
 
         Raises ConfigurationError, and leaves everything as it was, if they cannot be made.
         """
-        values, source = self._table.values(), self._table.source
+        values = self._table.values()
+        source = self._table.source(values)
         try:
             made = self._thread.call(make_planner, values, source, self._table.names)
         except ConfigurationError as error:

@@ -20,7 +20,6 @@ from rclpy.parameter import Parameter as RosParameter
 
 from cem_planner_ros.configuration import (
     Configuration,
-    MissingSectionError,
     configure,
     load_yaml,
 )
@@ -64,7 +63,9 @@ class NodeParameters:
         with contextlib.suppress(ConfigurationError):  # Said when the node is configured.
             self._in_files = self._read_files()
         # rcl reads the files too, but gives up a file as a whole if it dislikes one value.
-        overrides = {name: p.value for name, p in node._parameter_overrides.items()}
+        # An empty list has no value there.
+        overrides = node._parameter_overrides.items()
+        overrides = {name: p.value for name, p in overrides if p.value is not None}
         self._given = self._in_files | overrides
         self.configuration: Configuration | None = None
         """What the node is configured with; None while it is not."""
@@ -80,10 +81,18 @@ class NodeParameters:
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._apply)
 
-    @property
-    def source(self) -> str:
-        """The YAML files, for messages."""
-        return ", ".join(self._files)
+    def source(self, values: Mapping[str, Any]) -> str:
+        """Return where values come from, for messages: the YAML files, and which do not."""
+        files = ", ".join(self._files)
+        others = []
+        for name, value in values.items():
+            declared = self._declared.get(name)
+            usual = self._in_files.get(name, declared.default if declared else None)
+            if value != usual:
+                others.append(name)
+        if not files or not others:
+            return files
+        return f"{files} (but with -p, or set since: {', '.join(sorted(others))})"
 
     def values(self) -> dict[str, Any]:
         """
@@ -275,16 +284,7 @@ class NodeParameters:
 
         Raises ConfigurationError if a file cannot be read, or no file has a section for the node.
         """
-        values: dict[str, Any] = {}
-        errors = []
-        for file in self._files:
-            try:
-                values |= load_yaml(file, self._node.get_name(), self._node.get_namespace())
-            except MissingSectionError as error:
-                errors.append(error)
-        if errors and len(errors) == len(self._files):
-            raise errors[0]
-        return values
+        return load_yaml(self._files, self._node.get_name(), self._node.get_namespace())
 
 
 def params_files(arguments: Sequence[str]) -> list[str]:

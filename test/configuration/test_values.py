@@ -220,13 +220,6 @@ def test_a_missing_file_is_named():
         load_yaml("nowhere.yaml")
 
 
-@pytest.mark.parametrize("section", ["/**", "cem_planner", "/**/cem_planner", "/robot/cem_planner"])
-def test_sections_of_the_node_are_found(tmp_path, section):
-    file = tmp_path / "p.yaml"
-    file.write_text(f"{section}:\n  ros__parameters:\n    planner: {{samples: 3}}\n")
-    assert load_yaml(file, "cem_planner", "/robot") == {"planner.samples": 3}
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_plans_on_a_gpu():
     planner = configure(CARTPOLE | {"planner.device": "cuda"}).planner()
