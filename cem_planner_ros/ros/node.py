@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -18,7 +17,7 @@ from cem_planner_ros.control.commander import MAX_GAP
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.navigation.surroundings import Surroundings
-from cem_planner_ros.ros import diagnostics
+from cem_planner_ros.ros import diagnostics, supervision
 from cem_planner_ros.ros.operator import Operator
 from cem_planner_ros.ros.parameters import NodeParameters
 from cem_planner_ros.ros.planner_swap import PlannerSwap
@@ -58,12 +57,13 @@ class PlannerNode(LifecycleNode):
         self.topics: Topics | None = None
         """None while the node is not configured."""
         self._clock_jumps = 0
-        self._looked_at = math.nan
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self._publish_diagnostics, clock=steady)
         self.create_timer(LOOK_AFTER, self._look_after, clock=steady)
+        self.create_timer(supervision.LOOK, self._supervise, clock=steady)
         self._operator = Operator(self, self._send_safe)
+        self._supervision = supervision.Supervision(self)
         gap = Duration(seconds=MAX_GAP)
         self._jumps = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=gap, min_backward=Duration(nanoseconds=-1)),
@@ -187,6 +187,7 @@ class PlannerNode(LifecycleNode):
         # Live values may have changed since the planner was made; a plugin may refuse one.
         self._thread.call(configuration.tune, ready.planner)
         topics.forget()
+        self._supervision.begin()
         self._swap.problem = ""
         reports = topics.reports
         self.loop = loop = ControlLoop(
@@ -266,6 +267,11 @@ class PlannerNode(LifecycleNode):
             # What making it left behind is much to look through; that is done when it deactivates.
             gc.freeze()
 
+    def _supervise(self) -> None:
+        if self._table.active:
+            values = self._table.configuration.values
+            self._supervision.look(self.topics, self.loop, values)
+
     def _publish_diagnostics(self) -> None:
         _, lifecycle = self._state_machine.current_state
         status = diagnostics.diagnostic_status(
@@ -312,12 +318,9 @@ class PlannerNode(LifecycleNode):
         driving = self.loop.commander.driving
         if driving is not None and driving.standing > STUCK:
             warnings.append(f"standing for {driving.standing:.0f} s: no way found, or none allowed")
-        if self.topics.is_simulated:
-            now = self.topics.clock()
-            if now == self._looked_at:
-                warnings.append("the clock stands still: only the safe command is sent")
-                self._send_safe()  # The loop waits for the clock, and the plant may not.
-            self._looked_at = now
+        warnings += [text for text in self._supervision.warnings if text not in warnings]
+        if self._supervision.clock_stands:
+            self._send_safe()  # The loop waits for the clock, and the plant may not.
         return warnings
 
     def _send_safe(self) -> None:

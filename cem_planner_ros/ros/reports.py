@@ -28,7 +28,7 @@ LOG_INTERVAL = 1.0
 SPREAD_RATE = 2.0
 """Looks at how wide the search is, Hz."""
 
-WORDS = {FRESH: "planning again", SHIFTED: "reading the earlier plan", STOPPED: "stopped"}
+WORDS = {FRESH: "planning again", SHIFTED: "reading the earlier plan"}
 
 
 class Reports:
@@ -151,14 +151,15 @@ class Reports:
 
     def _log(self, tick: Tick, hold: str) -> None:
         what = WORDS.get(tick.status, "braking" if hold == "brake" else "holding the last command")
+        what = tick.status if tick.status == STOPPED else f"{tick.status}: {what}"
         why = ": ".join(filter(None, (tick.cause, tick.reason)))
         log = self._node.get_logger()
         if tick.status == FRESH:
-            log.info(what)
+            log.info(WORDS[FRESH])
         elif tick.cause in RESTING:
             log.info(f"{tick.status}: {why}")
         else:
-            log.warning(f"{tick.status}: {what} ({why})")
+            log.warning(f"{what} ({why})")
 
 
 def candidate_lines(planner: Planner, count: int) -> list[Line]:

@@ -20,6 +20,7 @@ from cem_planner_ros.ros.messages import MESSAGES, command_writer, state_reader
 from cem_planner_ros.ros.parameters import NodeParameters
 from cem_planner_ros.ros.reports import Reports
 from cem_planner_ros.ros.state_input import StateInput
+from cem_planner_ros.ros.state_watch import StateWatch
 from cem_planner_ros.ros.surroundings_input import SurroundingsInput
 
 ACKNOWLEDGE_TIMEOUT = Duration(seconds=0.5)
@@ -51,15 +52,25 @@ class Topics:
         use_sim_time = node.get_parameter("use_sim_time").value
         self.clock: Callable[[], float] = self._ros_time if use_sim_time else time.monotonic
         """s, of the control loop: ROS time under `use_sim_time`, else the steady clock."""
+        self.state_type: str = values["state.type"]
+        self.command_type: str = values["command.type"]
+        names, angles = configuration.dynamics.state_names, configuration.dynamics.angle_names
+        self.watch = StateWatch({name: names.index(name) for name in angles}, time.monotonic)
+        read = state_reader(self.state_type, configuration.fields("state"))
+
+        def watched(message) -> np.ndarray:
+            self.watch.read(message)
+            return read(message)
+
         self.states = StateInput(
-            state_reader(values["state.type"], configuration.fields("state")),
+            watched,
             self.clock,
             self._ros_time,
             node.get_logger().warning,
             # Where goal and costmap are in a frame, so is the robot.
             frame=values["frame_id"] if configuration.inputs else "",
         )
-        self._write = command_writer(values["command.type"], configuration.fields("command"))
+        self._write = command_writer(self.command_type, configuration.fields("command"))
         self.surroundings: SurroundingsInput | None = None
         """None for a plant without surroundings."""
         self._undo: list[Callable[[], object]] = []
@@ -74,7 +85,7 @@ class Topics:
     ) -> None:
         node, values = self._node, configuration.values
         self._command = node.create_publisher(
-            MESSAGES[values["command.type"]], values["command.topic"], 1
+            MESSAGES[self.command_type], values["command.topic"], 1
         )
         self._undo.append(functools.partial(node.destroy_publisher, self._command))
         # A node that no executor knows: its topic is read by the control loop, once a period.
@@ -88,10 +99,11 @@ class Topics:
             enable_rosout=False,
         )
         self._undo.append(reader.destroy_node)
+        self.state_topic = node.resolve_topic_name(values["state.topic"])
         # Best effort takes what reliable and best-effort publishers send; the newest matters.
         self._state_subscription = reader.create_subscription(
-            MESSAGES[values["state.type"]],
-            node.resolve_topic_name(values["state.topic"]),
+            MESSAGES[self.state_type],
+            self.state_topic,
             lambda message: None,
             QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
         )
@@ -116,13 +128,20 @@ class Topics:
         return self.clock is not time.monotonic
 
     @property
+    def has_frame(self) -> bool:
+        """Whether states are in a frame: those of joints are in none, whatever a header says."""
+        return self.state_type == "nav_msgs/msg/Odometry"
+
+    @property
     def command_topic(self) -> str:
         """The resolved name of the command's topic."""
         return self._command.topic_name
 
     def latest_state(self) -> StateSample | None:
         """Return the newest state that can be used; for the control loop."""
-        return self.states.look(self._state_subscription)
+        newest = self.states.look(self._state_subscription)
+        self.watch.see(newest)
+        return newest
 
     def send(self, action: np.ndarray) -> None:
         """Publish a command (nu,); from any thread."""
@@ -137,6 +156,7 @@ class Topics:
     def forget(self) -> None:
         """Forget what was received and told: the clock was set, or the node is activated."""
         self.states.newest = None
+        self.watch.forget()
         self.reports.forget()
 
     def facts(self) -> dict[str, object]:
@@ -148,14 +168,8 @@ class Topics:
         return facts | {f"states with {c}": n for c, n in self.states.disbelieved.items()}
 
     def warnings(self) -> list[str]:
-        """Return what is not as it should be on the topics."""
-        warnings = [] if self.surroundings is None else [*self.surroundings.problems.values()]
-        others = self._node.count_publishers(self.command_topic) - 1
-        if others > 0:
-            warnings.append(
-                f"{others} other publishers on the command topic '{self.command_topic}'"
-            )
-        return warnings
+        """Return why goal, path or costmap cannot be used."""
+        return [] if self.surroundings is None else [*self.surroundings.problems.values()]
 
     def _ros_time(self) -> float:
         return self._node.get_clock().now().nanoseconds * 1e-9

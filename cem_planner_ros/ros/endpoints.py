@@ -1,0 +1,73 @@
+"""
+Who publishes and subscribes on a topic, in words: what the ROS graph knows.
+
+Types of messages are strings such as sensor_msgs/msg/JointState, topics are resolved names.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from rclpy.node import Node
+
+
+def short(name: str) -> str:
+    """Return the name of a message type as people write it, such as sensor_msgs/JointState."""
+    return name.replace("/msg/", "/")
+
+
+def publishers(node: Node, topic: str, kind: str) -> str:
+    """Return how many publish a type of message on a topic, and how many another type."""
+    return _counts(node.get_publishers_info_by_topic(topic), kind, "publisher")
+
+
+def subscribers(node: Node, topic: str, kind: str) -> str:
+    """Return how many subscribe to a type of message on a topic, and how many to another type."""
+    return _counts(node.get_subscriptions_info_by_topic(topic), kind, "subscriber")
+
+
+def has_subscriber(node: Node, topic: str, kind: str) -> bool:
+    """Return whether a type of message on a topic is subscribed to by anyone."""
+    return any(info.topic_type == kind for info in node.get_subscriptions_info_by_topic(topic))
+
+
+def other_publishers(node: Node, topic: str, own: int = 0) -> list[str]:
+    """Return the full names of the nodes that publish on a topic, without `own` ones of `node`."""
+    names = [_full_name(info) for info in node.get_publishers_info_by_topic(topic)]
+    for _ in range(own):  # A node elsewhere may have the same name.
+        if node.get_fully_qualified_name() in names:
+            names.remove(node.get_fully_qualified_name())
+    return sorted(names)
+
+
+def other_topics(node: Node, topic: str, kind: str) -> list[str]:
+    """Return the other topics on which a type of message is published."""
+    return sorted(
+        name
+        for name, types in node.get_topic_names_and_types()
+        if kind in types and name != topic and node.count_publishers(name)
+    )
+
+
+def nothing_on(node: Node, topic: str, kind: str) -> str:
+    """Return in words that no message came on a topic, and what is there instead."""
+    text = f"no message on '{topic}' (expects {short(kind)}; {publishers(node, topic, kind)})"
+    others = other_topics(node, topic, kind)
+    return text + (f"; {short(kind)} comes on {_list(others)}" if others else "")
+
+
+def _list(topics: list[str], most: int = 3) -> str:
+    shown = ", ".join(f"'{topic}'" for topic in topics[:most])
+    return shown + (f" and {len(topics) - most} more" if len(topics) > most else "")
+
+
+def _full_name(info) -> str:
+    return f"{info.node_namespace.rstrip('/')}/{info.node_name}"
+
+
+def _counts(infos: Iterable, kind: str, what: str) -> str:
+    counts = Counter(info.topic_type for info in infos)
+    right = counts.pop(kind, 0)
+    words = [f"{right} {what}{'' if right == 1 else 's'}"]
+    return ", ".join(words + [f"{n} of {short(other)}" for other, n in sorted(counts.items())])

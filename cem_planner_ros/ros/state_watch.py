@@ -1,0 +1,126 @@
+"""What can be said of the states that come: how often, how old, in which frame and unit."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from cem_planner_ros.control.tick import StateSample
+from cem_planner_ros.ros.state_input import StateInput
+
+REMEMBERED = 20
+"""Arrivals of states that say how often states come."""
+
+LARGE_ANGLE = 4.0 * math.pi
+"""rad, beyond which an angle that jumps by a whole turn in degrees is one in degrees."""
+
+LATELY = 30.0
+"""s for which an angle that jumped is spoken of: it may wrap only now and then."""
+
+TURN_IN_DEGREES = (330.0, 390.0)
+"""Sizes of the jump of an angle in degrees, from one state to the next, where it wraps."""
+
+
+class StateWatch:
+    """
+    Watches the states on their way to the control loop; which thread asks does not matter.
+
+    Args:
+        angles: {name: index in the state} of what should be in rad.
+        clock: s, steady.
+    """
+
+    def __init__(self, angles: dict[str, int], clock: Callable[[], float]):
+        self._angles = angles
+        self._rows = np.array(list(angles.values()), int)
+        self._clock = clock
+        self._last: StateSample | None = None
+        self._arrivals: deque[float] = deque(maxlen=REMEMBERED)
+        self._heard = -math.inf
+        self._dropped: Counter[str] = Counter()
+        self.frame = ""
+        """That of the last message with a header, without a leading slash."""
+        self._degrees, self._jumped = "", -math.inf
+        self.problem = ""
+        """Why the messages since the look before were dropped; "" if none was."""
+
+    def read(self, message) -> None:
+        """Take note of when a message came, and of its frame."""
+        self._heard = self._clock()
+        header = getattr(message, "header", None)
+        if header is not None:
+            self.frame = header.frame_id.lstrip("/")
+
+    def see(self, sample: StateSample | None) -> None:
+        """Take note of the newest state, once a period."""
+        last = self._last
+        if sample is last or sample is None:
+            return
+        self._last = sample
+        self._arrivals.append(self._clock())
+        if last is None or not self._rows.size:
+            return
+        before, now = last.state[self._rows], sample.state[self._rows]
+        jumps = np.abs(now - before)
+        is_turn = (jumps > TURN_IN_DEGREES[0]) & (jumps < TURN_IN_DEGREES[1])
+        if is_turn.any():
+            is_turn &= np.maximum(np.abs(now), np.abs(before)) > LARGE_ANGLE
+            for index in np.flatnonzero(is_turn):
+                name = list(self._angles)[index]
+                self._jumped = self._clock()
+                self._degrees = (
+                    f"the state '{name}' looks like degrees: it went from {before[index]:.6g} to "
+                    f"{now[index]:.6g} at once; angles are expected in rad"
+                )
+
+    def look(self, states: StateInput) -> None:
+        """Take note of what was dropped since the look before."""
+        dropped = Counter(states.dropped)
+        causes = (dropped - self._dropped).most_common(1)
+        self._dropped = dropped
+        self.problem = causes[0][0] if causes else ""
+
+    def forget(self) -> None:
+        """Begin anew: the node is activated, or the clock was set."""
+        self._last = None
+        self._arrivals.clear()
+        self._heard = self._jumped = -math.inf
+
+    @property
+    def degrees(self) -> str:
+        """Which angle seemed to be in degrees lately, and why; "" if none did."""
+        return self._degrees if self._clock() - self._jumped < LATELY else ""
+
+    @property
+    def rate(self) -> float:
+        """How often states come lately, Hz; NaN if that is not known."""
+        return rate_of([*self._arrivals], self._clock())
+
+    @property
+    def silence(self) -> float:
+        """For how long no message came, s; infinite if none came yet."""
+        return self._clock() - self._heard
+
+
+def rate_of(arrivals: Sequence[float], now: float) -> float:
+    """Return how often something comes, Hz, by its arrivals, s; NaN if that is not known."""
+    if len(arrivals) < 3:
+        return math.nan
+    interval = statistics.median(np.diff(arrivals))
+    if not interval > 0.0 or now - arrivals[-1] > 3.0 * interval:
+        return math.nan
+    return 1.0 / interval
+
+
+def too_rare(rate: float, max_age: float) -> str:
+    """Return that states come too rarely for `max_state_age`, s, in words; "" if they do not."""
+    if not rate * max_age < 1.0:
+        return ""
+    return (
+        f"states come at {rate:.2g} Hz, max_state_age {max_age:g} s needs more than "
+        f"{1.0 / max_age:.3g}"
+    )

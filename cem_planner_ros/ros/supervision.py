@@ -1,0 +1,190 @@
+"""What keeps a node that is active from controlling, found out from outside the control loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+
+from cem_planner_ros.control.ladder import FRESH, SHIFTED
+from cem_planner_ros.control.loop import ControlLoop
+from cem_planner_ros.control.tick import (
+    EMERGENCY_STOP,
+    NO_GOAL,
+    NO_STATE,
+    PAUSED,
+    RESTING,
+    STALE_COSTMAP,
+    STALE_STATE,
+    Tick,
+)
+from cem_planner_ros.ros import endpoints
+from cem_planner_ros.ros.alerts import ERROR, INFO, Alert, Alerts
+from cem_planner_ros.ros.state_watch import too_rare
+from cem_planner_ros.ros.topics import Topics
+
+LOOK = 0.5
+"""s between two looks; what is found in two looks one after another is said."""
+
+MANY_INVALID = 0.1
+"""Share of the candidates with a NaN or infinite cost that is said."""
+
+STANDSTILL = 1.0
+"""s after which a simulation's clock that shows the same stands still."""
+
+COSTMAP_TYPE = "nav_msgs/msg/OccupancyGrid"
+
+
+class Supervision:
+    """
+    Looks at an active node now and then, on the executor's thread, and logs what is wrong.
+
+    Args:
+        node: that is looked at.
+    """
+
+    def __init__(self, node: LifecycleNode):
+        self._node = node
+        self._alerts = Alerts(node.get_logger())
+        self._found: set[str] = set()
+        self._shown = (math.nan, math.nan)
+
+    def begin(self) -> None:
+        """The node is about to control."""
+        self._alerts.forget()
+        self._found = set()
+        self._shown = (math.nan, math.nan)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is wrong, for `/diagnostics`."""
+        return [alert.text for alert in self._alerts.present if alert.level != INFO]
+
+    @property
+    def clock_stands(self) -> bool:
+        """Whether the clock of a simulation showed the same for a while."""
+        return any(alert.cause == "clock" for alert in self._alerts.present)
+
+    def look(self, topics: Topics, loop: ControlLoop, values: Mapping[str, Any]) -> None:
+        """Find out what is wrong now, and log what was so at the last look too."""
+        now = time.monotonic()
+        topics.watch.look(topics.states)
+        found = [
+            alert
+            for alert in (
+                self._clock(topics, now),
+                self._command(topics),
+                *self._states(topics, values),
+                *self._plans(topics, loop, values),
+            )
+            if alert is not None
+        ]
+        before, self._found = self._found, {alert.cause for alert in found}
+        self._alerts.update([alert for alert in found if alert.cause in before], now)
+
+    def _clock(self, topics: Topics, now: float) -> Alert | None:
+        if not topics.is_simulated:
+            return None
+        shown = topics.clock()
+        if shown != self._shown[0]:
+            self._shown = shown, now
+        if now - self._shown[1] < STANDSTILL:
+            return None
+        count = self._node.count_publishers("/clock")
+        return Alert(
+            "clock",
+            "the clock stands still: only the safe command is sent (use_sim_time is set; "
+            f"publishers on '/clock': {count})",
+            ERROR,
+        )
+
+    def _command(self, topics: Topics) -> Alert | None:
+        topic, kind = topics.command_topic, topics.command_type
+        others = endpoints.other_publishers(self._node, topic, own=1)
+        if others:
+            return Alert(
+                "commands",
+                f"{len(others)} other publishers on the command topic '{topic}': "
+                f"{', '.join(others)}",
+            )
+        if not endpoints.has_subscriber(self._node, topic, kind):
+            counts = endpoints.subscribers(self._node, topic, kind)
+            return Alert(
+                "no subscriber",
+                f"nobody listens to the commands on '{topic}' (sends {endpoints.short(kind)}; "
+                f"{counts})",
+            )
+        return None
+
+    def _states(self, topics: Topics, values: Mapping[str, Any]) -> list[Alert]:
+        alerts, watch = [], topics.watch
+        rare = too_rare(watch.rate, values["max_state_age"])
+        if rare:
+            alerts.append(Alert("rare", f"{rare} ('{topics.state_topic}')"))
+        if watch.degrees:
+            alerts.append(Alert("degrees", f"{watch.degrees} ('{topics.state_topic}')"))
+        frame, expected = watch.frame, values["frame_id"].lstrip("/")
+        if topics.has_frame and frame not in ("", expected):
+            alerts.append(
+                Alert(
+                    "frame",
+                    f"states on '{topics.state_topic}' are in the frame '{frame}', frame_id is "
+                    f"'{expected}': what is published is in the frame frame_id",
+                )
+            )
+        return alerts
+
+    def _plans(self, topics: Topics, loop: ControlLoop, values: Mapping[str, Any]) -> list[Alert]:
+        alerts, tick = [], loop.commander.tick
+        troubles = {"failure": loop.commander.failure, "problem": loop.problem}
+        alerts += [Alert(cause, text, ERROR) for cause, text in troubles.items() if text]
+        if tick is None or tick.cause in (PAUSED, EMERGENCY_STOP):
+            return alerts
+        if tick.cause in RESTING:
+            return [*alerts, Alert(tick.cause, f"{tick.status}: {_rests(topics, tick)}", INFO)]
+        if tick.status not in (FRESH, SHIFTED):
+            why = self._why(topics, tick, values)
+            return [*alerts, Alert(f"stop {tick.cause}", f"{tick.status}: {why}", ERROR)]
+        if tick.plan is not None and tick.plan.invalid_share > MANY_INVALID:
+            alerts.append(
+                Alert(
+                    "invalid",
+                    f"{100 * tick.plan.invalid_share:.0f} % of the candidates have a NaN or "
+                    "infinite cost",
+                )
+            )
+        return alerts
+
+    def _why(self, topics: Topics, tick: Tick, values: Mapping[str, Any]) -> str:
+        """Return why there is no plan: what is missing, and what is there."""
+        reason = tick.reason or tick.cause
+        watch, topic = topics.watch, topics.state_topic
+        if tick.cause in (NO_STATE, STALE_STATE):
+            if watch.problem:
+                return f"no state on '{topic}' can be used: {watch.problem}"
+            if math.isinf(watch.silence):
+                return endpoints.nothing_on(self._node, topic, topics.state_type)
+            rare = too_rare(watch.rate, values["max_state_age"])
+            if rare:
+                return rare
+            if watch.silence > values["max_state_age"]:
+                counts = endpoints.publishers(self._node, topic, topics.state_type)
+                return f"no message on '{topic}' for {watch.silence:.1f} s ({counts})"
+            return f"{reason} ('{topic}', max_state_age is {values['max_state_age']:g} s)"
+        surroundings = topics.surroundings
+        if tick.cause == STALE_COSTMAP and surroundings.known.costmap is None:
+            costmap = self._node.resolve_topic_name(values["drive.costmap_topic"])
+            nothing = endpoints.nothing_on(self._node, costmap, COSTMAP_TYPE)
+            return surroundings.problems.get("costmap", nothing)
+        return reason
+
+
+def _rests(topics: Topics, tick: Tick) -> str:
+    """Return why a robot that drives stands still as it should."""
+    if tick.cause != NO_GOAL or topics.surroundings is None:
+        return tick.cause
+    way = topics.surroundings.problems.get("way", "")
+    return way or f"waiting, {tick.reason} yet"
