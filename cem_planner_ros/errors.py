@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -17,6 +19,21 @@ class ConfigurationError(ValueError):
     def __init__(self, message: str, parameters: Mapping[str, Any] | None = None):
         super().__init__(message)
         self.parameters = parameters or {}
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """
+    Return ", did you mean 'X'?" for the known name that is closest to `name`, or "".
+
+    Case does not count, and the last part of a name, after a slash or a dot, may stand for it.
+    """
+    known = {other.lower(): other for other in known}
+    last = {re.split(r"[/.]", other)[-1]: other for other in known}
+    lowered = name.lower()
+    close = difflib.get_close_matches(lowered, known, n=1)
+    if not close:
+        close = [last[other] for other in difflib.get_close_matches(lowered, last, n=1)]
+    return f", did you mean '{known[close[0]]}'?" if close else ""
 
 
 def first_line(error: Exception) -> str:

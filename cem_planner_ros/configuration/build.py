@@ -19,7 +19,7 @@ from cem_planner_ros.configuration.values import Configuration, in_file
 from cem_planner_ros.configuration.yaml_files import load_yaml
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
-from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.errors import ConfigurationError, did_you_mean
 from cem_planner_ros.fields import COMMAND_TYPES, MULTI_ARRAY, NUMBER, STATE_TYPES, Grammar
 from cem_planner_ros.learning.policy import load as load_policy
 from cem_planner_ros.paths import find, share
@@ -75,6 +75,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
     problems: list[str] = []
     parameters: dict[str, Parameter] = {}
     checked: dict[str, Any] = {}
+    wrong: set[str] = set()
 
     def declare(declared: Iterable[Parameter]) -> None:
         for parameter in declared:
@@ -85,6 +86,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
                 )
             except ConfigurationError as error:
                 problems.append(str(error))
+                wrong.add(parameter.name)
                 checked[parameter.name] = parameter.default
 
     def plugin(kind: str, prefix: str, declared_by, make) -> Dynamics | Cost | None:
@@ -154,21 +156,41 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
                 continue
             problems.append(
                 f"parameter '{name}.plugin' is given, but 'costs', which is {checked['costs']!r}, "
-                f"does not name '{name}'"
+                f"does not name '{name}'{did_you_mean(name, checked['costs'])}"
             )
         # Parameters of a cost whose plugin is broken are not unknown, only not known yet.
         broken = tuple(f"{name}." for name in checked["costs"] if name not in costs)
-        problems += [
-            loading.unknown("parameter", name, parameters) + f" (its value is {values[name]!r})"
-            for name in sorted(unknown)
-            if not name.startswith(broken)
-        ]
-        problems += cross_check(checked, dynamics)
+        unknown = {name for name in unknown if not name.startswith(broken)}
+        problems += _unknown(unknown, values, parameters)
+        problems += cross_check(checked, dynamics, wrong)
         problems += policy_problems(checked, dynamics)
     if problems:
         raise ConfigurationError("\n".join(problems), parameters)
     policy = load_policy(find(checked["policy.file"])) if checked["policy.file"] else None
     return Configuration(checked, parameters, dynamics, costs, device, policy)
+
+
+def _unknown(
+    names: Collection[str], values: Mapping[str, Any], known: Collection[str]
+) -> list[str]:
+    """Return what is wrong with parameters that nothing declares: by section if that is unknown."""
+    sections: dict[str, list[str]] = {}
+    for name in sorted(names):
+        sections.setdefault(name.partition(".")[0], []).append(name)
+    known_sections = {name.partition(".")[0] for name in known if "." in name}
+    problems = []
+    for section, inside in sections.items():
+        if len(inside) > 1 and section not in known_sections:
+            problems.append(
+                loading.unknown("section", section, known_sections)
+                + f" (it holds {', '.join(inside)})"
+            )
+            continue
+        problems += [
+            loading.unknown("parameter", name, known) + f" (its value is {values[name]!r})"
+            for name in inside
+        ]
+    return problems
 
 
 def _fields(side: str, names: Iterable[str], grammar: Grammar) -> list[Parameter]:

@@ -7,7 +7,6 @@ for rcl and still not mean what it says, such as a mapping within a list; that i
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.errors import ConfigurationError, did_you_mean
 
 NODE_NAME = "cem_planner"
 
@@ -112,10 +111,8 @@ def _matches(section: str, full_name: str) -> bool:
 
 
 def _missing(files: Sequence[str | Path], full_name: str, found: Sequence[str]) -> str:
-    slashed = {f"/{name.lstrip('/')}": name for name in found}
-    close = difflib.get_close_matches(full_name, slashed, n=1)
-    hint = f" (is '{slashed[close[0]]}' meant?)" if close else ""
     short = full_name.lstrip("/")
+    hint = did_you_mean(short, found)
     return (
         f"{', '.join(map(str, files))}: no section for the node '{short}', expected "
         f"'/**: {{{PARAMETERS}: ...}}' or '{full_name}: {{{PARAMETERS}: ...}}', found: "
@@ -209,12 +206,11 @@ class _File:
                 raise _at(value, f"'{key}' follows {PARAMETERS} in '{closed}', expected before it")
             is_parameters = key.startswith(PARAMETERS)
             if not isinstance(value, yaml.MappingStartEvent):
-                close = difflib.get_close_matches(PARAMETERS, [*above, key], n=1, cutoff=0.8)
-                hint = f"; did you mean '{PARAMETERS}' by '{close[0]}'?" if close else ""
-                where = "a value outside" if not is_parameters else "no mapping in"
-                raise _at(
-                    value, f"'{key}' is {where} {PARAMETERS}{hint if not is_parameters else ''}"
-                )
+                if is_parameters:
+                    raise _at(value, f"expected parameters, NAME: VALUE, below {PARAMETERS}")
+                hints = (did_you_mean(name, [PARAMETERS]) and name for name in [*above, key])
+                hint = next((f" (is '{name}' meant to be it?)" for name in hints if name), "")
+                raise _at(value, f"'{key}' is a value outside {PARAMETERS}{hint}")
             if not is_parameters:
                 namespace.enter(key)
                 self._read_sections([*above, key])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
-from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.errors import ConfigurationError, did_you_mean
 from cem_planner_ros.plugins.parameter import Parameterised, check_declared
 
 BASES: dict[str, type] = {"dynamics": Dynamics, "costs": Cost}
@@ -42,9 +41,16 @@ def load(kind: str, name: str) -> type:
     if ":" in name:
         module, _, attribute = name.partition(":")
         try:
-            plugin = getattr(importlib.import_module(module), attribute)
+            loaded = importlib.import_module(module)
         except Exception as error:
             raise ConfigurationError(_broken(kind, name, error)) from error
+        if not hasattr(loaded, attribute):
+            classes = [n for n, value in vars(loaded).items() if isinstance(value, type)]
+            raise ConfigurationError(
+                f"{kind} plugin '{name}' cannot be loaded: module '{module}' has no '{attribute}'"
+                + did_you_mean(attribute, classes)
+            )
+        plugin = getattr(loaded, attribute)
     else:
         entries = installed(kind).get(name, [])
         if not entries:
@@ -76,10 +82,7 @@ def load(kind: str, name: str) -> type:
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """Return a sentence that says `name` is unknown, what is close to it, and what exists."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f", did you mean '{close[0]}'?" if close else ""
-    return f"unknown {what} '{name}'{hint}"
+    return f"unknown {what} '{name}'{did_you_mean(name, known)}"
 
 
 def _missing(kind: str, name: str) -> str:

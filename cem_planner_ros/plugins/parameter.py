@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.errors import ConfigurationError, did_you_mean
 
 FLOAT32_MAX = torch.finfo(torch.float32).max
 
@@ -102,8 +102,10 @@ class Parameter:
         elif right_type and self.choices:
             in_range = value in self.choices
         if not in_range:
+            is_text = right_type and isinstance(value, str)
+            hint = did_you_mean(value, self.choices) if is_text else ""
             raise ConfigurationError(
-                f"parameter '{self.name}' is {value!r}, allowed: {self.allowed}"
+                f"parameter '{self.name}' is {value!r}, allowed: {self.allowed}{hint}"
             )
         return value
 

@@ -48,6 +48,10 @@ def refusal(changes, drop=()):
         ("dynamics.plugin", "cartpool", "did you mean 'cartpole'"),
         ("dynamics.cart_mass", -1.0, "at least 0.001 kg"),
         ("way.plugin", "nonsense.module:Cost", "No module named 'nonsense'"),
+        ("way.plugin", f"{__name__}:Extrenal", "has no 'Extrenal', did you mean 'External'?"),
+        ("hold", "Brake", "did you mean 'brake'?"),
+        ("state.type", "JointState", "did you mean 'sensor_msgs/msg/JointState'?"),
+        ("command.type", "geometry_msgs/Twist", "did you mean 'geometry_msgs/msg/Twist'?"),
         ("costs", [], "at least one"),
         ("costs", ["way", "way"], "different names"),
         ("costs", ["planner"], "none of"),
@@ -71,6 +75,19 @@ def test_a_wrong_value_is_refused_naming_parameter_value_and_what_is_allowed(nam
 
 def test_a_state_that_no_field_is_named_for_is_refused():
     assert "state.fields.theta_dot" in refusal({}, drop=["state.fields.theta_dot"])
+
+
+@pytest.mark.parametrize("name", ["state.type", "command.type"])
+def test_a_wrong_message_type_is_one_error(name):
+    text = refusal({name: "sensor_msgs/msg/JointStates"})
+    assert len(text.splitlines()) == 2, text  # The error, and the file.
+
+
+def test_a_section_that_is_nearly_right_is_one_error():
+    text = refusal({"plannner.samples": 64, "plannner.elites": 8})
+    assert "unknown section 'plannner', did you mean 'planner'?" in text
+    assert len(text.splitlines()) == 2, text
+    assert "did you mean 'way'?" in refusal({"wya.plugin": "goal"})
 
 
 def test_a_cost_that_is_given_but_not_named_is_said_once():

@@ -181,7 +181,7 @@ def test_an_empty_list_is_one(write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("/**:\n  ros_parameters:\n    a: 1", "did you mean 'ros__parameters' by 'ros_parameters'"),
+        ("/**:\n  ros_parameters:\n    a: 1", "(is 'ros_parameters' meant to be it?)"),
         ("/**:\n  a: 1", "line 2: 'a' is a value outside ros__parameters"),
         ("/**:\n  ros__parameters:\n    a:", "line 3: 'a' has no value"),
         ("/**:\n  ros__parameters:\n    a: {}", "line 3: 'a' is empty"),
@@ -190,7 +190,7 @@ def test_an_empty_list_is_one(write):
         ("a-b:\n  ros__parameters:\n    a: 1", "line 3: 'a-b' cannot be the name of a node"),
         ("ros__parameters: {a: 1}", "expected the name of a node above"),
         ("a: {ros__parameters: {b: 1}, c: {}}", "'c' follows ros__parameters in 'a'"),
-        ("cem_planer: {ros__parameters: {a: 1}}", "found: cem_planer (is 'cem_planer' meant?)"),
+        ("cem_planer: {ros__parameters: {a: 1}}", "found: cem_planer, did you mean 'cem_planer'?"),
     ],
 )
 def test_what_rcl_would_refuse_or_misread_is_refused_with_the_line(text, message, write):

@@ -28,7 +28,7 @@ def test_a_class_is_found_by_its_module():
         (
             "dynamics",
             "cem_planner_ros.dynamics.cartpole:Pole",
-            "AttributeError: module .* no attribute 'Pole'",
+            "has no 'Pole', did you mean 'CartPole'",
         ),
         (
             "dynamics",
