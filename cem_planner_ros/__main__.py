@@ -1,8 +1,22 @@
 """python -m cem_planner_ros: see `--help`."""
 
+import os
+import signal
 import sys
 
-from cem_planner_ros.cli import main
+
+def run() -> int:
+    """Run the command of the command line and return its exit status."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:
+        # Imports take seconds. What Ctrl-C raises within one may become another error.
+        signal.signal(signal.SIGINT, lambda number, _: os._exit(130))
+    from cem_planner_ros import cli
+
+    cli.load()
+    signal.signal(signal.SIGINT, before)
+    return cli.main()
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -36,7 +36,8 @@ def isolate() -> None:
     os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randint(1, 100)))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        import rclpy  # noqa: F401
+        with interruptible_after():
+            import rclpy  # noqa: F401
     except ImportError as error:
         raise ConfigurationError(
             f"this needs rclpy: source a ROS 2 setup.bash, or `make install` ({error})"
@@ -44,16 +45,23 @@ def isolate() -> None:
 
 
 def spin_once(executor) -> None:
-    """
-    Let an executor of rclpy work, for at most 0.1 s.
+    """Let an executor of rclpy work, for at most 0.1 s; Ctrl-C raises after that."""
+    with interruptible_after():
+        executor.spin_once(timeout_sec=0.1)
 
-    SIGINT and SIGTERM raise KeyboardInterrupt afterwards: within rclpy it may become another error.
+
+@contextlib.contextmanager
+def interruptible_after() -> Iterator[None]:
+    """
+    Let SIGINT and SIGTERM raise KeyboardInterrupt at the end of a block instead of within it.
+
+    Within rclpy, and within an import, it may become another error.
     """
     came: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(number, lambda number, _: came.append(number)) for number in numbers]
     try:
-        executor.spin_once(timeout_sec=0.1)
+        yield
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import os
 import sys
+from types import ModuleType
 
 from cem_planner_ros import __version__
 from cem_planner_ros.errors import ConfigurationError
@@ -20,6 +22,15 @@ COMMANDS = {
     "train": "learn a model from a bag of states and commands",
     "search-policy": "search the weights of a linear policy in a Gymnasium environment",
 }
+
+
+@functools.cache
+def load() -> dict[str, ModuleType]:
+    """Return the module of each command, imported, which takes seconds."""
+    return {
+        name: importlib.import_module(f"cem_planner_ros.cli.{name.replace('-', '_')}")
+        for name in COMMANDS
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,11 +55,9 @@ def _main(arguments: list[str] | None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"cem_planner_ros {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    modules = {}
-    for name, text in COMMANDS.items():
-        # Importing takes seconds, in which Ctrl-C must end as quietly as later.
-        module = name.replace("-", "_")
-        modules[name] = importlib.import_module(f"cem_planner_ros.cli.{module}")
-        modules[name].add_arguments(commands.add_parser(name, help=text, description=text))
+    for name, module in load().items():
+        module.add_arguments(
+            commands.add_parser(name, help=COMMANDS[name], description=COMMANDS[name])
+        )
     options = parser.parse_args(arguments)
-    return modules[options.command].run(options)
+    return load()[options.command].run(options)

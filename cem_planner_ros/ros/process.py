@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
-import threading
 import time
-import traceback
 from collections.abc import Callable
 
-from cem_planner_ros.errors import ConfigurationError
+# What else is needed is imported later: until the signals are handled, Ctrl-C is a traceback.
 
 SWITCH_INTERVAL = 0.0005
 """s after which a thread must let another run; Python's 5 ms are a quarter of a 50 Hz period."""
@@ -23,56 +22,70 @@ LISTEN = 0.2
 def planner() -> int:
     """Run the planner node until SIGINT or SIGTERM."""
 
-    def make(interrupted: Callable[[], bool]):
+    def load() -> Callable:
         from cem_planner_ros.ros.node import PlannerNode
 
-        return PlannerNode(interrupted=interrupted)
+        return lambda is_over: PlannerNode(interrupted=is_over)
 
-    return _run(make, start=lambda node, listen: node.autostart(listen))
+    return _run(load, start=lambda node, listen: node.autostart(listen))
 
 
 def simulator() -> int:
     """Run the simulator node until SIGINT or SIGTERM."""
 
-    def make(interrupted: Callable[[], bool]):
+    def load() -> Callable:
         from cem_planner_ros.simulation.node import SimulatorNode
 
-        return SimulatorNode()
+        return lambda is_over: SimulatorNode()
 
-    return _run(make)
+    return _run(load)
 
 
 def mapper() -> int:
     """Run the node that makes costmaps until SIGINT or SIGTERM."""
 
-    def make(interrupted: Callable[[], bool]):
+    def load() -> Callable:
         from cem_planner_ros.ros.mapper import MapperNode
 
-        return MapperNode()
+        return lambda is_over: MapperNode()
 
-    return _run(make)
+    return _run(load)
 
 
-def _run(make: Callable, start: Callable = lambda node, listen: None) -> int:
+def _run(load: Callable, start: Callable = lambda node, listen: None) -> int:
     """
     Make a node, spin it until a signal comes, close it, and return the exit status.
 
     rclpy's own signal handlers would end the context before a last command could go out; these only
-    take note. They are set before the imports, which take seconds, so that Ctrl-C is clean from the
-    start on.
+    take note. During the imports, which take seconds, there is nothing to close, and a signal ends
+    the process at once. The exit status is 0 after a signal.
+
+    Args:
+        load: imports the node; returns what makes it, given a function that says whether a signal
+            came.
+        start: called with the node, and a function that lets messages in for a moment.
     """
+    status = [1]  # Of an exception that nobody expects.
+    # Registered first, it is called last: what Python would clean up after that takes a second of
+    # the processor, mostly PyTorch's modules, and nobody needs it.
+    atexit.register(lambda: _end(status[0]))
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        signal.signal(number, lambda number, _: _end(0))
+    sys.setswitchinterval(SWITCH_INTERVAL)
+
+    import rclpy
+    from rclpy.signals import SignalHandlerOptions
+
+    from cem_planner_ros.errors import ConfigurationError
+
+    make = load()
     signals: list[int] = []  # An Event has a lock, for which a second signal would wait for ever.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in numbers:
         signal.signal(number, lambda number, _: signals.append(number))
 
     def is_over() -> bool:
         return bool(signals)
-
-    sys.setswitchinterval(SWITCH_INTERVAL)
-
-    import rclpy
-    from rclpy.executors import ExternalShutdownException
-    from rclpy.signals import SignalHandlerOptions
 
     try:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
@@ -86,40 +99,58 @@ def _run(make: Callable, start: Callable = lambda node, listen: None) -> int:
     node = None
     try:
         node = make(is_over)
-        executor = light_executor()
-        executor.add_node(node)
-
-        def listen() -> None:
-            end = time.monotonic() + LISTEN
-            while time.monotonic() < end:
-                executor.spin_once(timeout_sec=0.02)
-
-        start(node, listen)
-        while rclpy.ok() and not is_over():
-            try:
-                executor.spin_once(timeout_sec=0.1)
-            except ExternalShutdownException:
-                break
-            except Exception:
-                # An invalid transition request raises here on Jazzy (rclpy #1209).
-                node.get_logger().error(f"a callback failed:\n{traceback.format_exc()}")
+        _spin(node, is_over, start)
+        status[0] = 0
     except ConfigurationError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
     finally:
         if node is not None:
             node.close()
             node.destroy_node()
         rclpy.try_shutdown()
     loop = sys.modules.get("cem_planner_ros.control.loop")
-    is_compiling = any(thread.name.startswith("planner") for thread in threading.enumerate())
-    if is_compiling or (loop and loop.LOST):
+    threads = sys.modules["threading"].enumerate()
+    if any(thread.name.startswith("planner") for thread in threads) or (loop and loop.LOST):
         # A compiler cannot be called off, and Python would wait for it; a lost device cannot be
         # given back, and Python would try.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
-    return 0
+        _end(status[0])
+    return status[0]
+
+
+def _spin(node, is_over: Callable[[], bool], start: Callable) -> None:
+    """Start a node and serve it until `is_over`."""
+    import rclpy
+    from rclpy.executors import ExternalShutdownException
+
+    executor = light_executor()
+    executor.add_node(node)
+
+    def listen() -> None:
+        end = time.monotonic() + LISTEN
+        while time.monotonic() < end:
+            executor.spin_once(timeout_sec=0.02)
+
+    start(node, listen)
+    while rclpy.ok() and not is_over():
+        try:
+            executor.spin_once(timeout_sec=0.1)
+        except ExternalShutdownException:
+            break
+        except Exception:
+            # An invalid transition request raises here on Jazzy (rclpy #1209).
+            import traceback
+
+            node.get_logger().error(f"a callback failed:\n{traceback.format_exc()}")
+
+
+def _end(status: int) -> None:
+    """End the process now, without Python's clean-up."""
+    import contextlib
+
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # Whoever read it is gone.
+            stream.flush()
+    os._exit(status)
 
 
 def light_executor():

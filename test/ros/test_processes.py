@@ -1,6 +1,8 @@
 """Nodes in processes of their own, meeting over DDS."""
 
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -60,6 +62,87 @@ def test_a_signal_while_compiling_ends_it(start, write_yaml, drive, number, wait
     # A terminal's Ctrl-C reaches the whole group, the compiler too.
     assert planner.end(number, timeout=20.0, group=True) == 0
     assert "Traceback" not in planner.output()
+
+
+SIGNAL_AT_IMPORT = """
+import importlib.abc, os, runpy, sys
+
+class Sender(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "{module}":
+            os.kill(os.getpid(), {number})
+
+sys.meta_path.insert(0, Sender())
+{run}
+"""
+
+
+def run_with_signal_at_import(module, number, run):
+    """Run Python code that gets a signal when it imports a module; return status and output."""
+    code = SIGNAL_AT_IMPORT.format(module=module, number=int(number), run=run)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("planner", "rclpy"),
+        ("planner", "torch"),
+        ("simulator", "cem_planner_ros.simulation.node"),
+        ("mapper", "cem_planner_ros.ros.mapper"),
+    ],
+)
+def test_a_signal_while_a_node_is_imported_ends_it_quietly(interruptible, name, module, number):
+    run = f"from cem_planner_ros.ros.process import {name} as run; sys.exit(run())"
+    assert run_with_signal_at_import(module, number, run) == (0, "")
+
+
+@pytest.mark.parametrize("module", ["torch", "cem_planner_ros.cli.train"])
+def test_a_signal_while_the_command_line_is_imported_ends_it_quietly(interruptible, module):
+    run = "sys.argv = ['x', 'plugins']; runpy.run_module('cem_planner_ros', run_name='__main__')"
+    assert run_with_signal_at_import(module, signal.SIGINT, run) == (130, "")
+
+
+ENDING = """
+import atexit, signal, sys, threading
+
+class Late:
+    def __del__(self, write=sys.stdout.write):
+        write("taken apart\\n")
+
+late = Late()
+from cem_planner_ros.ros.process import mapper
+from cem_planner_ros.ros.mapper import MapperNode
+made = MapperNode.__init__
+
+def make(self):
+    made(self)
+    atexit.register(print, "cleaned up")
+    signal.raise_signal(signal.SIGINT)
+
+MapperNode.__init__ = make
+status = mapper()
+print("closed")
+sys.exit(status)
+"""
+
+
+def test_a_node_ends_at_once_when_everything_is_closed(domain_id):
+    """Taking Python and PyTorch apart takes a second of the processor that nobody needs."""
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING], stdout=subprocess.PIPE, text=True, timeout=60
+    )
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-2:] == ["closed", "cleaned up"]
+
+
+def test_a_node_that_cannot_be_made_ends_with_status_1(start, wait_until):
+    simulator = start("simulator", "-p", "model_file:=nowhere.xml")
+    wait_until(lambda: simulator.popen.poll() is not None, 60.0)
+    assert simulator.end() == 1
+    assert "error: file 'nowhere.xml' does not exist" in simulator.output()
 
 
 def test_a_wrong_yaml_is_explained_and_the_process_lives(
