@@ -110,7 +110,7 @@ class PathFollow(Cost):
             self.place = path.nearest(here, *around)
 
         def distance(place: float) -> float:
-            return float(np.linalg.norm(path.at(place) - here))
+            return float(np.linalg.norm(path.at(np.asarray(place)) - here))
 
         # Also where the place is not known, as after a state that was not finite.
         if not (is_known and distance(self.place) <= LOST):

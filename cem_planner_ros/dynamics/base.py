@@ -44,13 +44,13 @@ class Dynamics(Parameterised, ABC):
     Raises ConfigurationError for an unknown name or a value that is not allowed.
     """
 
-    state_names: tuple[str, ...]
-    action_names: tuple[str, ...]
-    action_low: tuple[float, ...]
+    state_names: tuple[str, ...] = ()
+    action_names: tuple[str, ...] = ()
+    action_low: tuple[float, ...] = ()
     """Default smallest action, in `action_units`."""
-    action_high: tuple[float, ...]
+    action_high: tuple[float, ...] = ()
     """Default largest action, in `action_units`."""
-    action_units: tuple[str, ...]
+    action_units: tuple[str, ...] = ()
     guessed_actions: tuple[str, ...] = ()
     """Actions whose default bounds are a guess, since the model's file does not give them."""
     angle_names: tuple[str, ...] = ()

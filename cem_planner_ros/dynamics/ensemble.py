@@ -43,7 +43,6 @@ class Ensemble(Dynamics):
     Raises ConfigurationError if a file cannot be read or does not hold what it should.
     """
 
-    state_names = action_names = action_low = action_high = action_units = ()
     parameters = (
         Parameter("file", "", "MODEL.safetensors, with MODEL.json beside it.", when=INACTIVE),
     )

@@ -37,10 +37,11 @@ class Exported(Dynamics):
     Raises ConfigurationError if a file cannot be read or does not hold what it should.
     """
 
-    state_names = action_names = action_low = action_high = action_units = ()
     parameters = (Parameter("file", "", "The .pt2 or .pt file.", when=INACTIVE),)
 
     file: str
+    dt: float
+    """s, between a state and the next one."""
 
     def __init__(
         self, values: Mapping[str, Any] | None = None, *, device: torch.device | str = "cpu"

@@ -165,7 +165,6 @@ class Latent(Dynamics):
     Raises ConfigurationError if a file cannot be read or does not hold what it should.
     """
 
-    state_names = action_names = action_low = action_high = action_units = ()
     judges = True
     parameters = (
         Parameter("file", "", "MODEL.safetensors, with MODEL.json beside it.", when=INACTIVE),
@@ -201,8 +200,8 @@ class Latent(Dynamics):
                 "expected numbers above 0: they are what actions are scaled by"
             )
         self._device = device
-        high = torch.tensor(self.action_high, device=device)
-        self._action_scale = high[:, None]
+        largest = torch.tensor(self.action_high, device=device)
+        self._action_scale = largest[:, None]
         self._forget(-math.inf)
 
     def _forget(self, time: float) -> None:

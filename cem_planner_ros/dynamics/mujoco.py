@@ -42,7 +42,6 @@ class Mujoco(Dynamics):
     actuator of the file acts.
     """
 
-    state_names = action_names = action_low = action_high = action_units = ()
     parameters = (
         Parameter("file", "", "The MJCF or URDF file.", when=INACTIVE),
         Parameter("threads", 1, "CPU threads that roll out.", low=1, high=256, when=INACTIVE),

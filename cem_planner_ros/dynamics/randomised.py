@@ -30,7 +30,7 @@ class Randomised(Dynamics):
         for name in (*UNCHANGED, "angle_names"):
             setattr(self, name, getattr(model, name))
         self.members = members
-        self.member = model
+        self.member = self._model = model
         tensors = dict(zip(model.numbers, model.number_tensors, strict=True))
         device = next(iter(tensors.values())).device
         super().__init__({}, device=device)
@@ -69,11 +69,11 @@ class Randomised(Dynamics):
     @property
     def number_tensors(self) -> tuple[torch.Tensor, ...]:
         """The storage of the model's numbers."""
-        return self.member.number_tensors
+        return self._model.number_tensors
 
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
         """Return the states (nx, N) after `dt`, s, a P-th of the columns under each variant."""
-        variant = copy.copy(self.member)
+        variant = copy.copy(self._model)
         each = state.shape[-1] // self.members
         for name, factor in self._factors.items():
             setattr(variant, name, getattr(self.member, name) * factor.repeat_interleave(each, -1))

@@ -20,7 +20,7 @@ class Recording:
 
     def __init__(self, description: Mapping[str, object]):
         self._description = json.dumps(description, sort_keys=True)
-        self._plans: list[dict[str, object]] = []
+        self._plans: list[dict[str, np.ndarray]] = []
 
     def __len__(self) -> int:
         return len(self._plans)
@@ -34,7 +34,8 @@ class Recording:
         if not self._plans:
             raise ValueError("nothing was planned since the recording began")
         columns = {name: np.stack([p[name] for p in self._plans]) for name in self._plans[0]}
-        np.savez_compressed(path, planner=self._description, **columns)
+        columns["planner"] = np.array(self._description)
+        np.savez_compressed(path, allow_pickle=False, **columns)
 
 
 def replay(planner: Planner, path: str | Path) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -121,6 +121,7 @@ class Rollout:
         total = torch.zeros_like(sequence[0, 0])
         if with_returns and self.dynamics.judges:
             total = total - self.dynamics.returns(state, applied, durations)
+        states: Iterable[torch.Tensor]
         if members > 1 and self.particles.propagation == "ts_1":
             states = self.particles.shuffled(self.dynamics, state, applied, durations)
         else:

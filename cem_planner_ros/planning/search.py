@@ -271,8 +271,8 @@ class Iteration:
         """Return actions (H, nu, N) of knots (P, nu, N)."""
         if self.search.order == 0:
             return knots if self.search.knot_spacing == 1 else knots[first]
-        order = range(self.search.order + 1)
-        return sum(basis[:, k, None, None] * knots[first + k] for k in order)
+        terms = [basis[:, k, None, None] * knots[first + k] for k in range(self.search.order + 1)]
+        return torch.stack(terms).sum(0)
 
     def _refit(
         self,

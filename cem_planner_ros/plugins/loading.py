@@ -11,7 +11,7 @@ from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError, did_you_mean
 from cem_planner_ros.plugins.parameter import Parameterised, check_declared
 
-BASES: dict[str, type] = {"dynamics": Dynamics, "costs": Cost}
+BASES: dict[str, type[Parameterised]] = {"dynamics": Dynamics, "costs": Cost}
 """The two kinds of plugin. The entry-point groups are `cem_planner_ros.dynamics` and `.costs`."""
 
 
@@ -30,7 +30,7 @@ def installed(kind: str) -> dict[str, list[EntryPoint]]:
     return found
 
 
-def load(kind: str, name: str) -> type:
+def load(kind: str, name: str) -> type[Parameterised]:
     """
     Return the plugin class called `name`, an entry point's name or `package.module:Class`.
 
