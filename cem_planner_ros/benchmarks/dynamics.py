@@ -20,7 +20,7 @@ from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.rollout import Rollout
-from cem_planner_ros.planning.search import Search
+from cem_planner_ros.planning.settings import Search
 from cem_planner_ros.plugins import loading
 
 SAMPLES, HORIZON, DT = 1024, 30, 0.02

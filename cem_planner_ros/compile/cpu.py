@@ -89,6 +89,7 @@ class Arguments(ctypes.Structure):
         "explorers": torch.int64,
         "first": torch.int64,
         "use": torch.bool,
+        "precision": torch.float64,
         "spent": torch.float64,
     }
 
@@ -101,15 +102,16 @@ class Arguments(ctypes.Structure):
         + [(name, ctypes.c_int) for name in "weighting truncate threads".split()]
         + [("risk", ctypes.c_int)]
         + [(name, ctypes.c_long) for name in "members count tail".split()]
-        + [("std_factor", ctypes.c_float)]
+        + [(name, ctypes.c_float) for name in "std_factor control_cost".split()]
         + [(name, ctypes.c_uint32) for name in "seed plan".split()]
         + [("until", ctypes.c_double)]
         + [
             (name, ctypes.c_void_p)
             for name in (
-                "samples explorers state before applied lag durations first basis factor noise "
+                "samples explorers state before applied lag durations first basis factor "
+                "precision noise "
                 "numbers temperature momentum low high step_reach first_reach std_initial std_min "
-                "use mean std injected best_cost candidates costs ranks states spent"
+                "use mean std injected best_cost candidates costs control ranks states spent"
             ).split()
         ]
     )

@@ -22,7 +22,8 @@ from cem_planner_ros.compile.translate import UnsupportedError
 from cem_planner_ros.errors import first_line
 from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.rollout import Rollout
-from cem_planner_ros.planning.search import Belief, Limits, Problem, Search
+from cem_planner_ros.planning.search import Belief, Limits, Problem
+from cem_planner_ros.planning.settings import Search
 
 THREADS = 128
 """Of a block; a multiple of a warp. Small blocks spread few candidates over many processors."""
@@ -139,7 +140,8 @@ def rate_limiter() -> Callable[..., torch.Tensor]:
         result = torch.empty_like(knots)
         count, actions = knots.shape[:2]
         samples = knots[0, 0].numel()
-        tensors = (knots, previous_action, limits.first, limits.step, result)
+        bounds = (limits.first, limits.step, limits.low, limits.high)
+        tensors = (knots, previous_action, *bounds, result)
         launch(actions * samples, *tensors, count, actions, samples)
         return result
 

@@ -16,7 +16,8 @@ from cem_planner_ros.errors import first_line
 from cem_planner_ros.planning import cross_entropy, noise
 from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.rollout import Rollout
-from cem_planner_ros.planning.search import Belief, Iteration, Problem, Search
+from cem_planner_ros.planning.search import Belief, Iteration, Problem
+from cem_planner_ros.planning.settings import Search
 
 BACKENDS = ("auto", "cudagraph", "compile", "eager")
 
@@ -40,7 +41,7 @@ class TorchExecution:
         belief: Belief,
         seed: int,
         evaluate: Callable[..., torch.Tensor] | None = None,
-        **others: Callable[..., torch.Tensor],
+        **others: Callable[..., torch.Tensor] | torch.Tensor,
     ):
         self.reason = ""
         self._search = search
@@ -49,7 +50,6 @@ class TorchExecution:
         self._seed = seed
         self._device = belief.mean.device
         self._generator = torch.Generator(self._device)
-        self._iteration: Callable = Iteration(evaluate or rollout, search, **others)
         knots, actions, _ = belief.mean.shape
         self._rollout = rollout
         self.candidates = belief.mean
@@ -58,6 +58,10 @@ class TorchExecution:
         self._factors = None
         if factors is not None:
             self._factors = torch.tensor(factors, dtype=torch.float32, device=self._device)
+            if search.control_cost:
+                precision = torch.from_numpy(noise.precisions(factors))
+                others["precision"] = precision.to(self._device)
+        self._iteration: Callable = Iteration(evaluate or rollout, search, **others)
 
     def compile(self) -> None:
         """Compile the iteration with `torch.compile`; raises whatever that raises."""
@@ -212,6 +216,10 @@ class KernelExecution:
         factors = noise.factors(knots, search.noise_beta, actions)
         if factors is not None:
             self._arguments.set(factor=tiled(torch.tensor(factors, dtype=torch.float32)))
+        if search.control_cost:
+            self._arguments.set(control_cost=search.control_cost, control=torch.zeros(stride))
+            if factors is not None:
+                self._arguments.set(precision=torch.from_numpy(noise.precisions(factors)))
 
     def trajectory(
         self, state: np.ndarray, actions: np.ndarray, durations: np.ndarray

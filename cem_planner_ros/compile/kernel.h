@@ -24,6 +24,7 @@ struct Arguments {
     int risk;  // over the members: 0 mean, 1 worst, 2 cvar, 3 mean_std
     long members, count, tail;  // P; tensors in `numbers` of each; members that cvar averages
     float std_factor;
+    float control_cost;  // gamma of MPPI; 0 for none
     uint32_t seed, plan;
     double until;  // s on the monotonic clock: no iteration but the first begins after it
     const long* samples;    // (I), of each mode
@@ -36,6 +37,7 @@ struct Arguments {
     const long* first;       // (H)
     const float* basis;      // (H, order + 1)
     const float* factor;     // (NU, tiles of P, P, TILE), or null for white noise
+    const double* precision;  // (NU, P, P), inverse of the noise's covariance, or null for white
     const float* noise;      // (P, NU, stride) instead of drawing, or null
     const float* const* numbers;  // (P, count)
     const float *temperature, *momentum;
@@ -46,6 +48,7 @@ struct Arguments {
     float* best_cost;   // (M), in and out
     float* candidates;  // (P, NU, stride), out
     float* costs;       // (stride), out
+    float* control;     // (stride), control costs, out, or null where control_cost is 0
     const float* ranks;  // (elites), weights by rank
     float* states;       // (H + 1, NX, BLOCK) of the first candidates, out, or null
     double* spent;       // (3), s for sampling, rollout and refit are added to it, or null

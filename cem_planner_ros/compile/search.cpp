@@ -120,8 +120,30 @@ static double normal_quantile(double p) {
     return p < 0.5 ? x : -x;
 }
 
-// Write the knots of a block of candidates, within bounds and rates.
-static void sample(const Arguments& a, long iteration, long begin, float* noise) {
+// What a candidate's deviation from the mean is multiplied with for the control cost of MPPI,
+// (P, NU, M): Sigma^-1 u, where Sigma is that of the noise over the knots.
+static std::vector<double> drift(const Arguments& a) {
+    std::vector<double> result(a.control_cost > 0.0f ? a.knots * NU * a.modes : 0);
+    for (long i = 0; i < long(result.size()); ++i) {
+        const long m = i % a.modes, u = i / a.modes % NU, p = i / a.modes / NU;
+        const auto scaled = [&](long q) {
+            const long j = (q * NU + u) * a.modes + m;
+            return double(a.mean[j]) / a.std[j];
+        };
+        if (a.precision) {
+            const double* row = a.precision + (u * a.knots + p) * a.knots;
+            for (long q = 0; q < a.knots; ++q) result[i] += row[q] * scaled(q);
+        } else {
+            result[i] = scaled(p);
+        }
+        result[i] /= a.std[i];
+    }
+    return result;
+}
+
+// Write the knots of a block of candidates, within bounds and rates, and their control costs.
+static void sample(const Arguments& a, long iteration, long begin,
+                   const std::vector<double>& drift, float* noise) {
     const long samples = a.samples[iteration], explorers = a.explorers[iteration];
     const bool* use = a.use + iteration * a.slots;
     if (a.noise) {
@@ -139,6 +161,7 @@ static void sample(const Arguments& a, long iteration, long begin, float* noise)
         has_slots |= place[lane] < a.slots;
     }
     const bool one_mode = mode[0] == mode[BLOCK - 1];
+    double control[BLOCK] = {};
     for (long u = 0; u < NU; ++u) {
         float before[BLOCK];
         for (long lane = 0; lane < BLOCK; ++lane) before[lane] = a.before[u];
@@ -177,13 +200,17 @@ static void sample(const Arguments& a, long iteration, long begin, float* noise)
             for (long lane = 0; lane < BLOCK; ++lane) {
                 const float least = before[lane] - reach, most = before[lane] + reach;
                 float x = out[lane];
-                x = x < low ? low : x > high ? high : x;
                 x = x > most ? most : x < least ? least : x;
+                x = x < low ? low : x > high ? high : x;  // bounds win over rates
                 before[lane] = x;
                 out[lane] = x;
             }
+            for (long lane = 0; !drift.empty() && lane < BLOCK; ++lane)
+                control[lane] += drift[row * a.modes + mode[lane]] * (out[lane] - mean[lane]);
         }
     }
+    for (long lane = 0; !drift.empty() && lane < BLOCK; ++lane)
+        a.control[begin + lane] = a.control_cost * float(control[lane]);
 }
 
 // Of every step and action; empty if all actuators follow at once.
@@ -235,21 +262,25 @@ static void judge(const Arguments& a, const std::vector<Following>& followed, lo
     }
 }
 
-// The candidates of one mode that count, cheapest first, and their weights.
+// The candidates of one mode that count, the one of the lowest score first, and their weights.
 struct Chosen {
-    std::vector<uint64_t> order;  // cost and number in one integer, which sorts like the pair
+    std::vector<uint64_t> order;  // score and number in one integer, which sorts like the pair
     std::vector<uint32_t> index;
     std::vector<float> weight;
     double total;
+    uint32_t cheapest;
     bool better;  // than the best before; false if no candidate is valid
 };
 
 static void select(const Arguments& a, long samples, long mode, Chosen& chosen) {
     const float* costs = a.costs + mode * samples;
+    const float* control = a.control_cost > 0.0f ? a.control + mode * samples : nullptr;
+    const auto score = [&](long i) { return control ? costs[i] + control[i] : costs[i]; };
     auto& order = chosen.order;
     order.resize(samples);
     for (long i = 0; i < samples; ++i) {
-        union { float f; uint32_t i; } cost = {isfinite(costs[i]) ? costs[i] : INFINITY};
+        const float s = score(i);
+        union { float f; uint32_t i; } cost = {isfinite(s) ? s : INFINITY};
         // The bits of positive floats ascend with them, those of negative ones descend.
         const uint32_t key = cost.i & 0x80000000u ? ~cost.i : cost.i | 0x80000000u;
         order[i] = uint64_t(key) << 32 | uint64_t(i);
@@ -260,18 +291,24 @@ static void select(const Arguments& a, long samples, long mode, Chosen& chosen) 
     chosen.index.resize(count);
     chosen.weight.resize(count);
     chosen.total = 0.0;
-    const float least = costs[uint32_t(order[0])];
+    const float least = score(uint32_t(order[0]));
     for (size_t i = 0; i < count; ++i) {
         chosen.index[i] = uint32_t(order[i]);
-        const float cost = costs[chosen.index[i]];
+        const float cost = score(chosen.index[i]);
         float w = a.weighting == 1 ? expf((least - cost) / *a.temperature)
                   : a.weighting == 2 ? a.ranks[i] : 1.0f;
         if (!isfinite(cost)) w = 0.0f;
         chosen.weight[i] = w;
         chosen.total += w;
     }
-    chosen.better = least < a.best_cost[mode];
-    if (chosen.better) a.best_cost[mode] = least;
+    chosen.cheapest = chosen.index[0];
+    for (long i = 0; control && i < samples; ++i) {
+        // The best candidate is the cheapest, whatever its control cost.
+        if (isfinite(score(i)) && costs[i] < costs[chosen.cheapest]) chosen.cheapest = uint32_t(i);
+    }
+    const float cheapest = costs[chosen.cheapest];
+    chosen.better = isfinite(score(chosen.cheapest)) && cheapest < a.best_cost[mode];
+    if (chosen.better) a.best_cost[mode] = cheapest;
 }
 
 // Fit one row of knots of one mode to its candidates.
@@ -298,7 +335,7 @@ static void refit(const Arguments& a, long samples, long mode, long row, const C
     float* injected = a.injected + (row * a.modes + mode) * a.slots;
     for (long i = 0; i < a.kept; ++i) injected[i] = x[chosen.index[i]];
     injected[a.kept] = *old_mean;
-    if (chosen.better) injected[a.kept + 1] = x[chosen.index[0]];
+    if (chosen.better) injected[a.kept + 1] = x[chosen.cheapest];
 }
 
 extern "C" void rollout(const Arguments* a) {
@@ -345,8 +382,9 @@ extern "C" long search(const Arguments* a) {
             const long blocks = (a->modes * samples + BLOCK - 1) / BLOCK;
             const double began = spent ? now() : 0.0;
             double rolling = 0.0;
+            const std::vector<double> drifts = drift(*a);
             for (long block = thread; block < blocks; block += threads) {
-                sample(*a, iteration, block * BLOCK, noise);
+                sample(*a, iteration, block * BLOCK, drifts, noise);
                 const double sampled = spent ? now() : 0.0;
                 judge(*a, follow, block * BLOCK);
                 if (spent) rolling += now() - sampled;

@@ -23,6 +23,7 @@ from cem_planner_ros.errors import ConfigurationError, did_you_mean
 from cem_planner_ros.fields import COMMAND_TYPES, MULTI_ARRAY, NUMBER, STATE_TYPES, Grammar
 from cem_planner_ros.learning.policy import load as load_policy
 from cem_planner_ros.paths import find, share
+from cem_planner_ros.planning.arguments import usable_device
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.plugins import loading
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter, named
@@ -116,7 +117,11 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
         return None
 
     declare(TABLE)
-    device = _device(checked["planner.device"], problems)
+    try:
+        device = usable_device(checked["planner.device"])
+    except ConfigurationError as error:
+        problems.append(str(error))
+        device = torch.device("cpu")
     dynamics = plugin(
         "dynamics",
         "dynamics",
@@ -126,7 +131,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
     costs: dict[str, Cost] = {}
     if dynamics is not None:
         declare(dynamics.action_parameters())
-        declare(_command_filters(dynamics))
+        declare(_low_passes(dynamics))
         declare(_spreads(dynamics))
         declare(_fields("state", dynamics.state_names, STATE_TYPES[checked["state.type"]]))
         declare(_fields("command", dynamics.action_names, COMMAND_TYPES[checked["command.type"]]))
@@ -206,15 +211,11 @@ def _fields(side: str, names: Iterable[str], grammar: Grammar) -> list[Parameter
     ]
 
 
-def _command_filters(dynamics: Dynamics) -> tuple[Parameter, ...]:
-    """Return the parameters of what a command goes through, before it is sent and after."""
+def _low_passes(dynamics: Dynamics) -> tuple[Parameter, ...]:
+    """Return the parameters of what a command goes through before it is sent."""
+    text = "Time constant of a low-pass on the {name} that is sent; 0 for none."
     limits = {"unit": "s", "low": 0.0, "high": 10.0}
-    low_pass = "Time constant of a low-pass on the {name} that is sent; 0 for none."
-    lag = "Time constant with which an actuator follows the {name} that is sent; 0 for at once."
-    return (
-        *named("action.low_pass", dynamics.action_names, 0.0, low_pass, **limits),
-        *named("action.lag", dynamics.action_names, 0.0, lag, **limits),
-    )
+    return named("action.low_pass", dynamics.action_names, 0.0, text, **limits)
 
 
 def _spreads(dynamics: Dynamics) -> tuple[Parameter, ...]:
@@ -227,20 +228,3 @@ def _spreads(dynamics: Dynamics) -> tuple[Parameter, ...]:
 def _cost_plugin(name: str) -> Parameter:
     text = "The cost: an installed plugin or package.module:Class."
     return Parameter(f"{name}.plugin", "quadratic", text, when=INACTIVE)
-
-
-def _device(name: str, problems: list[str]) -> torch.device:
-    """Return the device called `name`, after trying it."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        if torch.device(name).type not in ("cpu", "cuda"):
-            raise ValueError("neither cpu nor cuda")
-        return torch.empty(0, device=name).device
-    except Exception as error:  # torch raises RuntimeError, AssertionError or ValueError here.
-        text = str(error).splitlines()[0]
-        problems.append(
-            f"parameter 'planner.device' is {name!r}, allowed: auto, cpu, or a CUDA device that "
-            f"works here ({text})"
-        )
-        return torch.device("cpu")

@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
-import numpy as np
 import torch
 
 from cem_planner_ros.costs.base import INPUTS, Cost
@@ -19,8 +18,12 @@ from cem_planner_ros.learning.policy import Driver
 from cem_planner_ros.learning.policy import load as load_policy
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.paths import find
+from cem_planner_ros.planning.arguments import bounds_problem
 from cem_planner_ros.planning.rollout import ATTEMPTS, FAR, costs_nothing
-from cem_planner_ros.planning.search import Search
+from cem_planner_ros.planning.settings import Search
+
+LONGEST_HELD = 2.0
+"""Model steps that a command may be held for without a warning."""
 
 TOPIC = r"(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*"
 """A topic name (ROS 2 design: Topic and Service name mapping), substitutions left out."""
@@ -54,12 +57,9 @@ def cross_check(
             problems.append(str(error))
     for name in dynamics.action_names:
         low, high, safe = (value[f"action.{group}.{name}"] for group in ("low", "high", "safe"))
-        # In float32, in which the planner computes.
-        if not np.float32(low) < np.float32(high):
-            problems.append(
-                f"parameter 'action.low.{name}' is {low}, allowed: less than action.high.{name}, "
-                f"which is {high}"
-            )
+        problem = bounds_problem(name, low, high)
+        if problem:
+            problems.append(problem)
         elif not low <= safe <= high:
             problems.append(
                 f"parameter 'action.safe.{name}' is {safe}, allowed: from action.low.{name} to "
@@ -232,6 +232,14 @@ def warnings(
             found.append(f"{given}, but randomisation.samples is 1: there are no variants")
         elif value[f"dynamics.{name}"] == 0.0:
             found.append(f"{given}, but dynamics.{name} is 0, and so it is in every variant")
+    period, dt = 1.0 / value["control_rate"], value["planner.dt"]
+    if period > LONGEST_HELD * dt * (1.0 + 1e-9):
+        found.append(
+            f"control_rate is {value['control_rate']:.4g} Hz, so each command is held for "
+            f"{period:.4g} s, which is {period / dt:.3g} steps of planner.dt ({dt:.4g} s), but the "
+            "plan changes the action in each step: raise control_rate, or raise planner.dt to "
+            f"{period:.4g} s and lower planner.horizon"
+        )
     if value["planner.risk"] != "mean" and variants == dynamics.members == 1:
         found.append(
             f"planner.risk is {value['planner.risk']}, but the model is one: it has no members "

@@ -1,16 +1,15 @@
 """The one table of parameters that the node has whatever the model and the costs."""
 
-from cem_planner_ros.compile.executor import BACKENDS
 from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
-from cem_planner_ros.planning.cross_entropy import WEIGHTINGS
-from cem_planner_ros.planning.particles import PROPAGATIONS, RISKS
-from cem_planner_ros.planning.search import EXECUTE, INJECT_MEAN, SAMPLINGS, Search
+from cem_planner_ros.planning.arguments import ARGUMENTS, PERIOD
+from cem_planner_ros.planning.settings import SETTINGS
 from cem_planner_ros.plugins.parameter import INACTIVE, READ_ONLY, Parameter
 
 TABLE = (
     Parameter("autostart", True, "Configure and activate without being told to.", when=READ_ONLY),
     Parameter(
-        "control_rate", 50.0, "Commands per second.", unit="Hz", low=0.1, high=2000.0, when=INACTIVE
+        *("control_rate", 50.0, "Commands per second."),
+        **{"unit": "Hz", "low": 1.0 / PERIOD.high, "high": 1.0 / PERIOD.low, "when": INACTIVE},
     ),
     Parameter(
         "budget_fraction",
@@ -70,238 +69,8 @@ TABLE = (
         low=1,
         high=1000,
     ),
-    Parameter(
-        "planner.samples",
-        Search.samples,
-        "Candidates per iteration, N, over all modes.",
-        low=1,
-        high=10_000_000,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.elites",
-        Search.elites,
-        "Candidates of each mode refitted to, K, at most N / modes.",
-        low=1,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.iterations",
-        Search.iterations,
-        "Iterations per period, I.",
-        low=1,
-        high=10_000,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.horizon",
-        Search.horizon,
-        "Model steps per plan, H.",
-        low=1,
-        high=10_000,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.dt",
-        Search.dt,
-        "Length of a model step.",
-        unit="s",
-        low=1e-4,
-        high=10.0,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.modes",
-        Search.modes,
-        "Distributions searched side by side, M; the one with the cheapest candidate acts.",
-        low=1,
-        high=64,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.weighting",
-        Search.weighting,
-        "How candidates count: elites equally (CEM), by rank (CMA-ES), or all by softmax (MPPI).",
-        choices=WEIGHTINGS,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.temperature",
-        Search.temperature,
-        "Of softmax, in units of the cost: the lower, the fewer candidates count.",
-        low=1e-6,
-        high=1e9,
-    ),
-    Parameter(
-        "planner.std_initial",
-        Search.std_initial,
-        "Std of the candidates at the start of a period, as a share of half the action's range "
-        "(iCEM: 0.5).",
-        low=1e-6,
-        high=10.0,
-    ),
-    Parameter(
-        "planner.std_min",
-        Search.std_min,
-        "The std never falls below this share of half the action's range.",
-        low=1e-6,
-        high=10.0,
-    ),
-    Parameter(
-        "planner.std_carry",
-        Search.std_carry,
-        "Share of the last period's std, moved in time, in that at the start of a period; 0 begins "
-        "with std_initial (iCEM).",
-        low=0.0,
-        high=1.0,
-    ),
-    Parameter(
-        "planner.momentum",
-        Search.momentum,
-        "Share of the old mean and std that stays in each iteration (iCEM, PETS: 0.1).",
-        low=0.0,
-        high=0.99,
-    ),
-    Parameter(
-        "planner.noise_beta",
-        Search.noise_beta,
-        "Exponent of the noise's power spectrum f^-beta: 0 is white, larger is smoother (iCEM: "
-        "0.25 to 3.5).",
-        low=0.0,
-        high=8.0,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.keep",
-        Search.keep,
-        "Share of the elites that are candidates again, in the next iteration and, moved in time, "
-        "in the next period (iCEM: 0.3).",
-        low=0.0,
-        high=1.0,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.decay",
-        Search.decay,
-        "Each iteration has this many times fewer candidates, at least 2 K (iCEM: 1.25).",
-        low=1.0,
-        high=10.0,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.explore",
-        Search.explore,
-        "Share of the candidates that are drawn with std_initial in every iteration.",
-        low=0.0,
-        high=1.0,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.inject_mean",
-        Search.inject_mean,
-        "In which iteration the mean is a candidate too (iCEM: last).",
-        choices=INJECT_MEAN,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.inject_best",
-        Search.inject_best,
-        "Whether the best candidate so far is a candidate in each iteration.",
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.execute",
-        Search.execute,
-        "What is sent: the mean, or the best candidate (iCEM). The best overfits learned models.",
-        choices=EXECUTE,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.sampling",
-        Search.sampling,
-        "How candidates stay within bounds: clip, or truncate the normal distribution.",
-        choices=SAMPLINGS,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.knot_spacing",
-        Search.knot_spacing,
-        "Model steps from knot to knot of the splines that candidates are; 1 is no spline.",
-        low=1,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.order",
-        Search.order,
-        "Of the splines: 0 holds, 1 is linear, 3 is cubic.",
-        low=0,
-        high=3,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.propagation",
-        Search.propagation,
-        "How candidates run through a model with members: each through all of them, or as "
-        "particles that each stay with a member (ts_inf) or get another one in each step (ts_1; "
-        "PETS).",
-        choices=PROPAGATIONS,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.particles",
-        Search.particles,
-        "Of each candidate with ts_inf and ts_1, evenly over the members (PETS: 20).",
-        low=1,
-        high=10_000,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.risk",
-        Search.risk,
-        "What makes one cost of those under members or particles: mean, worst, cvar (mean of the "
-        "worst share cvar_alpha) or mean_std (mean and std_factor times the std).",
-        choices=RISKS,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.cvar_alpha",
-        Search.cvar_alpha,
-        "Share of the members or particles that risk cvar looks at, rounded up; 1 is the mean.",
-        low=1e-3,
-        high=1.0,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.std_factor",
-        Search.std_factor,
-        "How much the std counts with risk mean_std; below 0 it is sought.",
-        low=-100.0,
-        high=100.0,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.backend",
-        "auto",
-        "How iterations run: auto and compile take the fastest that works, and the log says why "
-        "nothing faster does.",
-        choices=BACKENDS,
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.device",
-        "auto",
-        "Where to plan: auto, cpu, cuda or cuda:INDEX. auto takes a GPU where there is one.",
-        when=INACTIVE,
-    ),
-    Parameter(
-        "planner.threads",
-        1,
-        "CPU threads of a compiled rollout, and of one through the members of an ensemble.",
-        low=1,
-        high=256,
-        when=INACTIVE,
-    ),
-    Parameter("planner.seed", 0, "Seed of the noise.", low=0, when=INACTIVE),
+    *(p for p in SETTINGS.values() if p.name.startswith("planner.")),
+    *ARGUMENTS,
     Parameter(
         "dynamics.plugin",
         "cartpole",
@@ -323,14 +92,7 @@ TABLE = (
         "YAML of a policy, as `search-policy` writes it; a path or a name in `models`.",
         when=INACTIVE,
     ),
-    Parameter(
-        "policy.candidates",
-        Search.proposals,
-        "Candidates that the policy of policy.file proposes in each period, by driving the model.",
-        low=0,
-        high=1000,
-        when=INACTIVE,
-    ),
+    SETTINGS["proposals"],
     Parameter(
         "costs",
         ["tracking"],

@@ -135,6 +135,7 @@ class Configuration:
             **{name: setting for name, setting in settings.items() if name not in LIVE_SETTINGS},
             **{name: value[f"planner.{name}"] for name in ("backend", "threads", "seed")},
             **self.tuning(),
+            period=1.0 / value["control_rate"],
             device=self.device,
             like=like if variants == 1 else None,
             policy=self._proposals(),

@@ -250,11 +250,12 @@ class ControlLoop:
                 if not isinstance(error, torch.cuda.OutOfMemoryError) and self.planner not in LOST:
                     LOST.append(self.planner)
             return Attempt(cause, f"{type(error).__name__}: {first_line(error)}", **known), ()
+        if plan is None:
+            self._reset()
+            return Attempt(NO_VALID_PLAN, "the predicted state is not finite", **known), ()
         if not (math.isfinite(plan.cost) and np.isfinite(plan.actions).all()):
             self._reset()
             what = "every candidate has a NaN or infinite cost"
-            if not np.isfinite(state).all():
-                what = "the predicted state is not finite"
             return Attempt(NO_VALID_PLAN, what, **known), ()
         took = self._clock() - began
         self._plan_time.add(took)
@@ -263,11 +264,17 @@ class ControlLoop:
 
     def _plan(
         self, sample: StateSample, effect: float, scheduled: float
-    ) -> tuple[Plan, np.ndarray, np.ndarray]:
-        """Return the plan for the time `effect`, and state and applied action predicted to then."""
+    ) -> tuple[Plan | None, np.ndarray, np.ndarray]:
+        """
+        Return the plan for the time `effect`, and state and applied action predicted to then.
+
+        The plan is None if the predicted state is not finite.
+        """
         commander, planner = self.commander, self.planner
         before, applied = commander.sent(sample.time, effect, planner.search.dt)
         state = planner.predict(before, sample.state)[-1]
+        if not np.isfinite(state).all():
+            return None, state, applied
         share = self._current.configuration.values["budget_fraction"]
         end = scheduled + share * commander.period - commander.publish_time
         driving = commander.driving

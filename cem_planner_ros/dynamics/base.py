@@ -176,7 +176,7 @@ class Dynamics(Parameterised, ABC):
                 )
 
     def action_parameters(self) -> tuple[Parameter, ...]:
-        """Return the node parameters each action brings: its bounds, rate, safe value and noise."""
+        """Return the parameters of each action: bounds, rate, safe value, noise and lag."""
         none = [0.0] * len(self.action_names)
         groups = (
             ("low", self.action_low, "", None, "Smallest {name} ever commanded."),
@@ -194,9 +194,16 @@ class Dynamics(Parameterised, ABC):
                 strict=True,
             )
         )
-        text = "Exponent of the noise of {name}; below 0 it is planner.noise_beta."
-        limits = {"low": -1.0, "high": 8.0, "when": INACTIVE}
-        return parameters + named("action.noise_beta", self.action_names, -1.0, text, **limits)
+        beta = "Exponent of the noise of {name}; below 0 it is planner.noise_beta."
+        lag = "Time constant with which an actuator follows the {name} that is sent; 0 for at once."
+        return (
+            *parameters,
+            *named(
+                *("action.noise_beta", self.action_names, -1.0, beta),
+                **{"low": -1.0, "high": 8.0, "when": INACTIVE},
+            ),
+            *named("action.lag", self.action_names, 0.0, lag, unit="s", low=0.0, high=10.0),
+        )
 
 
 class DifferentialEquation(Dynamics):

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 FREQUENCIES = 4096
-"""Points of the numerical integral over the spectrum."""
+"""Points, at least, of the numerical integral over the spectrum."""
+
+RESOLUTION = 64
+"""Points, at least, below the lowest frequency of the horizon."""
 
 
 def autocorrelation(length: int, beta: float) -> np.ndarray:
@@ -18,10 +21,13 @@ def autocorrelation(length: int, beta: float) -> np.ndarray:
     of the horizon, 1/length (Timmer and Koenig, On generating power law noise, 1995; used for
     planning by Pinneri et al., iCEM, 2020, section 3.1). White at beta 0.
     """
-    f = (np.arange(FREQUENCIES) + 0.5) / (2 * FREQUENCIES)
+    # The midpoint rule; with points half of 1/count apart, lags beyond count would be aliases.
+    count = max(FREQUENCIES, RESOLUTION * length // 2)
+    f = (np.arange(count) + 0.5) / (2 * count)
     power = np.maximum(f, 1.0 / length) ** -beta
-    lags = np.arange(length)[:, None]
-    return (power * np.cos(2 * np.pi * f * lags)).sum(1) / power.sum()
+    turn = np.exp(-1j * np.pi * np.arange(length) / (2 * count))
+    # The sum over power * cos(2 pi f lag), for all lags at once.
+    return (turn * np.fft.fft(power, 2 * count)[:length]).real / power.sum()
 
 
 def factors(length: int, beta: float | Sequence[float], actions: int) -> np.ndarray | None:
@@ -41,3 +47,9 @@ def factor(length: int, beta: float) -> np.ndarray:
     # Smooth noise is close to singular; the jitter is far below float32's resolution of it.
     result = np.linalg.cholesky(covariance + 1e-9 * np.eye(length))
     return result / np.linalg.norm(result, axis=1, keepdims=True)
+
+
+def precisions(factors: np.ndarray) -> np.ndarray:
+    """Return the inverse of the covariance (nu, length, length) that noise of `factors` has."""
+    inverse = np.linalg.inv(factors)
+    return np.ascontiguousarray(inverse.transpose(0, 2, 1) @ inverse)

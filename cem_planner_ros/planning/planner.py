@@ -15,14 +15,30 @@ from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
 from cem_planner_ros.planning.actuators import Actuators
+from cem_planner_ros.planning.arguments import (
+    ARGUMENTS,
+    PERIOD,
+    action_limits,
+    check_plugins,
+    usable_device,
+    vector,
+)
 from cem_planner_ros.planning.plan import Candidates, Plan, TimeGrid
 from cem_planner_ros.planning.record import Recording
 from cem_planner_ros.planning.rollout import Rollout
-from cem_planner_ros.planning.search import Belief, Limits, Numbers, Problem, Search
+from cem_planner_ros.planning.search import (
+    Belief,
+    Limits,
+    Numbers,
+    Problem,
+    limit_rate,
+    within,
+)
+from cem_planner_ros.planning.settings import Search
 from cem_planner_ros.plugins.plan_inputs import Staged, pinned
 
 SAME_MODE = 0.2
-"""Modes whose means lie closer, in root mean square over std_initial, are one."""
+"""Two modes are merged if the RMS distance of their means is below this share of std_initial."""
 
 LIVE = ("temperature", "momentum", "std_initial", "std_min", "std_carry")
 """Settings of `Search` that `Planner.tune` can change."""
@@ -41,9 +57,11 @@ class Planner:
         costs: the terms of the objective.
         low, high: (nu,), bounds of the action; those of the model if None.
         rate: (nu,), how fast an action may change, per s; inf for no limit, as is None.
+        period: from one command to the next, s, in which the first action of a plan may change by
+            rate * period; dt if None.
         lag: (nu,), time constants with which actuators follow the actions, s; 0, as is None, for
             those that follow at once.
-        backend: one of `backend.BACKENDS`; `execution` says what became of it.
+        backend: one of `executor.BACKENDS`; `execution` says what became of it.
         device: where the tensors of model and costs live, and the search runs.
         threads: CPU threads of a compiled kernel.
         seed: of the noise.
@@ -65,6 +83,7 @@ class Planner:
         low: Sequence[float] | None = None,
         high: Sequence[float] | None = None,
         rate: Sequence[float] | None = None,
+        period: float | None = None,
         lag: Sequence[float] | None = None,
         backend: str = "auto",
         device: torch.device | str = "cpu",
@@ -77,20 +96,29 @@ class Planner:
         unknown = set(settings) - {field.name for field in fields(Search)}
         if unknown:
             raise TypeError(f"Planner has no setting '{min(unknown)}'")
-        if not costs:
-            raise ConfigurationError("costs is empty, allowed: at least one cost")
+        check_plugins(dynamics, costs)
         self.search = Search(**settings)
+        for parameter, value in zip(ARGUMENTS, (backend, str(device), threads, seed), strict=True):
+            parameter.check(value)
+        device = usable_device(device)
         self.dynamics = dynamics
         self.costs = tuple(costs)
         self.rollout = Rollout(dynamics, costs, self.search.dt, self.search.through_members)
         if like is None:
-            self.rollout.try_out(torch.device(device))
+            self.rollout.try_out(device)
         else:
             self.rollout.reads_numbers = like.rollout.reads_numbers
-        self.rollout.try_samples(self.search.samples, torch.device(device))
-        self.device = torch.device(device)
+        self.rollout.try_samples(self.search.samples, device)
+        self.device = device
         self._seed = seed
         self._policy = policy
+        self._period = self.search.dt if period is None else PERIOD.check(period)
+        beta = self.search.noise_beta
+        if isinstance(beta, tuple) and len(beta) != len(dynamics.action_names):
+            raise ConfigurationError(
+                f"noise_beta has {len(beta)} entries, allowed: one number, or one for each of "
+                f"{', '.join(dynamics.action_names)}"
+            )
         self._recording: Recording | None = None
         self._last: tuple[Plan, np.ndarray, np.ndarray, torch.Tensor] | None = None
         self._spline = self.search.spline
@@ -169,13 +197,17 @@ class Planner:
         std_min: float,
         std_carry: float,
     ) -> None:
-        """Change what may change between two plans; arguments as in the constructor."""
-        low_, high_, rate_ = (np.asarray(values, np.float32) for values in (low, high, rate))
-        if low_.shape != (self._nu,) or high_.shape != (self._nu,) or not (low_ < high_).all():
-            raise ConfigurationError(
-                f"action bounds are low {list(low)}, high {list(high)}, allowed: low < high for "
-                f"each of {', '.join(self.dynamics.action_names)}"
-            )
+        """
+        Change what may change between two plans; arguments as in the constructor.
+
+        Raises ConfigurationError, and changes nothing, if a value is not allowed.
+        """
+        numbers = {"temperature": temperature, "momentum": momentum, "std_initial": std_initial}
+        numbers |= {"std_min": std_min, "std_carry": std_carry}
+        low_, high_, rate_, lag_ = action_limits(
+            self.dynamics, low=low, high=high, rate=rate, lag=lag
+        )
+        self.search = replace(self.search, **numbers)
         # A spline of order 0 jumps between model steps, the others climb from knot to knot.
         step = self.search.dt * (self._spline.spacing if self._spline.order else 1)
         half_range = 0.5 * (high_ - low_)
@@ -183,18 +215,22 @@ class Planner:
             low=low_,
             high=high_,
             step=rate_ * step,
-            first=rate_ * self.search.dt,
+            first=rate_ * self._period,
             std_initial=std_initial * half_range,
             std_min=std_min * half_range,
         )
         for tensor, value in zip(self._problem.limits, values, strict=True):
             tensor.copy_(torch.as_tensor(value))
-        self._problem.actuators.lag.copy_(torch.tensor(lag, dtype=torch.float32))
-        self._has_lag = any(lag)
+        # Where bounds are narrowed, what was found before must not lie outside.
+        for kept in (self._belief.mean, self._belief.injected):
+            kept.copy_(within(kept, self._problem.limits))
+        self._problem.actuators.lag.copy_(torch.from_numpy(lag_))
+        self._has_lag = bool(lag_.any())
+        # The mean of the last plan, of which momentum keeps a share, may be out of reach.
+        self._keeps_far_mean = bool(self.search.momentum) and bool(np.isfinite(rate_).any())
         self._problem.numbers.temperature.fill_(temperature)
         self._problem.numbers.momentum.fill_(momentum)
         self._middle = 0.5 * (low_ + high_)
-        self._std_carry = std_carry
 
     def reset(self) -> None:
         """Forget the last plan; the noise begins anew."""
@@ -254,35 +290,42 @@ class Planner:
         """
         Improve the plan for `state` at `time` and return it.
 
-        A time earlier than that of the last plan forgets the last plan.
+        A time earlier than that of the last plan forgets the last plan. If no candidate is valid,
+        the cost of the plan is infinite and its actions mean nothing.
 
         Args:
             state: (nx,), in the units of the model.
             time: s, on any clock that does not jump.
             previous_action: (nu,), in force until now; the middle of the bounds if None.
-                Raises ValueError if this or the state has another shape.
             applied: (nu,), what actuators with a lag make of the actions now; previous_action if
                 None.
             surroundings: for costs that have to know them.
             until: s on `time.monotonic`; no iteration but the first begins after it.
             iterations: how many at most; those of the settings if None.
+
+        Raises ValueError, and keeps the last plan, if a vector has another shape or holds what is
+        not finite in float32, or if a time is not a number.
         """
-        nx = len(self.dynamics.state_names)
-        if np.shape(state) != (nx,):
-            raise ValueError(f"state has shape {np.shape(state)}, expected ({nx},)")
-        if previous_action is not None and np.shape(previous_action) != (self._nu,):
-            raise ValueError(
-                f"previous_action has shape {np.shape(previous_action)}, expected ({self._nu},)"
-            )
-        edges, cell = self._shift(time)
+        names, actions = self.dynamics.state_names, self.dynamics.action_names
+        state = vector("state", state, names)
         previous_action = self._middle if previous_action is None else previous_action
-        applied = previous_action if applied is None else applied
+        previous_action = vector("previous_action", previous_action, actions)
+        applied = previous_action if applied is None else vector("applied", applied, actions)
+        if not math.isfinite(time):
+            raise ValueError(f"time is {time}, expected a finite time in s")
+        if math.isnan(until):
+            raise ValueError("until is nan, expected a time in s; inf for no limit")
+        edges, cell = self._shift(time)
         self._load(state, previous_action, applied, edges, cell)
         for cost in self.costs:
-            cost.prepare(np.asarray(state), time, surroundings)
-        self.dynamics.remember(np.asarray(state), np.asarray(applied), time)
+            cost.prepare(state, time, surroundings)
+        self.dynamics.remember(state, applied, time)
         if self._policy is not None:
-            self._propose(self._policy(np.asarray(state), edges))
+            self._propose(self._policy(state, edges))
+        if self._keeps_far_mean:
+            mean, problem = self._belief.mean, self._problem
+            near = limit_rate(mean.unsqueeze(-1), problem.previous_action, problem.limits)
+            mean.copy_(near.squeeze(-1))
         at_most = self.search.iterations
         at_most = at_most if iterations is None else max(1, min(iterations, at_most))
         cost, done = self.execution.run(self._uses(), self._plans, range(at_most), until)
@@ -390,17 +433,18 @@ class Planner:
         spacing, knots = self._spline.spacing, self._spline.knots
         mean, std, injected, best_cost = self._belief
         shift = min(cell // spacing - self._cell // spacing, knots)
+        carry = self.search.std_carry
         initial = self._problem.limits.std_initial[:, None]
         if shift:
             if shift not in self._moved:
                 # What comes in at the end of the horizon repeats the last knot.
                 knot = torch.arange(knots, device=self.device) + shift
                 self._moved[shift] = knot.clamp_(max=knots - 1)
-            for rows in (mean, injected, std) if self._std_carry else (mean, injected):
+            for rows in (mean, injected, std) if carry else (mean, injected):
                 rows.copy_(rows.index_select(0, self._moved[shift]))
-        if self._std_carry:
+        if carry:
             std[knots - shift :] = initial
-            std.lerp_(initial.expand_as(std), 1.0 - self._std_carry)
+            std.lerp_(initial.expand_as(std), 1.0 - carry)
         else:
             std.copy_(initial)
         # The cheapest of the last period was the cheapest for another state.

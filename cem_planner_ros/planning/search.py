@@ -1,143 +1,15 @@
-"""The settings of the search, and one iteration of it in PyTorch."""
+"""One iteration of the search in PyTorch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 
-from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.planning import cross_entropy
 from cem_planner_ros.planning.actuators import Actuators
-from cem_planner_ros.planning.particles import Particles
-from cem_planner_ros.planning.spline import ORDERS, Spline
-
-EXECUTE = ("mean", "best")
-SAMPLINGS = ("clip", "truncate")
-INJECT_MEAN = ("never", "last", "each")
-
-
-ALLOWED: dict[str, tuple[tuple[str, ...], float, float]] = {
-    "weighting": (cross_entropy.WEIGHTINGS, 0, 0),
-    "inject_mean": (INJECT_MEAN, 0, 0),
-    "execute": (EXECUTE, 0, 0),
-    "sampling": (SAMPLINGS, 0, 0),
-    "temperature": ((), 1e-6, 1e9),
-    "std_initial": ((), 1e-6, 10.0),
-    "std_min": ((), 1e-6, 10.0),
-    "std_carry": ((), 0.0, 1.0),
-    "momentum": ((), 0.0, 0.99),
-    "noise_beta": ((), 0.0, 8.0),
-    "keep": ((), 0.0, 1.0),
-    "decay": ((), 1.0, 10.0),
-    "explore": ((), 0.0, 1.0),
-    "knot_spacing": ((), 1, 2**31),
-    "particles": ((), 1, 10_000),
-    "proposals": ((), 0, 2**31),
-}
-"""Choices, or least and largest value, of each setting; the table of parameters has them too."""
-
-
-@dataclass(frozen=True)
-class Search:
-    """
-    How candidates are drawn, weighed and kept; what each setting means is in the parameter table.
-
-    The defaults won in `bench quality` (docs/benchmarks.md).
-
-    Raises ConfigurationError if the settings do not go together.
-    """
-
-    samples: int = 1024
-    elites: int = 64
-    iterations: int = 4
-    horizon: int = 30
-    dt: float = 0.05
-    modes: int = 1
-    weighting: str = "rank"
-    temperature: float = 1.0
-    std_initial: float = 0.75
-    std_min: float = 0.02
-    std_carry: float = 0.0
-    momentum: float = 0.0
-    noise_beta: float | tuple[float, ...] = 2.0
-    keep: float = 0.2
-    decay: float = 1.0
-    explore: float = 0.0
-    inject_mean: str = "each"
-    inject_best: bool = True
-    execute: str = "best"
-    sampling: str = "clip"
-    knot_spacing: int = 1
-    order: int = 0
-    proposals: int = 0
-    propagation: str = Particles.propagation
-    particles: int = Particles.count
-    risk: str = Particles.risk
-    cvar_alpha: float = Particles.cvar_alpha
-    std_factor: float = Particles.std_factor
-
-    def __post_init__(self):
-        for name, (choices, low, high) in ALLOWED.items():
-            value = getattr(self, name)
-            allowed = f"one of {', '.join(choices)}" if choices else f"from {low} to {high}"
-            values = value if isinstance(value, tuple) else (value,)
-            if not all(v in choices if choices else low <= v <= high for v in values):
-                raise ConfigurationError(
-                    f"parameter 'planner.{name}' is {value!r}, allowed: {allowed}"
-                )
-        if self.iterations < 1 or self.horizon < 1 or self.modes < 1 or not self.dt > 0.0:
-            raise ConfigurationError(
-                "parameters 'planner.iterations', 'planner.horizon', 'planner.modes' and "
-                f"'planner.dt' are {self.iterations}, {self.horizon}, {self.modes} and {self.dt}, "
-                "allowed: positive"
-            )
-        each = self.samples // self.modes
-        if not 1 <= self.elites <= each:
-            raise ConfigurationError(
-                f"parameter 'planner.elites' is {self.elites}, allowed: from 1 to "
-                f"planner.samples / planner.modes, which is {each}"
-            )
-        if self.injected > each:
-            raise ConfigurationError(
-                f"parameter 'planner.samples' is {self.samples}, allowed: at least "
-                f"{self.injected} for each mode, for the kept elites, the mean, the best and what "
-                "a policy proposes"
-            )
-        if self.order not in ORDERS:
-            raise ConfigurationError(
-                f"parameter 'planner.order' is {self.order}, allowed: 0, 1 or 3"
-            )
-
-    @property
-    def spline(self) -> Spline:
-        """The spline that makes action sequences of knots."""
-        return Spline(self.horizon, self.order, self.knot_spacing)
-
-    @property
-    def through_members(self) -> Particles:
-        """How candidates run through the members of a model."""
-        return Particles(
-            *(self.propagation, self.particles, self.risk, self.cvar_alpha, self.std_factor)
-        )
-
-    @property
-    def kept(self) -> int:
-        """Elites of each mode that are candidates again in the next iteration and period."""
-        return round(self.keep * self.elites)
-
-    @property
-    def injected(self) -> int:
-        """Slots for candidates of each mode that are not drawn: elites, mean, best, proposals."""
-        return self.kept + 2 + self.proposals
-
-    def population(self, iteration: int) -> int:
-        """Return the candidates of each mode in an iteration, decayed to a floor (iCEM, 3.2)."""
-        first = self.samples // self.modes
-        least = min(first, max(2 * self.elites, self.injected))
-        return max(int(first * self.decay**-iteration), least)
+from cem_planner_ros.planning.settings import Search
 
 
 class Belief(NamedTuple):
@@ -190,13 +62,25 @@ class Problem(NamedTuple):
     numbers: Numbers
 
 
+def within(knots: torch.Tensor, limits: Limits) -> torch.Tensor:
+    """Return knots (P, nu, M) or (P, nu, M, n) within bounds."""
+    shape = (-1, *(1,) * (knots.ndim - 2))
+    return torch.clamp(knots, limits.low.view(shape), limits.high.view(shape))
+
+
 def limit_rate(knots: torch.Tensor, previous_action: torch.Tensor, limits: Limits) -> torch.Tensor:
-    """Return knots (P, nu, M, n), each within reach of the one before it."""
+    """
+    Return knots (P, nu, M, n), each within reach of the one before it, and within bounds.
+
+    Where bounds were narrowed, the action in force may lie outside of them: bounds win.
+    """
     reach = limits.first[:, None, None]
+    low, high = limits.low[:, None, None], limits.high[:, None, None]
     before = previous_action[:, None, None]
     rows = []
     for row in knots:
         before = torch.maximum(torch.minimum(row, before + reach), before - reach)
+        before = torch.clamp(before, low, high)
         rows.append(before)
         reach = limits.step[:, None, None]
     return torch.stack(rows)
@@ -206,7 +90,9 @@ class Iteration:
     """
     One CEM iteration: sample, bound, roll out, score, weigh, refit.
 
-    `evaluate` is called as `Rollout` is, `limit_rate` as the function of that name.
+    `evaluate` is called as `Rollout` is, `limit_rate` as the function of that name. `precision`
+    (nu, P, P), float64, is the inverse of the noise's covariance over the knots, None if it is
+    white; only the control cost needs it.
     """
 
     def __init__(
@@ -214,10 +100,12 @@ class Iteration:
         evaluate: Callable[..., torch.Tensor],
         search: Search,
         limit_rate: Callable[..., torch.Tensor] = limit_rate,
+        precision: torch.Tensor | None = None,
     ):
         self.evaluate = evaluate
         self.search = search
         self.limit_rate = limit_rate
+        self.precision = precision
 
     def __call__(
         self, problem: Problem, belief: Belief, use: torch.Tensor, noise: torch.Tensor
@@ -251,18 +139,18 @@ class Iteration:
     ) -> torch.Tensor:
         """Return knots (P, nu, M, n) within bounds and rates."""
         samples = noise.shape[-1]
-        low, high = limits.low[:, None, None], limits.high[:, None, None]
         mean, std = belief.mean.unsqueeze(-1), belief.std.unsqueeze(-1)
         explorers = int(self.search.explore * samples)
         if explorers:
             is_explorer = torch.arange(samples, device=noise.device) >= samples - explorers
             std = torch.where(is_explorer, limits.std_initial[:, None, None], std)
         if self.search.sampling == "truncate":
+            low, high = limits.low[:, None, None], limits.high[:, None, None]
             noise = truncated(noise, (low - mean) / std, (high - mean) / std)
         knots = mean + std * noise
         slots = self.search.injected
         injected = torch.where(use, belief.injected, knots[..., :slots])
-        knots = torch.clamp(torch.cat((injected, knots[..., slots:]), -1), low, high)
+        knots = torch.cat((injected, knots[..., slots:]), -1)
         return self.limit_rate(knots, previous_action, limits)
 
     def _sequence(
@@ -274,6 +162,20 @@ class Iteration:
         terms = [basis[:, k, None, None] * knots[first + k] for k in range(self.search.order + 1)]
         return torch.stack(terms).sum(0)
 
+    def _control_cost(self, belief: Belief, knots: torch.Tensor) -> torch.Tensor:
+        """
+        Return gamma u' Sigma^-1 (v - u) (M, n) of knots v (P, nu, M, n), u being the mean.
+
+        With gamma = temperature it is the control cost of MPPI (Williams et al., 2017, algorithm
+        2), by which candidates count as if they had been drawn around zero.
+        """
+        drift = (belief.mean / belief.std).double()
+        if self.precision is not None:
+            drift = torch.einsum("upq,qum->pum", self.precision, drift)
+        drift = (drift / belief.std).unsqueeze(-1)
+        deviation = knots - belief.mean.unsqueeze(-1)
+        return self.search.control_cost * (drift * deviation).sum((0, 1)).float()
+
     def _refit(
         self,
         belief: Belief,
@@ -283,8 +185,11 @@ class Iteration:
         numbers: Numbers,
     ) -> Belief:
         search = self.search
+        score = cost
+        if search.control_cost:
+            score = cost + self._control_cost(belief, knots)
         index, weight = cross_entropy.select(
-            cost, search.weighting, search.elites, numbers.temperature
+            score, search.weighting, search.elites, numbers.temperature
         )
         chosen = torch.gather(knots, -1, index.expand(*knots.shape[:2], -1, -1))
         mean, std = cross_entropy.refit(chosen, weight)
@@ -295,12 +200,16 @@ class Iteration:
         mean = torch.where(any_valid, mean, belief.mean)
         std = torch.where(any_valid, std, belief.std)
 
-        cheapest = torch.gather(cost, -1, index[:, :1]).squeeze(-1)
-        better = cheapest < belief.best_cost  # False for NaN
+        first = index[:, :1]
+        if search.control_cost:  # The best candidate is the cheapest, whatever its control cost.
+            first = torch.where(score.isfinite(), cost, torch.inf).argmin(-1, keepdim=True)
+        cheapest = torch.gather(cost, -1, first).squeeze(-1)
+        better = any_valid & (cheapest < belief.best_cost)
+        found = torch.gather(knots, -1, first.expand(*knots.shape[:2], -1, -1))
         kept, _, best, proposals = belief.injected.split(
             (search.kept, 1, 1, search.proposals), dim=-1
         )
-        best = torch.where(better[:, None], chosen[..., :1], best)
+        best = torch.where(better[:, None], found, best)
         kept = torch.where(any_valid[:, None], chosen[..., : search.kept], kept)
         injected = torch.cat((kept, mean.unsqueeze(-1), best, proposals), -1)
         return Belief(mean, std, injected, torch.where(better, cheapest, belief.best_cost))

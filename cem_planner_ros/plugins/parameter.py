@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from cem_planner_ros.errors import ConfigurationError, did_you_mean
@@ -81,9 +82,11 @@ class Parameter:
         """
         Return `value` in the parameter's type.
 
-        An integer is accepted for a float. Raises ConfigurationError if the type, the range or the
-        choice is wrong.
+        An integer is accepted for a float, and a scalar of NumPy for one of Python. Raises
+        ConfigurationError if the type, the range or the choice is wrong.
         """
+        if isinstance(value, np.generic):
+            value = value.item()
         if isinstance(self.default, float) and type(value) is int:
             value = float(value)
         if isinstance(self.default, list):

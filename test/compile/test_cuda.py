@@ -51,9 +51,10 @@ extern "C" void launch(int blocks, int threads, const float* start, const float*
 """,
     "limit_rate": """
 extern "C" void launch(int blocks, int threads, const float* knots, const float* before,
-        const float* first, const float* step, float* limited, int count, int actions,
-        int samples) {
-    each(limit_rate, blocks, threads, knots, before, first, step, limited, count, actions, samples);
+        const float* first, const float* step, const float* low, const float* high, float* limited,
+        int count, int actions, int samples) {
+    each(limit_rate, blocks, threads, knots, before, first, step, low, high, limited, count,
+         actions, samples);
 }
 """,
 }
@@ -126,11 +127,14 @@ def test_the_kernel_agrees_with_pytorch(nvrtc_as_cpp, model, in_registers, monke
 def test_the_limits_of_rate_are_those_of_pytorch(nvrtc_as_cpp, rate):
     nu, samples = 3, 2 * THREADS + 7
     steps = (torch.tensor([rate, 0.1, math.inf]), torch.tensor([0.2, rate, math.inf]))
-    limits = Limits(*torch.zeros(6, nu))._replace(first=steps[0], step=steps[1])
+    bounds = {"low": torch.tensor([-1.0, -9.0, 0.2]), "high": torch.tensor([0.5, 9.0, 0.8])}
+    limits = Limits(*torch.zeros(6, nu))._replace(first=steps[0], step=steps[1], **bounds)
     knots = torch.randn(9, nu, 2, samples)
     given = (knots, torch.randn(nu), limits)
     got = cuda.rate_limiter()(*given)
     torch.testing.assert_close(got, search.limit_rate(*given))
+    low, high = (bounds[side][:, None, None] for side in ("low", "high"))
+    assert ((low <= got) & (got <= high)).all()
 
 
 def test_without_nvrtc_the_reason_is_named(cartpole):

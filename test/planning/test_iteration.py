@@ -8,12 +8,19 @@ import torch
 
 from cem_planner_ros.compile.cpu import padded
 from cem_planner_ros.compile.executor import KernelExecution
+from cem_planner_ros.planning import noise
 from cem_planner_ros.planning.search import Iteration
 
 SETTINGS = {
     "elites": {"weighting": "elites"},
     "rank": {"weighting": "rank"},
     "softmax": {"weighting": "softmax", "temperature": 3.0},
+    "control cost": {"weighting": "softmax", "control_cost": 0.7, "noise_beta": 0.0},
+    "control cost of coloured noise": {
+        **{"weighting": "softmax", "control_cost": 0.5, "temperature": 0.5},
+        **{"noise_beta": 1.5, "modes": 2, "explore": 0.2},
+    },
+    "control cost of elites": {"weighting": "elites", "control_cost": 0.3, "keep": 0.3},
     "momentum": {"momentum": 0.3},
     "keep": {"keep": 0.5},
     "explore": {"explore": 0.25},
@@ -24,6 +31,7 @@ SETTINGS = {
     "held knots": {"knot_spacing": 4, "phase": 3},
     "proposals": {"proposals": 3},
     "rate": {"rate": (2.0, np.inf)},
+    "bounds narrowed past the action in force": {"low": (-1.0, -1.2), "rate": (2.0, 0.5)},
     "rate of splines": {"rate": (2.0, 3.0), "knot_spacing": 4, "order": 1},
     "lag": {"lag": (0.3, 0.0)},
     "all at once": {
@@ -41,7 +49,9 @@ SETTINGS = {
 
 
 def eagerly(given):
-    refined, knots, cost = Iteration(given.rollout, given.search)(
+    factors = noise.factors(given.search.spline.knots, given.search.noise_beta, 2)
+    precision = None if factors is None else torch.from_numpy(noise.precisions(factors))
+    refined, knots, cost = Iteration(given.rollout, given.search, precision=precision)(
         given.problem, given.belief, given.use, given.noise
     )
     return refined, knots, cost
@@ -52,9 +62,9 @@ def in_cpp(given):
         given.rollout, given.search, given.problem, given.belief, seed=0, threads=1
     )
     knots, nu, modes, count = given.noise.shape
-    noise = torch.zeros(knots, nu, padded(modes * count))
-    noise[..., : modes * count] = given.noise.flatten(2)
-    cost, _ = execution.run(given.use[None], 0, range(1), noise=noise)
+    drawn = torch.zeros(knots, nu, padded(modes * count))
+    drawn[..., : modes * count] = given.noise.flatten(2)
+    cost, _ = execution.run(given.use[None], 0, range(1), noise=drawn)
     return given.belief, execution.candidates[..., : modes * count], cost
 
 

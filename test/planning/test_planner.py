@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cem_planner_ros.control.limits import CommandLimits
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.costs.quadratic import Quadratic
 from cem_planner_ros.dynamics.base import Dynamics
@@ -228,8 +229,46 @@ def test_predict_follows_the_model(backend):
         ({"order": 2}, "order"),
         ({"samples": 1, "elites": 1}, "samples"),
         ({"dt": 0.0}, "dt"),
-        ({"low": [1.0, -1.0], "high": [1.0, 1.0]}, "low < high"),
-        ({"low": [0.0]}, "low < high"),
+        ({"low": [1.0, -1.0], "high": [1.0, 1.0]}, "'action.low.a' is 1.0, allowed: less than"),
+        ({"low": [0.0]}, "allowed: a number for each of a, b"),
+        ({"low": 0.0}, "allowed: a number for each of a, b"),
+        ({"low": [[-1.0], [-1.0]]}, "'action.low.a' is .-1.0., allowed: a finite number"),
+        ({"low": [-1.0, [-1.0]]}, "'action.low.b' is .-1.0., allowed: a finite number"),
+        ({"low": [-math.inf, -1.0]}, "'action.low.a' is -inf, allowed: a finite number"),
+        ({"high": [1.0, math.inf]}, "'action.high.b' is inf, allowed: a finite number"),
+        ({"high": [1.0, math.nan]}, "'action.high.b' is nan, allowed: a finite number"),
+        ({"high": [1.0, 1e39]}, "'action.high.b' is 1e.39, allowed: a finite number"),
+        ({"high": [1.0, "1"]}, "'action.high.b' is '1', allowed"),
+        ({"low": [-2e38, -1.0], "high": [2e38, 1.0]}, "at most 1e.18 below action.high.a"),
+        ({"rate": [-1.0, 1.0]}, "'action.rate.a' is -1.0, allowed: a finite number of at least"),
+        ({"rate": [1.0, math.nan]}, "'action.rate.b' is nan"),
+        ({"rate": [1.0, -math.inf]}, "'action.rate.b' is -inf"),
+        ({"rate": [0.0, 1.0]}, "rate of 'a' is 0, allowed: above 0, infinity for no limit"),
+        ({"rate": [1.0]}, "rate is .*allowed: a number for each of a, b"),
+        ({"lag": [-1.0, 0.0]}, "'action.lag.a' is -1.0, allowed: a finite number from 0.0 to 10"),
+        ({"lag": [math.inf, 0.0]}, "'action.lag.a' is inf"),
+        ({"lag": [0.0, math.nan]}, "'action.lag.b' is nan"),
+        ({"period": 0.0}, "'period' is 0.0, allowed: a finite number from"),
+        ({"period": math.nan}, "'period' is nan, allowed: a finite number from"),
+        ({"period": math.inf}, "'period' is inf, allowed: a finite number from"),
+        ({"period": "20 ms"}, "'period' is '20 ms', allowed: a finite number from"),
+        ({"seed": -1}, "'planner.seed' is -1, allowed: an integer of at least 0"),
+        ({"seed": 0.5}, "'planner.seed' is 0.5, allowed: an integer"),
+        ({"threads": 0}, "'planner.threads' is 0, allowed: an integer from 1"),
+        ({"device": "tpu"}, "'planner.device' is 'tpu', allowed: auto, cpu"),
+        ({"dt": math.nan}, "'planner.dt' is nan, allowed: a finite number from"),
+        ({"dt": math.inf}, "'planner.dt' is inf, allowed"),
+        ({"dt": "0.1"}, "'planner.dt' is '0.1', allowed"),
+        ({"samples": 64.0}, "'planner.samples' is 64.0, allowed: an integer"),
+        ({"samples": True}, "'planner.samples' is True, allowed: an integer"),
+        ({"iterations": 10**6}, "'planner.iterations' is 1000000, allowed: an integer from 1 to"),
+        ({"inject_best": 1}, "'planner.inject_best' is 1, allowed: true or false"),
+        ({"temperature": 0.0}, "'planner.temperature' is 0.0, allowed"),
+        ({"control_cost": -1.0}, "'planner.control_cost' is -1.0, allowed"),
+        ({"cvar_alpha": 2.0}, "'planner.cvar_alpha' is 2.0, allowed"),
+        ({"risk": "least"}, "'planner.risk' is 'least', allowed: one of mean"),
+        ({"noise_beta": (1.0, 2.0, 3.0)}, "noise_beta has 3 entries, allowed"),
+        ({"noise_beta": [1.0, math.nan]}, "'planner.noise_beta' is nan, allowed"),
     ],
 )
 def test_arguments_that_cannot_work_are_refused(options, text):
@@ -237,11 +276,120 @@ def test_arguments_that_cannot_work_are_refused(options, text):
         ramp_planner(**options)
 
 
-@pytest.mark.parametrize(("state", "previous"), [(np.zeros(2), None), (np.zeros(1), np.zeros(1))])
-def test_a_state_or_action_of_another_length_is_refused(state, previous):
+def test_numbers_of_numpy_are_settings_too():
+    planner, _ = ramp_planner(
+        samples=np.int64(64), dt=np.float32(0.125), low=np.float32([-1, -1]), noise_beta=[0, 1]
+    )
+    assert (planner.search.samples, planner.search.dt) == (64, 0.125)
+    assert planner.search.noise_beta == (0.0, 1.0)
+
+
+def test_what_is_no_plugin_is_refused():
+    model = Stay()
+    for dynamics, costs, text in (
+        (Stay, [Effort(model)], "dynamics is .*expected a Dynamics object"),
+        (model, [], "costs is .*at least one Cost"),
+        (model, Effort(model), "costs is .*a list of at least one Cost"),
+        (model, [Effort], "costs has .*expected Cost objects"),
+    ):
+        with pytest.raises(ConfigurationError, match=text):
+            Planner(dynamics, costs)
+
+
+def test_tuning_that_is_refused_changes_nothing():
     planner, _ = ramp_planner()
-    with pytest.raises(ValueError, match=r"has shape \(., ?\)|has shape \(.,\), expected"):
-        planner.plan(state, 0.0, previous)
+    good = {"low": [-1.0, -1.0], "high": [1.0, 1.0], "rate": [9.0, 9.0], "lag": [0.0, 0.0]}
+    good |= {"temperature": 1.0, "momentum": 0.0, "std_initial": 0.5, "std_min": 0.01}
+    good |= {"std_carry": 0.0}
+    before = planner.plan(np.zeros(1), 0.0).actions
+    for bad in (
+        {"low": [0.0, math.nan]},
+        {"rate": [-1.0, 1.0]},
+        {"lag": [-1.0, 0.0]},
+        {"temperature": math.nan},
+        {"momentum": 1.0},
+        {"std_initial": math.inf},
+    ):
+        with pytest.raises(ConfigurationError, match="allowed"):
+            planner.tune(**good | {"low": [0.5, 0.5]} | bad)
+    planner.reset()
+    np.testing.assert_array_equal(planner.plan(np.zeros(1), 0.0).actions, before)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"state": np.zeros(2)}, r"state has shape \(2,\), expected \(1,\)"),
+        ({"state": np.zeros((1, 1))}, r"state has shape \(1, 1\), expected \(1,\)"),
+        ({"state": 0.0}, r"state has shape \(\), expected \(1,\)"),
+        ({"state": [math.nan]}, "state has x nan, expected numbers that are finite"),
+        ({"state": [-math.inf]}, "state has x -inf, expected"),
+        ({"state": [1e39]}, "state has x 1e.39, expected numbers that are finite in float32"),
+        ({"time": math.nan}, "time is nan, expected a finite time"),
+        ({"time": math.inf}, "time is inf, expected a finite time"),
+        ({"until": math.nan}, "until is nan, expected"),
+        ({"previous_action": np.zeros(1)}, r"previous_action has shape \(1,\), expected \(2,\)"),
+        ({"previous_action": [0.0, math.nan]}, "previous_action has b nan, expected"),
+        ({"applied": np.zeros(3)}, r"applied has shape \(3,\), expected \(2,\)"),
+        ({"applied": [math.nan, 0.0]}, "applied has a nan, expected"),
+    ],
+)
+def test_what_cannot_be_planned_from_is_refused_and_the_plan_stays(arguments, text):
+    planner, other = ramp_planner()[0], ramp_planner()[0]
+    for each in (planner, other):
+        each.plan(np.zeros(1), 0.0)
+    with pytest.raises(ValueError, match=text):
+        planner.plan(**{"state": np.zeros(1), "time": 0.1} | arguments)
+    np.testing.assert_array_equal(
+        planner.plan(np.zeros(1), 0.1).actions, other.plan(np.zeros(1), 0.1).actions
+    )
+
+
+@pytest.mark.parametrize("backend", ["eager", "compile"])
+@pytest.mark.parametrize("execute", ["mean", "best"])
+@pytest.mark.parametrize("period", [0.02, 0.1, 0.25])
+def test_the_first_action_is_one_that_can_be_commanded_in_a_period(backend, execute, period):
+    """The cost wants an action far off; momentum keeps the mean of a plan from elsewhere."""
+    model = Stay()
+    planner = Planner(
+        *(model, [Target(model)]),
+        **{"samples": 256, "elites": 8, "horizon": 12, "dt": 0.1, "momentum": 0.5},
+        **{"rate": [2.0, np.inf], "period": period, "backend": backend, "execute": execute},
+    )
+    limits = CommandLimits(
+        *(np.full(2, -1.0), np.full(2, 1.0), np.array([2.0, np.inf]), np.zeros(2), np.zeros(2))
+    )
+    changes = []
+    for tick, before in enumerate(([-0.8, 0.0], [0.9, 0.0], [-0.5, 0.3])):
+        before = np.array(before)
+        actions = planner.plan(np.zeros(1), tick * period, before).actions
+        sent = limits.apply(actions[0], before, period)
+        np.testing.assert_allclose(sent, actions[0], atol=1e-6)
+        changes.append(abs(actions[0, 0] - before[0]))
+        assert np.abs(np.diff(actions[:, 0])).max() <= 0.2 + 1e-6
+    # It uses what it may.
+    assert max(changes) == pytest.approx(2.0 * period, rel=0.25)
+
+
+@pytest.mark.parametrize("backend", ["eager", "compile"])
+@pytest.mark.parametrize("execute", ["mean", "best"])
+@pytest.mark.parametrize("spline", [{}, {"knot_spacing": 3, "order": 1}])
+def test_bounds_win_over_rates_when_they_were_just_narrowed(backend, execute, spline):
+    model = Stay()
+    planner = Planner(
+        *(model, [Target(model)]),
+        **{"samples": 64, "elites": 8, "horizon": 12, "dt": 0.1, "rate": [0.5, 0.5]},
+        **{"momentum": 0.6, "backend": backend, "execute": execute} | spline,
+    )
+    planner.plan(np.zeros(1), 0.0, np.array([0.9, -0.9]))
+    tuning = {"temperature": 1.0, "momentum": 0.6, "std_carry": 0.5, "lag": [0.0, 0.0]}
+    planner.tune(
+        low=[-0.1, 0.4], high=[0.1, 0.6], rate=[0.5, 0.5], std_initial=0.5, std_min=0.01, **tuning
+    )
+    for tick in (1, 2):
+        actions = planner.plan(np.zeros(1), 0.02 * tick, np.array([0.9, -0.9])).actions
+        assert (actions >= np.array([-0.1, 0.4]) - 1e-6).all()
+        assert (actions <= np.array([0.1, 0.6]) + 1e-6).all()
 
 
 class Wrong(Stay):

@@ -12,7 +12,8 @@ from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.record import replay
-from cem_planner_ros.planning.search import Iteration, Search, truncated
+from cem_planner_ros.planning.search import Iteration, truncated
+from cem_planner_ros.planning.settings import Search
 
 VARIANTS = {
     "defaults": {},

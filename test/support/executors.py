@@ -12,7 +12,8 @@ from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.rollout import Rollout
-from cem_planner_ros.planning.search import Belief, Limits, Numbers, Problem, Search
+from cem_planner_ros.planning.search import Belief, Limits, Numbers, Problem
+from cem_planner_ros.planning.settings import Search
 
 HIGH = 0.55
 
@@ -76,6 +77,10 @@ class Given:
         return oracle.Belief(*(part.double().numpy().copy() for part in self.belief))
 
 
+def _lags(length):
+    return np.abs(np.arange(length)[:, None] - np.arange(length))
+
+
 def given(rate=(np.inf, np.inf), lag=(0.0, 0.0), phase=0, low=(-1.0, -2.0), **settings) -> Given:
     """Return an iteration with random distribution, kept candidates and noise."""
     random = np.random.default_rng(5)
@@ -119,6 +124,9 @@ def given(rate=(np.inf, np.inf), lag=(0.0, 0.0), phase=0, low=(-1.0, -2.0), **se
         injected=tensor(random.normal(size=(*shape, search.injected))),
         best_cost=tensor(np.full(modes, np.inf)),
     )
+    correlation = np.stack(
+        [oracle.autocorrelation(spline.knots, search.noise_beta)[_lags(spline.knots)]] * nu
+    )
     use = torch.zeros(search.injected, dtype=torch.bool)
     use[: search.kept + 2] = True
     task = oracle.Task(
@@ -144,6 +152,8 @@ def given(rate=(np.inf, np.inf), lag=(0.0, 0.0), phase=0, low=(-1.0, -2.0), **se
         elites=search.elites,
         kept=search.kept,
         temperature=search.temperature,
+        control_cost=search.control_cost,
+        correlation=correlation if search.noise_beta else None,
         momentum=search.momentum,
         explore=search.explore,
         truncate=search.sampling == "truncate",

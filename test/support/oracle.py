@@ -7,10 +7,12 @@ package: not the weights, not the splines, not the actuators. Candidates are the
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.integrate import quad
 from scipy.stats import norm
 
 Function = Callable[..., np.ndarray]
@@ -49,6 +51,8 @@ class Task:
     kept: int = 0
     temperature: float = 1.0
     control_cost: float = 0.0
+    correlation: np.ndarray | None = None
+    """Of the noise over the knots, (nu, P, P); None if it is white."""
     momentum: float = 0.0
     explore: float = 0.0
     truncate: bool = False
@@ -148,11 +152,7 @@ def refit(
     injected, best_cost = belief.injected[..., mode, :].copy(), belief.best_cost[mode]
     score = cost
     if task.control_cost:
-        inverse = 1.0 / old_std**2
-        drift = old_mean * inverse
-        score = cost + task.control_cost * np.einsum(
-            "pu,pun->n", drift, knots - old_mean[..., None]
-        )
+        score = cost + task.control_cost * likelihood(task, old_mean, old_std, knots)
     valid = np.flatnonzero(np.isfinite(cost))
     if not len(valid):
         return old_mean, old_std, injected_with(task, injected, old_mean), best_cost
@@ -176,6 +176,39 @@ def refit(
         injected[..., task.kept + 1] = knots[..., cheapest]
     injected[..., : task.kept] = chosen[..., : task.kept]
     return mean, std, injected_with(task, injected, mean), best_cost
+
+
+def likelihood(task: Task, mean: np.ndarray, std: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """Return u' Sigma^-1 (v - u) (N,) of knots v (P, nu, N) drawn around u (P, nu)."""
+    total = np.zeros(knots.shape[-1])
+    for u in range(mean.shape[1]):
+        correlation = np.eye(len(mean)) if task.correlation is None else task.correlation[u]
+        covariance = np.diag(std[:, u]) @ correlation @ np.diag(std[:, u])
+        total += np.linalg.solve(covariance, mean[:, u]) @ (knots[:, u] - mean[:, u, None])
+    return total
+
+
+def autocorrelation(length: int, beta: float) -> np.ndarray:
+    """Return the correlation (length,) of noise of spectrum max(f, 1 / length)^-beta, f to 1/2."""
+    # Between octaves, which QUADPACK's rule for oscillating integrands takes one by one.
+    corner = 1.0 / length
+    if length < 3:
+        edges = [min(corner, 0.5), 0.5]
+    else:
+        edges = [*np.geomspace(corner, 0.5, int(np.log2(0.5 * length)) + 2)]
+
+    def at(lag: int) -> float:
+        turn = 2 * np.pi * lag
+        flat = edges[0] if lag == 0 else np.sin(turn * edges[0]) / turn
+        parts = [
+            quad(lambda f: (f * length) ** -beta, *pair, weight="cos", wvar=turn, epsabs=1e-12)[0]
+            for pair in itertools.pairwise(edges)
+            if pair[0] < pair[1]
+        ]
+        return flat + sum(parts)
+
+    total = at(0)
+    return np.array([at(lag) / total for lag in range(length)])
 
 
 def injected_with(task: Task, injected: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -1,0 +1,346 @@
+"""The settings of the search: what each means, what it may be, and whether they go together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.planning.cross_entropy import WEIGHTINGS
+from cem_planner_ros.planning.particles import PROPAGATIONS, RISKS, Particles
+from cem_planner_ros.planning.spline import ORDERS, Spline
+from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
+
+EXECUTE = ("mean", "best")
+SAMPLINGS = ("clip", "truncate")
+INJECT_MEAN = ("never", "last", "each")
+
+
+@dataclass(frozen=True)
+class Search:
+    """
+    How candidates are drawn, weighed and kept; what each setting means is said in SETTINGS.
+
+    The defaults won in `bench quality` (docs/benchmarks.md).
+
+    Raises ConfigurationError if the settings do not go together.
+    """
+
+    samples: int = 1024
+    elites: int = 64
+    iterations: int = 4
+    horizon: int = 30
+    dt: float = 0.05
+    modes: int = 1
+    weighting: str = "rank"
+    temperature: float = 1.0
+    control_cost: float = 0.0
+    std_initial: float = 0.75
+    std_min: float = 0.02
+    std_carry: float = 0.0
+    momentum: float = 0.0
+    noise_beta: float | tuple[float, ...] = 2.0
+    keep: float = 0.2
+    decay: float = 1.0
+    explore: float = 0.0
+    inject_mean: str = "each"
+    inject_best: bool = True
+    execute: str = "best"
+    sampling: str = "clip"
+    knot_spacing: int = 1
+    order: int = 0
+    proposals: int = 0
+    propagation: str = Particles.propagation
+    particles: int = Particles.count
+    risk: str = Particles.risk
+    cvar_alpha: float = Particles.cvar_alpha
+    std_factor: float = Particles.std_factor
+
+    def __post_init__(self):
+        for name, parameter in SETTINGS.items():
+            value = getattr(self, name)
+            if name == "noise_beta" and np.ndim(value) == 1:
+                value = tuple(parameter.check(one) for one in value)
+            else:
+                value = parameter.check(value)
+            object.__setattr__(self, name, value)
+        each = self.samples // self.modes
+        if not 1 <= self.elites <= each:
+            raise ConfigurationError(
+                f"parameter 'planner.elites' is {self.elites}, allowed: from 1 to "
+                f"planner.samples / planner.modes, which is {each}"
+            )
+        if self.injected > each:
+            raise ConfigurationError(
+                f"parameter 'planner.samples' is {self.samples}, allowed: at least "
+                f"{self.injected} for each mode, for the kept elites, the mean, the best and what "
+                "a policy proposes"
+            )
+        if self.order not in ORDERS:
+            raise ConfigurationError(
+                f"parameter 'planner.order' is {self.order}, allowed: 0, 1 or 3"
+            )
+
+    @property
+    def spline(self) -> Spline:
+        """The spline that makes action sequences of knots."""
+        return Spline(self.horizon, self.order, self.knot_spacing)
+
+    @property
+    def through_members(self) -> Particles:
+        """How candidates run through the members of a model."""
+        return Particles(
+            *(self.propagation, self.particles, self.risk, self.cvar_alpha, self.std_factor)
+        )
+
+    @property
+    def kept(self) -> int:
+        """Elites of each mode that are candidates again in the next iteration and period."""
+        return round(self.keep * self.elites)
+
+    @property
+    def injected(self) -> int:
+        """Slots for candidates of each mode that are not drawn: elites, mean, best, proposals."""
+        return self.kept + 2 + self.proposals
+
+    def population(self, iteration: int) -> int:
+        """Return the candidates of each mode in an iteration, decayed to a floor (iCEM, 3.2)."""
+        first = self.samples // self.modes
+        least = min(first, max(2 * self.elites, self.injected))
+        return max(int(first * self.decay**-iteration), least)
+
+
+_DECLARED = (
+    Parameter(
+        "planner.samples",
+        Search.samples,
+        "Candidates per iteration, N, over all modes.",
+        low=1,
+        high=10_000_000,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.elites",
+        Search.elites,
+        "Candidates of each mode refitted to, K, at most N / modes.",
+        low=1,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.iterations",
+        Search.iterations,
+        "Iterations per period, I.",
+        low=1,
+        high=10_000,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.horizon",
+        Search.horizon,
+        "Model steps per plan, H.",
+        low=1,
+        high=10_000,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.dt",
+        Search.dt,
+        "Length of a model step.",
+        unit="s",
+        low=1e-4,
+        high=10.0,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.modes",
+        Search.modes,
+        "Distributions searched side by side, M; the one with the cheapest candidate acts.",
+        low=1,
+        high=64,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.weighting",
+        Search.weighting,
+        "How candidates count: elites equally (CEM), by rank (CMA-ES), or all by softmax (MPPI).",
+        choices=WEIGHTINGS,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.temperature",
+        Search.temperature,
+        "Of softmax, in units of the cost: the lower, the fewer candidates count.",
+        low=1e-6,
+        high=1e9,
+    ),
+    Parameter(
+        "planner.control_cost",
+        Search.control_cost,
+        "The control cost of MPPI, gamma, in units of the cost: candidates v are weighed by their "
+        "cost plus gamma u' Sigma^-1 (v - u), u the mean, which draws the mean to zero. The MPPI "
+        "paper has gamma = temperature, Nav2 a twentieth of it; 0 leaves the term out.",
+        low=0.0,
+        high=1e9,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.std_initial",
+        Search.std_initial,
+        "Std of the candidates at the start of a period, as a share of half the action's range "
+        "(iCEM: 0.5).",
+        low=1e-6,
+        high=10.0,
+    ),
+    Parameter(
+        "planner.std_min",
+        Search.std_min,
+        "The std never falls below this share of half the action's range.",
+        low=1e-6,
+        high=10.0,
+    ),
+    Parameter(
+        "planner.std_carry",
+        Search.std_carry,
+        "Share of the last period's std, moved in time, in that at the start of a period; 0 begins "
+        "with std_initial (iCEM).",
+        low=0.0,
+        high=1.0,
+    ),
+    Parameter(
+        "planner.momentum",
+        Search.momentum,
+        "Share of the old mean and std that stays in each iteration (iCEM, PETS: 0.1).",
+        low=0.0,
+        high=0.99,
+    ),
+    Parameter(
+        "planner.noise_beta",
+        Search.noise_beta,
+        "Exponent of the noise's power spectrum f^-beta: 0 is white, larger is smoother (iCEM: "
+        "0.25 to 3.5).",
+        low=0.0,
+        high=8.0,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.keep",
+        Search.keep,
+        "Share of the elites that are candidates again, in the next iteration and, moved in time, "
+        "in the next period (iCEM: 0.3).",
+        low=0.0,
+        high=1.0,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.decay",
+        Search.decay,
+        "Each iteration has this many times fewer candidates, at least 2 K (iCEM: 1.25).",
+        low=1.0,
+        high=10.0,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.explore",
+        Search.explore,
+        "Share of the candidates that are drawn with std_initial in every iteration.",
+        low=0.0,
+        high=1.0,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.inject_mean",
+        Search.inject_mean,
+        "In which iteration the mean is a candidate too (iCEM: last).",
+        choices=INJECT_MEAN,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.inject_best",
+        Search.inject_best,
+        "Whether the best candidate so far is a candidate in each iteration.",
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.execute",
+        Search.execute,
+        "What is sent: the mean, or the best candidate (iCEM). The best overfits learned models.",
+        choices=EXECUTE,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.sampling",
+        Search.sampling,
+        "How candidates stay within bounds: clip, or truncate the normal distribution.",
+        choices=SAMPLINGS,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.knot_spacing",
+        Search.knot_spacing,
+        "Model steps from knot to knot of the splines that candidates are; 1 is no spline.",
+        low=1,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.order",
+        Search.order,
+        "Of the splines: 0 holds, 1 is linear, 3 is cubic.",
+        low=0,
+        high=3,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.propagation",
+        Search.propagation,
+        "How candidates run through a model with members: each through all of them, or as "
+        "particles that each stay with a member (ts_inf) or get another one in each step (ts_1; "
+        "PETS).",
+        choices=PROPAGATIONS,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.particles",
+        Search.particles,
+        "Of each candidate with ts_inf and ts_1, evenly over the members (PETS: 20).",
+        low=1,
+        high=10_000,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.risk",
+        Search.risk,
+        "What makes one cost of those under members or particles: mean, worst, cvar (mean of the "
+        "worst share cvar_alpha) or mean_std (mean and std_factor times the std).",
+        choices=RISKS,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.cvar_alpha",
+        Search.cvar_alpha,
+        "Share of the members or particles that risk cvar looks at, rounded up; 1 is the mean.",
+        low=1e-3,
+        high=1.0,
+        when=INACTIVE,
+    ),
+    Parameter(
+        "planner.std_factor",
+        Search.std_factor,
+        "How much the std counts with risk mean_std; below 0 it is sought.",
+        low=-100.0,
+        high=100.0,
+        when=INACTIVE,
+    ),
+)
+
+SETTINGS = {parameter.name.partition(".")[2]: parameter for parameter in _DECLARED} | {
+    "proposals": Parameter(
+        "policy.candidates",
+        Search.proposals,
+        "Candidates that the policy of policy.file proposes in each period, by driving the model.",
+        low=0,
+        high=1000,
+        when=INACTIVE,
+    )
+}
+"""The declaration of each setting of `Search`, by its name there; `configuration` uses the same."""
