@@ -1,7 +1,11 @@
 """Start Gazebo with a robot and its planner: gazebo.launch.py scenario:=cartpole."""
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.actions import (
+    AppendEnvironmentVariable,
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+)
 from launch.conditions import IfCondition
 from launch.substitutions import (
     EqualsSubstitution,
@@ -17,7 +21,7 @@ LIDAR_HEIGHT = "0.20"
 
 
 def generate_launch_description():
-    """Return Gazebo, the robot in it, bridge, planner.launch.py, a lidar's costmap, and RViz."""
+    """Return Gazebo, robot and world, bridge, planner.launch.py, a costmap of the lidar, RViz."""
     share = FindPackageShare("cem_planner_ros")
     scenario = LaunchConfiguration("scenario")
     config = PathJoinSubstitution([share, "config"])
@@ -46,6 +50,10 @@ def generate_launch_description():
                 DeclareLaunchArgument(name, default_value=default, description=text)
                 for name, (default, text) in arguments.items()
             ),
+            # Where the world finds its robot.
+            AppendEnvironmentVariable(
+                "GZ_SIM_RESOURCE_PATH", PathJoinSubstitution([share, "models"]), prepend=True
+            ),
             IncludeLaunchDescription(
                 PathJoinSubstitution(
                     [FindPackageShare("ros_gz_sim"), "launch", "gz_sim.launch.py"]
@@ -62,16 +70,6 @@ def generate_launch_description():
                     ),
                     ("on_exit_shutdown", "true"),
                 ],
-            ),
-            Node(
-                package="ros_gz_sim",
-                executable="create",
-                arguments=[
-                    *("-world", scenario, "-name", scenario),
-                    "-file",
-                    PathJoinSubstitution([share, "models", scenario, "model.sdf"]),
-                ],
-                output="screen",
             ),
             Node(
                 package="ros_gz_bridge",

@@ -24,7 +24,7 @@ from cem_planner_ros.ros.planner_swap import PlannerSwap
 from cem_planner_ros.ros.planner_thread import PlannerThread
 from cem_planner_ros.ros.ready_planner import ReadyPlanner, make_planner
 from cem_planner_ros.ros.topics import Topics
-from cem_planner_ros.ros.transitions import guarded_by
+from cem_planner_ros.ros.transitions import answer_invalid_requests, guarded_by
 
 STUCK = 5.0
 """s after which a robot that stands, and should not, says so."""
@@ -49,6 +49,7 @@ class PlannerNode(LifecycleNode):
 
     def __init__(self, *, interrupted: Callable[[], bool] = lambda: False, **options):
         super().__init__(NODE_NAME, **options)
+        answer_invalid_requests(self)
         self._thread = PlannerThread(self.get_logger(), interrupted)
         self.ready: ReadyPlanner | None = None
         """The planner that controls, or will; None while the node is not configured."""

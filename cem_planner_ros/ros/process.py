@@ -137,7 +137,6 @@ def _spin(node, is_over: Callable[[], bool], start: Callable) -> None:
         except ExternalShutdownException:
             break
         except Exception:
-            # An invalid transition request raises here on Jazzy (rclpy #1209).
             import traceback
 
             node.get_logger().error(f"a callback failed:\n{traceback.format_exc()}")

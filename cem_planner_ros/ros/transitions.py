@@ -1,4 +1,4 @@
-"""Transitions of a lifecycle node that raise."""
+"""Transitions of a lifecycle node that raise, or that cannot begin."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import functools
 import traceback
 from collections.abc import Callable
 
+from lifecycle_msgs.srv import ChangeState
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from cem_planner_ros.errors import ConfigurationError
@@ -32,3 +34,26 @@ def guarded_by(on_exception: TransitionCallbackReturn) -> Callable:
         return guarded
 
     return decorate
+
+
+def answer_invalid_requests(node: LifecycleNode) -> None:
+    """
+    Make a node answer a request for a transition that its state does not allow: no success.
+
+    Up to Jazzy (rclpy 7.1) the callback raises instead, and whoever asked waits for ever (rclpy
+    #1209).
+    """
+    service = next(s for s in node.services if s.srv_name.endswith("/change_state"))
+    change_state = service.callback
+
+    def answer(
+        request: ChangeState.Request, response: ChangeState.Response
+    ) -> ChangeState.Response:
+        try:
+            return change_state(request, response)
+        except rclpy_implementation.RCLError as error:
+            node.get_logger().error(f"no such transition now: {error}")
+            response.success = False
+            return response
+
+    service.callback = answer

@@ -5,6 +5,7 @@ Gazebo itself is not needed: its files are read, and checked by its parser where
 """
 
 import math
+import os
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
@@ -66,7 +67,10 @@ def inertia(link):
 def test_gazebo_s_parser_accepts_every_file(file):
     if not shutil.which("ign"):
         pytest.skip("needs `ign sdf`: apt install libsdformat-dev ignition-tools")
-    result = subprocess.run(["ign", "sdf", "-k", file], capture_output=True, text=True)
+    environment = os.environ | {"SDF_PATH": str(ROOT / "models")}
+    result = subprocess.run(
+        ["ign", "sdf", "-k", file], capture_output=True, text=True, env=environment
+    )
     assert (result.returncode, result.stdout.strip()) == (0, "Valid."), result.stderr
     assert "Warning" not in result.stderr
 

@@ -113,9 +113,23 @@ def test_systems_are_named_as_harmonic_and_later_name_them(scenario):
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_world_has_the_systems_that_its_robot_needs(scenario):
-    """UserCommands is what spawns it; rooms and robot are found by their names."""
+    """UserCommands is what the window's buttons need; the robot is found by its name."""
     needed = {"Physics", "UserCommands", "SceneBroadcaster"}
     if model(scenario).find(".//sensor") is not None:
         needed.add("Sensors")
     assert set(systems(world(scenario))) == needed
     assert world(scenario).get("name") == model(scenario).get("name") == scenario
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_robot_stands_in_its_world(scenario):
+    """Reset of newer servers removes a robot that was spawned."""
+    (robot,) = world(scenario).findall("include")
+    assert robot.findtext("uri") == f"model://{scenario}"
+    assert robot.find("pose") is None
+
+
+def test_joint_states_come_with_a_whole_number_of_time_steps_between_them():
+    step = float(world("cartpole").findtext("physics/max_step_size"))
+    rate = float(systems(model("cartpole"))["JointStatePublisher"].findtext("update_rate"))
+    assert 1.0 / rate / step == pytest.approx(round(1.0 / rate / step))
