@@ -67,7 +67,7 @@ class Commander:
         self.epoch = 0
         """Counts how often all was forgotten; what was begun before counts no more."""
         self.halted = ""
-        """PAUSED or EMERGENCY_STOP while the safe action has to go out; any thread may set it."""
+        """PAUSED or EMERGENCY_STOP while only the safe action goes out; `halt` sets it."""
         self.failure = ""
         """What went wrong in sending or reporting in the last period; for diagnostics."""
         self.state: StateSample | None = None
@@ -132,6 +132,25 @@ class Commander:
             self._sent = SentCommands(self.last_action, self._lag)
             if begin is not None:
                 self.due = begin
+
+    def halt(self, cause: str) -> None:
+        """
+        Send the safe action from now on; any thread may call it.
+
+        The first one is out when this returns, and no other command comes after it. Raises what
+        sending raises; the safe action is then sent with the next period.
+
+        Args:
+            cause: PAUSED or EMERGENCY_STOP; "" to control again.
+        """
+        self.halted = cause
+        if not cause:
+            return
+        with self._lock:  # After a command that is being sent now.
+            if not self.is_closed:
+                self._send(self._safe)
+                self.last_action = self._safe
+                self._sent.add(self._clock() + self._values["actuation_delay"], self._safe)
 
     def close(self) -> None:
         """Send nothing more, whoever asks for it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
@@ -13,6 +14,7 @@ import torch
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.control.commander import Commander
+from cem_planner_ros.control.latency import MAX_AHEAD
 from cem_planner_ros.control.realtime import outrank
 from cem_planner_ros.control.tick import (
     DEVICE_FAILED,
@@ -26,7 +28,7 @@ from cem_planner_ros.control.tick import (
     Tick,
 )
 from cem_planner_ros.control.timing import HIGH, Quantile, Speed
-from cem_planner_ros.errors import first_line
+from cem_planner_ros.errors import ConfigurationError, first_line
 from cem_planner_ros.navigation.surroundings import NOTHING
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
@@ -96,7 +98,12 @@ class ControlLoop:
         self._steady = steady
         self._is_steady = clock is steady
         self._change = self._current = _Change(configuration, planner, iteration_time)
+        self._refused: dict[str, object] = {}
+        """Values that came and could not be used; those in use stay until others come."""
+        self._changing = threading.Lock()
         self._forget = False
+        self.has_begun = False
+        """Whether there is a schedule: not before a simulation's clock moves."""
         self.problem = ""
         """Why the last change was not taken over, or the loop ended; for diagnostics."""
         self._failed: Planner | None = None
@@ -116,13 +123,15 @@ class ControlLoop:
         """
         Use other values, and another planner, which goes on with the plan.
 
-        What limits commands counts at once, the rest from the next tick on. May be called from any
-        one thread.
+        What limits commands counts at once, the rest from the next tick on. A change that a plugin
+        refuses leaves what is in use; one that comes meanwhile, or later, is taken over without it.
+        May be called from any thread.
         """
-        if planner is None:
-            _, planner, iteration_time = self._change
-        self._change = _Change(configuration, planner, iteration_time)
-        self.commander.use(configuration)
+        with self._changing:
+            if planner is None:
+                _, planner, iteration_time = self._change
+            self._change = _Change(configuration, planner, iteration_time)
+            self.commander.use(configuration)
 
     @property
     def needs_another_device(self) -> bool:
@@ -141,9 +150,16 @@ class ControlLoop:
         self.commander.forget(self._clock() if is_jump else None)
 
     def run(self, stop: threading.Event) -> None:
-        """Tick until `stop` is set."""
+        """Tick until `stop` is set, from the first reading of the clock on."""
         self._stop = stop
         commander = self.commander
+        first = self._clock()
+        # A simulation's clock shows what it did before the node was busy, or nothing yet: the
+        # schedule begins when it moves.
+        while not self._is_steady and self._clock() == first:
+            if stop.wait(CLOCK_LOOK):
+                return
+        self.has_begun = True
         commander.begin(self._clock())
         watchdog = threading.Thread(target=self._watch, name="planner_watchdog")
         watchdog.start()
@@ -226,10 +242,12 @@ class ControlLoop:
         if sample is None:
             return Attempt(NO_STATE, reason, began=began), ()
         self.commander.state = sample
-        age = began - sample.time
+        age = self._clock() - sample.time  # It may have come after the period's work began.
         values = self._current.configuration.values
-        if age > values["max_state_age"]:
+        if not -MAX_AHEAD <= age <= values["max_state_age"]:
             reason = f"the state is {age:.3f} s old"
+            if age < 0.0:
+                reason = f"the state is {-age:.3f} s ahead of the clock, which was set back"
             return Attempt(STALE_STATE, reason, began=began, state_time=sample.time), ()
         known = {"began": began, "state_time": sample.time}
         driving = self.commander.driving
@@ -237,10 +255,12 @@ class ControlLoop:
             cause, reason = driving.refuses(sample, self.commander.last_action, began)
             if cause:
                 return Attempt(cause, reason, is_over=True, **known), ()
-        sent = max(began + self._plan_time.value, self._phase(scheduled))
+        plan_time = self._plan_time.value * self._speed.value
+        sent = max(began + plan_time, self._phase(scheduled))
         delay = self.commander.publish_time + values["actuation_delay"]
         # A time that goes back would reset the warm start.
         effect = self._effect = max(sent + delay, self._effect)
+        steady = self._steady()
         try:
             plan, state, applied = self._plan(sample, effect, scheduled)
         except Exception as error:  # A plugin may raise anything; the robot must not coast on.
@@ -257,7 +277,7 @@ class ControlLoop:
             self._reset()
             what = "every candidate has a NaN or infinite cost"
             return Attempt(NO_VALID_PLAN, what, **known), ()
-        took = self._clock() - began
+        took = self._steady() - steady  # A simulation's clock moves in steps.
         self._plan_time.add(took)
         attempt = Attempt("", is_failure=False, plan_time=took, plan=plan, **known)
         return attempt, (state, applied)
@@ -300,22 +320,63 @@ class ControlLoop:
         change = self._change
         if change is self._current:
             return
+        error = self._try(change)
+        if error is not None and self._refused:
+            # Configurations come whole: this one may hold what was refused before.
+            part = self._without_refused(change)
+            if part is not None and self._try(part, instead_of=change) is None:
+                return
+        if error is None:
+            self._refused, self.problem = {}, ""
+            return
+        now, wanted = self._current.configuration.values, change.configuration.values
+        self._refused |= {n: v for n, v in wanted.items() if n in now and v != now[n]}
+        self.problem = f"a change was not taken over: {type(error).__name__}: {error}"
+        with contextlib.suppress(Exception):  # It may have been taken over in part.
+            self._current.configuration.tune(self.planner)
+        self._settle(change, self._current)
+
+    def _without_refused(self, change: _Change) -> _Change | None:
+        """Return a change without the values that were refused, None if nothing is left of it."""
+        now, wanted = self._current.configuration.values, change.configuration.values
+        good = {
+            name: value
+            for name, value in wanted.items()
+            if name in now and value != now[name] and self._refused.get(name) != value
+        }
+        try:
+            configuration = self._current.configuration.changed(good)
+        except ConfigurationError:
+            return None
+        return self._current._replace(configuration=configuration) if good else None
+
+    def _try(self, change: _Change, instead_of: _Change | None = None) -> Exception | None:
+        """Take a change over; return what a plugin or the planner raised, if it cannot be."""
         plan = self.commander.last_plan
         try:
             change.configuration.tune(change.planner)
             if change.planner is not self.planner and plan is not None:
                 change.planner.adopt(plan)
         except Exception as error:  # A plugin may refuse; the old values go on.
-            self.problem = f"a change was not taken over: {type(error).__name__}: {error}"
-            if self._change is change:  # Not one that came meanwhile.
-                self._change = self._current
-                self.commander.use(self._current.configuration)
-            return
-        self.problem = ""
+            return error
         if change.planner is not self.planner:
             self.planner = change.planner
             self._iteration_time = _iteration_times(change.iteration_time)
         self._current = change
+        if instead_of is not None:
+            self._settle(instead_of, change)
+        return None
+
+    def _settle(self, change: _Change, used: _Change) -> None:
+        """Use one change in place of another that came, unless a third came meanwhile."""
+        with self._changing:
+            if self._change is change:
+                self._change = used
+                self.commander.use(used.configuration)
+            elif self._change.planner is change.planner:
+                self._change = self._change._replace(
+                    planner=used.planner, iteration_time=used.iteration_time
+                )
 
     def _reset(self) -> None:
         try:

@@ -217,6 +217,17 @@ def test_an_old_state_is_not_planned_from_and_a_new_one_is_again(bench):
     assert bench.tick().status == FRESH
 
 
+@pytest.mark.parametrize("ahead", [0.02, 500.0])
+def test_a_state_of_a_time_to_come_is_not_planned_from(bench, ahead):
+    """As after the clock was set back, before that is known."""
+    bench.state = StateSample(np.zeros(4), bench.clock.time + ahead)
+    tick = bench.tick()
+    assert (tick.status, tick.cause) == (STOPPED, control.STALE_STATE)
+    assert f"{ahead:.3f} s ahead of the clock" in tick.reason
+    bench.state = StateSample(np.zeros(4), bench.clock.time + 0.002)  # As clocks differ.
+    assert bench.tick().status == FRESH
+
+
 @pytest.mark.parametrize(("value", "cost"), [(float("nan"), 1.0), (0.1, float("inf"))])
 def test_a_plan_that_is_not_finite_is_never_sent(bench, value, cost):
     bench.planner.value, bench.planner.cost = value, cost
@@ -380,6 +391,68 @@ def test_a_change_that_a_plugin_refuses_leaves_the_old_values(bench):
     bench.tick()
     assert bench.sent[-1][1] == [1.0, 0.25]
     assert "not taken over: RuntimeError: no" in bench.loop.problem
+
+
+class Refusing:
+    """A `tune` that refuses a highest x_ddot of 0.5, and lets a change come meanwhile."""
+
+    def __init__(self, bench):
+        self._bench = bench
+        self._tune = bench.planner.tune
+        self.meanwhile = None
+
+    def __call__(self, **values):
+        if values["high"][0] == 0.5:
+            if self.meanwhile:
+                self._bench.loop.change(self.meanwhile)
+                self.meanwhile = None
+            raise RuntimeError("not 0.5")
+        self._tune(**values)
+
+
+BAD, GOOD = {"action.high.x_ddot": 0.5}, {"action.high.y_ddot": 0.1}
+
+
+@pytest.mark.parametrize("good", [GOOD, BAD | GOOD], ids=["alone", "with what is refused"])
+def test_a_good_change_that_comes_while_another_is_refused_is_not_lost(bench, good):
+    """The node's configurations are whole: the next one still holds what was refused."""
+    bench.planner.tune = refusing = Refusing(bench)
+    refusing.meanwhile = CONFIGURATION.changed(good)
+    bench.loop.change(CONFIGURATION.changed(BAD))
+    bench.period()
+    bench.period()
+    assert bench.sent[-1][1] == [1.0, 0.1]
+    assert bench.planner.tuned[-1]["high"] == [1.0, 0.1]
+
+
+def test_changes_after_one_that_is_refused_count_until_it_is_mended(bench):
+    bench.planner.tune = Refusing(bench)
+    bench.loop.change(CONFIGURATION.changed(BAD))
+    bench.period()
+    assert bench.sent[-1][1] == [1.0, 0.25]
+    bench.loop.change(CONFIGURATION.changed(BAD | GOOD))
+    bench.period()
+    assert bench.sent[-1][1] == [1.0, 0.1]
+    assert "not taken over: RuntimeError: not 0.5" in bench.loop.problem
+    bench.loop.change(CONFIGURATION.changed({"action.high.x_ddot": 0.75} | GOOD))
+    bench.period()
+    assert bench.sent[-1][1] == [0.75, 0.1]
+    assert bench.loop.problem == ""
+
+
+def test_a_change_of_values_that_comes_while_a_planner_is_refused_counts_for_the_one_before(bench):
+    other = FakePlanner(bench.clock)
+
+    def refuse(**values):
+        bench.loop.change(CONFIGURATION.changed(GOOD))
+        raise RuntimeError("no device")
+
+    other.tune = refuse
+    bench.loop.change(CONFIGURATION, other)
+    bench.period()
+    bench.period()
+    assert bench.loop.planner is bench.planner
+    assert bench.sent[-1][1] == [1.0, 0.1]
 
 
 def test_telling_about_a_command_never_costs_the_next_one(bench):
@@ -711,6 +784,107 @@ def test_under_a_fast_clock_iterations_fit_into_its_periods(wait_until):
     # 40 ms of the 50 steady ms that such a period lasts; by its own count it would be 400.
     assert np.median(iterations[-20:]) < 25
     assert [tick.status for tick in ticks][-10:].count(FRESH) >= 8
+
+
+class SimulatedTime:
+    """Threads under a simulation's clock, which stands still unless it is moved."""
+
+    def __init__(self):
+        self.time = 7.0
+        self.ticks = []
+        self.loop = ControlLoop(
+            FakePlanner(time.monotonic),
+            CONFIGURATION,
+            lambda: StateSample(np.zeros(4), self.time),
+            lambda action: None,
+            self.ticks.append,
+            clock=lambda: self.time,
+        )
+        self.loop.planner.plan = self.plan
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.loop.run, args=(self.stop,))
+
+    def plan(self, state, time_, previous_action, applied, surroundings, until):
+        self.planned = time.monotonic()
+        while time.monotonic() < self.planned + 0.003:
+            pass
+        return Plan(np.array([time_, time_ + 1.0]), np.full((1, 2), 0.2), 1.0, 1, 0.0)
+
+
+@pytest.fixture
+def simulated():
+    made = SimulatedTime()
+    made.thread.start()
+    yield made
+    made.stop.set()
+    made.thread.join()
+
+
+def test_the_schedule_begins_at_the_first_reading_after_activation(simulated, wait_until):
+    """The clock went on by 5 s while the node was made: these are no missing periods."""
+    commander = simulated.loop.commander
+    assert not simulated.loop.has_begun
+    simulated.time = 12.0
+    wait_until(lambda: simulated.loop.has_begun)
+    for count in range(1, 6):
+        wait_until(lambda count=count: commander.commands == count)
+        simulated.time = round(12.0 + 0.1 * count, 1)
+    assert (commander.late, commander.missing) == (0, 0)
+    assert simulated.ticks[0].scheduled == 12.0
+
+
+def test_a_loop_whose_clock_never_moves_can_be_stopped(simulated):
+    simulated.stop.set()
+    simulated.thread.join(20.0)
+    assert not simulated.thread.is_alive()
+    assert not simulated.ticks
+
+
+def test_plan_times_are_real_times_however_coarse_the_clock_is(simulated, wait_until):
+    simulated.time = 12.0
+    wait_until(lambda: simulated.ticks)
+    assert simulated.ticks[0].plan_time >= 0.003  # The clock stood still meanwhile.
+
+
+def test_a_halt_is_sent_at_once_and_after_a_command_that_is_being_sent(bench):
+    bench.period()
+    bench.loop.commander.halt(control.EMERGENCY_STOP)
+    assert bench.sent[-1][1] == SAFE
+    tick = bench.period()
+    assert (tick.cause, list(tick.action)) == (control.EMERGENCY_STOP, SAFE)
+    sent = len(bench.sent)
+    bench.loop.commander.halt("")
+    assert len(bench.sent) == sent
+    assert bench.period().status == FRESH
+    bench.loop.commander.close()
+    bench.loop.commander.halt(control.EMERGENCY_STOP)
+    assert len(bench.sent) == sent + 1
+
+
+def test_a_halt_waits_for_the_command_that_is_being_sent(bench, wait_until):
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slowly(list):
+        def append(self, sent):
+            if sent[1] != SAFE:
+                begun.set()
+                assert go_on.wait(20.0)
+            super().append(sent)
+
+    bench.sent = Slowly()
+    period = threading.Thread(target=bench.period)
+    halt = threading.Thread(target=bench.loop.commander.halt, args=(control.EMERGENCY_STOP,))
+    period.start()
+    assert begun.wait(20.0)
+    halt.start()
+    wait_until(lambda: bench.loop.commander.halted)
+    assert not bench.sent
+    go_on.set()
+    halt.join()
+    assert bench.sent[-1][1] == SAFE
+    assert len(bench.sent) > 1
+    period.join()
+    assert bench.sent[-1][1] == SAFE
 
 
 def test_a_reader_that_raises_costs_commands_not_the_loop(bench):
