@@ -7,11 +7,14 @@ A message is anything with the fields of its type, so a bag is read without ROS 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
 from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
+
+SHORTEST = 1e-6
+"""Length of a quaternion, of which one that is shorter says nothing."""
 
 
 class MessageError(ValueError):
@@ -32,10 +35,28 @@ def state_reader(type_name: str, fields: Mapping[str, str]) -> Callable[[object]
 
     It raises MessageError if a field is missing or not finite.
     """
+    read_part = part_reader(type_name, fields)
+
+    def read(message) -> np.ndarray:
+        state = read_part(message)
+        if np.isnan(state).any():
+            raise MessageError(missing(fields, np.isnan(state), message.name))
+        return state
+
+    return read
+
+
+def part_reader(type_name: str, fields: Mapping[str, str]) -> Callable[[object], np.ndarray]:
+    """
+    Return a function from a message to what it says of the state (nx,), NaN for what it lacks.
+
+    Only a JointState may lack something: a joint, or the positions, velocities or efforts as a
+    whole. The function raises MessageError if a field is not finite, or missing in any other way.
+    """
     matches = [STATE_TYPES[type_name].match(field) for field in fields.values()]
     if type_name.endswith("JointState"):
-        read = _joint_reader([match.groups() for match in matches])
-    elif type_name.endswith("Odometry"):
+        return _joint_reader(list(fields), [match.groups() for match in matches])
+    if type_name.endswith("Odometry"):
         read = _odometry_reader([match.group(1) for match in matches])
     else:
         read = _array_reader([int(match.group(1)) for match in matches])
@@ -43,11 +64,21 @@ def state_reader(type_name: str, fields: Mapping[str, str]) -> Callable[[object]
     def checked(message) -> np.ndarray:
         state = read(message)
         if not np.isfinite(state).all():
-            name = list(fields)[int(np.argmin(np.isfinite(state)))]
-            raise MessageError(f"'{name}' is not finite")
+            raise _not_finite(list(fields)[int(np.argmin(np.isfinite(state)))])
         return state
 
     return checked
+
+
+def missing(fields: Mapping[str, str], lacks: np.ndarray, joints: Iterable[str]) -> str:
+    """Return in words which fields of a state are not among joints; `lacks` is (nx,), bool."""
+    names = ", ".join(field for field, lack in zip(fields.values(), lacks, strict=True) if lack)
+    return f"no {names}; there are the joints: {', '.join(joints) or 'none'}"
+
+
+def frame_name(name: str) -> str:
+    """Return the name of a frame without the leading slash that tf knew and tf2 does not."""
+    return name.lstrip("/")
 
 
 def command_reader(type_name: str, fields: Mapping[str, str]) -> Callable[[object], np.ndarray]:
@@ -72,7 +103,15 @@ def command_reader(type_name: str, fields: Mapping[str, str]) -> Callable[[objec
 
 
 def euler(x: float, y: float, z: float, w: float) -> tuple[float, float, float]:
-    """Return (roll, pitch, yaw) in rad of a quaternion; the inverse of `quaternion`."""
+    """
+    Return (roll, pitch, yaw) in rad of a quaternion of any length; the inverse of `quaternion`.
+
+    Raises MessageError if the quaternion is no rotation: its numbers are all zero or not finite.
+    """
+    length = math.hypot(x, y, z, w)
+    if not SHORTEST < length < math.inf:
+        raise MessageError("its orientation is not a rotation: all zero or not finite")
+    x, y, z, w = x / length, y / length, z / length, w / length
     return (
         math.atan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y)),
         math.asin(max(-1.0, min(1.0, 2 * (w * y - z * x)))),
@@ -85,29 +124,49 @@ def offsets(entries: list[tuple[str | None, ...]]) -> np.ndarray:
     return np.array([float(f"{sign or '+'}{number or 0}") for *_, sign, number in entries])
 
 
-def _joint_reader(entries: list[tuple[str | None, ...]]) -> Callable[[object], np.ndarray]:
-    fields, added = [entry[:2] for entry in entries], offsets(entries)
-    names: list[str] | None = None
-    indices: list[int] = []
+def _not_finite(field: str) -> MessageError:
+    return MessageError(f"'{field}' is not finite")
+
+
+def _joint_reader(
+    names: list[str], entries: list[tuple[str | None, ...]]
+) -> Callable[[object], np.ndarray]:
+    added = offsets(entries)
+    wanted = {joint for _, joint, *_ in entries}
+    kinds = sorted({kind for kind, *_ in entries})
+    joints: list[str] | None = None
+    places: list[tuple[int, str, int]] = []  # index in the state, kind, index in the message
 
     def read(message) -> np.ndarray:
-        nonlocal names, indices
+        nonlocal joints, places
         # Looked up again only when the publisher changes its joints or their order.
-        if message.name != names:
-            missing = sorted({joint for _, joint in fields} - set(message.name))
-            if missing:
-                raise MessageError(
-                    f"no joint '{missing[0]}', the message has: {', '.join(message.name) or 'none'}"
-                )
-            names = list(message.name)
-            indices = [names.index(joint) for _, joint in fields]
-        try:
-            return added + [
-                getattr(message, kind)[index]
-                for (kind, _), index in zip(fields, indices, strict=True)
+        if message.name != joints:
+            given = list(message.name)
+            repeated = sorted(joint for joint in wanted if given.count(joint) > 1)
+            if repeated:
+                raise MessageError(f"joint '{repeated[0]}' is named more than once")
+            places = [
+                (index, kind, given.index(joint))
+                for index, (kind, joint, *_) in enumerate(entries)
+                if joint in given
             ]
-        except IndexError:
-            raise MessageError("fewer values than joints") from None
+            joints = given
+        state = np.full(len(entries), np.nan)
+        if not places:
+            return state
+        values = {kind: getattr(message, kind) for kind in kinds}
+        for kind, given in values.items():
+            if len(given) not in (0, len(joints)):  # Empty: the publisher does not know them.
+                raise MessageError(
+                    f"{len(given)} values of {kind}, expected one for each of the {len(joints)} "
+                    "joints, or none"
+                )
+        for index, kind, place in places:
+            if len(values[kind]):
+                state[index] = values[kind][place]
+                if not math.isfinite(state[index]):
+                    raise _not_finite(names[index])
+        return state + added
 
     return read
 
@@ -115,16 +174,7 @@ def _joint_reader(entries: list[tuple[str | None, ...]]) -> Callable[[object], n
 def _odometry_reader(names: list[str]) -> Callable[[object], np.ndarray]:
     def read(message) -> np.ndarray:
         position, q = message.pose.pose.position, message.pose.pose.orientation
-        norm = math.sqrt(q.x * q.x + q.y * q.y + q.z * q.z + q.w * q.w)
-        if not norm > 1e-6:
-            raise MessageError("the orientation is not a rotation")
-        angles = dict(
-            zip(
-                ("roll", "pitch", "yaw"),
-                euler(q.x / norm, q.y / norm, q.z / norm, q.w / norm),
-                strict=True,
-            )
-        )
+        angles = dict(zip(("roll", "pitch", "yaw"), euler(q.x, q.y, q.z, q.w), strict=True))
         values = []
         for name in names:
             part, _, axis = name.partition(".")

@@ -115,7 +115,19 @@ TABLE = (
         choices=tuple(COMMAND_TYPES),
         when=INACTIVE,
     ),
-    Parameter("frame_id", "odom", "Frame of the state, of ~/path and of stamped commands."),
+    Parameter(
+        "command.frame_id",
+        "",
+        "Frame of a stamped command, that of the robot's body; empty for the child_frame_id of the "
+        "odometry, or base_link where the state has none.",
+    ),
+    Parameter(
+        "frame_id",
+        "odom",
+        "Frame of the state, of ~/path and ~/markers, and into which goal, path and costmap are "
+        "transformed.",
+        when=INACTIVE,
+    ),
     Parameter(
         "plan_rate",
         5.0,

@@ -13,7 +13,7 @@ from sensor_msgs.msg import LaserScan
 from cem_planner_ros.navigation.local_map import LocalMap
 from cem_planner_ros.navigation.poses import Pose, compose, interpolate
 from cem_planner_ros.plugins.parameter import READ_ONLY, Parameter
-from cem_planner_ros.ros.messages import LATCHED, MessageError, stamp_of, state_reader
+from cem_planner_ros.ros.messages import LATCHED, MessageError, frame_name, stamp_of, state_reader
 from cem_planner_ros.ros.parameters import declare
 
 HISTORY = 2.0
@@ -64,6 +64,8 @@ class MapperNode(Node):
         self._due = 0.0
         self.dropped: Counter[str] = Counter()
         """Messages that could not be used, by cause."""
+        topics = {"odometry": "odom", "scan": "scan"}
+        self._names = {what: self.resolve_topic_name(topic) for what, topic in topics.items()}
         self._publisher = self.create_publisher(OccupancyGrid, "costmap", LATCHED)
         # Hears reliable publishers as well as those of sensors, which are not.
         heard = QoSProfile(depth=20, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -94,7 +96,7 @@ class MapperNode(Node):
             self._poses.clear()
             self._waiting.clear()
             self._due = 0.0
-        self._frame = message.header.frame_id
+        self._frame = frame_name(message.header.frame_id)
         self._poses.append((stamp, (x, y, yaw)))
         while self._poses[0][0] < stamp - HISTORY:
             self._poses.popleft()
@@ -148,7 +150,7 @@ class MapperNode(Node):
         self._publisher.publish(message)
 
     def _drop(self, what: str, cause: str) -> None:
-        cause = f"{what} dropped: {cause}"
+        cause = f"{what} on '{self._names[what]}' dropped: {cause}"
         self.dropped[cause] += 1
         if self.dropped[cause] == 1:
             self.get_logger().warning(f"{cause}; this is told once")

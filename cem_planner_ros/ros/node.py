@@ -58,16 +58,18 @@ class PlannerNode(LifecycleNode):
         self.topics: Topics | None = None
         """None while the node is not configured."""
         self._clock_jumps = 0
+        self._had_begun = False
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, self._publish_diagnostics, clock=steady)
         self.create_timer(LOOK_AFTER, self._look_after, clock=steady)
         self.create_timer(supervision.LOOK, self._supervise, clock=steady)
-        self._operator = Operator(self, self._send_safe)
+        self._operator = Operator(self)
         self._supervision = supervision.Supervision(self)
         gap = Duration(seconds=MAX_GAP)
         self._jumps = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=gap, min_backward=Duration(nanoseconds=-1)),
+            pre_callback=self._before_clock_jump,
             post_callback=self._on_clock_jump,
         )
         self._table = NodeParameters(self, self._on_change, self._on_shape_change)
@@ -104,9 +106,12 @@ class PlannerNode(LifecycleNode):
     @guarded_by(TransitionCallbackReturn.FAILURE)
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to control, with a new planner if its shape was changed meanwhile."""
+        self._operator.listen()
         if self._operator.is_pressed:
             raise ConfigurationError("the emergency stop is pressed: release it, then activate")
-        if self._table.needs_rebuild or self._table.waits_for:
+        is_simulated = self.get_parameter("use_sim_time").value
+        has_changed = self._table.needs_rebuild or self._table.waits_for
+        if has_changed or is_simulated != self.topics.is_simulated:
             self._build()
         try:
             self._start_control()
@@ -203,7 +208,7 @@ class PlannerNode(LifecycleNode):
             warn=self._warn,
         )
         if topics.surroundings is not None:
-            loop.commander.driving.surroundings = topics.surroundings.begin()
+            topics.surroundings.begin()
         self._operator.begin(loop)
         self._table.active = True
         values = configuration.values
@@ -235,20 +240,27 @@ class PlannerNode(LifecycleNode):
     def _on_change(self, configuration: Configuration) -> None:
         if self.loop is not None:
             self.loop.change(configuration)
+        if self.topics.surroundings is not None:
+            self.topics.surroundings.use(configuration)
 
     def _on_surroundings(self, surroundings: Surroundings) -> None:
-        if self.loop is not None:
-            self.loop.commander.driving.surroundings = surroundings
+        loop = self.loop  # A costmap comes from the thread that prepares it.
+        if loop is not None:
+            loop.commander.driving.surroundings = surroundings
+
+    def _before_clock_jump(self) -> None:
+        self._had_begun = self._table.active and self.loop.has_begun
 
     def _on_clock_jump(self, jump) -> None:
         if self.topics is None or not self.topics.is_simulated:
             return
-        self._clock_jumps += 1
         self.topics.forget()
         if self.topics.surroundings is not None:
             self.topics.surroundings.forget()
-        if self.loop is not None:
-            self.loop.forget(is_jump=True)
+        if not self._had_begun:  # The first reading, or the first since the executor was busy.
+            return
+        self._clock_jumps += 1
+        self.loop.forget(is_jump=True)
         self.get_logger().warning(
             f"the clock was set by {jump.delta.nanoseconds * 1e-9:+.3f} s: planning begins anew"
         )

@@ -2,57 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import ReliabilityPolicy
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import EMERGENCY_STOP, PAUSED
-from cem_planner_ros.ros.messages import LATCHED
+from cem_planner_ros.ros.any_durability import AnyDurabilitySubscription
 
 
 class Operator:
     """
-    The services `~/reset` and `~/pause`, and the topic `~/emergency_stop`.
+    The services `~/reset`, `~/pause` and `~/emergency_stop`, and the topic `~/emergency_stop`.
 
     They exist as long as the node does, so that the emergency stop is known before it controls. It
-    lasts until it is released and the node is activated anew; a pause until it is taken back.
-
-    Args:
-        node: the node.
-        send_safe: sends the safe command.
+    lasts until it is released and the node is activated anew; a pause until it is taken back. A
+    service is answered when the safe command is out; a message on the topic may get lost.
     """
 
-    def __init__(self, node: LifecycleNode, send_safe: Callable[[], None]):
+    def __init__(self, node: LifecycleNode):
         self._node = node
-        self._send_safe = send_safe
         self._loop: ControlLoop | None = None
         self._is_stopped = self._is_paused = False
         self.is_pressed = False
         """Whether the emergency stop is pressed now."""
         node.create_service(Trigger, "~/reset", self._on_reset)
         node.create_service(SetBool, "~/pause", self._on_pause)
-        # Latched, and for every publisher that is not: whoever wants to stop it must be heard.
-        for qos in (LATCHED, QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)):
-            node.create_subscription(Bool, "~/emergency_stop", self._on_emergency_stop, qos)
+        node.create_service(SetBool, "~/emergency_stop", self._on_emergency_stop)
+        self._button = AnyDurabilitySubscription(
+            node,
+            Bool,
+            "~/emergency_stop",
+            lambda message: self._press(message.data),
+            ReliabilityPolicy.BEST_EFFORT,  # Whoever wants to stop it must be heard.
+        )
+        self._button.ask()
+
+    def listen(self) -> None:
+        """Take in what latched publishers of the emergency stop said before."""
+        self._button.settle()
 
     def begin(self, loop: ControlLoop) -> None:
         """Watch over a loop that is about to control."""
         self._loop = loop
         self._is_stopped = self.is_pressed
-        self._halt()
+        loop.commander.halted = self._cause
 
     def end(self) -> None:
         """The loop is about to end."""
         self._loop = None
 
-    def _halt(self) -> None:
-        if self._loop is not None:
-            paused = PAUSED if self._is_paused else ""
-            self._loop.commander.halted = EMERGENCY_STOP if self._is_stopped else paused
+    @property
+    def _cause(self) -> str:
+        paused = PAUSED if self._is_paused else ""
+        return EMERGENCY_STOP if self._is_stopped else paused
+
+    def _halt(self) -> str:
+        """Halt the loop or let it go on, at once; return what went wrong with that, or ""."""
+        if self._loop is None:
+            return ""
+        try:
+            self._loop.commander.halt(self._cause)
+        except Exception as error:  # The loop goes on to send it.
+            problem = f"the safe command could not be sent: {type(error).__name__}: {error}"
+            self._node.get_logger().error(problem)
+            return problem
+        return ""
 
     def _on_reset(self, request, response: Trigger.Response) -> Trigger.Response:
         response.success = self._loop is not None
@@ -63,23 +79,38 @@ class Operator:
 
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._is_paused = request.data
-        self._halt()
-        if request.data and self._loop is not None:  # At once, as for the emergency stop.
-            self._send_safe()
-        response.success = True
-        response.message = "the safe command goes out" if request.data else "no longer paused"
+        problem = self._halt()
+        response.success = not problem
+        said = "the safe command goes out" if request.data else "no longer paused"
+        response.message = problem or said
         return response
 
-    def _on_emergency_stop(self, message: Bool) -> None:
+    def _on_emergency_stop(
+        self, request: SetBool.Request, response: SetBool.Response
+    ) -> SetBool.Response:
+        problem = self._press(request.data)
+        response.success = not problem
+        if request.data:
+            said = "stopped: only the safe command goes out"
+            if self._loop is None:
+                said = "pressed: the node is not active, and is not activated until it is released"
+        else:
+            said = "released: deactivate and activate the node to go on"
+            if not self._is_stopped or self._loop is None:
+                said = "released"
+        response.message = problem or said
+        return response
+
+    def _press(self, is_pressed: bool) -> str:
+        """Press or release the emergency stop; return what went wrong, or ""."""
         log = self._node.get_logger()
-        pressed = message.data and not self.is_pressed
-        released = self.is_pressed and not message.data
-        self.is_pressed = message.data
-        self._is_stopped |= message.data
-        self._halt()
-        if pressed:
-            if self._loop is not None:  # At once; it may be in the middle of a long plan.
-                self._send_safe()
-            log.error("emergency stop: only the safe command goes out")
-        elif released:
+        was_pressed, self.is_pressed = self.is_pressed, is_pressed
+        problem = ""
+        if is_pressed:
+            self._is_stopped = True
+            problem = self._halt()
+            if not was_pressed:
+                log.error("emergency stop: only the safe command goes out")
+        elif was_pressed:
             log.warning("emergency stop released: deactivate and activate the node to go on")
+        return problem

@@ -205,6 +205,14 @@ class NodeParameters:
 
     def _changes(self, parameters: Sequence[RosParameter]) -> dict[str, Any]:
         """Return the changed values; raise ConfigurationError if one cannot be, or not now."""
+        for parameter in parameters:
+            # It is rclpy's own; states, schedule and plan live on the clock that it chooses.
+            is_clock = parameter.name == "use_sim_time" and self.active
+            if is_clock and parameter.value != self._node.get_parameter("use_sim_time").value:
+                raise ConfigurationError(
+                    "parameter 'use_sim_time' can only change while the node is not active: "
+                    "deactivate it, set the parameter, activate it"
+                )
         values = {
             p.name: self._declared[p.name].check(p.value)
             for p in parameters

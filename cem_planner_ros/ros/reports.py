@@ -20,7 +20,7 @@ from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.ros import diagnostics
 from cem_planner_ros.ros.markers import BEST, Drawing, Line, braking, fan, in_space
-from cem_planner_ros.ros.messages import LATCHED
+from cem_planner_ros.ros.messages import LATCHED, frame_name
 
 LOG_INTERVAL = 1.0
 """s between two lines about the same status, which may change with every command."""
@@ -126,7 +126,8 @@ class Reports:
         )
         if not (shows_plan or shows_markers):
             return
-        states, frame = planner.predict(plan, state, applied), values["frame_id"]
+        states = planner.predict(plan, state, applied)
+        frame = frame_name(values["frame_id"])
         if shows_plan:
             actions = planner.dynamics.action_names
             self._plan.publish(diagnostics.plan_message(plan, states, names, actions))

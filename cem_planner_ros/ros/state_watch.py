@@ -46,7 +46,7 @@ class StateWatch:
         """That of the last message with a header, without a leading slash."""
         self._degrees, self._jumped = "", -math.inf
         self.problem = ""
-        """Why the messages since the look before were dropped; "" if none was."""
+        """Why the messages since the look before gave no state; "" if they did."""
 
     def read(self, message) -> None:
         """Take note of when a message came, and of its frame."""
@@ -58,8 +58,8 @@ class StateWatch:
     def see(self, sample: StateSample | None) -> None:
         """Take note of the newest state, once a period."""
         last = self._last
-        if sample is last or sample is None:
-            return
+        if sample is None or (last is not None and sample.time == last.time):
+            return  # Parts of a state that came since do not make it newer.
         self._last = sample
         self._arrivals.append(self._clock())
         if last is None or not self._rows.size:
@@ -82,7 +82,7 @@ class StateWatch:
         dropped = Counter(states.dropped)
         causes = (dropped - self._dropped).most_common(1)
         self._dropped = dropped
-        self.problem = causes[0][0] if causes else ""
+        self.problem = causes[0][0] if causes else states.missing
 
     def forget(self) -> None:
         """Begin anew: the node is activated, or the clock was set."""

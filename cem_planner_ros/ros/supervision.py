@@ -173,7 +173,9 @@ class Supervision:
             if watch.silence > values["max_state_age"]:
                 counts = endpoints.publishers(self._node, topic, topics.state_type)
                 return f"no message on '{topic}' for {watch.silence:.1f} s ({counts})"
-            return f"{reason} ('{topic}', max_state_age is {values['max_state_age']:g} s)"
+            oldest = topics.states.oldest
+            part = f" by its part {oldest}" if oldest else ""
+            return f"{reason}{part} ('{topic}', max_state_age is {values['max_state_age']:g} s)"
         surroundings = topics.surroundings
         if tick.cause == STALE_COSTMAP and surroundings.known.costmap is None:
             costmap = self._node.resolve_topic_name(values["drive.costmap_topic"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,26 +13,21 @@ from typing import NamedTuple
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import OccupancyGrid, Path
-from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
-from rclpy.time import Time
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.navigation.poses import Pose, compose
-from cem_planner_ros.navigation.surroundings import NOTHING, Costmap, ReferencePath, Surroundings
-from cem_planner_ros.ros.messages import MessageError, euler, stamp_of
+from cem_planner_ros.navigation.surroundings import NOTHING, ReferencePath, Surroundings
+from cem_planner_ros.ros.any_durability import AnyDurabilitySubscription
+from cem_planner_ros.ros.costmap_input import CostmapInput
+from cem_planner_ros.ros.frames import Frames, planar_pose
+from cem_planner_ros.ros.messages import MessageError, frame_name, stamp_of
 
 SAME_GOAL = 0.5
 """m between a goal and the end of a path that leads to it."""
 
 STILL = 0.01
 """m and rad by which what moves with its frame stays the same; a map is corrected all the time."""
-
-LOOK_AGAIN = 0.2
-"""s between two looks at where other frames are now."""
-
-MAX_CELLS = 1_000_000
-"""Of a costmap; while its distance field is made, 0.1 s for so many, nothing else is heard."""
 
 
 class _Told(NamedTuple):
@@ -40,7 +36,6 @@ class _Told(NamedTuple):
     frame: str
     poses: list[Pose]
     times: np.ndarray | None = None  # (n,), s on the clock of the states
-    has_heading: bool = True  # whether the last pose says how to stand there
 
 
 class SurroundingsInput:
@@ -51,14 +46,17 @@ class SurroundingsInput:
     ends the path; an empty path ends both, and the robot stands still. What comes in another frame
     is transformed by tf2, where that is installed, goal and path anew whenever their frame moved.
 
-    All of it happens on the executor's thread.
+    Goals and paths count while the node is active. What a latched publisher said before counts when
+    the node is activated: that publisher says it still.
+
+    All of it happens on the executor's thread, but for the distance fields of costmaps.
 
     Args:
         node: whose topics they are.
         configuration: its costs say which topics there are.
         clock: s, of the control loop.
         stamp_clock: s, on which messages are stamped.
-        changed: called with what is known when that is something else.
+        changed: called with what is known when that is something else; by one thread at a time.
     """
 
     def __init__(
@@ -73,13 +71,11 @@ class SurroundingsInput:
         self._clock = clock
         self._stamp_clock = stamp_clock
         self._changed = changed
-        self._lethal = configuration.values["drive.lethal"]
-        self._max_age = configuration.values["drive.max_costmap_age"]
-        self._frames = _Frames(node, configuration.values["frame_id"], self._settle)
+        self._lock = threading.Lock()
+        self._frames = Frames(node, configuration.values["frame_id"], self._settle)
         self._goal: _Told | None = None
         self._path: _Told | None = None
         self._is_path_newer = False
-        self._grid: tuple[OccupancyGrid, np.ndarray] | None = None
         self.known = NOTHING
         """Replaced whole."""
         self.is_active = False
@@ -88,70 +84,106 @@ class SurroundingsInput:
         """Why goal or path, or the last costmap, cannot be used."""
         self.dropped: Counter[str] = Counter()
         """Messages that could not be used, by cause."""
-        self._undo: list[Callable[[], object]] = [self._frames.destroy]
-        has_way = bool(configuration.inputs & {"goal", "path"})
-        has_map = "costmap" in configuration.inputs
-        topics = [
-            (PoseStamped, "goal", "", self._on_goal, has_way),
-            (Path, "path", "", self._on_path, has_way),
-            (OccupancyGrid, "costmap", "", self._on_costmap, has_map),
-        ]
+        self._costmap = CostmapInput(
+            self._frames,
+            configuration,
+            clock,
+            stamp_clock,
+            lambda costmap: self._use(costmap=costmap),
+            lambda problem: self._ignore("costmap", MessageError(problem)),
+        )
+        self._undo: list[Callable[[], object]] = [self._frames.destroy, self._costmap.destroy]
+        self._ways: list[AnyDurabilitySubscription] = []
+        self._maps: list[AnyDurabilitySubscription] = []
+        self._topics = {
+            name: node.resolve_topic_name(configuration.values[f"drive.{name}_topic"])
+            for name in ("goal", "path", "costmap")
+        }
+        if configuration.inputs & {"goal", "path"}:
+            self._ways = [
+                self._subscribe(PoseStamped, "goal", self._on_goal),
+                self._subscribe(Path, "path", self._on_path),
+            ]
+        if "costmap" in configuration.inputs:
+            self._maps = [self._subscribe(OccupancyGrid, "costmap", self._costmap.take)]
+            self._maps[0].ask()
+            self._subscribe_to_updates()
+
+    def _subscribe(
+        self, kind: type, name: str, take: Callable[[object], None]
+    ) -> AnyDurabilitySubscription:
+        topic, guarded = self._topics[name], self._guarded(name, take)
+        subscription = AnyDurabilitySubscription(self._node, kind, topic, guarded)
+        self._undo.append(subscription.destroy)
+        return subscription
+
+    def _subscribe_to_updates(self) -> None:
         try:
-            update = importlib.import_module("map_msgs.msg").OccupancyGridUpdate
-            topics.append((update, "costmap", "_updates", self._on_update, has_map))
+            kind = importlib.import_module("map_msgs.msg").OccupancyGridUpdate
         except ImportError:
-            pass  # Whole grids come all the same.
-        for kind, name, ending, take, is_wanted in topics:
-            if is_wanted:
-                topic = configuration.values[f"drive.{name}_topic"] + ending
-                subscription = node.create_subscription(kind, topic, self._guarded(name, take), 1)
-                self._undo.append(lambda s=subscription: node.destroy_subscription(s))
+            return  # Whole grids come all the same.
+        topic, take = f"{self._topics['costmap']}_updates", self._costmap.update
+        guarded = self._guarded("costmap", take)
+        subscription = self._node.create_subscription(kind, topic, guarded, 1)
+        self._undo.append(lambda: self._node.destroy_subscription(subscription))
+
+    def use(self, configuration: Configuration) -> None:
+        """Use other values of live parameters from now on."""
+        self._costmap.use(configuration)
 
     def destroy(self) -> None:
         """Give the topics up."""
-        for give_up in self._undo:
+        for give_up in reversed(self._undo):
             give_up()
         self._undo = []
 
-    def begin(self) -> Surroundings:
-        """Forget goal and path, take in new ones from now on, and return what is known."""
+    def begin(self) -> None:
+        """Forget goal and path, and take in new ones from now on, and those that are latched."""
         self.is_active = True
         self.problems.clear()
         self._goal = self._path = None
-        self.known = replace(self.known, goal=None, path=None)
-        return self.known
+        self._use(goal=None, path=None)
+        for subscription in self._ways:
+            subscription.ask()
 
     def end(self) -> None:
         """Take no goal and no path in any more."""
         self.is_active = False
+        for subscription in self._ways:
+            subscription.ask_no_more()
 
     def forget(self) -> None:
-        """Forget the costmap and when to be where: the clock was set."""
-        self._grid = None
+        """Forget when to be where, and the costmap but for a latched one: the clock was set."""
+        self._costmap.forget()
+        for subscription in self._maps:
+            subscription.ask()
         if self._path is not None:
             self._path = self._path._replace(times=None)
-        self._use(replace(self.known, costmap=None))
         self._settle()
 
     def _guarded(self, name: str, take: Callable[[object], None]) -> Callable[[object], None]:
         def guarded(message) -> None:
-            is_way = name != "costmap"
             try:
-                if is_way and not self.is_active:
+                if name != "costmap" and not self.is_active:
                     raise MessageError("the node is not active")
                 take(message)
             except MessageError as error:
-                self.dropped[f"{name} ignored: {error}"] += 1
-                if is_way and self.is_active:
-                    self._goal = self._path = None
-                    self._stand_still(f"{name}: {error}")
-                else:
-                    self._tell(name, f"{name} ignored: {error}")
+                self._ignore(name, error)
             else:
-                if not is_way:
+                if name == "costmap":
                     self.problems.pop(name, None)
 
         return guarded
+
+    def _ignore(self, name: str, error: MessageError) -> None:
+        """Take note of a message that cannot be used; without a goal or path, stand still."""
+        where = f"{name} on '{self._topics[name]}'"
+        self.dropped[f"{name} ignored: {error}"] += 1
+        if name != "costmap" and self.is_active:
+            self._goal = self._path = None
+            self._stand_still(f"{where}: {error}")
+        else:
+            self._tell(name, f"{where} ignored: {error}")
 
     def _tell(self, name: str, problem: str) -> None:
         if self.problems.get(name) != problem:
@@ -161,16 +193,17 @@ class SurroundingsInput:
     def _stand_still(self, problem: str) -> None:
         """Go not on to the goal of before: another one is wanted."""
         self._tell("way", f"standing still: {problem}")
-        self._use(replace(self.known, goal=None, path=None))
+        self._use(goal=None, path=None)
 
-    def _use(self, known: Surroundings) -> None:
-        self.known = known
-        self._changed(known)
+    def _use(self, **changes: object) -> None:
+        with self._lock:  # A costmap comes from the thread that prepares it.
+            self.known = replace(self.known, **changes)
+            self._changed(self.known)
 
     # Goal and path
 
     def _on_goal(self, message: PoseStamped) -> None:
-        self._goal = _Told(message.header.frame_id, [_pose(message.pose)])
+        self._goal = _Told(message.header.frame_id, [_pose(message)])
         self._is_path_newer = False
         self._settle()
 
@@ -180,20 +213,15 @@ class SurroundingsInput:
             self._goal = self._path = None
             self._settle()
             return
-        frames = {message.header.frame_id, *(each.header.frame_id for each in message.poses)}
+        headers = [message.header, *(each.header for each in message.poses)]
+        frames = {frame_name(header.frame_id) for header in headers}
         if len(frames - {""}) > 1:
             raise MessageError(f"its poses are in several frames: {', '.join(sorted(frames))}")
         stamps = [stamp_of(each) for each in message.poses]
         times = None
         if None not in stamps:
             times = np.array(stamps) + (self._clock() - self._stamp_clock())
-        last = message.poses[-1].pose.orientation
-        self._path = _Told(
-            max(frames),
-            [_pose(each.pose) for each in message.poses],
-            times,
-            any((last.x, last.y, last.z, last.w)),
-        )
+        self._path = _Told(max(frames), [_pose(each) for each in message.poses], times)
         self._settle()
 
     def _settle(self) -> None:
@@ -229,7 +257,7 @@ class SurroundingsInput:
         if path is not None and known.path is not None and _is_same_path(path, known.path):
             path = known.path
         if goal is not known.goal or path is not known.path:
-            self._use(replace(known, goal=goal, path=path))
+            self._use(goal=goal, path=path)
 
     def _place(self, told: _Told) -> list[Pose]:
         frame = self._frames.pose_of(told.frame)
@@ -241,116 +269,12 @@ class SurroundingsInput:
         try:
             path = ReferencePath.through(np.array([pose[:2] for pose in poses]), told.times)
         except ValueError:
-            return None, poses[-1]
-        if told.has_heading:
-            return path, poses[-1]
-        return path, poses[-1]._replace(yaw=float(path.heading(path.lengths[-1])))
-
-    # The costmap
-
-    def _on_costmap(self, message: OccupancyGrid) -> None:
-        info = message.info
-        is_grid = 0 < info.width * info.height == len(message.data)
-        if not (is_grid and 0.0 < info.resolution < math.inf):
-            raise MessageError(
-                f"it has {len(message.data)} cells of {info.resolution:g} m, expected "
-                f"{info.width} x {info.height} of more than 0 m"
-            )
-        if len(message.data) > MAX_CELLS:
-            raise MessageError(f"it has {len(message.data)} cells, allowed: {MAX_CELLS}")
-        cells = np.array(message.data, np.int8).reshape(info.height, info.width)
-        self._grid = message, cells
-        self._take_grid(message.header.frame_id, stamp_of(message))
-
-    def _on_update(self, message) -> None:
-        if self._grid is None:
-            raise MessageError("an update came before the whole")
-        whole, cells = self._grid
-        rows, columns = slice(message.y, message.y + message.height), message.x + message.width
-        patch = cells[rows, message.x : columns]
-        if patch.shape != (message.height, message.width) or patch.size != len(message.data):
-            raise MessageError("an update does not fit into the whole")
-        cells = cells.copy()  # What was handed over stays as it is.
-        cells[rows, message.x : columns] = np.reshape(message.data, patch.shape)
-        self._grid = whole, cells
-        self._take_grid(whole.header.frame_id, stamp_of(message))
-
-    def _take_grid(self, frame: str, stamp: float | None) -> None:
-        message, cells = self._grid
-        age = 0.0 if stamp is None else self._stamp_clock() - stamp
-        # An old map is an old map. One from the future is, with clocks that differ a little, new.
-        if age < -self._max_age:
-            raise MessageError("its stamp is in the future by more than drive.max_costmap_age")
-        costmap = Costmap(
-            cells,
-            message.info.resolution,
-            compose(self._frames.pose_of(frame), _pose(message.info.origin)),
-            self._clock() - max(age, 0.0),
-            self._lethal,
-        )
-        costmap.distance  # noqa: B018, made here, outside the control period
-        self._use(replace(self.known, costmap=costmap))
+            path = None
+        return path, poses[-1]
 
 
-class _Frames:
-    """
-    Where other frames are in the fixed one, as tf2 says.
-
-    Args:
-        node: that listens to tf2, from the first foreign frame on.
-        fixed: the frame of the states.
-        moved: called now and then once there are foreign frames.
-    """
-
-    def __init__(self, node: LifecycleNode, fixed: str, moved: Callable[[], None]):
-        self._node = node
-        self._fixed = fixed
-        self._moved = moved
-        self._buffer = None
-        self._undo: list[Callable[[], object]] = []
-
-    def pose_of(self, frame: str) -> Pose:
-        """Return the pose of a frame, of no name the fixed one's; raise MessageError if unknown."""
-        if frame.lstrip("/") in ("", self._fixed):
-            return Pose(0.0, 0.0, 0.0)
-        try:
-            tf2_ros = importlib.import_module("tf2_ros")
-        except ImportError as error:
-            raise MessageError(
-                f"frame '{frame}' is not '{self._fixed}' (frame_id), and tf2_ros, which would "
-                "transform it, is not installed"
-            ) from error
-        if self._buffer is None:
-            self._buffer = tf2_ros.Buffer()
-            listener = tf2_ros.TransformListener(self._buffer, self._node)
-            timer = self._node.create_timer(
-                LOOK_AGAIN, self._moved, clock=Clock(clock_type=ClockType.STEADY_TIME)
-            )
-            self._undo = [listener.unregister, lambda: self._node.destroy_timer(timer)]
-        try:
-            found = self._buffer.lookup_transform(self._fixed, frame.lstrip("/"), Time())
-        except tf2_ros.TransformException as error:
-            # Not its text, in which times are: each would be another cause.
-            kind = type(error).__name__
-            raise MessageError(f"tf2 cannot transform frame '{frame}': {kind}") from error
-        place, turn = found.transform.translation, found.transform.rotation
-        return Pose(place.x, place.y, euler(turn.x, turn.y, turn.z, turn.w)[2])
-
-    def destroy(self) -> None:
-        """Listen no more."""
-        for give_up in self._undo:
-            give_up()
-        self._undo = []
-        self._buffer = None
-
-
-def _pose(message) -> Pose:
-    """Return the part in the plane of a geometry_msgs/Pose; raise MessageError if not finite."""
-    turn = message.orientation
-    pose = Pose(message.position.x, message.position.y, euler(turn.x, turn.y, turn.z, turn.w)[2])
-    if not all(map(math.isfinite, pose)):
-        raise MessageError("a pose is not finite")
-    return pose
+def _pose(message: PoseStamped) -> Pose:
+    return planar_pose(message.pose.position, message.pose.orientation)
 
 
 def _is_same(one: Pose, other: Pose) -> bool:

@@ -10,20 +10,22 @@ import numpy as np
 import rclpy
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.navigation.surroundings import Surroundings
-from cem_planner_ros.ros.messages import MESSAGES, command_writer, state_reader
+from cem_planner_ros.ros.messages import MESSAGES, command_writer, frame_name, part_reader
 from cem_planner_ros.ros.parameters import NodeParameters
 from cem_planner_ros.ros.reports import Reports
-from cem_planner_ros.ros.state_input import StateInput
+from cem_planner_ros.ros.state_input import StateInput, state_qos
 from cem_planner_ros.ros.state_watch import StateWatch
 from cem_planner_ros.ros.surroundings_input import SurroundingsInput
 
 ACKNOWLEDGE_TIMEOUT = Duration(seconds=0.5)
+
+BODY_FRAME = "base_link"
+"""Frame of a robot's body where nobody says another (REP 105)."""
 
 
 class Topics:
@@ -56,7 +58,9 @@ class Topics:
         self.command_type: str = values["command.type"]
         names, angles = configuration.dynamics.state_names, configuration.dynamics.angle_names
         self.watch = StateWatch({name: names.index(name) for name in angles}, time.monotonic)
-        read = state_reader(self.state_type, configuration.fields("state"))
+        self.state_topic = node.resolve_topic_name(values["state.topic"])
+        fields = configuration.fields("state")
+        read = part_reader(self.state_type, fields)
 
         def watched(message) -> np.ndarray:
             self.watch.read(message)
@@ -69,6 +73,8 @@ class Topics:
             node.get_logger().warning,
             # Where goal and costmap are in a frame, so is the robot.
             frame=values["frame_id"] if configuration.inputs else "",
+            fields=fields,
+            topic=self.state_topic,
         )
         self._write = command_writer(self.command_type, configuration.fields("command"))
         self.surroundings: SurroundingsInput | None = None
@@ -99,13 +105,11 @@ class Topics:
             enable_rosout=False,
         )
         self._undo.append(reader.destroy_node)
-        self.state_topic = node.resolve_topic_name(values["state.topic"])
-        # Best effort takes what reliable and best-effort publishers send; the newest matters.
         self._state_subscription = reader.create_subscription(
             MESSAGES[self.state_type],
             self.state_topic,
             lambda message: None,
-            QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
+            state_qos(self.state_type, values["control_rate"]),
         )
         drives = bool(configuration.inputs)
         self.reports = Reports(node, lambda: self._table.configuration, drives)
@@ -145,9 +149,9 @@ class Topics:
 
     def send(self, action: np.ndarray) -> None:
         """Publish a command (nu,); from any thread."""
-        frame = self._table.configuration.values["frame_id"]
+        frame = self._table.configuration.values["command.frame_id"] or self.states.child_frame
         stamp = self._node.get_clock().now().to_msg()
-        self._command.publish(self._write(action, stamp, frame))
+        self._command.publish(self._write(action, stamp, frame_name(frame) or BODY_FRAME))
 
     def wait_for_acknowledgement(self) -> None:
         """Wait until the last command arrived; a subscriber that does not answer is left alone."""
@@ -155,7 +159,7 @@ class Topics:
 
     def forget(self) -> None:
         """Forget what was received and told: the clock was set, or the node is activated."""
-        self.states.newest = None
+        self.states.forget()
         self.watch.forget()
         self.reports.forget()
 

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from nav_msgs.msg import OccupancyGrid, Odometry, Path
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Bool
 from visualization_msgs.msg import MarkerArray
 
@@ -20,6 +21,7 @@ class Robot:
         self.x, self.v = 0.0, 0.0
         self.wall = None  # m ahead of the origin
         self.sees = True
+        self.body = ""  # child_frame_id of the odometry
         node = observer.node
         self._odometry = node.create_publisher(Odometry, "odom", 1)
         self._costmap = node.create_publisher(OccupancyGrid, "costmap", 1)
@@ -31,14 +33,17 @@ class Robot:
     def _move(self):
         message = Odometry()
         message.header.frame_id = "odom"
+        message.child_frame_id = self.body
         message.pose.pose.position.x = self.x
         message.pose.pose.orientation.w = 1.0
         message.twist.twist.linear.x = self.v
         self._odometry.publish(message)
 
     def _look(self):
-        if not self.sees:
-            return
+        if self.sees:
+            self._costmap.publish(self.costmap())
+
+    def costmap(self):
         message = OccupancyGrid()
         message.header.frame_id = "odom"
         message.info.resolution, message.info.width, message.info.height = 0.1, 40, 40
@@ -48,7 +53,7 @@ class Robot:
         if self.wall is not None:
             row[20 + int(10 * self.wall)] = 100
         message.data = row * 40
-        self._costmap.publish(message)
+        return message
 
     def go(self, x):
         self._wait_until(self._goal.get_subscription_count)
@@ -177,3 +182,45 @@ def test_a_goal_of_before_it_was_activated_does_not_count(
     robot.go(1.0)
     assert observer.transition("activate")
     wait_until(lambda: statistics.cause == control.NO_GOAL)
+
+
+@pytest.mark.parametrize("kind", ["goal", "path"])
+def test_what_was_said_once_by_a_latched_publisher_is_enough(
+    node, observer, robot, wait_until, statistics, capfd, kind
+):
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    robot.sees = False
+    observer.node.create_publisher(OccupancyGrid, "map", latched).publish(robot.costmap())
+    goal = PoseStamped()
+    goal.header.frame_id = "odom"
+    goal.pose.position.x = 1.0
+    if kind == "goal":
+        observer.node.create_publisher(PoseStamped, "where", latched).publish(goal)
+    else:
+        path = Path(poses=[PoseStamped(), goal])
+        observer.node.create_publisher(Path, "where", latched).publish(path)
+    topics = {"drive__costmap_topic": "map", f"drive__{kind}_topic": "where"}
+    node(drive__max_costmap_age=1e6, **topics).autostart()
+    wait_until(lambda: statistics.status == FRESH)
+    # What is still said when the node is activated anew counts again.
+    assert observer.transition("deactivate")
+    count = len(statistics.messages)
+    assert observer.transition("activate")
+    wait_until(lambda: len(statistics.messages) > count and statistics.status == FRESH)
+    assert "incompatible QoS" not in "".join(capfd.readouterr())
+
+
+def test_a_command_is_in_the_frame_of_the_body(node, observer, robot, wait_until):
+    commands = observer.listen(TwistStamped, "cmd_vel")
+    node().autostart()
+
+    def frame():
+        return commands[-1][1].header.frame_id if commands else None
+
+    wait_until(lambda: frame() == "base_link")
+    robot.body = "/base_footprint"
+    wait_until(lambda: frame() == "base_footprint")
+    assert observer.set(command__frame_id="/chassis") == []
+    wait_until(lambda: frame() == "chassis")
+    (refusal,) = observer.set(frame_id="map")
+    assert "'frame_id' can only change while the node is not active" in refusal

@@ -148,6 +148,9 @@ def test_a_simulations_clock_is_followed_and_its_jumps_are_told(
     planner = node(use_sim_time=True)
     planner.autostart()
     wait_until(lambda: statistics.status == FRESH)
+    # Neither the first reading nor the time of configuring was a jump.
+    assert newest()["clock jumps"] == "0"
+    assert "the clock was set" not in capfd.readouterr().err
     for jump in (-500.0, 300.0):
         steps = planner.loop.commander.ladder.steps["stopped"]
         offset[0] += jump
@@ -170,3 +173,28 @@ def test_a_simulations_clock_is_followed_and_its_jumps_are_told(
     count = len(commands)
     timer.reset()
     wait_until(lambda: len(commands) > count + 5 and list(commands[-1][1].data) != SAFE)
+
+
+def test_the_clock_of_the_node_is_changed_only_while_it_is_not_active(
+    node, observer, states, statistics, wait_until
+):
+    node().autostart()
+    wait_until(lambda: statistics.status == FRESH)
+    (refusal,) = observer.set(use_sim_time=True)
+    assert "'use_sim_time' can only change while the node is not active" in refusal
+    assert observer.get("use_sim_time") is False
+    assert observer.set(use_sim_time=False) == []
+    assert observer.transition("deactivate")
+    assert observer.set(use_sim_time=True) == []
+    assert observer.transition("activate")
+    clock = observer.node.create_publisher(Clock, "/clock", 10)
+    count = len(statistics.messages)
+
+    def publish():
+        message = Clock()
+        now = time.monotonic()
+        message.clock.sec, message.clock.nanosec = int(now), int(now % 1 * 1e9)
+        clock.publish(message)
+
+    observer.node.create_timer(0.005, publish)
+    wait_until(lambda: len(statistics.messages) > count and statistics.status == FRESH)

@@ -175,7 +175,7 @@ def test_scans_without_a_pose_are_dropped_counted_and_told_once(mapper, robot, w
     told = capfd.readouterr().err
     assert told.count("no odometry from before it") == 1
     assert told.count("no odometry came after it") == 1
-    assert told.count("scan dropped: no stamp") == 1
+    assert told.count("scan on '/scan' dropped: no stamp") == 1
 
 
 def test_what_is_no_pose_or_no_scan_is_dropped(mapper, robot, wait_until):

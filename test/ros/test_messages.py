@@ -76,9 +76,27 @@ def test_joints_are_found_by_name_also_when_their_order_changes():
 @pytest.mark.parametrize(
     ("message", "text"),
     [
-        (JointState(name=["hinge"], velocity=[1.0]), "no joint 'slider', the message has: hinge"),
-        (JointState(), "no joint 'hinge'"),
-        (JointState(name=["hinge", "slider"], position=[1.0, 1.0]), "fewer values than joints"),
+        (
+            JointState(name=["hinge"], velocity=[1.0]),
+            "no position[slider], effort[slider]; there are the joints: hinge",
+        ),
+        (JointState(), "no position[slider], velocity[hinge], effort[slider]; .* joints: none"),
+        (
+            JointState(name=["hinge", "slider"], position=[1.0, 1.0]),
+            "no velocity[hinge], effort[slider]; there are the joints: hinge, slider",
+        ),
+        (
+            JointState(name=["hinge", "slider"], position=[1.0, 1.0], velocity=[2.0]),
+            "1 values of velocity, expected one for each of the 2 joints, or none",
+        ),
+        (
+            JointState(name=["slider", "hinge"], position=[1.0, 1.0, 3.0]),
+            "3 values of position, expected one for each of the 2 joints, or none",
+        ),
+        (
+            JointState(name=["slider", "slider", "hinge"], position=[1.0, 2.0, 3.0]),
+            "joint 'slider' is named more than once",
+        ),
         (
             JointState(
                 name=["hinge", "slider"],
@@ -93,6 +111,40 @@ def test_joints_are_found_by_name_also_when_their_order_changes():
 def test_a_joint_state_that_cannot_be_used_is_refused(message, text):
     with pytest.raises(MessageError, match=text.replace("[", r"\[")):
         messages.state_reader("sensor_msgs/msg/JointState", JOINTS)(message)
+
+
+def test_a_part_of_a_state_is_read_from_a_message_that_lacks_the_rest():
+    read = messages.part_reader("sensor_msgs/msg/JointState", JOINTS)
+    nan = math.nan
+    for message, part in (
+        (JointState(name=["hinge"], velocity=[2.0]), [nan, 2.0, nan]),
+        (JointState(name=["slider", "hinge"], position=[1.0, 5.0]), [1.0, nan, nan]),
+        (JointState(name=["finger"], position=[0.1]), [nan, nan, nan]),
+        (JointState(), [nan, nan, nan]),
+    ):
+        np.testing.assert_array_equal(read(message), part)
+
+
+@pytest.mark.parametrize("length", [1e-3, 0.5, 1.0, 2.0, 1e200])
+def test_a_quaternion_of_any_length_is_the_same_rotation(length):
+    angles = messages.euler(*(length * number for number in messages.quaternion(0.3, -0.2, 1.5)))
+    np.testing.assert_allclose(angles, (0.3, -0.2, 1.5), atol=1e-9)
+    message = Odometry()
+    turn = message.pose.pose.orientation
+    turn.z, turn.w = length, length
+    assert messages.state_reader("nav_msgs/msg/Odometry", {"yaw": "yaw"})(message) == [
+        pytest.approx(math.pi / 2)
+    ]
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [(0.0, 0.0, 0.0, 0.0), (math.nan, 0.0, 0.0, 1.0), (0.0, 0.0, math.inf, 1.0)],
+    ids=["zero", "nan", "inf"],
+)
+def test_a_quaternion_that_is_no_rotation_is_refused(numbers):
+    with pytest.raises(MessageError, match="orientation is not a rotation"):
+        messages.euler(*numbers)
 
 
 def test_an_array_too_short_and_an_orientation_that_is_none_are_refused():

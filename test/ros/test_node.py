@@ -170,7 +170,7 @@ def test_another_model_without_a_restart(node, observer, wait_until):
     commands = observer.listen(TwistStamped, "command")
     assert observer.transition("activate")
     wait_until(lambda: commands and commands[-1][1].twist.linear.x > 0.1)
-    assert commands[-1][1].header.frame_id == "odom"
+    assert commands[-1][1].header.frame_id == "base_link"
 
 
 def test_deactivating_sends_the_safe_command_last(node, observer, states, wait_until):

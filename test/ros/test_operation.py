@@ -87,7 +87,7 @@ def test_releasing_the_emergency_stop_alone_does_not_move_the_plant(
     button = observer.node.create_publisher(Bool, "/cem_planner/emergency_stop", qos)
     button.publish(Bool(data=True))  # latched: pressed before the node exists
     planner = node()
-    wait_until(lambda: planner._operator.is_pressed)
+    wait_until(lambda: planner.count_publishers("/cem_planner/emergency_stop") == 1)
     planner.autostart()
     assert observer.lifecycle() == "inactive"
     button.publish(Bool(data=False))
@@ -97,6 +97,53 @@ def test_releasing_the_emergency_stop_alone_does_not_move_the_plant(
     wait_until(lambda: statistics.cause == EMERGENCY_STOP)
     button.publish(Bool(data=False))
     assert only_safe(commands, wait_until, 30)
+
+
+def press(observer, is_pressed):
+    """Call the service; return whether it succeeded, and what it said."""
+    request = SetBool.Request(data=is_pressed)
+    response = observer.call(SetBool, "/cem_planner/emergency_stop", request)
+    return response.success, response.message
+
+
+def test_the_emergency_stop_is_acknowledged_when_the_safe_command_is_out(
+    node, observer, states, statistics, commands, wait_until
+):
+    node().autostart()
+    wait_until(lambda: statistics.status == FRESH)
+    assert press(observer, True) == (True, "stopped: only the safe command goes out")
+    assert only_safe(commands, wait_until)
+    assert statistics.cause == EMERGENCY_STOP
+    assert press(observer, False) == (
+        True,
+        "released: deactivate and activate the node to go on",
+    )
+    assert only_safe(commands, wait_until)
+    assert observer.transition("deactivate")
+    assert observer.transition("activate")
+    wait_until(lambda: statistics.status == FRESH)
+
+
+def test_the_emergency_stop_can_be_pressed_before_the_node_is_active(node, observer, states):
+    planner = node()
+    success, message = press(observer, True)
+    assert success
+    assert "is not activated until it is released" in message
+    planner.autostart()
+    assert observer.lifecycle() == "inactive"
+    assert press(observer, False) == (True, "released")
+    assert observer.transition("activate")
+
+
+def test_a_button_that_is_not_latched_is_heard_without_a_warning(
+    node, observer, states, statistics, commands, wait_until, capfd
+):
+    button = observer.node.create_publisher(Bool, "/cem_planner/emergency_stop", 1)
+    node().autostart()
+    wait_until(lambda: statistics.status == FRESH and button.get_subscription_count() == 1)
+    button.publish(Bool(data=True))
+    wait_until(lambda: statistics.cause == EMERGENCY_STOP)
+    assert "incompatible QoS" not in "".join(capfd.readouterr())
 
 
 def test_values_set_one_by_one_may_pass_through_what_does_not_fit(
@@ -243,7 +290,7 @@ def test_a_new_planner_that_is_too_slow_leaves_the_old_one(
     assert observer.set(planner__samples=48) == []
     wait_until(lambda: "one iteration takes 500 ms" in newest()["message"])
     assert planner.ready is made
-    assert statistics.status == FRESH
+    wait_until(lambda: statistics.status == FRESH)
     monkeypatch.setattr(planner_swap, "make_planner", make_planner)
     assert observer.set(planner__samples=96) == []
     wait_until(lambda: planner.ready is not made)

@@ -4,12 +4,14 @@ import math
 
 import numpy as np
 import pytest
+import rclpy
 from builtin_interfaces.msg import Time
 from nav_msgs.msg import Odometry
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 
-from cem_planner_ros.ros.messages import state_reader
-from cem_planner_ros.ros.state_input import MAX_CAUSES, StateInput
+from cem_planner_ros.ros.messages import part_reader, state_reader
+from cem_planner_ros.ros.state_input import MAX_CAUSES, StateInput, state_qos
 
 NOW = 1_700_000_000.0
 
@@ -55,6 +57,16 @@ def test_a_state_in_another_frame_than_goal_and_costmap_is_dropped():
     assert inlet.newest is not None
 
 
+@pytest.mark.parametrize(("frame", "heard"), [("/odom", "odom"), ("odom", "/odom")])
+def test_frames_are_the_same_with_and_without_a_leading_slash(frame, heard):
+    message, read = Odometry(), state_reader("nav_msgs/msg/Odometry", {"x": "x"})
+    inlet = StateInput(read, lambda: 50.0, lambda: NOW, pytest.fail, frame=frame)
+    message.header.frame_id, message.child_frame_id = heard, "/base"
+    inlet(message)
+    assert inlet.newest is not None
+    assert inlet.child_frame == "base"
+
+
 def test_a_state_without_a_stamp_is_true_at_its_arrival(inlet):
     assert inlet.take().time == 50.0
 
@@ -96,7 +108,7 @@ def test_a_state_that_is_not_finite_is_dropped(inlet, value):
 
 def test_what_is_counted_is_bounded(inlet):
     for number in range(100):
-        inlet.take(name=f"joint_{number}")
+        inlet.input(JointState(name=["a"], position=[1.0] * (number + 2)))
     assert sum(inlet.input.dropped.values()) == 100
     assert len(inlet.input.dropped) <= MAX_CAUSES + 1
     assert len(inlet.warnings) <= MAX_CAUSES + 1
@@ -117,3 +129,158 @@ def test_a_stamp_that_is_repeated_never_makes_an_old_state_new(inlet):
         inlet.time = 50.0 + seconds
         assert inlet.take(stamp=NOW).time == first
     assert inlet.input.dropped["same stamp as the one before"] == 5
+
+
+FIELDS = {
+    "arm": "position[arm]",
+    "arm_dot": "velocity[arm]",
+    "hand": "position[hand]",
+}
+
+
+class Parts(Inlet):
+    """A state of two joints that come in parts."""
+
+    def __init__(self):
+        super().__init__()
+        self.input = StateInput(
+            part_reader("sensor_msgs/msg/JointState", FIELDS),
+            lambda: self.time,
+            lambda: NOW + self.time - 50.0,
+            self.warnings.append,
+            fields=FIELDS,
+            topic="/joint_states",
+        )
+
+    def say(self, stamp=None, **joints):
+        """Take a message in with (position, velocity) by joint; no velocities if one is None."""
+        message = JointState(name=list(joints), position=[each[0] for each in joints.values()])
+        velocities = [each[1] for each in joints.values()]
+        if None not in velocities:
+            message.velocity = velocities
+        if stamp is not None:
+            message.header.stamp = Time(sec=int(stamp), nanosec=int(stamp % 1 * 1e9))
+        self.input(message)
+        return self.input.newest
+
+
+@pytest.fixture
+def parts():
+    return Parts()
+
+
+def test_the_parts_of_several_publishers_make_one_state_as_old_as_its_oldest(parts):
+    assert parts.say(NOW, arm=(1.0, 2.0)) is None
+    assert parts.input.missing == "no position[hand]; there are the joints: arm"
+    parts.time += 0.01
+    newest = parts.say(NOW + 0.01, hand=(3.0, None))
+    np.testing.assert_array_equal(newest.state, [1.0, 2.0, 3.0])
+    assert newest.time == pytest.approx(50.0, abs=1e-6)
+    assert parts.input.missing == ""
+    parts.time += 0.01
+    newest = parts.say(NOW + 0.02, arm=(1.5, 2.5))
+    np.testing.assert_array_equal(newest.state, [1.5, 2.5, 3.0])
+    assert newest.time == pytest.approx(50.01, abs=1e-6)
+    assert not parts.warnings
+    assert not parts.input.dropped
+
+
+def test_two_parts_with_the_same_stamp_are_both_taken(parts):
+    parts.say(NOW, arm=(1.0, 2.0))
+    assert parts.say(NOW, hand=(3.0, None)) is not None
+    assert not parts.input.dropped
+
+
+def test_when_one_publisher_stops_the_state_gets_old_whatever_the_other_says(parts):
+    for _ in range(100):
+        parts.time += 0.02
+        parts.say(hand=(3.0, None))
+        if parts.time < 51.0:
+            last = parts.say(arm=(1.0, 2.0)).time
+    assert parts.input.newest.time == last < 51.0
+    parts.say(arm=(1.0, 2.0))
+    assert parts.input.newest.time == parts.time
+
+
+def test_the_velocity_may_come_from_another_publisher_than_the_position(parts):
+    parts.say(NOW, arm=(1.0, None), hand=(3.0, None))
+    assert parts.input.newest is None
+    parts.input(JointState(name=["arm"], velocity=[2.0]))
+    np.testing.assert_array_equal(parts.input.newest.state, [1.0, 2.0, 3.0])
+
+
+def test_a_part_that_was_overtaken_is_dropped_and_the_rest_of_its_message_taken(parts):
+    parts.say(NOW - 0.01, arm=(1.0, 2.0))
+    newest = parts.say(NOW - 0.02, arm=(9.0, 9.0), hand=(3.0, 0.0))
+    np.testing.assert_array_equal(newest.state, [1.0, 2.0, 3.0])
+    parts.say(NOW - 0.03, arm=(8.0, 8.0))
+    assert parts.input.dropped == {"older than the one before": 1}
+    np.testing.assert_array_equal(parts.input.newest.state, [1.0, 2.0, 3.0])
+
+
+def test_what_a_state_lacks_is_known_with_all_joints_that_were_named(parts):
+    assert parts.input.missing == ""
+    parts.say(finger=(1.0, 0.0))
+    parts.say(arm=(1.0, None))
+    lacks = "no velocity[arm], position[hand]; there are the joints: finger, arm"
+    assert parts.input.missing == lacks
+    assert not parts.warnings  # Somebody else may say it.
+    parts.say(arm=(1.0, 2.0), hand=(0.0, 0.0))
+    assert parts.input.missing == parts.input.oldest == ""
+    parts.time += 0.1
+    parts.say(arm=(1.0, 2.0))
+    assert parts.input.oldest == "position[hand]"
+
+
+@pytest.mark.parametrize("back", [900.0, 0.03])
+def test_a_state_that_was_being_read_when_the_clock_was_set_back_does_not_count(inlet, back):
+    """The executor's thread sets the clock and forgets, the loop's thread is reading."""
+    inlet.time = 1000.0
+    read = state_reader("sensor_msgs/msg/JointState", {"x": "position[a]"})
+    jumps = [True]
+
+    def read_meanwhile(message):
+        if jumps:
+            jumps.pop()
+            inlet.time -= back
+            inlet.input.forget()
+        return read(message)
+
+    inlet.input = StateInput(
+        read_meanwhile, lambda: inlet.time, lambda: inlet.time, inlet.warnings.append
+    )
+    assert inlet.take(1.0, stamp=1000.0) is None
+    assert inlet.input.dropped == {"the clock was set while it was read": 1}
+    inlet.time += 0.01
+    assert inlet.take(2.0, stamp=inlet.time).time == pytest.approx(inlet.time)
+
+
+def test_a_state_of_before_the_clock_was_set_back_never_keeps_new_ones_out(inlet):
+    """Also where nobody said that the clock was set."""
+    inlet.take(1.0)
+    inlet.time -= 40.0
+    newest = inlet.take(2.0)
+    assert (newest.time, list(newest.state)) == (inlet.time, [2.0])
+
+
+def test_nothing_is_lost_between_two_looks_at_a_topic(context, wait_until):
+    """An arm at 50 Hz and a gripper at 150 Hz, looked at 10 times a second."""
+    node = rclpy.create_node("parts")
+    subscription = node.create_subscription(
+        JointState, "states", lambda message: None, state_qos("sensor_msgs/msg/JointState", 10.0)
+    )
+    publisher = node.create_publisher(JointState, "states", QoSProfile(depth=50))
+    wait_until(lambda: publisher.get_subscription_count() == 1)
+    parts = Parts()
+    for number in range(1, 21):
+        publisher.publish(JointState(name=["hand"], position=[float(number)]))
+        if number == 1:
+            publisher.publish(JointState(name=["arm"], position=[5.0], velocity=[6.0]))
+    wait_until(lambda: parts.input.look(subscription) and parts.input.newest.state[2] == 20.0)
+    np.testing.assert_array_equal(parts.input.newest.state, [5.0, 6.0, 20.0])
+    assert parts.input.received == 21
+    node.destroy_node()
+
+
+def test_of_states_that_come_whole_the_newest_is_enough():
+    assert state_qos("nav_msgs/msg/Odometry", 50.0).depth == 1

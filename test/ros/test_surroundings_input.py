@@ -3,6 +3,8 @@
 import itertools
 import math
 import sys
+import threading
+import time
 import types
 
 import numpy as np
@@ -11,6 +13,7 @@ from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import OccupancyGrid, Path
 
 from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.navigation.surroundings import Costmap
 from cem_planner_ros.paths import share
 from cem_planner_ros.ros.messages import quaternion
 from cem_planner_ros.ros.surroundings_input import SurroundingsInput
@@ -23,9 +26,21 @@ class Topics:
         self.take = {}
         self.logged = []
         self.timers = []
+        self._published = itertools.count(1)
 
-    def create_subscription(self, kind, topic, take, depth):
-        self.take[topic] = take
+    def resolve_topic_name(self, topic):
+        return f"/{topic}"
+
+    def get_publishers_info_by_topic(self, topic):
+        return []
+
+    def create_subscription(self, kind, topic, take, qos, event_callbacks=None):
+        takes_info = "updates" not in topic
+        self.take[topic] = lambda message: (
+            take(message, {"source_timestamp": next(self._published)})
+            if takes_info
+            else take(message)
+        )
         return topic
 
     def destroy_subscription(self, topic):
@@ -46,15 +61,16 @@ CONFIGURATION = configure(load_yaml(share("config") / "drive.yaml") | {"planner.
 
 
 class Bench:
-    def __init__(self):
+    def __init__(self, configuration=CONFIGURATION):
         self.node = Topics()
         self.time = 50.0
+        self.told = []
         self.input = SurroundingsInput(
             self.node,
-            CONFIGURATION,
+            configuration,
             lambda: self.time,
             lambda: self.time + 1000.0,
-            lambda known: None,
+            self.told.append,
         )
         self.input.begin()
 
@@ -63,17 +79,23 @@ class Bench:
         return self.input.known
 
     def goal(self, x, y, yaw=0.0, frame="odom"):
-        self.node.take["goal_pose"](stamped(x, y, yaw, frame))
+        self.node.take["/goal_pose"](stamped(x, y, yaw, frame))
 
     def path(self, *poses, frame="odom", times=None):
         message = Path(poses=[stamped(*pose) for pose in poses])
         message.header.frame_id = frame
-        for pose, time in zip(message.poses, times or (), strict=False):
-            pose.header.stamp.sec = time
-        self.node.take["plan"](message)
+        for pose, second in zip(message.poses, times or (), strict=False):
+            pose.header.stamp.sec = second
+        self.node.take["/plan"](message)
+
+    def send_costmap(self, **changes):
+        self.node.take["/costmap"](grid(**changes))
 
     def costmap(self, **changes):
-        self.node.take["costmap"](grid(**changes))
+        """Send a costmap that can be used, and wait until it is known."""
+        before = self.known.costmap
+        self.send_costmap(**changes)
+        wait_until(lambda: self.known.costmap is not before)
 
 
 def stamped(x, y, yaw=0.0, frame=""):
@@ -81,7 +103,7 @@ def stamped(x, y, yaw=0.0, frame=""):
     message.header.frame_id = frame
     message.pose.position.x, message.pose.position.y = float(x), float(y)
     turn = message.pose.orientation
-    turn.x, turn.y, turn.z, turn.w = (0.0,) * 4 if yaw is None else quaternion(0.0, 0.0, yaw)
+    turn.x, turn.y, turn.z, turn.w = quaternion(0.0, 0.0, yaw)
     return message
 
 
@@ -96,9 +118,19 @@ def grid(frame="odom", sec=0, yaw=0.0, cells=((0, 100, 0), (0, 0, -1)), resoluti
     return message
 
 
+def wait_until(condition, timeout=20.0):
+    """Wait for the thread that prepares costmaps."""
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        time.sleep(0.001)
+
+
 @pytest.fixture
 def bench():
-    return Bench()
+    made = Bench()
+    yield made
+    made.input.destroy()
 
 
 def test_the_end_of_a_path_is_the_goal(bench):
@@ -106,11 +138,6 @@ def test_the_end_of_a_path_is_the_goal(bench):
     np.testing.assert_allclose(bench.known.goal, (2.0, 1.0, 0.5))
     np.testing.assert_allclose(bench.known.path.points, [(0, 0), (1, 0), (2, 1)])
     assert bench.known.path.times is None
-
-
-def test_without_a_heading_at_its_end_that_of_a_path_counts(bench):
-    bench.path((0, 0), (1, 0), (1, 1, None))
-    assert bench.known.goal.yaw == pytest.approx(math.pi / 2)
 
 
 def test_a_goal_at_the_end_of_a_path_says_how_to_stand_there(bench):
@@ -167,7 +194,8 @@ def test_goals_count_only_while_the_node_is_active(bench):
     assert not bench.input.problems
     bench.goal(1.0, 0.0)
     assert bench.known.goal is not None
-    assert bench.input.begin().goal is None
+    bench.input.begin()
+    assert bench.known.goal is None
 
 
 def test_with_a_goal_that_is_not_finite_it_goes_to_none(bench):
@@ -175,8 +203,8 @@ def test_with_a_goal_that_is_not_finite_it_goes_to_none(bench):
     bench.goal(1.0, 0.0)
     bench.goal(math.nan, 0.0)
     assert bench.known.goal is None
-    assert bench.input.dropped == {"goal ignored: a pose is not finite": 1}
-    assert "goal: a pose is not finite" in bench.input.problems["way"]
+    assert bench.input.dropped == {"goal ignored: its position is not finite": 1}
+    assert "goal on '/goal_pose': its position is not finite" in bench.input.problems["way"]
     bench.path((0, 0), (2, 0))
     assert bench.known.path is not None
     assert not bench.input.problems
@@ -204,7 +232,7 @@ def test_a_costmap_lies_where_it_says_with_the_time_of_its_stamp(bench):
     ],
 )
 def test_a_costmap_that_cannot_be_used_is_not(bench, changes, reason):
-    bench.costmap(**changes)
+    bench.send_costmap(**changes)
     assert bench.known.costmap is None
     assert reason in bench.node.logged[-1]
     assert reason in bench.input.problems["costmap"]
@@ -238,18 +266,20 @@ def test_updates_change_a_part_of_a_costmap(monkeypatch):
     bench = Bench()
     update = types.SimpleNamespace(x=1, y=0, width=2, height=2, data=[7, 8, 9, 10])
     update.header = grid(sec=1049).header
-    take = bench.node.take["costmap_updates"]
+    take = bench.node.take["/costmap_updates"]
     take(update)
     assert "before the whole" in bench.node.logged[-1]
     bench.costmap(sec=1040)
     before = bench.known.costmap
     take(update)
+    wait_until(lambda: bench.known.costmap is not before)
     np.testing.assert_array_equal(bench.known.costmap.cells, [(0, 7, 8), (0, 9, 10)])
     assert bench.known.costmap.time == pytest.approx(49.0)
     np.testing.assert_array_equal(before.cells, [(0, 100, 0), (0, 0, -1)])
     update.x = 2
     take(update)
     assert "does not fit" in bench.node.logged[-1]
+    bench.input.destroy()
 
 
 def test_a_goal_in_another_frame_needs_tf2(bench):
@@ -283,6 +313,7 @@ class Tf2:
 
     def __init__(self):
         self.pose = None
+        self.change = lambda message: message
         self.listener = types.SimpleNamespace(unregister=lambda: None)
 
     def Buffer(self):  # noqa: N802
@@ -294,7 +325,7 @@ class Tf2:
     def lookup_transform(self, target, source, time):
         if self.pose is None:
             raise Tf2.TransformException(f"no {source} in {target}")
-        pose = stamped(*self.pose).pose
+        pose = self.change(stamped(*self.pose)).pose
         transform = types.SimpleNamespace(translation=pose.position, rotation=pose.orientation)
         return types.SimpleNamespace(transform=transform)
 
@@ -305,14 +336,198 @@ def test_with_tf2_a_goal_moves_with_its_frame(monkeypatch, bench):
     bench.goal(1.0, 0.0, frame="map")
     assert "cannot transform frame 'map': TransformException" in bench.input.problems["way"]
     tf2.pose = (10.0, 0.0, math.pi / 2)
-    bench.node.timers[0]()
+    bench.node.timers[-1]()
     assert bench.known.goal == pytest.approx((10.0, 1.0, math.pi / 2))
     goal = bench.known.goal
     tf2.pose = (10.001, 0.0, math.pi / 2)
-    bench.node.timers[0]()
+    bench.node.timers[-1]()
     assert bench.known.goal is goal
     tf2.pose = (11.0, 0.0, math.pi / 2)
-    bench.node.timers[0]()
+    bench.node.timers[-1]()
     assert bench.known.goal == pytest.approx((11.0, 1.0, math.pi / 2))
     bench.input.destroy()
     assert (bench.node.take, bench.node.timers) == ({}, [])
+
+
+@pytest.mark.parametrize(("z", "w"), [(1.0, 1.0), (0.05, 0.05), (300.0, 300.0)])
+def test_orientations_need_not_be_of_unit_length(monkeypatch, bench, z, w):
+    def turned(message):
+        message.pose.orientation.z, message.pose.orientation.w = z, w
+        return message
+
+    bench.node.take["/goal_pose"](turned(stamped(1.0, 0.0)))
+    assert bench.known.goal == pytest.approx((1.0, 0.0, math.pi / 2))
+    bench.node.take["/plan"](Path(poses=[stamped(0, 0), turned(stamped(5.0, 0.0))]))
+    assert bench.known.goal == pytest.approx((5.0, 0.0, math.pi / 2))
+    message = grid()
+    message.info.origin.orientation.z, message.info.origin.orientation.w = z, w
+    bench.node.take["/costmap"](message)
+    wait_until(lambda: bench.known.costmap is not None)
+    assert bench.known.costmap.origin == pytest.approx((1.0, 2.0, math.pi / 2))
+    tf2 = Tf2()
+    tf2.pose = (10.0, 0.0, 0.0)
+    tf2.change = turned
+    monkeypatch.setitem(sys.modules, "tf2_ros", tf2)
+    bench.goal(1.0, 0.0, frame="map")
+    assert bench.known.goal == pytest.approx((10.0, 1.0, math.pi / 2))
+
+
+@pytest.mark.parametrize("number", [0.0, math.nan, math.inf], ids=str)
+def test_an_orientation_that_is_no_rotation_is_refused_with_its_topic(monkeypatch, bench, number):
+    def broken(message):
+        turn = message.pose.orientation
+        turn.x, turn.y, turn.z, turn.w = (number,) * 4
+        return message
+
+    bench.goal(1.0, 0.0)
+    for topic, message in (
+        ("/goal_pose", broken(stamped(1.0, 0.0))),
+        ("/plan", Path(poses=[stamped(0, 0), broken(stamped(5.0, 0.0))])),
+        ("/plan", Path(poses=[broken(stamped(0, 0)), stamped(5.0, 0.0)])),
+    ):
+        bench.goal(2.0, 0.0)
+        bench.node.take[topic](message)
+        assert f"on '{topic}': its orientation is not a rotation" in bench.node.logged[-1]
+        assert bench.known.goal is None
+    message = grid()
+    turn = message.info.origin.orientation
+    turn.x, turn.y, turn.z, turn.w = (number,) * 4
+    bench.node.take["/costmap"](message)
+    assert "on '/costmap' ignored: its orientation is not a rotation" in bench.node.logged[-1]
+    tf2 = Tf2()
+    tf2.pose, tf2.change = (1.0, 0.0), broken
+    monkeypatch.setitem(sys.modules, "tf2_ros", tf2)
+    bench.goal(1.0, 0.0, frame="map")
+    assert "frame 'map' on '/tf': its orientation is not a rotation" in bench.node.logged[-1]
+
+
+@pytest.mark.parametrize("fixed", ["odom", "/odom"])
+def test_a_leading_slash_of_a_frame_does_not_matter(monkeypatch, fixed):
+    configuration = CONFIGURATION.changed({})
+    configuration.values["frame_id"] = fixed
+    bench = Bench(configuration)
+    for frame in ("odom", "/odom", ""):
+        bench.goal(1.0, 0.0, frame=frame)
+        assert bench.known.goal == (1.0, 0.0, 0.0)
+        bench.path((0, 0), (7, 0), frame=frame)
+        assert bench.known.goal == (7.0, 0.0, 0.0)
+        bench.costmap(frame=frame)
+    asked = []
+    tf2 = Tf2()
+    tf2.pose = (1.0, 0.0)
+    monkeypatch.setitem(sys.modules, "tf2_ros", tf2)
+    monkeypatch.setattr(
+        tf2,
+        "lookup_transform",
+        lambda *names: asked.append(names[:2]) or Tf2.lookup_transform(tf2, *names),
+    )
+    bench.goal(1.0, 0.0, frame="/map")
+    assert asked == [("odom", "map")]
+    bench.input.destroy()
+
+
+def test_a_path_whose_header_and_poses_differ_by_a_slash_only_is_in_one_frame(bench):
+    message = Path(poses=[stamped(0, 0, frame="odom"), stamped(3, 0, frame="/odom")])
+    message.header.frame_id = "/odom"
+    bench.node.take["/plan"](message)
+    assert bench.known.goal == (3.0, 0.0, 0.0)
+    message.poses[0].header.frame_id = "map"
+    bench.node.take["/plan"](message)
+    assert "several frames: map, odom" in bench.node.logged[-1]
+
+
+class Gate:
+    """Makes distance fields when it is told to, and says which."""
+
+    def __init__(self, monkeypatch):
+        self.begun, self.made = [], []
+        self.error = None
+        self._opened = threading.Semaphore(0)
+        original = Costmap.distance.func
+
+        def distance(costmap):
+            self.begun.append(costmap.time)
+            assert self._opened.acquire(timeout=20.0)
+            if self.error:
+                raise self.error
+            self.made.append(costmap.time)
+            return original(costmap)
+
+        monkeypatch.setattr(Costmap, "distance", property(distance))
+
+    def open(self, count=1):
+        self._opened.release(count)
+
+
+@pytest.fixture
+def gate(monkeypatch, bench):
+    """Before the bench is given up, what waits is let go."""
+    made = Gate(monkeypatch)
+    yield made
+    made.open(100)
+
+
+def test_nothing_waits_for_the_distance_field_of_a_costmap(bench, gate):
+    bench.send_costmap(sec=1041)
+    wait_until(lambda: gate.begun == [41.0])
+    bench.goal(1.0, 0.0)  # On the thread that sent the costmap.
+    assert bench.known.goal is not None
+    assert bench.known.costmap is None
+    gate.open()
+    wait_until(lambda: bench.known.costmap is not None)
+    assert bench.known.goal is not None
+    assert bench.told[-1] is bench.known
+
+
+def test_of_costmaps_that_come_while_one_is_prepared_the_newest_is_next(bench, gate):
+    bench.send_costmap(sec=1041)
+    wait_until(lambda: gate.begun == [41.0])
+    for sec in (1042, 1043, 1044):
+        bench.send_costmap(sec=sec)
+    gate.open(2)
+    wait_until(lambda: bench.known.costmap is not None and bench.known.costmap.time == 44.0)
+    assert gate.made == [41.0, 44.0]
+
+
+def test_a_costmap_of_before_the_clock_was_set_is_not_known_after(bench, gate):
+    bench.send_costmap(sec=1041)
+    wait_until(lambda: gate.begun == [41.0])
+    bench.input.forget()
+    bench.send_costmap(sec=1002)
+    gate.open(2)
+    wait_until(lambda: gate.made == [41.0, 2.0])
+    wait_until(lambda: bench.known.costmap is not None)
+    times = {known.costmap.time for known in bench.told if known.costmap is not None}
+    assert times == {2.0}
+
+
+def test_a_costmap_that_cannot_be_prepared_is_told_and_the_next_one_taken(bench, gate):
+    gate.error = ImportError("No module named 'scipy'")
+    bench.send_costmap()
+    gate.open()
+    wait_until(lambda: "costmap" in bench.input.problems)
+    assert "on '/costmap' ignored: it cannot be prepared: ImportError" in bench.node.logged[-1]
+    gate.error = None
+    bench.send_costmap()
+    gate.open()
+    wait_until(lambda: bench.known.costmap is not None)
+
+
+def test_when_the_topics_are_given_up_no_costmap_is_told_of_any_more(bench, gate):
+    bench.send_costmap(sec=1041)
+    wait_until(lambda: gate.begun == [41.0])
+    bench.send_costmap(sec=1042)
+    gate.open(2)
+    bench.input.destroy()  # It waits for what was begun.
+    assert gate.made == gate.begun
+    told = len(bench.told)
+    assert (bench.node.take, bench.node.timers) == ({}, [])
+    assert not any(thread.name.startswith("costmap") for thread in threading.enumerate())
+    assert len(bench.told) == told
+
+
+def test_how_far_in_the_future_a_costmap_may_be_changes_while_it_runs(bench):
+    bench.send_costmap(sec=1052)
+    assert "max_costmap_age" in bench.node.logged[-1]
+    bench.input.use(CONFIGURATION.changed({"drive.max_costmap_age": 5.0}))
+    bench.costmap(sec=1052)

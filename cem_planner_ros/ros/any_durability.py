@@ -1,0 +1,140 @@
+"""A subscription for volatile publishers and for latched ones alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+LOOK_AGAIN = 0.1
+"""s between two looks at which publishers there are."""
+
+LINGER = 2.0
+"""s for which the transient-local subscription stays at least, for all publishers to be heard."""
+
+SETTLE_TIMEOUT = 0.5
+"""s for which `settle` waits at most."""
+
+
+class AnyDurabilitySubscription:
+    """
+    Hears every publisher of a topic, and of latched ones also what they said before.
+
+    A transient-local subscription hears no volatile publisher, and each of those would log a
+    warning that its quality of service is incompatible. So a volatile subscription hears them all.
+    When a transient-local publisher appears, a transient-local subscription is added until it has
+    brought what was said before. It hears of that publisher also what is said meanwhile, so that
+    nothing is lost; what comes twice is taken once. Only a volatile publisher that is there at the
+    same time can still log that warning.
+
+    Args:
+        node: that subscribes.
+        kind: class of the messages.
+        topic: their topic.
+        take: called with each message, on the executor's thread.
+        reliability: of the volatile subscription. With BEST_EFFORT the other one, which is
+            reliable, stays as long as there is a transient-local publisher.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        kind: type,
+        topic: str,
+        take: Callable[[object], object],
+        reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE,
+    ):
+        self._node = node
+        self._kind = kind
+        self._topic = topic
+        self._take = take
+        self._is_reliable = reliability is ReliabilityPolicy.RELIABLE
+        self._asks = False
+        self._asked: set[bytes] = set()  # Identities of latched publishers.
+        self._since = 0.0
+        self._has_heard = False
+        self._newest = 0  # ns, when the newest message was published; 0 where it is unknown.
+        self._latched = None
+        qos = QoSProfile(depth=1, reliability=reliability)
+        self._volatile = node.create_subscription(kind, topic, self._on_message, qos)
+        self._timer = node.create_timer(
+            LOOK_AGAIN, self.look, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+
+    def destroy(self) -> None:
+        """Hear no more."""
+        self.ask_no_more()
+        self._node.destroy_timer(self._timer)
+        self._node.destroy_subscription(self._volatile)
+
+    def ask(self) -> None:
+        """Hear what latched publishers said before, once more if that was heard already."""
+        self.ask_no_more()
+        self._asks, self._newest = True, 0
+        self.look()
+
+    def ask_no_more(self) -> None:
+        """Hear from now on only what is said from now on."""
+        self._asks = False
+        self._asked = set()
+        self._drop()
+
+    def look(self) -> None:
+        """Look which publishers there are, and subscribe to what new latched ones said before."""
+        if not self._asks:
+            return
+        latched = {
+            bytes(publisher.endpoint_gid)
+            for publisher in self._node.get_publishers_info_by_topic(self._topic)
+            if publisher.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+            and publisher.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+        }
+        if latched - self._asked:
+            self._since, self._has_heard = time.monotonic(), False
+            if self._latched is None:
+                self._latched = self._node.create_subscription(
+                    self._kind,
+                    self._topic,
+                    self._on_latched,
+                    QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL),
+                    # That it does not hear volatile publishers is no fault.
+                    event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
+                )
+        self._asked = latched
+        is_done = self._is_reliable and self._has_heard
+        if not latched or (is_done and time.monotonic() - self._since > LINGER):
+            self._drop()
+
+    def settle(self) -> None:
+        """Take in at once what latched publishers said before, or wait for it a little."""
+        self.look()
+        end = time.monotonic() + SETTLE_TIMEOUT
+        while self._latched is not None and not self._has_heard and time.monotonic() < end:
+            with self._latched.handle:
+                taken = self._latched.handle.take_message(self._kind, False)
+            if taken is None:
+                time.sleep(0.01)
+            else:
+                self._on_latched(*taken)
+
+    def _drop(self) -> None:
+        if self._latched is not None:
+            self._node.destroy_subscription(self._latched)
+            self._latched = None
+
+    def _on_message(self, message, info) -> None:
+        published = info["source_timestamp"]
+        if not published or published != self._newest:
+            self._newest = published
+            self._take(message)
+
+    def _on_latched(self, message, info) -> None:
+        self._has_heard = True
+        published = info["source_timestamp"]
+        if not published or published > self._newest:
+            self._newest = published
+            self._take(message)

@@ -1,0 +1,84 @@
+"""Poses in the plane, and where other frames are in the frame of the state."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable
+
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode
+from rclpy.time import Time
+
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.ros.messages import MessageError, euler, frame_name
+
+LOOK_AGAIN = 0.2
+"""s between two looks at where other frames are now."""
+
+
+def planar_pose(position, orientation) -> Pose:
+    """
+    Return the part in the plane of a position and a quaternion of any length.
+
+    Raises MessageError if the position is not finite or the quaternion is no rotation.
+    """
+    if not all(map(math.isfinite, (position.x, position.y))):
+        raise MessageError("its position is not finite")
+    yaw = euler(orientation.x, orientation.y, orientation.z, orientation.w)[2]
+    return Pose(position.x, position.y, yaw)
+
+
+class Frames:
+    """
+    Where other frames are in the fixed one, as tf2 says.
+
+    Args:
+        node: that listens to tf2, from the first foreign frame on.
+        fixed: the frame of the states.
+        moved: called now and then once there are foreign frames.
+    """
+
+    def __init__(self, node: LifecycleNode, fixed: str, moved: Callable[[], None]):
+        self._node = node
+        self._fixed = frame_name(fixed)
+        self._moved = moved
+        self._buffer = None
+        self._undo: list[Callable[[], object]] = []
+
+    def pose_of(self, frame: str) -> Pose:
+        """Return the pose of a frame, of no name the fixed one's; raise MessageError if unknown."""
+        frame = frame_name(frame)
+        if frame in ("", self._fixed):
+            return Pose(0.0, 0.0, 0.0)
+        try:
+            tf2_ros = importlib.import_module("tf2_ros")
+        except ImportError as error:
+            raise MessageError(
+                f"frame '{frame}' is not '{self._fixed}' (frame_id), and tf2_ros, which would "
+                "transform it, is not installed"
+            ) from error
+        if self._buffer is None:
+            self._buffer = tf2_ros.Buffer()
+            listener = tf2_ros.TransformListener(self._buffer, self._node)
+            timer = self._node.create_timer(
+                LOOK_AGAIN, self._moved, clock=Clock(clock_type=ClockType.STEADY_TIME)
+            )
+            self._undo = [listener.unregister, lambda: self._node.destroy_timer(timer)]
+        try:
+            found = self._buffer.lookup_transform(self._fixed, frame, Time())
+        except tf2_ros.TransformException as error:
+            # Not its text, in which times are: each would be another cause.
+            kind = type(error).__name__
+            raise MessageError(f"tf2 cannot transform frame '{frame}': {kind}") from error
+        try:
+            return planar_pose(found.transform.translation, found.transform.rotation)
+        except MessageError as error:
+            raise MessageError(f"the transform of frame '{frame}' on '/tf': {error}") from error
+
+    def destroy(self) -> None:
+        """Listen no more."""
+        for give_up in self._undo:
+            give_up()
+        self._undo = []
+        self._buffer = None

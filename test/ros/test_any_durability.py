@@ -1,0 +1,152 @@
+"""A subscription that hears latched and volatile publishers, over DDS."""
+
+import pytest
+import rclpy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Int32
+
+from cem_planner_ros.ros.any_durability import LINGER, AnyDurabilitySubscription
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class Listener:
+    def __init__(self, node, **options):
+        self.heard = []
+        self.subscription = AnyDurabilitySubscription(
+            node, Int32, "topic", lambda message: self.heard.append(message.data), **options
+        )
+
+
+@pytest.fixture
+def nodes(context):
+    """One that listens and one that publishes."""
+    made = [rclpy.create_node(name) for name in ("listener", "talker")]
+    yield made
+    for node in made:
+        node.destroy_node()
+
+
+@pytest.fixture
+def spin(nodes):
+    """A function that spins the nodes until a condition holds."""
+
+    def until(condition, wait=20.0):
+        end = rclpy.clock.Clock(clock_type=rclpy.clock.ClockType.STEADY_TIME)
+        since = end.now()
+        while not condition():
+            assert (end.now() - since).nanoseconds < 1e9 * wait, "timed out"
+            for node in nodes:
+                rclpy.spin_once(node, timeout_sec=0.01)
+
+    return until
+
+
+@pytest.fixture
+def incompatible(capfd):
+    """The lines so far about publishers and subscriptions that do not meet."""
+
+    def lines():
+        text = "".join(capfd.readouterr())
+        return [line for line in text.splitlines() if "incompatible" in line]
+
+    return lines
+
+
+def subscriptions(talker):
+    return talker.count_subscribers("topic")
+
+
+@pytest.mark.parametrize("reliability", ["RELIABLE", "BEST_EFFORT"])
+def test_it_hears_what_a_latched_publisher_said_before_and_says_after(
+    nodes, spin, incompatible, reliability
+):
+    node, talker = nodes
+    publisher = talker.create_publisher(Int32, "topic", LATCHED)
+    publisher.publish(Int32(data=1))
+    listener = Listener(node, reliability=ReliabilityPolicy[reliability])
+    listener.subscription.ask()
+    spin(lambda: listener.heard == [1])
+    spin(lambda: publisher.get_subscription_count() == 2)
+    publisher.publish(Int32(data=2))
+    spin(lambda: len(listener.heard) > 1)
+    # Once it has been heard, the volatile subscription is enough, if nothing gets lost there.
+    kept = 1 if reliability == "RELIABLE" else 2
+    spin(lambda: publisher.get_subscription_count() == kept, LINGER + 20.0)
+    publisher.publish(Int32(data=3))
+    spin(lambda: len(listener.heard) > 2)
+    assert listener.heard == [1, 2, 3]  # Each once.
+    assert not incompatible()
+
+
+def test_it_hears_volatile_publishers_and_nobody_warns(nodes, spin, incompatible):
+    node, talker = nodes
+    listener = Listener(node)
+    listener.subscription.ask()
+    publisher = talker.create_publisher(Int32, "topic", 1)
+    spin(lambda: publisher.get_subscription_count() == 1)
+    publisher.publish(Int32(data=1))
+    spin(lambda: listener.heard == [1])
+    for _ in range(20):
+        listener.subscription.look()
+        spin(lambda: True)
+    assert subscriptions(talker) == 1
+    assert not incompatible()
+
+
+def test_a_latched_publisher_that_comes_later_is_heard_too(nodes, spin, incompatible):
+    node, talker = nodes
+    listener = Listener(node)
+    listener.subscription.ask()
+    spin(lambda: subscriptions(talker) == 1)
+    publisher = talker.create_publisher(Int32, "topic", LATCHED)
+    publisher.publish(Int32(data=1))  # Before the two have met.
+    spin(lambda: listener.heard == [1])
+    assert not incompatible()
+
+
+def test_a_volatile_publisher_beside_a_latched_one_is_heard(nodes, spin):
+    node, talker = nodes
+    latched = talker.create_publisher(Int32, "topic", LATCHED)
+    latched.publish(Int32(data=1))
+    volatile = talker.create_publisher(Int32, "topic", 1)
+    listener = Listener(node)
+    listener.subscription.ask()
+    spin(lambda: listener.heard == [1])
+    spin(lambda: volatile.get_subscription_count() == 1)
+    volatile.publish(Int32(data=2))
+    spin(lambda: listener.heard == [1, 2])
+
+
+def test_what_was_said_before_is_heard_when_it_is_asked_for_and_again(nodes, spin):
+    node, talker = nodes
+    publisher = talker.create_publisher(Int32, "topic", LATCHED)
+    publisher.publish(Int32(data=1))
+    listener = Listener(node)
+    spin(lambda: publisher.get_subscription_count() == 1)
+    assert not listener.heard
+    for count in (1, 2):
+        listener.subscription.ask()
+        spin(lambda count=count: listener.heard == [1] * count)
+        listener.subscription.ask_no_more()
+        spin(lambda: publisher.get_subscription_count() == 1)
+
+
+def test_it_can_wait_for_what_was_said_before_without_an_executor(nodes, wait_until):
+    node, talker = nodes
+    publisher = talker.create_publisher(Int32, "topic", LATCHED)
+    publisher.publish(Int32(data=1))
+    listener = Listener(node)
+    wait_until(lambda: node.count_publishers("topic") == 1)
+    listener.subscription.ask()
+    wait_until(lambda: listener.subscription.settle() or listener.heard == [1])
+
+
+def test_given_up_it_hears_nothing(nodes, spin):
+    node, talker = nodes
+    publisher = talker.create_publisher(Int32, "topic", LATCHED)
+    listener = Listener(node)
+    listener.subscription.ask()
+    spin(lambda: publisher.get_subscription_count() == 2)
+    listener.subscription.destroy()
+    spin(lambda: publisher.get_subscription_count() == 0)
