@@ -26,7 +26,6 @@ class Topics:
         self.take = {}
         self.logged = []
         self.timers = []
-        self._published = itertools.count(1)
 
     def resolve_topic_name(self, topic):
         return f"/{topic}"
@@ -35,12 +34,7 @@ class Topics:
         return []
 
     def create_subscription(self, kind, topic, take, qos, event_callbacks=None):
-        takes_info = "updates" not in topic
-        self.take[topic] = lambda message: (
-            take(message, {"source_timestamp": next(self._published)})
-            if takes_info
-            else take(message)
-        )
+        self.take[topic] = take
         return topic
 
     def destroy_subscription(self, topic):
