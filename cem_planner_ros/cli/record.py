@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import signal
 import time
@@ -101,15 +102,22 @@ def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
     from rclpy.qos import qos_profile_sensor_data
     from rclpy.serialization import deserialize_message
 
-    from cem_planner_ros.ros.messages import MESSAGES, command_reader, command_writer
+    from cem_planner_ros.ros.messages import (
+        MESSAGES,
+        command_reader,
+        command_writer,
+        state_reader,
+    )
     from cem_planner_ros.ros.process import light_executor
 
     kinds = {side: MESSAGES[task.types[side]] for side in task.types}
+    read_state = state_reader(task.types["state"], task.fields["state"])
     read = command_reader(task.types["command"], task.fields["command"])
     write = command_writer(task.types["command"], task.fields["command"])
     random = np.random.default_rng(options.seed)
     counts, heard = {"state": 0, "command": 0}, {"state": -math.inf, "command": -math.inf}
-    began, action, ticks = math.inf, np.array(task.action_safe), 0
+    began, action, ticks = math.inf, np.zeros(len(task.action_names)), 0
+    last_state: bytes | None = None
     node = Node("record")
     publisher = node.create_publisher(kinds["command"], task.topics["command"], 1)
 
@@ -124,6 +132,9 @@ def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
 
     def note(side: str) -> Callable[[bytes], None]:
         def on_message(raw: bytes) -> None:
+            nonlocal last_state
+            if side == "state":
+                last_state = raw
             heard[side] = time.monotonic()
             if heard[side] >= began:
                 writer.write(side, time.time(), raw)
@@ -173,7 +184,12 @@ def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
                 )
     finally:
         if options.random:
-            send(np.array(task.action_safe))
+            state = None
+            with contextlib.suppress(ValueError):  # A state that cannot be read says nothing.
+                state = last_state and read_state(deserialize_message(last_state, kinds["state"]))
+            safe = task.safe.at(state)
+            if safe is not None:
+                send(safe)
             publisher.wait_for_all_acked(Duration(seconds=0.5))
         node.destroy_node()
     return counts

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
+from cem_planner_ros.configuration.standstill import standstill_warnings
 from cem_planner_ros.costs.base import INPUTS, Cost
-from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.dynamics.base import MEASURED, Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
 from cem_planner_ros.learning.policy import Driver
@@ -60,10 +61,21 @@ def cross_check(
         problem = bounds_problem(name, low, high)
         if problem:
             problems.append(problem)
-        elif not low <= safe <= high:
+        elif safe != MEASURED and not low <= safe <= high:
             problems.append(
                 f"parameter 'action.safe.{name}' is {safe}, allowed: from action.low.{name} to "
                 f"action.high.{name}, which are {low} and {high}"
+            )
+        state = value[f"action.measured_by.{name}"]
+        if state and state not in dynamics.state_names:
+            problems.append(
+                f"parameter 'action.measured_by.{name}' is {state!r}, allowed: one of the states "
+                f"{', '.join(dynamics.state_names)}, or empty"
+            )
+        elif safe == MEASURED and not state:
+            problems.append(
+                f"parameter 'action.safe.{name}' is {MEASURED}, allowed with "
+                f"action.measured_by.{name}, the state that measures what {name} commands"
             )
     if value["randomisation.samples"] > 1:
         for it_has, what in (
@@ -221,6 +233,7 @@ def warnings(
                 f"model's file gives no control range (ctrlrange) of '{name}'; set both to what "
                 "the actuator takes"
             )
+    found += standstill_warnings(value, dynamics, device)
     if variants > 1 and not spreads:
         found.append(
             f"randomisation.samples is {variants}, but every randomisation.spread is 0: the "

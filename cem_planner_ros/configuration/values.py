@@ -53,9 +53,15 @@ class Configuration:
         """What the costs have to know of the surroundings, of "goal", "path" and "costmap"."""
         return frozenset(name for cost in self.costs.values() for name in cost.inputs)
 
-    def action(self, group: str) -> list[float]:
+    def action(self, group: str) -> list[Any]:
         """Return the parameters action.GROUP.NAME (nu,), GROUP as in low, rate, safe."""
         return [self.values[f"action.{group}.{name}"] for name in self.dynamics.action_names]
+
+    def measuring_rows(self) -> list[int | None]:
+        """Return the index of the state that measures each action (nu,), None where none does."""
+        names = self.dynamics.state_names
+        states = self.action("measured_by")
+        return [names.index(state) if state else None for state in states]
 
     def fields(self, side: str) -> dict[str, str]:
         """Return {name: field} of the messages; `side` is "state" or "command"."""

@@ -11,7 +11,7 @@ import numpy as np
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.control.ladder import FRESH, HOLD, STOPPED, Ladder
 from cem_planner_ros.control.latency import SentCommands
-from cem_planner_ros.control.limits import CommandLimits
+from cem_planner_ros.control.limits import CommandLimits, SafeAction
 from cem_planner_ros.control.tick import (
     COLLISION_IMMINENT,
     EMERGENCY_STOP,
@@ -24,6 +24,7 @@ from cem_planner_ros.control.tick import (
     Tick,
 )
 from cem_planner_ros.control.timing import HIGH, History, Quantile
+from cem_planner_ros.dynamics.base import MEASURED
 from cem_planner_ros.navigation.driving import Driving
 from cem_planner_ros.planning.plan import Plan
 
@@ -71,7 +72,7 @@ class Commander:
         self.failure = ""
         """What went wrong in sending or reporting in the last period; for diagnostics."""
         self.state: StateSample | None = None
-        """The newest one, which the planner's thread sets."""
+        """The newest one; see `take`."""
         self.due = 0.0
         """When the first period begins whose command is not out yet."""
         self.ladder = Ladder()
@@ -94,28 +95,75 @@ class Commander:
         self._state_time = math.nan
         self.driving = Driving(configuration) if configuration.inputs else None
         """What a robot that drives must not do; None for other plants."""
-        safe = np.array(configuration.action("safe"))
-        self.last_action = self._held_action = safe
-        self._sent = SentCommands(safe, np.array(configuration.action("lag")))
+        self._stop_action: np.ndarray | None = None
+        """The safe action since there is no plan that may be used; None while there is one."""
+        self._safe: SafeAction | None = None
+        self._sent: SentCommands | None = None
         self.use(configuration)
+        is_safe_there = np.array([value == MEASURED for value in self._safe.values])
+        can_be = np.array([row is not None for row in self._safe.rows])
+        self._begins_measured = can_be & (is_safe_there | np.isfinite(self._limits.rate))
+        """Actions (nu,) that begin where the plant is, and keep their rate from there on."""
+        self._is_placed = not self._begins_measured.any()
+        """Whether it is known where they begin; nothing is sent before."""
+        self._is_starting = not self._is_placed
+        """Whether no plan was followed yet by those."""
+        numbers = [0.0 if value == MEASURED else value for value in self._safe.values]
+        self.last_action = np.clip(numbers, self._limits.low, self._limits.high)
+        self._held_action = self.last_action
+        self._sent = SentCommands(self.last_action, self._lag)
 
     def use(self, configuration: Configuration) -> None:
         """Use other values from now on; called by any thread."""
-        safe, lag = (np.array(configuration.action(group)) for group in ("safe", "lag"))
+        lag = np.array(configuration.action("lag"))
+        safe = SafeAction(
+            tuple(configuration.action("safe")),
+            tuple(configuration.measuring_rows()),
+            tuple(configuration.action("low")),
+            tuple(configuration.action("high")),
+        )
         fallback = configuration.driver()
         limits = CommandLimits(
             low=np.array(configuration.action("low")),
             high=np.array(configuration.action("high")),
             rate=np.array([rate or math.inf for rate in configuration.action("rate")]),
             low_pass=np.array(configuration.action("low_pass")),
-            safe=safe,
         )
         with self._lock:
+            if safe != self._safe:
+                self._stop_action = None
             self._values, self._safe, self._lag = configuration.values, safe, lag
             self._fallback, self._limits = fallback, limits
-            self._sent.follow(lag)
+            if self._sent is not None:
+                self._sent.follow(lag)
             if self.driving is not None:
                 self.driving.use(configuration)
+
+    def take(self, sample: StateSample) -> None:
+        """Take in the newest state; by the planner's thread."""
+        self.state = sample
+        if not self._is_placed:
+            with self._lock:
+                here = self._safe.measured(sample.state)
+                self.last_action = np.where(self._begins_measured, here, self.last_action)
+                self._sent = SentCommands(self.last_action, self._lag)
+                self._is_placed = True
+
+    def stop_action(self) -> np.ndarray | None:
+        """
+        Return what stops the plant now (nu,): the safe action, which does not jump at the start.
+
+        None as long as that depends on a state, and there was none; nothing is to be sent then.
+        """
+        if not self._is_placed:
+            return None
+        return self.last_action if self._is_starting else self._safe_action()
+
+    def _safe_action(self) -> np.ndarray:
+        """Return the safe action (nu,), which stays where it is from when it is first asked for."""
+        if self._stop_action is None:
+            self._stop_action = self._safe.at(None if self.state is None else self.state.state)
+        return self._stop_action
 
     def begin(self, time: float) -> None:
         """Begin a schedule of periods at `time`."""
@@ -128,6 +176,7 @@ class Commander:
             self.epoch += 1
             self.ladder.stop()
             self.last_plan = None
+            self._stop_action = None
             self._published = math.nan
             self._sent = SentCommands(self.last_action, self._lag)
             if begin is not None:
@@ -216,30 +265,41 @@ class Commander:
         reason = attempt.reason
         if self.driving is not None and cause in (*RESTING, PAUSED, EMERGENCY_STOP):
             self.driving.is_imminent = False  # It is not asked where nothing drives.
-        if status != STOPPED:
-            # A late command does not catch up with one jump.
-            elapsed = min(now - self._published, self.period)
-            elapsed = self.period if math.isnan(elapsed) else max(elapsed, 0.0)
-            action = self._limits.apply(action, self.last_action, elapsed)
+        # A late command does not catch up with one jump.
+        elapsed = min(now - self._published, self.period)
+        elapsed = self.period if math.isnan(elapsed) else max(elapsed, 0.0)
+        if status == STOPPED and self._is_starting and action is not None:
+            paced = self._limits.apply(action, self.last_action, elapsed)
+            action = np.where(self._begins_measured, paced, action)
+        elif status != STOPPED:
+            if status != HOLD:
+                self._is_starting, self._stop_action = False, None
+            if np.isfinite(action).all():
+                action = self._limits.apply(action, self.last_action, elapsed)
+            else:
+                action = self._safe_action()
             wanted = action
             try:
                 action = self._bounded(action, now)
             except Exception as error:  # Whatever it is, the robot must not drive on.
                 action, reason = None, f"braking failed: {type(error).__name__}: {error}"
             if action is None:
-                status, cause, action = self.ladder.stop(), COLLISION_IMMINENT, self._safe
+                status, cause, action = self.ladder.stop(), COLLISION_IMMINENT, self._safe_action()
             elif action is not wanted and (action != wanted).any():
                 cause = SLOWED
         began = self._steady()
         problem = ""
         try:
-            self._send(action)
+            if action is not None:
+                self._send(action)
             if self.halted and status != STOPPED:  # Halted meanwhile; the safe action comes last.
-                status, cause, action = self.ladder.stop(), self.halted, self._safe
+                status, cause, action = self.ladder.stop(), self.halted, self._safe_action()
                 self._send(action)
         except Exception as error:  # The next period tries again.
             problem = f"sending failed: {type(error).__name__}: {error}"
-        else:
+        if action is None:
+            action = np.full_like(self.last_action, math.nan)
+        elif not problem:
             self.last_action = action
             self._sent.add(self._clock() + self._values["actuation_delay"], action)
         self._publish_time.add(self._steady() - began)
@@ -279,13 +339,13 @@ class Commander:
         """Return a command after which a robot that drives could still stop, None for no such."""
         if self.driving is None or self.state is None:
             return action
-        return self.driving.bounded(self.state, self.last_action, action, self._safe, now)
+        return self.driving.bounded(self.state, self.last_action, action, self._safe_action(), now)
 
-    def _choose(self, attempt: Attempt, now: float) -> tuple[str, str, np.ndarray]:
-        """Return status, cause and action of a command that is sent now."""
+    def _choose(self, attempt: Attempt, now: float) -> tuple[str, str, np.ndarray | None]:
+        """Return status, cause and action of a command that is sent now; None to send nothing."""
         halted = self.halted
         if halted:
-            return self.ladder.stop(), halted, self._safe
+            return self.ladder.stop(), halted, self._safe_action() if self._is_placed else None
         was, values = self.ladder.status, self._values
         # Stopped in the middle of a period, the process may wake up much later.
         oldest = max(values["max_plan_age"], self.period)
@@ -301,7 +361,7 @@ class Commander:
             cause = RECOVERING
         if status == STOPPED:
             # As it is: what stops the plant must not be slowed by a limit meant for comfort.
-            return status, cause, self._safe
+            return status, cause, self._safe_action() if self._is_placed else None
         if status != HOLD:
             effect = now + self.publish_time + values["actuation_delay"]
             return status, cause, self.ladder.plan.action_at(effect)
@@ -314,4 +374,5 @@ class Commander:
             self._held_action = self._fallback(state.state)
             return status, cause, self._held_action
         share = (now - self.ladder.held_since) / values["hold_time"] if values["hold_time"] else 1.0
-        return status, cause, self._held_action + min(share, 1.0) * (self._safe - self._held_action)
+        way = self._safe_action() - self._held_action
+        return status, cause, self._held_action + min(share, 1.0) * way

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cem_planner_ros.dynamics.base import MEASURED
+
 TINY = 1e-9
 """s; keeps quotients and products of 0 and inf from being NaN."""
 
@@ -19,14 +21,12 @@ class CommandLimits:
         low, high: bounds.
         rate: how fast a command may change, per s; inf for no limit.
         low_pass: time constant of a first-order low-pass, s; 0 for none.
-        safe: sent in place of what is not finite.
     """
 
     low: np.ndarray
     high: np.ndarray
     rate: np.ndarray
     low_pass: np.ndarray
-    safe: np.ndarray
 
     def apply(self, action: np.ndarray, before: np.ndarray, elapsed: float) -> np.ndarray:
         """
@@ -34,8 +34,6 @@ class CommandLimits:
 
         The bounds come last: they hold also when they were moved past the command before.
         """
-        if not np.isfinite(action).all():
-            return self.safe
         elapsed = max(elapsed, TINY)
         # Exact for an action that is held, whatever the periods are.
         share = -np.expm1(-elapsed / np.maximum(self.low_pass, TINY))
@@ -43,3 +41,32 @@ class CommandLimits:
         reach = self.rate * elapsed
         reached = np.clip(filtered, before - reach, before + reach)
         return np.clip(reached, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class SafeAction:
+    """
+    What is commanded while no plan may be used.
+
+    Attributes:
+        values: (nu), numbers, or MEASURED for what the state says.
+        rows: (nu), the index of the state that measures an action, None where none does.
+        low, high: (nu), bounds, within which a measured action is commanded.
+    """
+
+    values: tuple[float | str, ...]
+    rows: tuple[int | None, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def at(self, state: np.ndarray | None) -> np.ndarray | None:
+        """Return the action in a state (nx,); None if it is measured and no state is known."""
+        numbers = np.array([np.nan if value == MEASURED else value for value in self.values])
+        action = np.where(np.isnan(numbers), self.measured(state), numbers)
+        return None if np.isnan(action).any() else action
+
+    def measured(self, state: np.ndarray | None) -> np.ndarray:
+        """Return what a state (nx,) measures of an action (nu,), NaN where it does not."""
+        none = state is None
+        values = [np.nan if none or row is None else state[row] for row in self.rows]
+        return np.clip(values, self.low, self.high)

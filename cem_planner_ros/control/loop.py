@@ -71,6 +71,8 @@ class ControlLoop:
         show: called with each plan, and the state (nx,) and what actuators apply (nu,) when it
             begins, by the planner's thread, after the command is out.
         clock: of the schedule and the states, s.
+        stamp_clock: on which states and paths are stamped, s; costs are told of it (`Cost.prepare`).
+            The same as `clock` if None.
         steady: of costs and deadlines, s; that of the planner, `time.monotonic`.
         iteration_time: s, first guess of what an iteration takes.
         warn: called with a line about what the system refuses.
@@ -85,6 +87,7 @@ class ControlLoop:
         report: Callable[[Tick], None] = lambda tick: None,
         show: Callable[[Plan, np.ndarray, np.ndarray], None] = lambda plan, state, applied: None,
         clock: Callable[[], float] = time.monotonic,
+        stamp_clock: Callable[[], float] | None = None,
         steady: Callable[[], float] = time.monotonic,
         iteration_time: float = 0.0,
         warn: Callable[[str], None] = lambda text: None,
@@ -95,6 +98,7 @@ class ControlLoop:
         self._show = show
         self._warn = warn
         self._clock = clock
+        self._stamp_clock = clock if stamp_clock is None else stamp_clock
         self._steady = steady
         self._is_steady = clock is steady
         self._change = self._current = _Change(configuration, planner, iteration_time)
@@ -241,7 +245,7 @@ class ControlLoop:
             sample, reason = None, f"reading failed: {type(error).__name__}: {first_line(error)}"
         if sample is None:
             return Attempt(NO_STATE, reason, began=began), ()
-        self.commander.state = sample
+        self.commander.take(sample)
         age = self._clock() - sample.time  # It may have come after the period's work began.
         values = self._current.configuration.values
         if not -MAX_AHEAD <= age <= values["max_state_age"]:
@@ -299,6 +303,7 @@ class ControlLoop:
         end = scheduled + share * commander.period - commander.publish_time
         driving = commander.driving
         began = self._steady()
+        ahead = self._stamp_clock() - self._clock()
         left = (end - self._clock()) / self._speed.value
         plan = planner.plan(
             state,
@@ -306,6 +311,7 @@ class ControlLoop:
             commander.last_action,
             applied=applied,
             surroundings=NOTHING if driving is None else driving.surroundings,
+            stamp=effect + ahead,
             until=began + left - self._iteration_time.value,
         )
         self._iteration_time.add((self._steady() - began) / plan.iterations)

@@ -96,6 +96,7 @@ class Tick:
         latency: from the time of the state that the command rests on to the publication.
         plan_time: for prediction and plan.
         late: whether the command went out after the end of its period.
+        action: (nu,), that was sent; NaN if none was, since a state has to say what is safe.
         plan: what was planned in this period, good or not sent yet.
         problem: why the command could not be sent, "" if it was.
     """

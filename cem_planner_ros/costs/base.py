@@ -64,7 +64,8 @@ class Cost(Parameterised, ABC):
 
         Args:
             state: (nx,), where all candidates begin.
-            time: s on the clock of the states, when the plan begins.
+            time: s, when the plan begins, on the clock on which states are stamped: ROS time in the
+                node, about 1.7e9, which float32 cannot hold; it jumps when that clock is set.
             surroundings: what is known now.
         """
 

@@ -30,6 +30,10 @@ def wrap(values: torch.Tensor, is_angle: torch.Tensor) -> torch.Tensor:
     return torch.where(is_angle, wrapped, values)
 
 
+MEASURED = "measured"
+"""In place of a number, the safe action that is what the state says, where it was measured last."""
+
+
 class Dynamics(Parameterised, ABC):
     """
     A model of the plant: how the state moves under an action.
@@ -55,6 +59,12 @@ class Dynamics(Parameterised, ABC):
     """Actions whose default bounds are a guess, since the model's file does not give them."""
     angle_names: tuple[str, ...] = ()
     """States that live on a circle (rad): costs wrap their errors to [-pi, pi)."""
+    measured_by: Mapping[str, str] = {}
+    """
+    {action: state} where the state measures, in the same unit, what the action commands.
+
+    So does the position of a joint for the set-point of a position controller.
+    """
     judges: bool = False
     """Whether `returns` says, beside the costs, what a candidate is worth."""
     members: int = 1
@@ -182,10 +192,22 @@ class Dynamics(Parameterised, ABC):
             ("low", self.action_low, "", None, "Smallest {name} ever commanded."),
             ("high", self.action_high, "", None, "Largest {name} ever commanded."),
             ("rate", none, "/s", 0.0, "How fast a plan may change {name}; 0 for no limit."),
-            ("safe", none, "", None, "The {name} commanded when no plan may be used."),
+            (
+                "safe",
+                none,
+                "",
+                None,
+                "The {name} commanded when no plan may be used; measured is what the state of "
+                "action.measured_by says when that begins.",
+            ),
         )
         parameters = tuple(
-            replace(parameter, default=float(default), unit=unit + suffix)
+            replace(
+                parameter,
+                default=float(default),
+                unit=unit + suffix,
+                words=(MEASURED,) if group == "safe" else (),
+            )
             for group, defaults, suffix, low, text in groups
             for parameter, default, unit in zip(
                 named(f"action.{group}", self.action_names, 0.0, text, low=low),
@@ -196,8 +218,19 @@ class Dynamics(Parameterised, ABC):
         )
         beta = "Exponent of the noise of {name}; below 0 it is planner.noise_beta."
         lag = "Time constant with which an actuator follows the {name} that is sent; 0 for at once."
+        states = tuple(
+            Parameter(
+                f"action.measured_by.{name}",
+                self.measured_by.get(name, ""),
+                f"The state that measures what {name} commands, in the same unit, such as the "
+                "position of a joint for its position controller; empty for none.",
+                when=INACTIVE,
+            )
+            for name in self.action_names
+        )
         return (
             *parameters,
+            *states,
             *named(
                 *("action.noise_beta", self.action_names, -1.0, beta),
                 **{"low": -1.0, "high": 8.0, "when": INACTIVE},

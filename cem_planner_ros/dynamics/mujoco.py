@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +80,7 @@ class Mujoco(Dynamics):
             if not model.actuator_ctrllimited[index]
         )
         self.action_units = ("",) * len(self._actuators)
+        self.measured_by = _measured_by(model, self._actuators)
         threads = int(self.threads)
         self._data = [mujoco.MjData(model) for _ in range(threads)]
         # Without threads it runs in the one that calls.
@@ -188,6 +189,31 @@ class Mujoco(Dynamics):
         ]
         self.state_names = (*positions, *speeds, *activations)
         self.angle_names = tuple(angles)
+
+
+def _measured_by(model: mujoco.MjModel, actuators: Iterable[int]) -> dict[str, str]:
+    """Return {actuator: state} of those that are controllers of a joint's position or speed."""
+    import mujoco
+
+    found = {}
+    for index in actuators:
+        gain, bias = model.actuator_gainprm[index][0], model.actuator_biasprm[index]
+        joint = int(model.actuator_trnid[index][0])
+        is_servo = (
+            model.actuator_trntype[index] in _OF_A_JOINT
+            and int(model.jnt_type[joint])
+            in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
+            and int(model.actuator_gaintype[index]) == mujoco.mjtGain.mjGAIN_FIXED
+            and int(model.actuator_biastype[index]) == mujoco.mjtBias.mjBIAS_AFFINE
+            and model.actuator_gear[index][0] == 1.0
+            and gain > 0.0
+        )
+        # Its force is gain * control + bias . (1, position, speed).
+        if is_servo and bias[1] == -gain:
+            found[model.actuator(index).name] = model.joint(joint).name
+        elif is_servo and bias[1] == 0.0 and bias[2] == -gain:
+            found[model.actuator(index).name] = f"{model.joint(joint).name}_dot"
+    return found
 
 
 def load(file: Path) -> mujoco.MjModel:

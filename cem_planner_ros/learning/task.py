@@ -9,6 +9,7 @@ from typing import Any
 
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.configuration.table import TABLE
+from cem_planner_ros.control.limits import SafeAction
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
 
@@ -29,7 +30,7 @@ class Task:
         horizon: H, model steps that a plan looks ahead.
         delay: s from a command to its effect.
         lag: (nu), time constants with which actuators follow, s.
-        action_safe: (nu).
+        safe: what is commanded while nobody else should.
         rate: commands per second, Hz.
     """
 
@@ -44,7 +45,7 @@ class Task:
     horizon: int
     delay: float
     lag: tuple[float, ...]
-    action_safe: tuple[float, ...]
+    safe: SafeAction
     rate: float
 
     @property
@@ -111,12 +112,21 @@ def load(file: Path, angles: Sequence[str] = ()) -> Task:
         dt=float(values["planner.dt"]),
         horizon=int(values["planner.horizon"]),
         delay=float(values["actuation_delay"]),
-        **{
-            name: tuple(float(values.get(f"action.{group}.{a}", 0.0)) for a in fields["command"])
-            for name, group in (("lag", "lag"), ("action_safe", "safe"))
-        },
+        lag=tuple(float(values.get(f"action.lag.{a}", 0.0)) for a in fields["command"]),
+        safe=SafeAction(
+            tuple(values.get(f"action.safe.{a}", 0.0) for a in fields["command"]),
+            tuple(_row(values, a, list(fields["state"])) for a in fields["command"]),
+            tuple(map(float, low)),
+            tuple(map(float, high)),
+        ),
         rate=float(values["control_rate"]),
     )
+
+
+def _row(values: Mapping[str, Any], action: str, states: list[str]) -> int | None:
+    """Return the index of the state that measures an action, None if none does."""
+    state = values.get(f"action.measured_by.{action}")
+    return states.index(state) if state in states else None
 
 
 def _group(given: Mapping[str, Any], prefix: str, file: Path) -> dict[str, Any]:

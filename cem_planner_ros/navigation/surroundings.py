@@ -29,7 +29,8 @@ class ReferencePath:
 
     Attributes:
         points: (n, 2), n >= 2, each one another than the one before.
-        times: (n,), s on the clock of the states, ascending, when to be there; None for no matter.
+        times: (n,), s, ascending, when to be there, on the clock on which states are stamped (ROS
+            time in the node); None for no matter.
     """
 
     points: np.ndarray
@@ -95,7 +96,7 @@ class Costmap:
         cells: (rows, columns), int8: -1 unknown, 0 free, up to 100 occupied; row 0 at the origin.
         resolution: side of a cell, m.
         origin: pose of the corner of cell (0, 0).
-        time: s on the clock of the states, when it was true.
+        time: s on the clock of the control loop, when it was true.
         lethal: cells from this value on are obstacles; unknown ones are not.
     """
 

@@ -284,6 +284,7 @@ class Planner:
         *,
         applied: np.ndarray | None = None,
         surroundings: Surroundings = NOTHING,
+        stamp: float | None = None,
         until: float = math.inf,
         iterations: int | None = None,
     ) -> Plan:
@@ -300,6 +301,8 @@ class Planner:
             applied: (nu,), what actuators with a lag make of the actions now; previous_action if
                 None.
             surroundings: for costs that have to know them.
+            stamp: s on the clock on which states and paths are stamped, the same moment as `time`;
+                for `Cost.prepare`. `time` if None.
             until: s on `time.monotonic`; no iteration but the first begins after it.
             iterations: how many at most; those of the settings if None.
 

@@ -29,8 +29,9 @@ class Parameter:
     One declared parameter.
 
     The type of `default` is the type of the parameter: bool, int, float, str, or a list of str.
-    `low` and `high` are inclusive. `choices` limits a string. `when` is LIVE (may change while the
-    node controls), INACTIVE (only while the node is not active) or READ_ONLY.
+    `low` and `high` are inclusive. `choices` limits a string. `words` are allowed in place of a
+    number. `when` is LIVE (may change while the node controls), INACTIVE (only while the node is
+    not active) or READ_ONLY.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Parameter:
     high: float | None = None
     choices: tuple[str, ...] = ()
     when: str = LIVE
+    words: tuple[str, ...] = ()
 
     def __post_init__(self):
         if not isinstance(self.default, (bool, int, float, str, list)):
@@ -61,6 +63,10 @@ class Parameter:
     @property
     def allowed(self) -> str:
         """What a value must be, in words."""
+        return ", or ".join((self._allowed, *self.words))
+
+    @property
+    def _allowed(self) -> str:
         if isinstance(self.default, bool):
             return "true or false"
         if isinstance(self.default, list):
@@ -82,11 +88,13 @@ class Parameter:
         """
         Return `value` in the parameter's type.
 
-        An integer is accepted for a float, and a scalar of NumPy for one of Python. Raises
-        ConfigurationError if the type, the range or the choice is wrong.
+        An integer is accepted for a float, a scalar of NumPy for one of Python, and one of `words`
+        for a number. Raises ConfigurationError if the type, the range or the choice is wrong.
         """
         if isinstance(value, np.generic):
             value = value.item()
+        if isinstance(value, str) and value in self.words:
+            return value
         if isinstance(self.default, float) and type(value) is int:
             value = float(value)
         if isinstance(self.default, list):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType, JumpThreshold
@@ -204,6 +203,7 @@ class PlannerNode(LifecycleNode):
             lambda tick: reports.tell(tick, loop.commander),
             lambda *shown: reports.show(*shown, loop.planner, loop.commander.driving),
             clock=topics.clock,
+            stamp_clock=topics.stamp_clock,
             iteration_time=ready.iteration_time,
             warn=self._warn,
         )
@@ -337,7 +337,9 @@ class PlannerNode(LifecycleNode):
         return warnings
 
     def _send_safe(self) -> None:
-        self.topics.send(np.array(self._table.configuration.action("safe")))
+        action = self.loop.commander.stop_action()
+        if action is not None:
+            self.topics.send(action)
 
     def _warn(self, text: str) -> None:
         self.get_logger().warning(text)

@@ -314,6 +314,7 @@ def descriptor(parameter: Parameter) -> ParameterDescriptor:
         description=f"{parameter.description}{unit}",
         additional_constraints=f"{parameter.allowed}; {parameter.when}",
         read_only=parameter.when == READ_ONLY,
+        dynamic_typing=bool(parameter.words),
     )
     if parameter.low is None and parameter.high is None:
         return result

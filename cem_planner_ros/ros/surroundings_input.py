@@ -35,7 +35,7 @@ class _Told(NamedTuple):
 
     frame: str
     poses: list[Pose]
-    times: np.ndarray | None = None  # (n,), s on the clock of the states
+    times: np.ndarray | None = None  # (n,), s of ROS time
 
 
 class SurroundingsInput:
@@ -220,7 +220,7 @@ class SurroundingsInput:
         stamps = [stamp_of(each) for each in message.poses]
         times = None
         if None not in stamps:
-            times = np.array(stamps) + (self._clock() - self._stamp_clock())
+            times = np.array(stamps)
         self._path = _Told(max(frames), [_pose(each) for each in message.poses], times)
         self._settle()
 

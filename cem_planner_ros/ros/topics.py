@@ -52,7 +52,7 @@ class Topics:
         self._table = table
         values = configuration.values
         use_sim_time = node.get_parameter("use_sim_time").value
-        self.clock: Callable[[], float] = self._ros_time if use_sim_time else time.monotonic
+        self.clock: Callable[[], float] = self.stamp_clock if use_sim_time else time.monotonic
         """s, of the control loop: ROS time under `use_sim_time`, else the steady clock."""
         self.state_type: str = values["state.type"]
         self.command_type: str = values["command.type"]
@@ -69,7 +69,7 @@ class Topics:
         self.states = StateInput(
             watched,
             self.clock,
-            self._ros_time,
+            self.stamp_clock,
             node.get_logger().warning,
             # Where goal and costmap are in a frame, so is the robot.
             frame=values["frame_id"] if configuration.inputs else "",
@@ -116,7 +116,7 @@ class Topics:
         self._undo.append(self.reports.destroy)
         if drives:
             self.surroundings = SurroundingsInput(
-                node, configuration, self.clock, self._ros_time, on_surroundings
+                node, configuration, self.clock, self.stamp_clock, on_surroundings
             )
             self._undo.append(self.surroundings.destroy)
 
@@ -175,5 +175,6 @@ class Topics:
         """Return why goal, path or costmap cannot be used."""
         return [] if self.surroundings is None else [*self.surroundings.problems.values()]
 
-    def _ros_time(self) -> float:
+    def stamp_clock(self) -> float:
+        """Return ROS time, s, on which messages are stamped."""
         return self._node.get_clock().now().nanoseconds * 1e-9

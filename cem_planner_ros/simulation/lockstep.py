@@ -42,7 +42,7 @@ class Lockstep:
         """Raised instead of planning, for trying out what happens then."""
         self._plan = planner.plan
         self._step = step
-        self._action = np.array(configuration.action("safe"))
+        self._action = np.zeros(len(configuration.dynamics.action_names))
         clock = self.clock
         self.loop = ControlLoop(
             _Patient(planner, self),

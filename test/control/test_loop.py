@@ -74,9 +74,10 @@ class FakePlanner:
     def tune(self, **values):
         self.tuned.append(values)
 
-    def plan(self, state, time, previous_action, applied, surroundings, until):
+    def plan(self, state, time, previous_action, applied, surroundings, stamp, until):
         if self.error:
             raise self.error
+        self.stamp = stamp
         self.previous, self.state, self.time = previous_action, state, time
         self.applied = applied
         self.plans += 1
@@ -669,7 +670,7 @@ class RealTime:
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self.loop.run, args=(self.stop,))
 
-    def plan(self, state, time_, previous_action, applied, surroundings, until):
+    def plan(self, state, time_, previous_action, applied, surroundings, stamp, until):
         self.release.wait(self.takes)
         return Plan(np.array([time_, time_ + 1.0]), np.full((1, 2), 0.2), 1.0, 1, 0.0)
 
@@ -758,7 +759,7 @@ def test_under_a_fast_clock_iterations_fit_into_its_periods(wait_until):
     iterations, ticks = [], []
 
     class Planner(FakePlanner):
-        def plan(self, state, time_, previous_action, applied, surroundings, until):
+        def plan(self, state, time_, previous_action, applied, surroundings, stamp, until):
             done = 0
             while done == 0 or (done < 1000 and time.monotonic() < until):
                 time.sleep(0.002)
@@ -804,7 +805,7 @@ class SimulatedTime:
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self.loop.run, args=(self.stop,))
 
-    def plan(self, state, time_, previous_action, applied, surroundings, until):
+    def plan(self, state, time_, previous_action, applied, surroundings, stamp, until):
         self.planned = time.monotonic()
         while time.monotonic() < self.planned + 0.003:
             pass
@@ -1050,3 +1051,72 @@ def test_a_map_that_cannot_be_read_stops_the_robot():
     assert (tick.status, tick.cause) == (STOPPED, control.COLLISION_IMMINENT)
     assert drive.sent[-1][1] == [0.0, 0.0]
     assert "Error" in tick.reason
+
+
+def servo(**changes):
+    """A bench whose action x_ddot stands for the set-point of what holds x."""
+    values = dict(CONFIGURATION.values) | {"action.measured_by.x_ddot": "x"} | changes
+    bench = Bench(configure(values))
+    bench.at = lambda x: setattr(bench, "state", StateSample(np.eye(4)[0] * x, bench.clock.time))
+    return bench
+
+
+def test_a_safe_action_that_is_measured_holds_where_the_stop_began():
+    bench = servo(**{"action.safe.x_ddot": "measured"})
+    bench.state = None
+    assert np.isnan(bench.period().action).all()
+    assert bench.sent == []  # Nothing is known that would not move it.
+    assert bench.loop.commander.stop_action() is None
+    bench.at(0.6)
+    bench.fail()
+    assert list(bench.period().action) == [0.6, 0.0]
+    bench.at(0.5)  # It sags under its load; the command does not follow.
+    assert list(bench.period().action) == [0.6, 0.0]
+    bench.fail(False)
+    assert bench.period().status == FRESH
+    bench.at(-0.3)
+    bench.fail()
+    ticks = [bench.period() for _ in range(9)]
+    assert ticks[-1].status == STOPPED
+    assert list(ticks[-1].action) == [-0.3, 0.0]
+    bench.at(-7.0)  # Beyond the bounds, which hold all the same.
+    bench.loop.forget()
+    assert list(bench.period().action) == [-1.0, 0.0]
+
+
+def test_the_first_commands_keep_their_rate_from_what_is_measured():
+    rate = {"action.rate.x_ddot": 1.0}
+    for safe in (-0.5, "measured"):
+        bench = servo(**rate, **{"action.safe.x_ddot": safe})
+        bench.at(0.6)
+        tick = bench.period()
+        assert tick.status == FRESH
+        assert tick.action[0] == pytest.approx(0.7)  # The plan is 1, and a period 0.1 s.
+        assert bench.planner.previous[0] == pytest.approx(0.6)
+    bench = servo(**rate)
+    bench.at(0.6)
+    bench.fail()
+    sent = [bench.period().action[0] for _ in range(13)]
+    np.testing.assert_allclose(np.diff([0.6, *sent[:11]]), -0.1)
+    assert sent[-1] == -0.5
+    # Whatever stops the node on the way stops it there.
+    bench = servo(**rate)
+    bench.at(0.6)
+    bench.fail()
+    bench.period()
+    np.testing.assert_allclose(bench.loop.commander.stop_action(), [0.5, 0.0])
+
+
+def test_costs_are_told_the_time_that_states_are_stamped_with():
+    bench = Bench()
+    bench.loop = ControlLoop(
+        bench.planner,
+        CONFIGURATION,
+        lambda: bench.state,
+        lambda action: None,
+        clock=bench.clock,
+        stamp_clock=lambda: 1.7e9 + bench.clock.time,
+        steady=bench.clock,
+    )
+    bench.period()
+    assert bench.planner.stamp - 1.7e9 == pytest.approx(bench.planner.time, abs=1e-6)

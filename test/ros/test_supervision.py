@@ -244,3 +244,25 @@ def test_nothing_is_said_where_all_is_well(node, states, statistics, observer, w
     assert "stopped" not in said.partition("active:")[2].replace("planning again", "")
     assert "nobody listens" not in said
     assert "publishers" not in said
+
+
+def test_an_arm_is_held_where_it_is_from_the_first_command_on(node, observer, repeat, wait_until):
+    """The actions stand for set-points of joints a and b, which are far from zero."""
+    measured = {f"action__measured_by__{n}_ddot": n for n in "xy"}
+    measured |= {f"action__safe__{n}_ddot": "measured" for n in "xy"}
+    commands = observer.listen(Float64MultiArray, "command")
+    node(**JOINTS | measured, action__rate__x_ddot=0.1).autostart()
+    repeat(lambda: joints(values=(0.7, -0.6)), "joint_states", 50.0)
+    wait_until(lambda: len(commands) > 10)
+    values = np.array([message.data for _, message in commands])
+    np.testing.assert_allclose(values[0], [0.7, -0.6])
+    assert np.abs(np.diff(values[:, 0])).max() < 0.1 * 0.02 + 1e-9
+    # `ros2 param set` gives a number or the word.
+    assert observer.set(action__safe__x_ddot=0.25) == []
+    assert observer.get("action.safe.x_ddot") == 0.25
+    assert observer.set(action__safe__x_ddot="measured") == []
+    (refusal,) = observer.set(action__safe__x_ddot="here")
+    assert "a finite number" in refusal
+    assert "or measured" in refusal
+    assert observer.transition("deactivate")
+    wait_until(lambda: list(commands[-1][1].data) == [0.7, -0.6])

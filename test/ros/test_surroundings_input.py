@@ -172,9 +172,9 @@ def test_a_path_of_one_place_is_a_goal(bench):
     assert bench.known.path is None
 
 
-def test_stamps_of_a_path_become_times_of_the_loop(bench):
+def test_stamps_of_a_path_are_its_times(bench):
     bench.path((0, 0), (1, 0), (2, 0), times=(1060, 1061, 1063))
-    np.testing.assert_allclose(bench.known.path.times, [60.0, 61.0, 63.0])
+    np.testing.assert_allclose(bench.known.path.times, [1060.0, 1061.0, 1063.0])
     bench.path((0, 0), (1, 0), (2, 1), times=(1060, 1060, 1060))  # Those of its making.
     assert bench.known.path.times is None
 
