@@ -196,10 +196,11 @@ class Commander:
         if not cause:
             return
         with self._lock:  # After a command that is being sent now.
-            if not self.is_closed:
-                self._send(self._safe)
-                self.last_action = self._safe
-                self._sent.add(self._clock() + self._values["actuation_delay"], self._safe)
+            action = self.stop_action()
+            if not self.is_closed and action is not None:
+                self._send(action)
+                self.last_action = action
+                self._sent.add(self._clock() + self._values["actuation_delay"], action)
 
     def close(self) -> None:
         """Send nothing more, whoever asks for it."""
@@ -339,7 +340,8 @@ class Commander:
         """Return a command after which a robot that drives could still stop, None for no such."""
         if self.driving is None or self.state is None:
             return action
-        return self.driving.bounded(self.state, self.last_action, action, self._safe_action(), now)
+        safe = self._safe.at(self.state.state)
+        return self.driving.bounded(self.state, self.last_action, action, safe, now)
 
     def _choose(self, attempt: Attempt, now: float) -> tuple[str, str, np.ndarray | None]:
         """Return status, cause and action of a command that is sent now; None to send nothing."""

@@ -71,8 +71,8 @@ class ControlLoop:
         show: called with each plan, and the state (nx,) and what actuators apply (nu,) when it
             begins, by the planner's thread, after the command is out.
         clock: of the schedule and the states, s.
-        stamp_clock: on which states and paths are stamped, s; costs are told of it (`Cost.prepare`).
-            The same as `clock` if None.
+        stamp_clock: on which states and paths are stamped, s; that of `Cost.prepare`. The same as
+            `clock` if None.
         steady: of costs and deadlines, s; that of the planner, `time.monotonic`.
         iteration_time: s, first guess of what an iteration takes.
         warn: called with a line about what the system refuses.

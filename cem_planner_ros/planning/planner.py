@@ -321,7 +321,7 @@ class Planner:
         edges, cell = self._shift(time)
         self._load(state, previous_action, applied, edges, cell)
         for cost in self.costs:
-            cost.prepare(state, time, surroundings)
+            cost.prepare(state, time if stamp is None else stamp, surroundings)
         self.dynamics.remember(state, applied, time)
         if self._policy is not None:
             self._propose(self._policy(state, edges))

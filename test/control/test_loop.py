@@ -1105,6 +1105,8 @@ def test_the_first_commands_keep_their_rate_from_what_is_measured():
     bench.fail()
     bench.period()
     np.testing.assert_allclose(bench.loop.commander.stop_action(), [0.5, 0.0])
+    bench.loop.commander.halt(control.EMERGENCY_STOP)
+    np.testing.assert_allclose(bench.sent[-1][1], [0.5, 0.0])
 
 
 def test_costs_are_told_the_time_that_states_are_stamped_with():
