@@ -10,7 +10,7 @@ import numpy as np
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.control.ladder import FRESH, HOLD, STOPPED, Ladder
-from cem_planner_ros.control.latency import SentCommands
+from cem_planner_ros.control.latency import MAX_AHEAD, SentCommands
 from cem_planner_ros.control.limits import CommandLimits, SafeAction
 from cem_planner_ros.control.tick import (
     COLLISION_IMMINENT,
@@ -372,7 +372,7 @@ class Commander:
         if values["hold"] == "hold":
             return status, cause, self._held_action
         state = self.state if values["hold"] == "policy" else None
-        if state is not None and now - state.time <= values["max_state_age"]:
+        if state is not None and -MAX_AHEAD <= now - state.time <= values["max_state_age"]:
             self._held_action = self._fallback(state.state)
             return status, cause, self._held_action
         share = (now - self.ladder.held_since) / values["hold_time"] if values["hold_time"] else 1.0

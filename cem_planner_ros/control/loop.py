@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.control.changes import Changes
 from cem_planner_ros.control.commander import Commander
 from cem_planner_ros.control.latency import MAX_AHEAD
 from cem_planner_ros.control.realtime import outrank
@@ -28,7 +27,7 @@ from cem_planner_ros.control.tick import (
     Tick,
 )
 from cem_planner_ros.control.timing import HIGH, Quantile, Speed
-from cem_planner_ros.errors import ConfigurationError, first_line
+from cem_planner_ros.errors import first_line
 from cem_planner_ros.navigation.surroundings import NOTHING
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
@@ -42,14 +41,6 @@ Planners whose device was lost, kept for as long as the process lives.
 
 PyTorch cannot free what they have on it, and ends the process where it tries.
 """
-
-
-class _Change(NamedTuple):
-    """What the loop works with; replaced whole."""
-
-    configuration: Configuration
-    planner: Planner
-    iteration_time: float
 
 
 class ControlLoop:
@@ -101,10 +92,7 @@ class ControlLoop:
         self._stamp_clock = clock if stamp_clock is None else stamp_clock
         self._steady = steady
         self._is_steady = clock is steady
-        self._change = self._current = _Change(configuration, planner, iteration_time)
-        self._refused: dict[str, object] = {}
-        """Values that came and could not be used; those in use stay until others come."""
-        self._changing = threading.Lock()
+        self._changes = Changes(configuration, planner, iteration_time, self.commander.use)
         self._forget = False
         self.has_begun = False
         """Whether there is a schedule: not before a simulation's clock moves."""
@@ -131,18 +119,14 @@ class ControlLoop:
         refuses leaves what is in use; one that comes meanwhile, or later, is taken over without it.
         May be called from any thread.
         """
-        with self._changing:
-            if planner is None:
-                _, planner, iteration_time = self._change
-            self._change = _Change(configuration, planner, iteration_time)
-            self.commander.use(configuration)
+        self._changes.ask(configuration, planner, iteration_time)
 
     @property
     def needs_another_device(self) -> bool:
         """Whether the planner's device failed in the last period, and no other planner waits."""
         tick = self.commander.tick
         has_failed = tick is not None and tick.cause == DEVICE_FAILED
-        return has_failed and self._failed is self.planner and self._change is self._current
+        return has_failed and self._failed is self.planner and not self._changes.is_waiting
 
     def forget(self, *, is_jump: bool = False) -> None:
         """
@@ -233,7 +217,7 @@ class ControlLoop:
 
     def _phase(self, scheduled: float) -> float:
         """Return before when the command of a period does not go out."""
-        share = self._current.configuration.values["command_phase"]
+        share = self._changes.used.configuration.values["command_phase"]
         return scheduled + share * self.commander.period
 
     def _attempt(self, began: float, scheduled: float) -> tuple[Attempt, tuple[np.ndarray, ...]]:
@@ -247,7 +231,7 @@ class ControlLoop:
             return Attempt(NO_STATE, reason, began=began), ()
         self.commander.take(sample)
         age = self._clock() - sample.time  # It may have come after the period's work began.
-        values = self._current.configuration.values
+        values = self._changes.used.configuration.values
         if not -MAX_AHEAD <= age <= values["max_state_age"]:
             reason = f"the state is {age:.3f} s old"
             if age < 0.0:
@@ -299,7 +283,7 @@ class ControlLoop:
         state = planner.predict(before, sample.state)[-1]
         if not np.isfinite(state).all():
             return None, state, applied
-        share = self._current.configuration.values["budget_fraction"]
+        share = self._changes.used.configuration.values["budget_fraction"]
         end = scheduled + share * commander.period - commander.publish_time
         driving = commander.driving
         began = self._steady()
@@ -323,66 +307,13 @@ class ControlLoop:
             self._reset()
             self._speed = Speed()
             self._effect = -math.inf
-        change = self._change
-        if change is self._current:
-            return
-        error = self._try(change)
-        if error is not None and self._refused:
-            # Configurations come whole: this one may hold what was refused before.
-            part = self._without_refused(change)
-            if part is not None and self._try(part, instead_of=change) is None:
-                return
-        if error is None:
-            self._refused, self.problem = {}, ""
-            return
-        now, wanted = self._current.configuration.values, change.configuration.values
-        self._refused |= {n: v for n, v in wanted.items() if n in now and v != now[n]}
-        self.problem = f"a change was not taken over: {type(error).__name__}: {error}"
-        with contextlib.suppress(Exception):  # It may have been taken over in part.
-            self._current.configuration.tune(self.planner)
-        self._settle(change, self._current)
-
-    def _without_refused(self, change: _Change) -> _Change | None:
-        """Return a change without the values that were refused, None if nothing is left of it."""
-        now, wanted = self._current.configuration.values, change.configuration.values
-        good = {
-            name: value
-            for name, value in wanted.items()
-            if name in now and value != now[name] and self._refused.get(name) != value
-        }
-        try:
-            configuration = self._current.configuration.changed(good)
-        except ConfigurationError:
-            return None
-        return self._current._replace(configuration=configuration) if good else None
-
-    def _try(self, change: _Change, instead_of: _Change | None = None) -> Exception | None:
-        """Take a change over; return what a plugin or the planner raised, if it cannot be."""
-        plan = self.commander.last_plan
-        try:
-            change.configuration.tune(change.planner)
-            if change.planner is not self.planner and plan is not None:
-                change.planner.adopt(plan)
-        except Exception as error:  # A plugin may refuse; the old values go on.
-            return error
-        if change.planner is not self.planner:
-            self.planner = change.planner
-            self._iteration_time = _iteration_times(change.iteration_time)
-        self._current = change
-        if instead_of is not None:
-            self._settle(instead_of, change)
-        return None
-
-    def _settle(self, change: _Change, used: _Change) -> None:
-        """Use one change in place of another that came, unless a third came meanwhile."""
-        with self._changing:
-            if self._change is change:
-                self._change = used
-                self.commander.use(used.configuration)
-            elif self._change.planner is change.planner:
-                self._change = self._change._replace(
-                    planner=used.planner, iteration_time=used.iteration_time
-                )
+        problem = self._changes.take(self.commander.last_plan)
+        if problem is not None:
+            self.problem = problem
+        used = self._changes.used
+        if used.planner is not self.planner:
+            self.planner = used.planner
+            self._iteration_time = _iteration_times(used.iteration_time)
 
     def _reset(self) -> None:
         try:

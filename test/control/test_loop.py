@@ -414,6 +414,16 @@ class Refusing:
 BAD, GOOD = {"action.high.x_ddot": 0.5}, {"action.high.y_ddot": 0.1}
 
 
+def test_a_good_value_that_comes_together_with_one_that_is_refused_is_not_lost(bench):
+    """Two changes within one period come as one."""
+    bench.planner.tune = Refusing(bench)
+    bench.loop.change(CONFIGURATION.changed(BAD))
+    bench.loop.change(CONFIGURATION.changed(BAD | GOOD))
+    bench.period()
+    assert bench.sent[-1][1] == [1.0, 0.1]
+    assert "not taken over: RuntimeError: not 0.5" in bench.loop.problem
+
+
 @pytest.mark.parametrize("good", [GOOD, BAD | GOOD], ids=["alone", "with what is refused"])
 def test_a_good_change_that_comes_while_another_is_refused_is_not_lost(bench, good):
     """The node's configurations are whole: the next one still holds what was refused."""
