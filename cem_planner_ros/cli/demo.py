@@ -120,7 +120,7 @@ def _record(
 
     def on_statistics(message) -> None:
         nonlocal began
-        statistics = dict(zip(STATISTICS, message.data, strict=True))
+        statistics = dict(zip(STATISTICS, message.data, strict=False))
         if math.isnan(began) and statistics["status"] == fresh:
             began = time.monotonic()
         elif not math.isnan(began):

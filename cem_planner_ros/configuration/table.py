@@ -194,7 +194,12 @@ TABLE = (
         high=0.1,
         when=INACTIVE,
     ),
-    Parameter("publish_statistics", False, "Publish ~/statistics with every command."),
+    Parameter(
+        "publish_statistics",
+        False,
+        "Publish ~/statistics with every command; twice a second it says anew what each cost makes "
+        "of the plan.",
+    ),
 )
 """The parameters that the node has whatever the model; those of plugins, fields and bounds join."""
 

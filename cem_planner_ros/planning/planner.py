@@ -425,6 +425,20 @@ class Planner:
         actuators = self._problem.actuators._replace(applied=actions[0])
         return self.rollout.breakdown(start, actions, actions[0], durations, actuators).tolist()
 
+    @torch.no_grad()
+    def cost_terms(self, plan: Plan, states: np.ndarray) -> list[float]:
+        """
+        Return what each cost makes of a plan that leads through states (H + 1, nx) of `predict`.
+
+        Unlike `breakdown` it simulates nothing, looks at the mean of the members of a model only,
+        and leaves out what a model itself returns; it is fast enough for a control loop.
+        """
+        after, actions, durations = (
+            torch.tensor(values, dtype=torch.float32, device=self.device)
+            for values in (states[1:].T, plan.actions.T, np.diff(plan.edges))
+        )
+        return self.rollout.terms(after, actions, durations).tolist()
+
     def _shift(self, time: float) -> tuple[np.ndarray, int]:
         """Move the belief to `time`; return the edges (H + 1,) of the steps and the first cell."""
         if self._grid is None or self._grid.cell(time) < self._cell:

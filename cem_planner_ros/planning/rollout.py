@@ -152,6 +152,29 @@ class Rollout:
             parts.append(Rollout(self.dynamics, [], self.dt, self.particles)(*given))
         return torch.cat(parts)
 
+    def terms(
+        self, states: torch.Tensor, actions: torch.Tensor, durations: torch.Tensor
+    ) -> torch.Tensor:
+        """
+        Return what each cost makes (len(costs),) of the states (nx, H) after actions (nu, H).
+
+        The steps of one candidate are judged like as many samples, so it takes as long as one step
+        does, not H. `durations` is (H,), s; before the first action it was in force already.
+        """
+        previous = torch.cat((actions[:, :1], actions[:, :-1]), 1)
+        times = torch.cumsum(durations, 0)
+        parts = []
+        for term in self.costs:
+            try:
+                stage = term.stage(states, actions, previous, times).expand(len(times))
+            except (RuntimeError, ValueError, TypeError):  # It needs the time to be one number.
+                columns = (part.split(1, 1) for part in (states, actions, previous))
+                steps = zip(*columns, times, strict=True)
+                stage = torch.cat([term.stage(*step).expand(1) for step in steps])
+            weighted = (stage * durations).sum() / self.dt
+            parts.append(weighted + term.terminal(states[:, -1:])[0])
+        return torch.stack(parts)
+
     def try_out(self, device: torch.device) -> None:
         """
         Call every plugin with random inputs and look at what comes back.

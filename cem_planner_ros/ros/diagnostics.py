@@ -38,21 +38,32 @@ Labels of `~/statistics`, in the order of its data.
 
 `status` is an index into `STATUSES`, `cause` one into `CAUSES`, `late` 0 or 1 of this command;
 `missing` counts since activation. `latency_ms` is from the state to the command, `margin_ms` from
-the command to the end of its period. What a period did not have is NaN.
+the command to the end of its period. What a period did not have is NaN. The cost terms follow, see
+`statistics_message`.
 """
 
+COST_TERM = "cost."
+"""What the label of a cost term in `~/statistics` begins with; its name follows."""
 
-def statistics_message() -> Float64MultiArray:
-    """Return a message with the labels filled in, to be used again for every tick."""
+
+def statistics_message(costs: Iterable[str] = ()) -> Float64MultiArray:
+    """Return a message with its labels, those of costs too, to be used again for every tick."""
     message = Float64MultiArray()
     message.layout.dim = [
-        MultiArrayDimension(label=label, size=1, stride=1) for label in STATISTICS
+        MultiArrayDimension(label=label, size=1, stride=1)
+        for label in (*STATISTICS, *(f"{COST_TERM}{name}" for name in costs))
     ]
     return message
 
 
-def fill_statistics(message: Float64MultiArray, tick: Tick, missing: int, period: float) -> None:
-    """Write a tick into a message of `statistics_message`; `period` is in s."""
+def fill_statistics(
+    message: Float64MultiArray,
+    tick: Tick,
+    missing: int,
+    period: float,
+    terms: Iterable[float] = (),
+) -> None:
+    """Write a tick and cost terms into a message of `statistics_message`; `period` is in s."""
     plan = tick.plan
     values = (
         STATUSES.index(tick.status),
@@ -67,6 +78,7 @@ def fill_statistics(message: Float64MultiArray, tick: Tick, missing: int, period
         plan.iterations if plan else 0,
         plan.cost if plan else math.nan,
         plan.invalid_share if plan else math.nan,
+        *terms,
     )
     message.data = array.array("d", values)
 

@@ -28,6 +28,9 @@ LOG_INTERVAL = 1.0
 SPREAD_RATE = 2.0
 """Looks at how wide the search is, Hz."""
 
+TERMS_RATE = 2.0
+"""Looks at what each cost makes of the plan, Hz."""
+
 WORDS = {FRESH: "planning again", SHIFTED: "reading the earlier plan"}
 
 
@@ -44,7 +47,6 @@ class Reports:
     ):
         self._node = node
         self._configuration = configuration
-        self._statistics_message = diagnostics.statistics_message()
         self._statistics = node.create_publisher(Float64MultiArray, "~/statistics", 1)
         self._plan = node.create_publisher(Float64MultiArray, "~/plan", 1)
         self._path = node.create_publisher(Path, "~/path", 1)
@@ -60,6 +62,9 @@ class Reports:
         self._log_due: dict[str, float] = {}
         self._due: dict[str, float] = {}
         self._shown = -math.inf
+        self._statistics_message: Float64MultiArray | None = None
+        self.cost_terms: dict[str, float] = {}
+        """By name, of a plan made lately, with `publish_statistics`; replaced whole."""
         self.spread = (math.nan, math.nan)
         """Of `Planner.spread`, as it was lately."""
 
@@ -74,6 +79,7 @@ class Reports:
         self._log_due = {}
         self._said = {}
         self._due = {}
+        self.cost_terms = {}
         self._status = STOPPED
 
     def tell(self, tick: Tick, commander: Commander) -> None:
@@ -90,8 +96,14 @@ class Reports:
                 self._said[fact] = now
                 publisher.publish(Bool(data=now))
         if values["publish_statistics"]:
+            costs = tuple(self._configuration().costs)
+            if self._statistics_message is None or costs != tuple(self.cost_terms):
+                self.cost_terms = dict.fromkeys(costs, math.nan)
+                self._statistics_message = diagnostics.statistics_message(costs)
             message = self._statistics_message
-            diagnostics.fill_statistics(message, tick, commander.missing, commander.period)
+            diagnostics.fill_statistics(
+                message, tick, commander.missing, commander.period, self.cost_terms.values()
+            )
             self._statistics.publish(message)
 
     def show(
@@ -124,10 +136,14 @@ class Reports:
             and is_planar
             and self._markers.get_subscription_count()
         )
-        if not (shows_plan or shows_markers):
+        shows_terms = values["publish_statistics"] and self._is_due("terms", TERMS_RATE, now)
+        if not (shows_plan or shows_markers or shows_terms):
             return
         states = planner.predict(plan, state, applied)
         frame = frame_name(values["frame_id"])
+        if shows_terms:
+            terms = planner.cost_terms(plan, states)
+            self.cost_terms = dict(zip(self._configuration().costs, terms, strict=True))
         if shows_plan:
             actions = planner.dynamics.action_names
             self._plan.publish(diagnostics.plan_message(plan, states, names, actions))

@@ -166,6 +166,8 @@ class Topics:
     def facts(self) -> dict[str, object]:
         """Return what `/diagnostics` shows of the topics."""
         facts: dict[str, object] = {"states read": self.states.received}
+        terms = self.reports.cost_terms
+        facts |= {f"cost {name}": f"{term:.6g}" for name, term in terms.items()}
         if self.surroundings is not None:
             facts |= self.surroundings.dropped
         facts |= {f"states dropped: {c}": n for c, n in self.states.dropped.items()}

@@ -271,6 +271,29 @@ def test_the_breakdown_names_what_each_cost_contributes():
     assert parts[2].item() == pytest.approx(3.0 * 0.4**2)
 
 
+def test_the_terms_of_predicted_states_are_those_of_the_breakdown():
+    class Late(Cost):
+        """Needs the time to be one number."""
+
+        def stage(self, state, action, previous_action, time):
+            return state[0] if float(time) > 0.2 else torch.zeros_like(state[0])
+
+    model = DoubleIntegrator()
+    costs = [
+        Quadratic(model, {"weight.x": 1.0, "rate_weight.x_ddot": 1.0}),
+        Terminal(model, {"weight.x_dot": 3.0}),
+        Late(model),
+    ]
+    rollout = Rollout(model, costs, 0.1)
+    state, actions = torch.tensor([1.0, 0.0, 0.0, 0.0]), torch.randn(4, 2)
+    durations = torch.tensor([0.05, 0.1, 0.1, 0.1])
+    states = torch.cat(list(model.rollout(state[:, None], actions[..., None], durations)), dim=1)
+    torch.testing.assert_close(
+        rollout.terms(states, actions.T, durations),
+        rollout.breakdown(state, actions, actions[0], durations),
+    )
+
+
 def test_a_model_may_roll_out_by_itself():
     class Engine(Model):
         def rollout(self, state, sequence, durations):

@@ -35,7 +35,12 @@ def test_controls_with_what_it_is_told_and_tells_what_it_does(
     assert span == pytest.approx(1.0, abs=0.3)
     assert all(abs(value) <= 1.0 for _, message in commands for value in message.data)
     assert commands[-1][1].data[0] > 0.0
-    assert [d.label for d in statistics.messages[-1][1].layout.dim] == list(STATISTICS)
+    assert [d.label for d in statistics.messages[-1][1].layout.dim] == [
+        *STATISTICS,
+        "cost.goal",
+    ]
+    wait_until(lambda: statistics.messages[-1][1].data[-1] > 0.0)
+    assert float(newest()["cost goal"]) > 0.0
     wait_until(lambda: paths)
     path = paths[-1][1]
     assert len(path.poses) == 21
