@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
+import traceback
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -36,6 +38,35 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f", did you mean '{known[close[0]]}'?" if close else ""
 
 
-def first_line(error: Exception) -> str:
+def describe(error: BaseException) -> str:
+    """
+    Return type and first line of an error, and file and line of the plugin that raised it.
+
+    The line is the last one of the plugin's own file, also where what it called raised the error.
+    """
+    text = first_line(error)
+    text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    place = _plugin_line(error)
+    return f"{text}, in {place}" if place else text
+
+
+def _plugin_line(error: BaseException) -> str:
+    """Return FILE:LINE of the plugin in an error's traceback, "" if there is none."""
+    frames = [
+        (str(frame.f_globals.get("__name__")), frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    package = __name__.partition(".")[0]
+    kinds = (f"{package}.dynamics.", f"{package}.costs.")
+    bases = (f"{package}.dynamics.base", f"{package}.dynamics.randomised", f"{package}.costs.base")
+    libraries = {package, "torch", "numpy", "scipy", *sys.stdlib_module_names} - {"__main__"}
+    foreign = [(f, line) for name, f, line in frames if name.partition(".")[0] not in libraries]
+    own = [(f, line) for name, f, line in frames if name.startswith(kinds) and name not in bases]
+    found = foreign or own
+    # What the plugin calls may be of other files; it is the plugin that has to be mended.
+    return ":".join(map(str, [f for f in found if f[0] == found[0][0]][-1])) if found else ""
+
+
+def first_line(error: BaseException) -> str:
     """Return the first line of what an error says."""
     return (str(error).strip().splitlines() or [""])[0]

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 from cem_planner_ros.configuration import NODE_NAME, configure, load_yaml, split_name
-from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.errors import ConfigurationError, describe
+from cem_planner_ros.planning.plan import Plan
+from cem_planner_ros.planning.planner import Planner
 
 PLANS = 50
 
@@ -58,24 +60,25 @@ def run(options: argparse.Namespace) -> int:
     if execution.reason:
         print(f"            because: {execution.reason}")
     state = np.zeros(len(dynamics.state_names))
-    planner.plan(state, 0.0)  # The first plan warms up.
     period = 1.0 / value["control_rate"]
-    times = []
-    for index in range(PLANS):
-        began = time.perf_counter()
-        plan = planner.plan(state, (1 + index) * period)
-        times.append(1e3 * (time.perf_counter() - began))
-        if not np.isfinite(plan.cost):
-            raise ConfigurationError(
-                "the plan from state zero has no valid candidate: each one's cost is NaN or "
-                f"infinite; look at the model, the costs and the action bounds\n  in {options.file}"
-            )
+    try:
+        plan, times, invalid = _plans(planner, state, period)
+    except Exception as error:  # A plugin may raise anything.
+        raise ConfigurationError(
+            f"planning from state zero failed: {describe(error)}\n  in {options.file}"
+        ) from error
+    if not np.isfinite(plan.cost):
+        raise ConfigurationError(
+            "the plan from state zero has no valid candidate: each one's cost is NaN or "
+            f"infinite; look at the model, the costs and the action bounds\n  in {options.file}"
+        )
     parts = [*configuration.costs, *(["return of the model"] if dynamics.judges else [])]
     shares = zip(parts, planner.breakdown(plan, state), strict=True)
     print(
         "  cost of a plan from state zero: "
         + ", ".join(f"{name} {value:.4g}" for name, value in shares)
     )
+    print(f"  invalid candidates (NaN or infinite cost) from state zero: {_percent(invalid)}")
     p50, p99 = np.percentile(times, [50, 99])
     budget = 1e3 * period * value["budget_fraction"]
     print(
@@ -83,9 +86,39 @@ def run(options: argparse.Namespace) -> int:
         f"{budget:g} ms of it for planning"
     )
     slow = too_slow(planner.search.iterations, p50, budget)
-    for warning in ([slow] if slow else []) + configuration.warnings():
+    warnings = [slow] if slow else []
+    if invalid:
+        warnings.append(
+            f"{_percent(invalid)} of the candidates from state zero have a NaN or infinite cost "
+            "and count for nothing: look at the model, the costs and the action bounds"
+        )
+    for warning in warnings + configuration.warnings():
         print(f"  warning: {warning}")
     return 0
+
+
+def _plans(planner: Planner, state: np.ndarray, period: float) -> tuple[Plan, list[float], float]:
+    """
+    Plan from one state, period by period.
+
+    Returns: the last plan, the first one without a valid candidate if there is one; plan times, ms;
+    the largest share of invalid candidates of the last iteration of a plan.
+    """
+    planner.plan(state, 0.0)  # The first plan warms up.
+    times, invalid = [], 0.0
+    for index in range(PLANS):
+        began = time.perf_counter()
+        plan = planner.plan(state, (1 + index) * period)
+        times.append(1e3 * (time.perf_counter() - began))
+        invalid = max(invalid, plan.invalid_share)
+        if not np.isfinite(plan.cost):
+            break
+    return plan, times, invalid
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent; what is not zero does not become it."""
+    return f"{100.0 * share:.2g} %"
 
 
 def too_slow(iterations: int, plan_time: float, budget: float) -> str:

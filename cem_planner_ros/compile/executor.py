@@ -12,7 +12,7 @@ import torch
 
 from cem_planner_ros.compile.cpu import BLOCK, Kernel, Trajectory, has_compiler, padded, tiled
 from cem_planner_ros.compile.translate import UnsupportedError
-from cem_planner_ros.errors import first_line
+from cem_planner_ros.errors import describe, first_line
 from cem_planner_ros.planning import cross_entropy, noise
 from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.rollout import Rollout
@@ -297,8 +297,8 @@ def choose(
     reasons = []
 
     def gave_up(what: str, error: Exception) -> None:
-        name = "" if isinstance(error, UnsupportedError) else f"{type(error).__name__}: "
-        reasons.append(f"{what}: {name}{first_line(error)}")
+        why = first_line(error) if isinstance(error, UnsupportedError) else describe(error)
+        reasons.append(f"{what}: {why}")
 
     on_cpu = belief.mean.device.type == "cpu"
     through_all = rollout.dynamics.members > 1 and rollout.particles.propagation == "all"

@@ -19,7 +19,7 @@ from cem_planner_ros.configuration.values import Configuration, in_file
 from cem_planner_ros.configuration.yaml_files import load_yaml
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
-from cem_planner_ros.errors import ConfigurationError, did_you_mean
+from cem_planner_ros.errors import ConfigurationError, describe, did_you_mean
 from cem_planner_ros.fields import COMMAND_TYPES, MULTI_ARRAY, NUMBER, STATE_TYPES, Grammar
 from cem_planner_ros.learning.policy import load as load_policy
 from cem_planner_ros.paths import find, share
@@ -112,7 +112,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
         except Exception as error:  # A plugin's constructor may raise anything.
             problems.append(
                 f"parameter '{prefix}.plugin': {checked[f'{prefix}.plugin']!r} cannot be made: "
-                f"{type(error).__name__}: {error}"
+                f"{describe(error)}"
             )
         return None
 

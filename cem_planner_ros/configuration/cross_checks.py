@@ -20,8 +20,8 @@ from cem_planner_ros.learning.policy import load as load_policy
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.paths import find
 from cem_planner_ros.planning.arguments import bounds_problem
-from cem_planner_ros.planning.rollout import ATTEMPTS, FAR, costs_nothing
 from cem_planner_ros.planning.settings import Search
+from cem_planner_ros.plugins.checking import ATTEMPTS, FAR, costs_nothing
 
 LONGEST_HELD = 2.0
 """Model steps that a command may be held for without a warning."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from cem_planner_ros.configuration import Configuration
-from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.errors import ConfigurationError, describe
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
 
@@ -88,7 +88,7 @@ class Changes:
             elif self._asked.planner is asked.planner:  # Others came meanwhile, for that planner.
                 _, planner, iteration_time = self.used
                 self._asked = Setup(self._asked.configuration, planner, iteration_time)
-        return f"a change was not taken over: {type(error).__name__}: {error}"
+        return f"a change was not taken over: {describe(error)}"
 
     def _try(self, setup: Setup, plan: Plan | None) -> Exception | None:
         """Bring a planner to the values; return what a plugin or the planner raised, if it did."""

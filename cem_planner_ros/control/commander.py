@@ -25,6 +25,7 @@ from cem_planner_ros.control.tick import (
 )
 from cem_planner_ros.control.timing import HIGH, History, Quantile
 from cem_planner_ros.dynamics.base import MEASURED
+from cem_planner_ros.errors import describe
 from cem_planner_ros.navigation.driving import Driving
 from cem_planner_ros.planning.plan import Plan
 
@@ -253,7 +254,7 @@ class Commander:
             try:
                 self._report(tick)
             except Exception as error:  # Telling about a command must not cost the next one.
-                self.failure = f"reporting failed: {type(error).__name__}: {error}"
+                self.failure = f"reporting failed: {describe(error)}"
             return tick
 
     def _age(self, attempt: Attempt) -> float:
@@ -283,7 +284,7 @@ class Commander:
             try:
                 action = self._bounded(action, now)
             except Exception as error:  # Whatever it is, the robot must not drive on.
-                action, reason = None, f"braking failed: {type(error).__name__}: {error}"
+                action, reason = None, f"braking failed: {describe(error)}"
             if action is None:
                 status, cause, action = self.ladder.stop(), COLLISION_IMMINENT, self._safe_action()
             elif action is not wanted and (action != wanted).any():
@@ -297,7 +298,7 @@ class Commander:
                 status, cause, action = self.ladder.stop(), self.halted, self._safe_action()
                 self._send(action)
         except Exception as error:  # The next period tries again.
-            problem = f"sending failed: {type(error).__name__}: {error}"
+            problem = f"sending failed: {describe(error)}"
         if action is None:
             action = np.full_like(self.last_action, math.nan)
         elif not problem:

@@ -27,7 +27,7 @@ from cem_planner_ros.control.tick import (
     Tick,
 )
 from cem_planner_ros.control.timing import HIGH, Quantile, Speed
-from cem_planner_ros.errors import first_line
+from cem_planner_ros.errors import describe
 from cem_planner_ros.navigation.surroundings import NOTHING
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
@@ -156,7 +156,7 @@ class ControlLoop:
                 try:
                     self.tick(commander.due)
                 except Exception as error:  # Whatever it is, the watchdog goes on.
-                    self.problem = f"a period failed: {type(error).__name__}: {error}"
+                    self.problem = f"a period failed: {describe(error)}"
                     stop.wait(commander.period)
         finally:
             stop.set()
@@ -177,7 +177,7 @@ class ControlLoop:
                 try:
                     commander.complete(due, attempt)
                 except Exception as error:  # It must not be the last command.
-                    self.problem = f"the watchdog failed: {type(error).__name__}: {error}"
+                    self.problem = f"the watchdog failed: {describe(error)}"
                     self._stop.wait(commander.period)
             elif self._stop.wait(CLOCK_LOOK):
                 return
@@ -212,7 +212,7 @@ class ControlLoop:
             try:
                 self._show(attempt.plan, *start)
             except Exception as error:
-                self.problem = f"showing the plan failed: {type(error).__name__}: {error}"
+                self.problem = f"showing the plan failed: {describe(error)}"
         return tick
 
     def _phase(self, scheduled: float) -> float:
@@ -226,7 +226,7 @@ class ControlLoop:
         try:
             sample = self._latest_state()
         except Exception as error:  # A reader that breaks must not end control.
-            sample, reason = None, f"reading failed: {type(error).__name__}: {first_line(error)}"
+            sample, reason = None, f"reading failed: {describe(error)}"
         if sample is None:
             return Attempt(NO_STATE, reason, began=began), ()
         self.commander.take(sample)
@@ -257,7 +257,7 @@ class ControlLoop:
                 cause, self._failed = DEVICE_FAILED, self.planner
                 if not isinstance(error, torch.cuda.OutOfMemoryError) and self.planner not in LOST:
                     LOST.append(self.planner)
-            return Attempt(cause, f"{type(error).__name__}: {first_line(error)}", **known), ()
+            return Attempt(cause, describe(error), **known), ()
         if plan is None:
             self._reset()
             return Attempt(NO_VALID_PLAN, "the predicted state is not finite", **known), ()
@@ -319,7 +319,7 @@ class ControlLoop:
         try:
             self.planner.reset()
         except Exception as error:  # A lost device; planning will say so too.
-            self.problem = f"the planner cannot be reset: {type(error).__name__}: {error}"
+            self.problem = f"the planner cannot be reset: {describe(error)}"
 
 
 def _iteration_times(first: float) -> Quantile:

@@ -98,6 +98,10 @@ def search(
             np.mean([_episode(environment, policy, w) for _ in range(settings.episodes)])
             for w in one
         ]
+        if not np.isfinite(means).any():
+            raise ConfigurationError(
+                f"--env {name}: the return of every episode of an iteration is NaN or infinite"
+            )
         return -torch.tensor(means)
 
     def note(iteration: int, cost: torch.Tensor) -> None:

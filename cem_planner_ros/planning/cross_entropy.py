@@ -73,12 +73,17 @@ def refit(candidates: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor,
 
 
 class Minimum(NamedTuple):
-    """What `minimize` found: the last distribution, and the best candidate seen."""
+    """
+    What `minimize` found: the last distribution, and the best candidate seen.
+
+    `invalid_share` is the share of all candidates whose cost was NaN or infinite.
+    """
 
     mean: torch.Tensor
     std: torch.Tensor
     best: torch.Tensor
     best_cost: float
+    invalid_share: float
 
 
 def minimize(
@@ -109,11 +114,19 @@ def minimize(
         std_min: floor of the std, in units of the vector.
         generator: of the noise, on the device of `mean`.
         report: called with the iteration and its costs (N,).
+
+    Raises ValueError for numbers that cannot be, and RuntimeError if no candidate of any iteration
+    had a finite cost.
     """
     if not 1 <= elites <= samples:
         raise ValueError(f"elites is {elites}, allowed: from 1 to samples ({samples})")
+    if iterations < 1:
+        raise ValueError(f"iterations is {iterations}, allowed: at least 1")
+    if not temperature > 0.0:
+        raise ValueError(f"temperature is {temperature}, allowed: above 0")
+    _check_normal(mean, std)
     scale = torch.as_tensor(temperature, device=mean.device)
-    best, best_cost = mean, math.inf
+    best, best_cost, invalid = mean, math.inf, 0
     for iteration in range(iterations):
         noise = torch.randn(
             *mean.shape, samples, generator=generator, device=mean.device, dtype=mean.dtype
@@ -121,6 +134,8 @@ def minimize(
         candidates = mean.unsqueeze(-1) + std.unsqueeze(-1) * noise
         cost = objective(candidates)
         report(iteration, cost)
+        _check_shape("objective", cost, samples)
+        invalid += samples - int(torch.isfinite(cost).sum())
         index, weight = select(cost, weighting, elites, scale)
         if not weight.any():
             continue
@@ -128,15 +143,25 @@ def minimize(
             best, best_cost = candidates[..., index[0]], float(cost[index[0]])
         mean, std = refit(candidates[..., index], weight.to(mean.dtype))
         std = torch.clamp(std, min=std_min)
-    return Minimum(mean, std, best, best_cost)
+    if best_cost == math.inf:
+        raise RuntimeError(
+            f"the objective was NaN or infinite for all {iterations * samples} candidates: begin "
+            "with a mean or a std at which it is defined"
+        )
+    return Minimum(mean, std, best, best_cost, invalid / (iterations * samples))
 
 
 class RareEvent(NamedTuple):
-    """An estimate of a small probability, its standard error, and how many levels it took."""
+    """
+    An estimate of a small probability, its standard error, and how many levels it took.
+
+    `nan_share` is the share of the samples of the final estimate whose performance was NaN.
+    """
 
     probability: float
     standard_error: float
     levels: int
+    nan_share: float
 
 
 def rare_event(
@@ -160,7 +185,8 @@ def rare_event(
         p = 1/N sum_i 1[f(x_i) > threshold] w_i,   w_i = N(x_i; mean, std) / N(x_i; new mean, std).
 
     Args:
-        performance: f, takes (..., N), samples last, and returns (N,).
+        performance: f, takes (..., N), samples last, and returns (N,). Where it is NaN the event
+            does not happen; infinity is above every threshold.
         mean, std: (...), of x; float64 for probabilities below about 1e-6.
         threshold: gamma.
         samples: N, of each level and of the final estimate.
@@ -168,8 +194,16 @@ def rare_event(
         max_levels: how often the mean may climb.
         generator: of the noise.
 
-    Raises RuntimeError if the threshold is not reached within `max_levels`.
+    Raises ValueError for numbers that cannot be, and RuntimeError if the threshold is not reached
+    within `max_levels`, or if the performance of all samples of a level is NaN.
     """
+    _check_normal(mean, std)
+    if not (std > 0.0).all():
+        raise ValueError("std has what is 0, expected numbers above 0")
+    if math.isnan(threshold):
+        raise ValueError("threshold is nan, expected a number")
+    if not 0.0 < quantile < 1.0:
+        raise ValueError(f"quantile is {quantile}, allowed: between 0 and 1")
     centre = mean
 
     def draw() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -178,7 +212,14 @@ def rare_event(
         nominal = (x - mean.unsqueeze(-1)) / std.unsqueeze(-1)
         exponent = 0.5 * (noise * noise - nominal * nominal)
         ratio = torch.exp(exponent.reshape(-1, samples).sum(0))
-        return x, performance(x), ratio
+        value = performance(x)
+        _check_shape("performance", value, samples)
+        if value.isnan().all():
+            raise RuntimeError(
+                f"the performance of all {samples} samples is NaN after {levels} levels, expected "
+                "numbers where the samples are drawn"
+            )
+        return x, value, ratio
 
     levels, reached = 0, -math.inf
     while reached < threshold:
@@ -188,11 +229,35 @@ def rare_event(
                 "take more samples or a larger quantile"
             )
         x, value, ratio = draw()
-        reached = torch.quantile(value.double(), 1.0 - quantile).item()
+        # The order statistic itself: between infinities there is no mean. NaN comes first.
+        ranked = torch.sort(torch.where(value.isnan(), -torch.inf, value)).values
+        reached = ranked[math.ceil((1.0 - quantile) * (samples - 1))].item()
         weight = ratio * (value >= min(reached, threshold))
+        if not weight.sum() > 0.0:
+            raise RuntimeError(
+                f"the likelihood ratios of the best samples are all 0 after {levels} levels: take "
+                "mean and std in float64, more samples or a larger quantile"
+            )
         centre, _ = refit(x, weight / weight.sum())
         levels += 1
     _, value, ratio = draw()
     term = ratio * (value > threshold)
     error = term.std(correction=0) / math.sqrt(samples)
-    return RareEvent(term.mean().item(), error.item(), levels)
+    nan_share = value.isnan().double().mean().item()
+    return RareEvent(term.mean().item(), error.item(), levels, nan_share)
+
+
+def _check_normal(mean: torch.Tensor, std: torch.Tensor) -> None:
+    """Raise ValueError if there is no normal distribution with this mean and std, both (...)."""
+    if mean.shape != std.shape:
+        raise ValueError(f"std has shape {tuple(std.shape)}, expected that of mean")
+    if not (torch.isfinite(mean).all() and torch.isfinite(std).all() and (std >= 0.0).all()):
+        raise ValueError("mean or std has what is NaN, infinite or below 0, expected numbers")
+
+
+def _check_shape(what: str, value: torch.Tensor, samples: int) -> None:
+    if value.shape != (samples,):
+        raise ValueError(
+            f"{what} returned shape {tuple(value.shape)}, expected ({samples},), one number for "
+            "each sample, the last dimension"
+        )

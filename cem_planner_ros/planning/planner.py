@@ -35,6 +35,7 @@ from cem_planner_ros.planning.search import (
     within,
 )
 from cem_planner_ros.planning.settings import Search
+from cem_planner_ros.plugins.checking import try_out, try_samples
 from cem_planner_ros.plugins.plan_inputs import Staged, pinned
 
 SAME_MODE = 0.2
@@ -105,10 +106,10 @@ class Planner:
         self.costs = tuple(costs)
         self.rollout = Rollout(dynamics, costs, self.search.dt, self.search.through_members)
         if like is None:
-            self.rollout.try_out(device)
+            self.rollout.reads_numbers = try_out(dynamics, costs, self.search.dt, device)
         else:
             self.rollout.reads_numbers = like.rollout.reads_numbers
-        self.rollout.try_samples(self.search.samples, device)
+        try_samples(dynamics, self.search.samples, self.search.dt, device)
         self.device = device
         self._seed = seed
         self._policy = policy

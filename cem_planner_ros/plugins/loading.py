@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
-from cem_planner_ros.errors import ConfigurationError, did_you_mean
+from cem_planner_ros.errors import ConfigurationError, describe, did_you_mean
 from cem_planner_ros.plugins.parameter import Parameterised, check_declared
 
 BASES: dict[str, type[Parameterised]] = {"dynamics": Dynamics, "costs": Cost}
@@ -94,7 +94,7 @@ def _missing(kind: str, name: str) -> str:
 
 
 def _broken(kind: str, name: str, error: Exception) -> str:
-    return f"{kind} plugin '{name}' cannot be loaded: {type(error).__name__}: {error}"
+    return f"{kind} plugin '{name}' cannot be loaded: {describe(error)}"
 
 
 def source(entry: EntryPoint) -> str:

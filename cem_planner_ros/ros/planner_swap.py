@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from cem_planner_ros.control.loop import ControlLoop
-from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.errors import ConfigurationError, describe
 from cem_planner_ros.ros.parameters import NodeParameters
 from cem_planner_ros.ros.ready_planner import ReadyPlanner, fewer_samples, make_planner
 
@@ -73,7 +73,8 @@ class PlannerSwap:
                     _check_fits(made, ready, loop)
                     self._take_over(made)
             except Exception as error:  # A model may raise anything; the old planner goes on.
-                self.problem = f"no new planner, the old one goes on: {error}"
+                why = error if isinstance(error, ConfigurationError) else describe(error)
+                self.problem = f"no new planner, the old one goes on: {why}"
                 self._log.error(self.problem)
                 if self._table.current() != self._values:  # Changed again meanwhile.
                     self.begin(ready)

@@ -16,7 +16,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from cem_planner_ros.configuration import cpu_set
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.realtime import process_settings, thread_settings
-from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.errors import ConfigurationError, describe
 
 END_TIMEOUT = 3.0
 """s that the thread may take to end its last period."""
@@ -135,7 +135,7 @@ class PlannerThread:
             ):
                 loop.run(stop)
         except Exception as error:
-            loop.problem = f"the control loop ended: {type(error).__name__}: {error}"
+            loop.problem = f"the control loop ended: {describe(error)}"
             self._log.fatal(f"the control loop ended:\n{traceback.format_exc()}")
             if not loop.commander.is_closed:
                 on_failure()

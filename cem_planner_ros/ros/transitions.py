@@ -10,7 +10,7 @@ from lifecycle_msgs.srv import ChangeState
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.errors import ConfigurationError, describe
 
 
 def guarded_by(on_exception: TransitionCallbackReturn) -> Callable:
@@ -27,8 +27,10 @@ def guarded_by(on_exception: TransitionCallbackReturn) -> Callable:
                 return transition(self, state)
             except ConfigurationError as error:
                 self.get_logger().error(f"not {transition.__name__.removeprefix('on_')}d:\n{error}")
-            except Exception:
-                self.get_logger().error(f"{transition.__name__} failed:\n{traceback.format_exc()}")
+            except Exception as error:
+                self.get_logger().error(
+                    f"{transition.__name__} failed: {describe(error)}\n{traceback.format_exc()}"
+                )
             return on_exception
 
         return guarded

@@ -139,6 +139,64 @@ def test_check_says_what_is_wrong_with_a_plugin(
     assert re.search(text, capsys.readouterr().err)
 
 
+PICKY = """
+import torch
+from cem_planner_ros.costs.base import Cost
+class Half(Cost):
+    def stage(self, state, action, previous_action, time):
+        return torch.where(action[0] > 0.0, torch.nan, state[0] ** 2)
+class Late(Half):
+    def prepare(self, state, time, surroundings):
+        raise KeyError("map")
+class Unmade(Half):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.file = open("/nowhere")
+"""
+
+
+def check_picky(name, write_yaml, drive, tmp_path, monkeypatch):
+    (tmp_path / "picky_costs.py").write_text(PICKY)
+    monkeypatch.syspath_prepend(tmp_path)
+    values = {n: v for n, v in drive.items() if not n.startswith("goal.")}
+    return cli.main(["check", str(write_yaml(values | {"goal.plugin": f"picky_costs:{name}"}))])
+
+
+def test_check_tells_the_share_of_invalid_candidates(
+    capsys, write_yaml, drive, tmp_path, monkeypatch
+):
+    assert check_picky("Half", write_yaml, drive, tmp_path, monkeypatch) == 0
+    output = capsys.readouterr().out
+    told = re.search(r"invalid candidates \(NaN or infinite cost\) from state zero: (.*) %", output)
+    assert 0.0 < float(told[1]) <= 100.0
+    assert f"warning: {told[1]} % of the candidates from state zero have a NaN" in output
+    assert cli.main(["check", str(write_yaml(drive))]) == 0
+    output = capsys.readouterr().out
+    assert "invalid candidates (NaN or infinite cost) from state zero: 0 %" in output
+    assert "% of the candidates" not in output
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Late", "planning from state zero failed: KeyError: 'map', in .*/picky_costs.py:9"),
+        ("Unmade", "cannot be made: FileNotFoundError: .*, in .*/picky_costs.py:13"),
+    ],
+)
+def test_check_names_file_and_line_of_a_plugin_that_raises(
+    name, text, capsys, write_yaml, drive, tmp_path, monkeypatch
+):
+    assert check_picky(name, write_yaml, drive, tmp_path, monkeypatch) == 1
+    assert re.search(text, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(("rate", "is_warned"), [(4.0, True), (4.9, True), (5.0, False)])
+def test_a_command_that_is_held_for_more_than_two_model_steps_is_warned_of(drive, rate, is_warned):
+    values = drive | {"planner.dt": 0.1, "control_rate": rate}
+    found = [w for w in configure(values).warnings() if "control_rate" in w and "planner.dt" in w]
+    assert len(found) == is_warned
+
+
 def test_check_refuses_a_model_that_returns_nan(tmp_path, capsys, monkeypatch):
     (tmp_path / "nan_cost.py").write_text(
         "from cem_planner_ros.costs.base import Cost\n"

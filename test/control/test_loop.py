@@ -14,8 +14,11 @@ from cem_planner_ros.control import tick as control
 from cem_planner_ros.control.ladder import FRESH, HOLD, SHIFTED, STOPPED
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import Attempt, StateSample
+from cem_planner_ros.costs.actions import Effort
+from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
 from cem_planner_ros.navigation.surroundings import Costmap, Pose, Surroundings
 from cem_planner_ros.planning.plan import Plan
+from cem_planner_ros.planning.planner import Planner
 
 CONFIGURATION = configure(
     {
@@ -235,6 +238,36 @@ def test_a_plan_that_is_not_finite_is_never_sent(bench, value, cost):
     tick = bench.tick()
     assert (tick.status, tick.cause) == (STOPPED, control.NO_VALID_PLAN)
     assert bench.sent[-1][1] == SAFE
+
+
+class Picky(DoubleIntegrator):
+    """Works until it is told not to."""
+
+    is_broken = False
+
+    def remember(self, state, action, time):
+        if self.is_broken:
+            raise RuntimeError("no contact")
+
+
+def test_the_reason_of_a_plugin_that_raises_names_file_and_line(bench):
+    model = Picky()
+    planner = Planner(
+        model, [Effort(model, {"weight.x_ddot": 1.0})], samples=16, elites=4, backend="eager"
+    )
+    bench.period()
+    bench.planner.plan, model.is_broken = planner.plan, True
+    line = Picky.remember.__code__.co_firstlineno + 2
+    assert bench.period().reason == f"RuntimeError: no contact, in {__file__}:{line}"
+
+
+def test_a_state_that_cannot_be_predicted_is_not_planned_from(bench):
+    bench.planner.predict = lambda *given: np.full((2, 4), np.nan)
+    plans = bench.planner.plans
+    tick = bench.tick()
+    assert (tick.status, tick.cause) == (STOPPED, control.NO_VALID_PLAN)
+    assert tick.reason == "the predicted state is not finite"
+    assert bench.planner.plans == plans
 
 
 def test_a_lost_device_is_told_from_a_model_that_raises(bench):

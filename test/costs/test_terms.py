@@ -11,6 +11,7 @@ from cem_planner_ros.costs.barrier import Barrier
 from cem_planner_ros.costs.goal import Goal
 from cem_planner_ros.dynamics.diff_drive import DiffDrive
 from cem_planner_ros.planning.rollout import Rollout
+from cem_planner_ros.plugins.checking import try_out
 
 ZERO = torch.zeros(2, 1)
 NOW = torch.tensor(0.0)
@@ -70,7 +71,7 @@ def test_all_of_them_agree_with_their_kernel():
         Goal(model, {"terminal_weight": 2.0, "tolerance": {"x": 0.1, "yaw": 0.2}}),
     ]
     rollout = Rollout(model, costs, 0.1)
-    rollout.try_out(torch.device("cpu"))
+    assert try_out(model, costs, 0.1, torch.device("cpu")) == ()
     generator = torch.Generator().manual_seed(0)
     sequence = torch.randn(20, 2, 70, generator=generator)
     arguments = (torch.zeros(3), sequence, torch.zeros(2), torch.full((20,), 0.1))

@@ -139,3 +139,97 @@ def test_a_threshold_that_is_never_reached_is_said_so():
         cross_entropy.rare_event(
             lambda x: torch.tanh(x[0]), torch.zeros(1), torch.ones(1), 9.0, max_levels=3
         )
+
+
+def minimized(objective, **options):
+    settings = {"samples": 100, "elites": 10, "iterations": 3} | options
+    generator = torch.Generator().manual_seed(0)
+    return cross_entropy.minimize(
+        objective, torch.zeros(2), torch.ones(2), generator=generator, **settings
+    )
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_minimize_says_it_when_no_candidate_has_a_cost(value):
+    with pytest.raises(RuntimeError, match="NaN or infinite for all 300 candidates"):
+        minimized(lambda x: torch.full(x.shape[-1:], value))
+
+
+def test_minimize_says_how_many_candidates_had_no_cost():
+    assert minimized(lambda x: (x**2).sum(0)).invalid_share == 0.0
+    found = minimized(lambda x: torch.where(x[0] > 0.0, (x**2).sum(0), math.nan))
+    assert 0.02 < found.invalid_share < 0.6
+    # One that is valid in a later iteration only is found.
+    calls = iter([math.nan, math.inf, 1.0])
+    assert minimized(lambda x: next(calls) * (x**2).sum(0)).invalid_share == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"mean": torch.tensor([math.nan])}, "NaN, infinite or below 0"),
+        ({"std": torch.tensor([-1.0])}, "NaN, infinite or below 0"),
+        ({"std": torch.tensor([math.inf])}, "NaN, infinite or below 0"),
+        ({"std": torch.ones(2)}, r"std has shape \(2,\)"),
+        ({"iterations": 0}, "iterations is 0, allowed: at least 1"),
+        ({"elites": 11}, "elites is 11, allowed"),
+        ({"temperature": math.nan}, "temperature is nan, allowed: above 0"),
+        ({"objective": lambda x: x.sum()}, r"objective returned shape \(\), expected \(10,\)"),
+    ],
+)
+def test_minimize_refuses_what_cannot_be(arguments, text):
+    given = {"objective": lambda x: x[0] ** 2, "mean": torch.zeros(1), "std": torch.ones(1)}
+    given |= {"samples": 10, "elites": 2, "iterations": 2} | arguments
+    with pytest.raises(ValueError, match=text):
+        cross_entropy.minimize(**given)
+
+
+def rare(performance, threshold=2.0, **options):
+    mean, std = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    return cross_entropy.rare_event(
+        performance, mean, std, threshold, generator=generator, **options
+    )
+
+
+def test_a_performance_that_is_nan_everywhere_is_said_and_no_probability_of_zero():
+    with pytest.raises(RuntimeError, match="all 10000 samples is NaN after 0 levels"):
+        rare(lambda x: x[0] * math.nan)
+    # Where the levels climb to.
+    with pytest.raises(RuntimeError, match=r"likelihood|NaN after [1-9]|not the threshold"):
+        rare(lambda x: torch.where(x[0] > 1.5, math.nan, x[0]), max_levels=5)
+
+
+def test_where_the_performance_is_nan_the_event_does_not_happen():
+    """Half of the tail counts, though most samples have no performance."""
+    found = rare(lambda x: torch.where(x[0] < 0.5, math.nan, x[0]))
+    exact = 0.5 * math.erfc(2.0 / math.sqrt(2.0))
+    assert abs(found.probability - exact) < 5 * found.standard_error
+    assert found.nan_share < 0.2
+    assert rare(lambda x: x[0]).nan_share == 0.0
+
+
+def test_infinite_performances_are_above_and_below_every_threshold():
+    exact = 0.5 * math.erfc(2.0 / math.sqrt(2.0))
+    for function in (
+        lambda x: torch.where(x[0] > 2.0, math.inf, x[0]),
+        lambda x: torch.where(x[0] < 0.0, -math.inf, x[0]),
+        lambda x: torch.where(x[0] > 2.0, math.inf, -math.inf * torch.ones_like(x[0])),
+    ):
+        found = rare(function, quantile=0.02)
+        assert abs(found.probability - exact) < 5 * found.standard_error + 1e-12
+    with pytest.raises(RuntimeError, match="reached -inf, not the threshold"):
+        rare(lambda x: -math.inf * torch.ones_like(x[0]), max_levels=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"threshold": math.nan}, "threshold is nan"),
+        ({"quantile": 0.0}, "quantile is 0.0, allowed"),
+        ({"performance": lambda x: x}, r"performance returned shape \(1, 10000\), expected"),
+    ],
+)
+def test_a_rare_event_that_cannot_be_is_refused(options, text):
+    with pytest.raises(ValueError, match=text):
+        rare(**{"performance": lambda x: x[0]} | options)

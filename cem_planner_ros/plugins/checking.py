@@ -1,0 +1,260 @@
+"""Trying plugins out with random inputs before anything relies on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.dynamics.base import DifferentialEquation, Dynamics
+from cem_planner_ros.errors import ConfigurationError, describe
+from cem_planner_ros.plugins.parameter import Parameterised
+
+TRIALS = 5
+"""Samples that plugins are tried out with."""
+
+TRIAL_STEPS = 3
+"""Model steps of a rollout that is tried out."""
+
+ATTEMPTS = 1000
+FAR = 1e3
+"""Random states at which a cost should not be zero throughout, and how far from zero they are."""
+
+SAME = 2e-6
+"""Share by which a sample's result may change with the other samples; float32 has 1e-7."""
+
+TINY = 1e-7
+
+
+def try_out(
+    dynamics: Dynamics, costs: Sequence[Cost], dt: float, device: torch.device
+) -> tuple[str, ...]:
+    """
+    Call every plugin with random inputs; return the methods that read numbers in Python.
+
+    What is compiled would keep those numbers. Raises ConfigurationError, naming the plugin, what
+    was expected and what came, if it raises, returns another shape, type or device than it should,
+    changes what it was given, returns something else the second time, or lets samples influence one
+    another.
+    """
+    dynamics.check()
+    dynamics.check_dt(dt)
+    nx = len(dynamics.state_names)
+    generator = torch.Generator().manual_seed(0)
+    low, high = (
+        torch.tensor(bound, dtype=torch.float32)[:, None]
+        for bound in (dynamics.action_low, dynamics.action_high)
+    )
+    state = torch.randn(nx, TRIALS, generator=generator).to(device)
+    random = torch.rand(TRIAL_STEPS, len(low), TRIALS, generator=generator)
+    sequence = (low + (high - low) * random).to(device)
+    action, previous = sequence[0], sequence[1]
+    time = torch.tensor(dt, device=device)
+    model = dynamics.member or dynamics
+    if isinstance(model, DifferentialEquation):
+        _try_out(model, "derivative", (state, action), (nx, TRIALS))
+    members = dynamics.members
+    columns = TRIALS * members
+    states, actions = state.repeat(1, members), action.repeat(1, members)
+    _try_out(dynamics, "step", (states, actions, time), (nx, columns), states)
+    tried: list[tuple[Parameterised, str, tuple[torch.Tensor, ...]]] = []
+    if dynamics.rolls_out_itself:
+        each = sequence.repeat(1, 1, members)
+        durations = time.repeat(TRIAL_STEPS)
+        shape = (TRIAL_STEPS, nx, columns)
+        _try_out(dynamics, "rollout", (states, each, durations), shape, states)
+        if dynamics.judges:  # All candidates begin in one state.
+            alike = state[:, :1].repeat(1, columns)
+            _try_out(dynamics, "returns", (alike, each, durations), (columns,))
+    else:
+        # Over a short time what samples have to do with one another may be lost in rounding.
+        second = torch.ones_like(time)
+        _try_out(dynamics, "step", (states, actions, second), (nx, columns), states)
+        tried.append((dynamics, "step", (states, actions, time)))
+    for term in costs:
+        for method, given in (
+            ("stage", (state, action, previous, time)),
+            ("terminal", (state,)),
+        ):
+            _try_out(term, method, given, (TRIALS,))
+            tried.append((term, method, given))
+    return tuple(_name(*each[:2]) for each in tried if _reads_numbers(*each))
+
+
+def try_samples(dynamics: Dynamics, samples: int, dt: float, device: torch.device) -> None:
+    """Raise ConfigurationError if the model cannot take as many `samples` as a plan has."""
+    columns = samples * dynamics.members
+    state, action = (
+        torch.zeros(len(names), columns, device=device)
+        for names in (dynamics.state_names, dynamics.action_names)
+    )
+    given = state, action, torch.tensor(dt, device=device)
+    try:
+        _call(dynamics, "step", given, state.shape)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"parameter 'planner.samples' is {samples}, but the model cannot take so many "
+            f"samples at once, expected that it takes any number of them: {error}"
+        ) from error
+
+
+def _try_out(
+    plugin: Parameterised,
+    method: str,
+    arguments: tuple[torch.Tensor, ...],
+    shape: tuple[int, ...],
+    start: torch.Tensor | None = None,
+) -> None:
+    """
+    Call a method of a plugin in several ways.
+
+    Args:
+        plugin, method: what is called.
+        arguments: samples are the last dimension of those with two and more.
+        shape: of what it should return.
+        start: what the result is a change of; the change then counts, not the value.
+    """
+    name = _name(plugin, method)
+    result = _call(plugin, method, arguments, shape)
+    again = _call(plugin, method, arguments, shape)
+    differing = _difference(again, result, torch.zeros(()))
+    if differing:
+        raise ConfigurationError(
+            f"{name} returned {differing[0]} where the same arguments gave {differing[1]} before, "
+            "expected the same: no random numbers and no memory"
+        )
+    among_others = [_shifted(value) for value in arguments]
+    for sample in range(TRIALS):
+        column = slice(sample, None, TRIALS)  # One for each member.
+        mixed, alone = [], []
+        for value, other in zip(arguments, among_others, strict=True):
+            if value.ndim > 1:
+                other = other.clone()
+                other[..., column] = value[..., column]
+            mixed.append(other)
+            alone.append(value[..., column] if value.ndim > 1 else value)
+        own = result[..., column]
+        # The same operations on the same numbers, so rounding hardly differs.
+        got = _call(plugin, method, tuple(mixed), shape)[..., column]
+        differing = _difference(own, got, SAME * own.abs() + TINY)
+        others = "the same one among other samples"
+        if not differing:
+            got = _call(plugin, method, tuple(alone), (*shape[:-1], shape[-1] // TRIALS))
+            before = None if start is None else start[..., column]
+            differing = _difference(own, got, _rounding(own, result, before))
+            others = "the same one alone"
+        if differing:
+            raise ConfigurationError(
+                f"{name} returned {differing[0]} for a sample among {TRIALS} and {differing[1]} "
+                f"for {others}, expected the same: samples, the last dimension, must not influence "
+                "one another"
+            )
+
+
+def _shifted(value: torch.Tensor) -> torch.Tensor:
+    """Return an argument whose samples have changed places, those of each member apart."""
+    if value.ndim < 2:
+        return value
+    return value.unflatten(-1, (-1, TRIALS)).roll(1, -1).flatten(-2)
+
+
+def _rounding(own: torch.Tensor, result: torch.Tensor, before: torch.Tensor | None) -> torch.Tensor:
+    """Return by how much a sample's results (..., P) of all (..., N) may differ for rounding."""
+    size = result.nan_to_num(posinf=0.0, neginf=0.0).abs().amax(-1, keepdim=True)
+    if before is None:
+        return 1e-4 * own.abs() + 3e-5 * size + TINY
+    return 1e-3 * (own - before).abs() + 1e-5 * size + TINY
+
+
+def _difference(
+    one: torch.Tensor, other: torch.Tensor, tolerance: torch.Tensor
+) -> tuple[str, str] | None:
+    """Return the first two numbers that differ by more than a tolerance, None if none do."""
+    same = (one == other) | ((one - other).abs() <= tolerance) | (one.isnan() & other.isnan())
+    if same.all():
+        return None
+    first = tuple((~same).nonzero()[0].tolist())
+    pair = one[first].item(), other[first].item()
+    short = f"{pair[0]:.4g}", f"{pair[1]:.4g}"
+    if short[0] != short[1]:
+        return short
+    return short[0], f"{short[1]} ({pair[1] - pair[0]:+.1g})"
+
+
+def _call(
+    plugin: Parameterised, method: str, arguments: tuple[torch.Tensor, ...], shape: tuple[int, ...]
+) -> torch.Tensor:
+    """Call a method of a plugin and return its result, checked; states of a rollout in one."""
+    name = _name(plugin, method)
+    before = [argument.clone() for argument in arguments]
+    try:
+        with torch.no_grad():
+            result = getattr(plugin, method)(*arguments)
+            results = list(result) if method == "rollout" else [result]
+    except Exception as error:
+        raise ConfigurationError(f"{name} raised {describe(error)}") from error
+    if method == "rollout":
+        if len(results) != shape[0]:
+            raise ConfigurationError(
+                f"{name} returned {len(results)} states for {shape[0]} actions, expected one after "
+                "each"
+            )
+        shape = shape[1:]
+    for result in results:
+        if not isinstance(result, torch.Tensor):
+            raise ConfigurationError(f"{name} returned {type(result).__name__}, expected a tensor")
+        if tuple(result.shape) != shape or result.dtype != torch.float32:
+            raise ConfigurationError(
+                f"{name} returned {result.dtype} of shape {tuple(result.shape)}, expected "
+                f"{torch.float32} of shape {shape} for {shape[-1]} samples"
+            )
+        if result.device != arguments[0].device:
+            raise ConfigurationError(
+                f"{name} returned a tensor on {result.device}, expected {arguments[0].device}"
+            )
+    for argument, value in zip(arguments, before, strict=True):
+        if not torch.equal(argument, value):
+            raise ConfigurationError(f"{name} changes its arguments in place")
+    return torch.stack(results) if method == "rollout" else results[0]
+
+
+@torch.no_grad()
+def costs_nothing(cost: Cost, dynamics: Dynamics, device: torch.device) -> bool:
+    """Return whether a cost is zero at each of ATTEMPTS random states and actions up to FAR."""
+    generator = torch.Generator().manual_seed(0)
+
+    def random(rows: int) -> torch.Tensor:
+        size = FAR ** (2.0 * torch.rand(rows, ATTEMPTS, generator=generator) - 1.0)
+        return (size * torch.randn(rows, ATTEMPTS, generator=generator).sign()).to(device)
+
+    state = random(len(dynamics.state_names))
+    action, previous = (random(len(dynamics.action_names)) for _ in range(2))
+    stage = cost.stage(state, action, previous, torch.tensor(1.0, device=device))
+    return not (stage.any() or cost.terminal(state).any())
+
+
+class _Readings(TorchFunctionMode):
+    """Notes whether a number of a tensor becomes one of Python."""
+
+    WAYS = tuple(getattr(torch.Tensor, n) for n in ("item", "__float__", "__int__", "__bool__"))
+
+    found = False
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        self.found |= func in self.WAYS
+        return func(*args, **(kwargs or {}))
+
+
+def _reads_numbers(plugin: Parameterised, method: str, arguments: tuple[torch.Tensor, ...]) -> bool:
+    before = plugin.readings
+    with torch.no_grad(), _Readings() as readings:
+        getattr(plugin, method)(*arguments)
+    return readings.found or plugin.readings > before
+
+
+def _name(plugin: Parameterised, method: str) -> str:
+    """Return a method of a plugin in words: its class, and its name in a configuration."""
+    of = f" of '{plugin.instance}'" if plugin.instance else ""
+    return f"{type(plugin).__name__}.{method}{of}"
