@@ -1,7 +1,9 @@
 # make demo | make test: each sets everything up in .venv first.
 
 PYTHON ?= python3
-VENV ?= .venv
+# The ROS 2 whose wheels are installed: kilted or jazzy.
+DISTRIBUTION ?= kilted
+VENV ?= $(if $(filter kilted,$(DISTRIBUTION)),.venv,.venv-$(DISTRIBUTION))
 BIN := $(VENV)/bin
 SOURCES := $(shell find cem_planner_ros launch config models worlds scripts resource \
 	-type f -not -name '*.pyc') package.xml
@@ -10,15 +12,17 @@ SOURCES := $(shell find cem_planner_ros launch config models worlds scripts reso
 unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 unexport LD_LIBRARY_PATH ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION RMW_IMPLEMENTATION
 
-.PHONY: help install demo test lint clean
+.PHONY: help install demo test test-fast test-jazzy lint clean
 
 help:
-	@echo "make demo     set up, then swing a simulated cart-pole up over ROS 2,"
-	@echo "              or drive a robot around obstacles: SCENARIO=diff_drive"
-	@echo "              SEED=0 DURATION=10 REPORT=report"
-	@echo "make test     set up, then run every check and test"
-	@echo "make install  set up only"
-	@echo "make clean    remove what make made"
+	@echo "make demo       set up, then swing a simulated cart-pole up over ROS 2,"
+	@echo "                or drive a robot around obstacles: SCENARIO=diff_drive"
+	@echo "                SEED=0 DURATION=10 REPORT=report"
+	@echo "make test       set up, then run every check and test"
+	@echo "make test-fast  those that take two minutes: no ROS, no processes, hardly a compiler"
+	@echo "make test-jazzy set up with the wheels of Jazzy, not Kilted, and run the ROS tests"
+	@echo "make install    set up only; in .venv-jazzy with DISTRIBUTION=jazzy"
+	@echo "make clean      remove what make made"
 
 SCENARIO ?= cartpole
 SEED ?= 0
@@ -31,13 +35,22 @@ demo: install
 test: install lint
 	$(BIN)/pytest
 
+test-fast: install lint
+	$(BIN)/pytest -m "not slow"
+
+test-jazzy:
+	@$(MAKE) DISTRIBUTION=jazzy VENV=.venv-jazzy install
+	.venv-jazzy/bin/pytest test/ros test/simulation test/launch
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 install: $(VENV)/.installed
 
-$(VENV)/.dependencies: setup.py constraints.txt
+CONSTRAINTS := --constraint constraints.txt --constraint constraints-$(DISTRIBUTION).txt
+
+$(VENV)/.dependencies: setup.py constraints.txt constraints-$(DISTRIBUTION).txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "Python 3.10 or newer is needed, $(PYTHON) is $$($(PYTHON) --version);" \
 		"name another one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -48,8 +61,8 @@ $(VENV)/.dependencies: setup.py constraints.txt
 	@echo "setting up $(VENV): takes minutes, once"
 	$(PYTHON) -m venv $(VENV)
 	@# An old pip may search for half an hour for versions that go together.
-	$(BIN)/pip install --quiet --upgrade --constraint constraints.txt pip
-	$(BIN)/pip install --quiet --constraint constraints.txt setuptools '.[ros,drive,sim,report,learn,dev]'
+	$(BIN)/pip install --quiet --upgrade $(CONSTRAINTS) pip
+	$(BIN)/pip install --quiet $(CONSTRAINTS) setuptools '.[ros,drive,sim,report,learn,dev]'
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)
@@ -58,4 +71,4 @@ $(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) report build install log *.egg-info .pytest_cache .hypothesis .ruff_cache
+	rm -rf .venv .venv-jazzy $(VENV) report build install log *.egg-info .pytest_cache .hypothesis .ruff_cache
