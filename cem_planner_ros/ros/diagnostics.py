@@ -126,7 +126,7 @@ def control_values(commander: Commander) -> dict[str, object]:
 
 
 def diagnostic_status(
-    name: str,
+    node: str,
     loop: ControlLoop | None,
     lifecycle: str,
     facts: Mapping[str, object],
@@ -140,7 +140,7 @@ def diagnostic_status(
     late, or there are `warnings`.
 
     Args:
-        name: of the status.
+        node: the fully qualified name of the node, so that two robots can share a `/diagnostics`.
         loop: the loop while the node is active.
         lifecycle: state of the node.
         facts: shown as they are.
@@ -170,8 +170,8 @@ def diagnostic_status(
     if warnings and level == DiagnosticStatus.OK:
         level = DiagnosticStatus.WARN
     return DiagnosticStatus(
-        name=name,
-        hardware_id="cem_planner",
+        name=f"{node}: control",
+        hardware_id=node,
         level=level,
         message="; ".join([*messages, *warnings]),
         values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],

@@ -288,7 +288,7 @@ class PlannerNode(LifecycleNode):
     def _publish_diagnostics(self) -> None:
         _, lifecycle = self._state_machine.current_state
         status = diagnostics.diagnostic_status(
-            f"{self.get_name()}: control",
+            self.get_fully_qualified_name(),
             self.loop if self._table.active else None,
             lifecycle,
             self._facts(),

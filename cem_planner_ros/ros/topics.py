@@ -95,7 +95,8 @@ class Topics:
         )
         self._undo.append(functools.partial(node.destroy_publisher, self._command))
         # A node that no executor knows: its topic is read by the control loop, once a period.
-        # Called back for each of 500 states a second, Python would have little time to plan.
+        # Called back for each of 500 states a second, Python would have little time to plan. So
+        # `ros2 node info` shows the topic under this node (docs/architecture.md, Threads).
         reader = rclpy.create_node(
             f"_{node.get_name()}_state",
             context=node.context,

@@ -1,0 +1,79 @@
+"""What package.xml asks rosdep for."""
+
+import ast
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+OF_ROSDEP = set(
+    "g++-static python3-hypothesis python3-matplotlib python3-mujoco-pip python3-numpy "
+    "python3-pytest python3-pytest-timeout python3-rich python3-scipy python3-torch "
+    "python3-yaml".split()
+)
+"""Keys of rosdep/base.yaml and rosdep/python.yaml in rosdistro, looked up in November 2026."""
+
+OF_ROS = set(
+    "builtin_interfaces diagnostic_msgs geometry_msgs launch launch_pytest launch_ros "
+    "lifecycle_msgs map_msgs nav_msgs rcl_interfaces rclpy ros2launch ros_gz_bridge ros_gz_sim "
+    "rosgraph_msgs rviz2 sensor_msgs std_msgs std_srvs tf2_ros tf2_ros_py "
+    "visualization_msgs".split()
+)
+"""Packages that distributions of ROS 2 release, as listed in rosdistro."""
+
+PROVIDED_BY = {
+    "numpy": "python3-numpy",
+    "scipy": "python3-scipy",
+    "torch": "python3-torch",
+    "yaml": "python3-yaml",
+    "matplotlib": "python3-matplotlib",
+    "mujoco": "python3-mujoco-pip",
+    "rich": "python3-rich",
+    "tf2_ros": "tf2_ros_py",
+}
+"""Modules whose package has another name."""
+
+WITHOUT_KEY = {"ament_index_python", "gymnasium", "rosbags", "safetensors"}
+"""Of ROS itself, and what only learning needs, of which rosdep does not know all."""
+
+
+def dependencies():
+    """Return [(kind, name, condition)] of package.xml."""
+    return [
+        (entry.tag, entry.text, entry.get("condition"))
+        for entry in ET.parse(ROOT / "package.xml").getroot()
+        if entry.tag.endswith("depend")
+    ]
+
+
+def imported():
+    """Return the first names of all modules that the package and its launch files import."""
+    names = set()
+    for file in [*ROOT.glob("cem_planner_ros/**/*.py"), *ROOT.glob("launch/*.py")]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names.update(alias.name.partition(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names.add(node.module.partition(".")[0])
+    return names - set(sys.stdlib_module_names) - {"cem_planner_ros"}
+
+
+def test_rosdep_knows_every_key():
+    """One key that it does not know, and it installs nothing."""
+    assert {name for _, name, _ in dependencies()} <= OF_ROSDEP | OF_ROS
+
+
+def test_what_is_imported_is_declared():
+    declared = {name for kind, name, _ in dependencies() if kind in ("depend", "exec_depend")}
+    needed = {PROVIDED_BY.get(name, name) for name in imported() - WITHOUT_KEY}
+    assert needed <= declared
+    # Imported by name, where they are there.
+    assert {"map_msgs", "tf2_ros_py"} <= declared
+
+
+def test_a_robot_without_a_display_needs_no_simulator_and_no_pictures():
+    always = {name for _, name, condition in dependencies() if condition is None}
+    assert always.isdisjoint({"ros_gz_bridge", "ros_gz_sim", "rviz2", "python3-mujoco-pip"})
+    conditions = {condition for _, _, condition in dependencies()} - {None}
+    assert conditions == {"$CEM_PLANNER_SIMULATION == 1"}
