@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 # The wheels of rclpy start Python anew with their library path, so they come first.
 try:
@@ -35,8 +36,17 @@ from cem_planner_ros.dynamics.cartpole import CartPole
 
 torch.set_num_threads(1)
 
+SLOW = {"cli", "compile", "gazebo", "launch", "learning", "ros", "simulation"}
+"""Folders whose tests are all slow; in others each says so itself."""
 
-def wait_until(condition, timeout=20.0):
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).parts[0] in SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
+def wait_until(condition, timeout=60.0):
     """Wait for a condition; fail after `timeout` s."""
     end = time.monotonic() + timeout
     while not condition():
@@ -149,7 +159,7 @@ class Process:
     def output(self):
         return self.log.read_text()
 
-    def end(self, number=signal.SIGINT, timeout=15.0, group=False):
+    def end(self, number=signal.SIGINT, timeout=60.0, group=False):
         """Send a signal, to the process or to its group, and return the exit status."""
         if self.popen.poll() is None:
             if group:

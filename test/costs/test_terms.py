@@ -62,6 +62,7 @@ def test_a_goal_is_squared_near_linear_far_away_and_ignores_what_does_not_matter
     assert end.terminal(column(0.5, 0.0, 0.0)).item() == pytest.approx(2 * (math.sqrt(2) - 1))
 
 
+@pytest.mark.slow
 def test_all_of_them_agree_with_their_kernel():
     model = DiffDrive()
     costs = [

@@ -46,6 +46,7 @@ TASKS = {
 """Seconds of the plant, and what its states (steps, nx) show when the task is done."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TASKS)
 def test_the_file_of_a_model_does_its_task_in_a_kernel(name):
     seconds, is_done = TASKS[name]

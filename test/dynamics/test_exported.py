@@ -49,6 +49,7 @@ def export(network, file):
     return str(file)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("suffix", [".pt2", ".pt"])
 def test_a_network_from_a_file_is_planned_with_in_a_kernel(tmp_path, suffix):

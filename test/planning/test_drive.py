@@ -19,6 +19,8 @@ from cem_planner_ros.navigation.surroundings import (
 from cem_planner_ros.planning.search import Iteration
 from cem_planner_ros.ros.ready_planner import make_planner
 
+pytestmark = pytest.mark.slow
+
 VALUES = {
     "planner.device": "cpu",
     "planner.samples": 256,

@@ -30,9 +30,8 @@ def test_controls_with_what_it_is_told_and_tells_what_it_does(
     assert values["execution"] == "eager"
     assert float(values["plan time p50 (ms)"]) > 0
     assert int(values["states read"]) > 20
-    # 50 commands a second, all within bounds, the target being ahead.
-    span = commands[-1][0] - commands[-51][0]
-    assert span == pytest.approx(1.0, abs=0.3)
+    # 50 commands a second, once the machine has time for it; all within bounds, the target ahead.
+    wait_until(lambda: abs(commands[-1][0] - commands[-51][0] - 1.0) < 0.3)
     assert all(abs(value) <= 1.0 for _, message in commands for value in message.data)
     assert commands[-1][1].data[0] > 0.0
     assert [d.label for d in statistics.messages[-1][1].layout.dim] == [
@@ -184,9 +183,8 @@ def test_deactivating_sends_the_safe_command_last(node, observer, states, wait_u
     planner.autostart()
     wait_until(lambda: commands and list(commands[-1][1].data) != SAFE)
     assert observer.transition("deactivate")
-    time.sleep(0.2)
+    wait_until(lambda: list(commands[-1][1].data) == SAFE)
     count = len(commands)
-    assert list(commands[-1][1].data) == SAFE
     time.sleep(0.2)
     assert len(commands) == count
     assert observer.transition("activate")
