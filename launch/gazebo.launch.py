@@ -4,13 +4,16 @@ from launch import LaunchDescription
 from launch.actions import (
     AppendEnvironmentVariable,
     DeclareLaunchArgument,
+    GroupAction,
     IncludeLaunchDescription,
+    LogInfo,
 )
 from launch.conditions import IfCondition
 from launch.substitutions import (
     EqualsSubstitution,
     IfElseSubstitution,
     LaunchConfiguration,
+    OrSubstitution,
     PathJoinSubstitution,
 )
 from launch_ros.actions import Node
@@ -27,7 +30,8 @@ def generate_launch_description():
     config = PathJoinSubstitution([share, "config"])
     arguments = {
         "headless": ("false", "Leave Gazebo's window away; its lidar needs no display then."),
-        "rviz": ("false", "Show RViz with config/cem_planner.rviz."),
+        "use_rviz": ("false", "Show RViz with config/cem_planner.rviz."),
+        "rviz": ("false", "The former name of use_rviz; it goes with the next release."),
         "params_file": (
             [config, "/gazebo_", scenario, ".yaml"],
             "YAML file with the planner's parameters.",
@@ -93,19 +97,31 @@ def generate_launch_description():
                 output="screen",
                 condition=IfCondition(EqualsSubstitution(scenario, "diff_drive")),
             ),
-            IncludeLaunchDescription(
-                PathJoinSubstitution([share, "launch", "planner.launch.py"]),
-                launch_arguments=[
-                    ("use_sim_time", "true"),
-                    *((name, value[name]) for name in shared),
+            # A group that forwards nothing hides use_sim_time, which Gazebo needs to be true, and
+            # namespace, which the bridge does not have.
+            GroupAction(
+                [
+                    IncludeLaunchDescription(
+                        PathJoinSubstitution([share, "launch", "planner.launch.py"]),
+                        launch_arguments=[
+                            ("use_sim_time", "true"),
+                            *((name, value[name]) for name in shared),
+                        ],
+                    )
                 ],
+                forwarding=False,
+                launch_configurations={name: value[name] for name in shared},
+            ),
+            LogInfo(
+                msg="the argument 'rviz' is called 'use_rviz' now, and goes with the next release",
+                condition=IfCondition(value["rviz"]),
             ),
             Node(
                 package="rviz2",
                 executable="rviz2",
                 arguments=["-d", [config, "/cem_planner.rviz"]],
                 parameters=[{"use_sim_time": True}],
-                condition=IfCondition(value["rviz"]),
+                condition=IfCondition(OrSubstitution(value["use_rviz"], value["rviz"])),
             ),
         ]
     )

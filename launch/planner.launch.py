@@ -1,11 +1,20 @@
 """Start the planner node: ros2 launch cem_planner_ros planner.launch.py params_file:=<yaml>."""
 
+from pathlib import Path
+
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from launch_ros.substitutions import FindPackageShare
+
+
+def check_file(context, file):
+    """Raise RuntimeError if there is no such file; launch would start the node without it."""
+    path = Path(file.perform(context))
+    if not path.is_file():
+        raise RuntimeError(f"params_file is '{path}', expected an existing YAML file")
 
 
 def generate_launch_description():
@@ -28,6 +37,7 @@ def generate_launch_description():
                 DeclareLaunchArgument(name, default_value=default, description=text)
                 for name, (default, text) in arguments.items()
             ),
+            OpaqueFunction(function=check_file, args=[value["params_file"]]),
             Node(
                 package="cem_planner_ros",
                 executable="planner_node",

@@ -1,12 +1,27 @@
 """Start a simulated plant and its planner: simulation.launch.py scenario:=cartpole."""
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription
 from launch.conditions import IfCondition
 from launch.substitutions import EqualsSubstitution, LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
+
+SCENARIOS = (
+    "ackermann",
+    "cartpole",
+    "diff_drive",
+    "diff_drive_lag",
+    "double_integrator",
+    "drive",
+    "half_cheetah",
+    "pendulum",
+    "planar_arm",
+    "quadrotor",
+    "single_track",
+)
+"""Each has NAME.yaml and NAME_simulator.yaml in config/."""
 
 
 def generate_launch_description():
@@ -17,7 +32,6 @@ def generate_launch_description():
     default_file = [PathJoinSubstitution([share, "config", scenario]), ".yaml"]
     simulator_file = [PathJoinSubstitution([share, "config", scenario]), "_simulator.yaml"]
     arguments = {
-        "scenario": ("cartpole", "What is simulated: a file in config/, such as cartpole, drive."),
         "namespace": ("", "Namespace of both nodes."),
         "params_file": (default_file, "YAML file with the planner's parameters."),
         "autostart": ("true", "Configure and activate the planner at the start."),
@@ -29,6 +43,12 @@ def generate_launch_description():
     shared = ("namespace", "params_file", "autostart", "use_respawn", "log_level")
     return LaunchDescription(
         [
+            DeclareLaunchArgument(
+                "scenario",
+                default_value="cartpole",
+                description="What is simulated.",
+                choices=SCENARIOS,
+            ),
             *(
                 DeclareLaunchArgument(name, default_value=default, description=text)
                 for name, (default, text) in arguments.items()
@@ -56,9 +76,16 @@ def generate_launch_description():
                 output="screen",
                 condition=IfCondition(EqualsSubstitution(scenario, "drive")),
             ),
-            IncludeLaunchDescription(
-                PathJoinSubstitution([share, "launch", "planner.launch.py"]),
-                launch_arguments=[(name, value[name]) for name in shared],
+            # A group that forwards nothing hides use_sim_time: the plant has no clock of its own.
+            GroupAction(
+                [
+                    IncludeLaunchDescription(
+                        PathJoinSubstitution([share, "launch", "planner.launch.py"]),
+                        launch_arguments=[(name, value[name]) for name in shared],
+                    )
+                ],
+                forwarding=False,
+                launch_configurations={name: value[name] for name in shared},
             ),
         ]
     )

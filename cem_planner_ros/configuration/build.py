@@ -14,7 +14,7 @@ from cem_planner_ros.configuration.cross_checks import (
     driving_problems,
     policy_problems,
 )
-from cem_planner_ros.configuration.table import DRIVING, TABLE
+from cem_planner_ros.configuration.table import DRIVING, ROS_PARAMETERS, TABLE
 from cem_planner_ros.configuration.values import Configuration, in_file
 from cem_planner_ros.configuration.yaml_files import load_yaml
 from cem_planner_ros.costs.base import Cost
@@ -28,7 +28,6 @@ from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.plugins import loading
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter, named
 
-_ROS_PARAMETERS = ("use_sim_time", "start_type_description_service", "qos_overrides")
 _RESERVED = {parameter.name.partition(".")[0] for parameter in (*TABLE, *DRIVING)} | {"action"}
 
 
@@ -71,7 +70,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
     values = {
         name: value
         for name, value in values.items()
-        if name.partition(".")[0] not in _ROS_PARAMETERS
+        if name.partition(".")[0] not in ROS_PARAMETERS
     }
     problems: list[str] = []
     parameters: dict[str, Parameter] = {}

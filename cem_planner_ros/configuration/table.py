@@ -258,3 +258,6 @@ DRIVING = (
     ),
 )
 """The parameters of a robot that drives: of a node whose costs look at the surroundings."""
+
+ROS_PARAMETERS = ("use_sim_time", "start_type_description_service", "qos_overrides")
+"""The parameters, or their first names, that rclpy declares on every node."""

@@ -55,7 +55,7 @@ class MapperNode(Node):
 
     def __init__(self, **options):
         super().__init__("local_map", **options)
-        value = declare(self, TABLE)
+        value, _ = declare(self, TABLE)
         self._map = LocalMap(value["size"], value["resolution"])
         self._read_pose = state_reader("nav_msgs/msg/Odometry", {"x": "x", "y": "y", "yaw": "yaw"})
         self._poses: deque[tuple[float, Pose]] = deque()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rcl_interfaces.msg import (
@@ -23,9 +23,13 @@ from cem_planner_ros.configuration import (
     configure,
     load_yaml,
 )
-from cem_planner_ros.configuration.table import TABLE
-from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.configuration.table import ROS_PARAMETERS, TABLE
+from cem_planner_ros.errors import ConfigurationError, did_you_mean
 from cem_planner_ros.plugins.parameter import INACTIVE, LIVE, READ_ONLY, Parameter
+from cem_planner_ros.ros.arguments import params_files
+
+LAUNCH_FILE = "launch_params_"
+"""How launch begins the names of files that it writes parameters of a launch file into."""
 
 
 class NodeParameters:
@@ -292,18 +296,48 @@ class NodeParameters:
 
         Raises ConfigurationError if a file cannot be read, or no file has a section for the node.
         """
-        return load_yaml(self._files, self._node.get_name(), self._node.get_namespace())
+        return read_files(self._files, self._node)
 
 
-def params_files(arguments: Sequence[str]) -> list[str]:
-    """Return the files that follow --params-file on a command line."""
-    pairs = itertools.pairwise(arguments)
-    return [value for option, value in pairs if option == "--params-file"]
+def read_files(files: Sequence[str], node: Node) -> dict[str, Any]:
+    """
+    Return the parameters that files hold for a node.
+
+    Raises ConfigurationError if a file cannot be read, or none has a section for the node, those
+    aside that launch wrote.
+    """
+    name = node.get_name(), node.get_namespace()
+    load_yaml([file for file in files if not Path(file).name.startswith(LAUNCH_FILE)], *name)
+    return load_yaml(files, *name)
 
 
-def declare(node: Node, table: Sequence[Parameter]) -> dict[str, Any]:
-    """Declare the parameters of a node that has no plugins, and return their values by name."""
-    return {p.name: node.declare_parameter(p.name, p.default, descriptor(p)).value for p in table}
+def declare(node: Node, table: Sequence[Parameter]) -> tuple[dict[str, Any], set[str]]:
+    """
+    Declare the parameters of a node that has no plugins.
+
+    Returns all values by name, and the names of those that were given. What is given and unknown is
+    told in a warning. Raises ConfigurationError, with one line for each, if values are wrong.
+    """
+    given = read_files(params_files(sys.argv), node)
+    overrides = node._parameter_overrides.items()
+    given |= {name: p.value for name, p in overrides if p.value is not None}
+    values, problems = {}, []
+    for parameter in table:
+        try:
+            value = parameter.check(given.get(parameter.name, parameter.default))
+        except ConfigurationError as error:
+            problems.append(str(error))
+            continue
+        values[parameter.name] = value
+        node.declare_parameter(parameter.name, value, descriptor(parameter), ignore_override=True)
+    if problems:
+        raise ConfigurationError("\n".join(problems))
+    names = [p.name for p in table]
+    for name in sorted(given):
+        if name not in names and name.partition(".")[0] not in ROS_PARAMETERS:
+            hint = did_you_mean(name, names)
+            node.get_logger().warning(f"the parameter '{name}' is ignored: it is unknown{hint}")
+    return values, given.keys() & set(names)
 
 
 def descriptor(parameter: Parameter) -> ParameterDescriptor:

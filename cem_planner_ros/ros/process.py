@@ -27,7 +27,7 @@ def planner() -> int:
 
         return lambda is_over: PlannerNode(interrupted=is_over)
 
-    return _run(load, start=lambda node, listen: node.autostart(listen))
+    return _run("planner_node", load, start=lambda node, listen: node.autostart(listen))
 
 
 def simulator() -> int:
@@ -38,7 +38,7 @@ def simulator() -> int:
 
         return lambda is_over: SimulatorNode()
 
-    return _run(load)
+    return _run("simulator_node", load)
 
 
 def mapper() -> int:
@@ -49,18 +49,20 @@ def mapper() -> int:
 
         return lambda is_over: MapperNode()
 
-    return _run(load)
+    return _run("costmap_node", load)
 
 
-def _run(load: Callable, start: Callable = lambda node, listen: None) -> int:
+def _run(name: str, load: Callable, start: Callable = lambda node, listen: None) -> int:
     """
     Make a node, spin it until a signal comes, close it, and return the exit status.
 
     rclpy's own signal handlers would end the context before a last command could go out; these only
     take note. During the imports, which take seconds, there is nothing to close, and a signal ends
-    the process at once. The exit status is 0 after a signal.
+    the process at once. The exit status is 0 after a signal, 1 if the node cannot be made, and 2
+    for a wrong command line.
 
     Args:
+        name: of the executable.
         load: imports the node; returns what makes it, given a function that says whether a signal
             came.
         start: called with the node, and a function that lets messages in for a moment.
@@ -72,6 +74,21 @@ def _run(load: Callable, start: Callable = lambda node, listen: None) -> int:
     numbers = (signal.SIGINT, signal.SIGTERM)
     for number in numbers:
         signal.signal(number, lambda number, _: _end(0))
+    from cem_planner_ros.ros.arguments import correction, usage, without_params_files
+
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(usage(name))
+        status[0] = 0
+        return 0
+    wrong = correction(name, sys.argv[1:])
+    if wrong:
+        print(f"error: {wrong}", file=sys.stderr)
+        status[0] = 2
+        return 2
+    print(f"{name}: starting", flush=True)
+    # Plugins are found where `python -m cem_planner_ros check` finds them.
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.append(os.getcwd())
     sys.setswitchinterval(SWITCH_INTERVAL)
 
     import rclpy
@@ -93,9 +110,13 @@ def _run(load: Callable, start: Callable = lambda node, listen: None) -> int:
         # A parameter file that rcl cannot parse; the node says at configure what is wrong with it.
         print(f"error: {str(error).splitlines()[0]}; starting without it", file=sys.stderr)
         rclpy.try_shutdown()
-        rclpy.init(
-            args=without_params_files(sys.argv), signal_handler_options=SignalHandlerOptions.NO
-        )
+        arguments = without_params_files(sys.argv)
+        try:
+            rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+        except Exception as error:
+            print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)
+            status[0] = 2
+            return 2
     node = None
     try:
         node = make(is_over)
@@ -166,14 +187,3 @@ def light_executor():
 
         return SingleThreadedExecutor()
     return EventsExecutor()
-
-
-def without_params_files(arguments: list[str]) -> list[str]:
-    """Return a command line without its --params-file options."""
-    kept: list[str] = []
-    for argument in arguments:
-        if kept and kept[-1] == "--params-file":
-            kept.pop()
-        else:
-            kept.append(argument)
-    return kept

@@ -5,6 +5,8 @@ from __future__ import annotations
 import array
 import time
 from collections import deque
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +17,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Bool
 
+from cem_planner_ros.configuration import NODE_NAME, load_yaml
+from cem_planner_ros.configuration.table import TABLE as PLANNER_TABLE
 from cem_planner_ros.paths import find
 from cem_planner_ros.plugins.parameter import READ_ONLY, Parameter
 from cem_planner_ros.ros.messages import (
@@ -51,7 +55,8 @@ TABLE = (
     Parameter(
         "planner_file",
         "",
-        "YAML file of the planner; the plant 'model' takes model and messages from it.",
+        "YAML file of the planner: the topics are those of its planner, and the plant 'model' is "
+        "its model.",
         when=READ_ONLY,
     ),
     Parameter(
@@ -74,8 +79,20 @@ TABLE = (
         low=0.0,
         when=READ_ONLY,
     ),
-    Parameter("state_topic", "joint_states", "Where the states go.", when=READ_ONLY),
-    Parameter("command_topic", "effort", "Where the commands come from.", when=READ_ONLY),
+    Parameter(
+        "state_topic",
+        "",
+        "Where the states go; if empty, to that of planner_file, or joint_states of a MuJoCo model "
+        "and odom of a robot.",
+        when=READ_ONLY,
+    ),
+    Parameter(
+        "command_topic",
+        "",
+        "Where the commands come from; if empty, from that of planner_file, or effort of a MuJoCo "
+        "model and cmd_vel of a robot.",
+        when=READ_ONLY,
+    ),
     Parameter("rate", 200.0, "States per second.", unit="Hz", low=1.0, high=2000.0, when=READ_ONLY),
     Parameter(
         "command_timeout",
@@ -103,6 +120,14 @@ TABLE = (
 )
 """The parameters of the simulator node."""
 
+USED_BY = {
+    "model_file": ("mujoco",),
+    "start": ("model",),
+    "world": ("robot",),
+    "range_noise": ("robot",),
+}
+"""The plants for which a parameter means something, where that is not all of them."""
+
 
 class SimulatorNode(Node):
     """
@@ -115,8 +140,20 @@ class SimulatorNode(Node):
     def __init__(self, **options):
         super().__init__("simulator", **options)
         torch.set_num_threads(1)
-        value = declare(self, TABLE)
-        self._plant = _make_plant(value)
+        value, given = declare(self, TABLE)
+        for name in sorted(given & USED_BY.keys()):
+            if value["plant"] not in USED_BY[name]:
+                self.get_logger().warning(
+                    f"the parameter '{name}' is ignored: it is for the plant "
+                    f"{' or '.join(USED_BY[name])}, and plant is {value['plant']}"
+                )
+        planner_file = value["planner_file"]
+        planner = {}
+        if planner_file:
+            planner = load_yaml(planner_file, NODE_NAME, self.get_namespace())
+        self._plant = _make_plant(value, planner)
+        state_topic = self._topic("state", value, planner)
+        command_topic = self._topic("command", value, planner)
         self._period = 1.0 / value["rate"]
         self._factor = value["real_time_factor"]
         self._random = np.random.default_rng(value["seed"])
@@ -126,9 +163,7 @@ class SimulatorNode(Node):
         self._last = time.monotonic()
         self._read = command_reader(self._plant.command_type, self._plant.command_fields)
         self._write = state_writer(self._plant.state_type, self._plant.state_fields)
-        self._publisher = self.create_publisher(
-            MESSAGES[self._plant.state_type], value["state_topic"], 1
-        )
+        self._publisher = self.create_publisher(MESSAGES[self._plant.state_type], state_topic, 1)
         self._robot = self._plant if isinstance(self._plant, RobotPlant) else None
         if self._robot is not None:
             self._scan_publisher = self.create_publisher(LaserScan, "scan", 5)
@@ -138,13 +173,37 @@ class SimulatorNode(Node):
             self._next_scan = 0.0
         newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
         self.create_subscription(
-            MESSAGES[self._plant.command_type], value["command_topic"], self._on_command, newest
+            MESSAGES[self._plant.command_type], command_topic, self._on_command, newest
         )
         self.create_timer(self._period, self._step, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.get_logger().info(
             f"simulating {value['plant']}: {value['rate']:g} states per second on "
-            f"'{value['state_topic']}', commands from '{value['command_topic']}'"
+            f"'{state_topic}', commands from '{command_topic}'"
         )
+
+    def _topic(self, side: str, value: Mapping[str, Any], planner: Mapping[str, Any]) -> str:
+        """Return the topic of "state" or "command"; warn where the planner would miss it."""
+        its_own = getattr(self._plant, f"{side}_topic")
+        if not planner:
+            return value[f"{side}_topic"] or its_own
+        usual = {parameter.name: parameter.default for parameter in PLANNER_TABLE}
+        wanted, kind = (
+            planner.get(f"{side}.{part}", usual[f"{side}.{part}"]) for part in ("topic", "type")
+        )
+        if wanted.startswith("~/"):
+            wanted = f"{self.get_namespace().rstrip('/')}/{NODE_NAME}/{wanted[2:]}"
+        topic = value[f"{side}_topic"] or wanted
+        if self.resolve_topic_name(topic) != self.resolve_topic_name(wanted):
+            self.get_logger().warning(
+                f"{side}_topic is '{topic}', but {side}.topic of the planner in "
+                f"{value['planner_file']} is '{wanted}'"
+            )
+        if kind != getattr(self._plant, f"{side}_type"):
+            self.get_logger().warning(
+                f"{side}.type of the planner in {value['planner_file']} is {kind}, but the plant's "
+                f"is {getattr(self._plant, f'{side}_type')}: they do not meet"
+            )
+        return topic
 
     def close(self) -> None:
         """Nothing runs besides the executor."""
@@ -201,10 +260,10 @@ class SimulatorNode(Node):
             self._touched_publisher.publish(Bool(data=True))
 
 
-def _make_plant(value: dict) -> Plant:
+def _make_plant(value: Mapping[str, Any], planner: Mapping[str, Any]) -> Plant:
     if value["plant"] == "mujoco":
         return MujocoPlant(find(value["model_file"]))
     if value["plant"] == "robot":
         world = worlds.load(value["world"], value["seed"])
         return RobotPlant(world, value["seed"], value["range_noise"])
-    return model_plant(value["planner_file"], value["start"])
+    return model_plant(planner, value["planner_file"], value["start"])

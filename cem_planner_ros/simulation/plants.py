@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from cem_planner_ros.compile.cpu import Kernel, Trajectory
-from cem_planner_ros.configuration import Configuration, configure, load_yaml
+from cem_planner_ros.configuration import Configuration, configure
 from cem_planner_ros.dynamics.mujoco import acting, control_range, load
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.planning.rollout import Rollout
@@ -26,6 +26,9 @@ class Plant(Protocol):
     `state_fields` and `command_fields` name the message fields of state and action, in their order.
     """
 
+    state_topic: str
+    command_topic: str
+    """Where states go and commands come from, unless a parameter or a planner says otherwise."""
     state_type: str
     state_fields: dict[str, str]
     command_type: str
@@ -51,7 +54,9 @@ class MujocoPlant:
     """
 
     state_type = JOINT_STATE
+    state_topic = "joint_states"
     command_type = MULTI_ARRAY
+    command_topic = "effort"
 
     def __init__(self, file: str | Path):
         try:
@@ -130,6 +135,8 @@ class ModelPlant:
             self._predict = functools.partial(Trajectory, Kernel(rollout))
         except Exception:  # Tracing runs the model, which may raise anything.
             self._predict = lambda steps: rollout.predict
+        self.state_topic = configuration.values["state.topic"]
+        self.command_topic = configuration.values["command.topic"]
         self.state_type = configuration.values["state.type"]
         self.state_fields = configuration.fields("state")
         self.command_type = configuration.values["command.type"]
@@ -151,15 +158,16 @@ class ModelPlant:
         self._state = self._of_steps[steps](self._state, actions, durations)[-1]
 
 
-def model_plant(planner_file: str, start: str) -> ModelPlant:
+def model_plant(values: Mapping[str, Any], planner_file: str, start: str) -> ModelPlant:
     """
-    Return the plant of a planner's YAML file; `start` is numbers separated by blanks, or empty.
+    Return the plant of the values in a planner's YAML file.
 
-    Raises ConfigurationError if file or start are wrong.
+    `start` is numbers separated by blanks, or empty. Raises ConfigurationError if values or start
+    are wrong, or there is no file.
     """
     if not planner_file:
         raise ConfigurationError("the plant 'model' needs the parameter 'planner_file'")
-    configuration = configure(load_yaml(planner_file) | {"planner.device": "cpu"}, planner_file)
+    configuration = configure(values | {"planner.device": "cpu"}, planner_file)
     count = len(configuration.dynamics.state_names)
     try:
         numbers = [float(number) for number in start.split()] or [0.0] * count

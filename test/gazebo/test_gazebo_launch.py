@@ -156,7 +156,7 @@ def test_without_a_display_and_with_pictures(start, tmp_path):
     started = start(
         scenario="diff_drive",
         headless="true",
-        rviz="true",
+        use_rviz="true",
         params_file=str(file),
         autostart="false",
         log_level="debug",
@@ -168,6 +168,12 @@ def test_without_a_display_and_with_pictures(start, tmp_path):
     arguments, planner = started["planner_node"]
     assert (planner["control_rate"], planner["autostart"]) == (33.0, False)
     assert option(arguments, "--log-level") == "debug"
+
+
+def test_the_former_name_of_use_rviz_works_with_a_notice(start, caplog):
+    launch.logging.get_logger("launch.user").addHandler(caplog.handler)
+    assert "rviz2" in start(rviz="true")
+    assert "'rviz' is called 'use_rviz' now" in caplog.text
 
 
 def test_another_scenario_is_refused(start):

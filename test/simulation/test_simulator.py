@@ -1,6 +1,7 @@
 """The simulator node, seen from outside."""
 
 import math
+import sys
 import time
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Bool, Float64MultiArray
@@ -15,6 +17,8 @@ from std_msgs.msg import Bool, Float64MultiArray
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.readers import stamp_of
+from cem_planner_ros.ros import process
+from cem_planner_ros.simulation.node import SimulatorNode
 from cem_planner_ros.simulation.plants import ModelPlant, MujocoPlant
 
 ROOT = Path(__file__).parents[2]
@@ -89,11 +93,81 @@ def simulator(start, write_yaml, drive, *parameters):
     options = (
         "plant:=model",
         f"planner_file:={file}",
-        "state_topic:=state",
-        "command_topic:=command",
         *parameters,
     )
     return start("simulator", *(word for option in options for word in ("-p", option)))
+
+
+@pytest.fixture
+def make(context):
+    """A function that makes a simulator node in this process; parameters by name."""
+    made = []
+
+    def make_node(**values):
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
+        made.append(SimulatorNode(parameter_overrides=overrides))
+        return made[-1]
+
+    yield make_node
+    for node in made:
+        node.destroy_node()
+
+
+def topics_of(node):
+    published = {publisher.topic_name for publisher in node.publishers}
+    return published | {subscription.topic_name for subscription in node.subscriptions}
+
+
+def test_topics_are_those_of_the_planner_s_file(make, write_yaml, drive, capfd):
+    topics = {"state.topic": "~/where", "command.topic": "/motors"}
+    file = str(write_yaml(drive | topics))
+    topics = topics_of(make(plant="model", planner_file=file))
+    assert {"/cem_planner/where", "/motors"} <= topics
+    assert "WARN" not in capfd.readouterr().err
+    topics = topics_of(make(plant="model", planner_file=file, command_topic="wheels"))
+    assert {"/cem_planner/where", "/wheels"} <= topics
+    assert (
+        f"command_topic is 'wheels', but command.topic of the planner in {file} is '/motors'"
+        in capfd.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"plant": "modell"}, "one of mujoco, model, robot, did you mean 'model'?"),
+        ({"rate": "fast"}, "parameter 'rate' is 'fast', allowed: a finite number"),
+        ({"plant": "model"}, "needs the parameter 'planner_file'"),
+    ],
+)
+def test_wrong_values_are_refused(values, text, make):
+    with pytest.raises(ConfigurationError) as caught:
+        make(**values)
+    assert text in str(caught.value)
+
+
+def test_what_is_ignored_is_told(make, write_yaml, drive, capfd):
+    file = str(write_yaml(drive))
+    make(plant="model", planner_file=file, world="rooms", lateny=0.1, rate=20)
+    said = capfd.readouterr().err
+    assert "'world' is ignored: it is for the plant robot, and plant is model" in said
+    assert "'lateny' is ignored: it is unknown, did you mean 'latency'?" in said
+    assert said.count("is ignored") == 2
+
+
+def test_a_wrong_command_line_starts_nothing(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["simulator_node", "my.yaml"])
+    assert process.simulator() == 2
+    assert "expected: simulator_node --ros-args --params-file my.yaml" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_for_the_simulator_ends_it_with_the_path(start, write_yaml, tmp_path):
+    file = tmp_path / "other.yaml"
+    file.write_text("other: {ros__parameters: {rate: 20.0}}")
+    process = start("simulator", "--params-file", file)
+    assert process.popen.wait(60.0) == 1
+    assert f"{file}: no section for the node 'simulator'" in process.output()
+    assert process.output().startswith("simulator_node: starting")
 
 
 def test_the_motor_stops_when_commands_stop(observer, start, write_yaml, drive, wait_until):
