@@ -20,6 +20,10 @@ COMMANDS = {
     "check": "validate a parameter file without ROS and time a plan",
     "record": "record states and commands over ROS 2 as a bag for train",
     "train": "learn a model from a bag of states and commands",
+    "set": "set a parameter of a node that runs",
+    "get": "print a parameter of a node that runs",
+    "list": "list the parameters of a node that runs",
+    "watch": "show live what a planner node does",
     "search-policy": "search the weights of a linear policy in a Gymnasium environment",
 }
 

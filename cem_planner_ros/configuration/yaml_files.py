@@ -295,3 +295,19 @@ def _scalar(event: yaml.ScalarEvent, name: str) -> bool | int | float | str:
     is_zero = not any(digit in "123456789abcdefABCDEF" for digit in re.split("[eEpP]", text)[0])
     in_range = math.isfinite(number) and (is_zero or abs(number) >= _SMALLEST)
     return number if in_range else text
+
+
+def parse_value(text: str) -> Any:
+    """
+    Return what a text is as the value of a parameter, as rcl reads it in a file.
+
+    What is no YAML, and a list of different types, is returned as the text.
+    """
+    parameters = _Parameters()
+    sections = {"x": parameters}
+    try:
+        _File(f"x: {{{PARAMETERS}: {{x: {text}}}}}", sections)
+    except (yaml.YAMLError, ConfigurationError):
+        return text
+    values = dict(parameters.values())
+    return values["x"] if list(values) == ["x"] else text

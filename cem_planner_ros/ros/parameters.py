@@ -64,8 +64,10 @@ class NodeParameters:
         self._accept_all = False
         self._files = params_files(sys.argv)
         self._in_files: dict[str, Any] = {}
+        self._are_read = False
         with contextlib.suppress(ConfigurationError):  # Said when the node is configured.
             self._in_files = self._read_files()
+            self._are_read = True
         # rcl reads the files too, but gives up a file as a whole if it dislikes one value.
         # An empty list has no value there.
         overrides = node._parameter_overrides.items()
@@ -82,6 +84,7 @@ class NodeParameters:
         except ConfigurationError as error:
             # What is wrong is said when the node is configured; what is right is declared now.
             self.declare({p.name: p for p in TABLE} | dict(error.parameters))
+        node.add_pre_set_parameters_callback(self._as_declared)
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._apply)
 
@@ -114,7 +117,11 @@ class NodeParameters:
             elif in_files[name] != self._in_files.get(name):
                 self._given[name] = in_files[name]
         self._in_files = in_files
-        return self.current() | self._given
+        current = self.current()
+        if not self._are_read:
+            # Declared without the files, for a model that they may not name: so are the defaults.
+            current = {n: v for n, v in current.items() if v != self._declared[n].default}
+        return current | self._given
 
     def use(self, configuration: Configuration | None) -> None:
         """Take over a configuration: declare what its plugins brought, drop what others left."""
@@ -129,6 +136,7 @@ class NodeParameters:
         self._given = dict(configuration.values)
         self.declare(configuration.parameters)
         self._given = {}
+        self._are_read = True
 
     @property
     def names(self) -> frozenset[str]:
@@ -193,6 +201,17 @@ class NodeParameters:
             for name, value in self.current().items()
             if self._declared[name].when != LIVE
         )
+
+    def _as_declared(self, parameters: list[RosParameter]) -> list[RosParameter]:
+        """Return parameters with integers as numbers where those are declared, as in a file."""
+        return [
+            RosParameter(p.name, value=float(p.value))
+            if type(p.value) is int
+            and p.name in self._declared
+            and isinstance(self._declared[p.name].default, float)
+            else p
+            for p in parameters
+        ]
 
     def _check(self, parameters: Sequence[RosParameter]) -> SetParametersResult:
         if self._accept_all:

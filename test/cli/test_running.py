@@ -1,0 +1,91 @@
+"""The commands that talk to a node that runs: set, get, list and watch."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from cem_planner_ros.cli import main  # noqa: E402
+
+
+@pytest.fixture
+def say(capsys):
+    """A function that runs a command; it returns exit status, output and errors."""
+
+    def run(*words):
+        capsys.readouterr()
+        status = main(list(words))
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def planner(node):
+    """A node that nobody configures, which is all that its parameters need."""
+    return node(autostart=False)
+
+
+def test_parameters_are_listed_got_and_set(planner, say):
+    status, out, _ = say("list", "cem_planner", "goal.weight")
+    assert status == 0
+    assert "goal.weight.x: 1.0\n" in out
+    assert "control_rate" not in out
+    status, out, _ = say("list", "cem_planner", "control_rate", "--describe")
+    assert "Commands per second" in out
+    assert "from 0.1 to 2000.0" in out
+    assert say("set", "/cem_planner", "control_rate", "40") == (0, "control_rate: 40.0\n", "")
+    assert say("get", "cem_planner", "control_rate") == (0, "40.0\n", "")
+    assert say("set", "cem_planner", "costs", "[goal, other]")[0] == 0
+    assert say("get", "cem_planner", "costs")[1] == "[goal, other]\n"
+    assert say("set", "cem_planner", "goal.target.x", "-0.5")[0] == 0
+    assert say("set", "cem_planner", "frame_id", "1")[1] == "frame_id: '1'\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("set cem_planner goal.weight.x much", "'goal.weight.x' is a number, not 'much'"),
+        ("set cem_planner planner.samples 2.5", "is an integer, not '2.5', allowed: an"),
+        ("set cem_planner hold Brake", "did you mean 'brake'?"),
+        ("set cem_planner control_rate -1.0", "from 0.1 to 2000.0 Hz"),
+        ("set cem_planner autostart true", "read-only"),
+        ("get cem_planner planner.sampels", "did you mean 'planner.samples'?"),
+        ("get cem_planer hold", "no node '/cem_planer' is to be seen, did you mean"),
+        ("list /**/x", "expected NAME or NAMESPACE/NAME"),
+    ],
+)
+def test_what_cannot_be_is_said_in_words(planner, say, words, text):
+    status, _, err = say(*words.split())
+    assert status == 1
+    assert text in err
+
+
+def test_an_integer_from_another_tool_serves_as_a_number(planner, observer):
+    assert observer.set(control_rate=30) == []
+    assert observer.get("control_rate") == 30.0
+
+
+def test_what_a_node_does_is_watched(node, say):
+    node()
+    status, out, err = say("watch", "cem_planner", "--count", "2")
+    assert (status, err) == (0, "")
+    assert out.count("/cem_planner: ") == 2
+    assert "lifecycle" in out
+
+
+def test_watching_ends_cleanly_at_ctrl_c(planner, interruptible):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cem_planner_ros", "watch", "cem_planner"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert "/cem_planner: not controlling" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60.0)
+    assert (process.returncode, err) == (0, "")
