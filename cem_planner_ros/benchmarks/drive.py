@@ -150,13 +150,13 @@ def drive(configuration: Configuration, planner: Planner, world_name: str, seed:
     path, goal = ReferencePath.through(world.path), Pose(*world.goal)
     planner.reset()
     lockstep = Lockstep(configuration, planner, plant.state, plant.step)
-    driving = lockstep.loop.commander.driving
+    commander = lockstep.loop.commander
     states, scanned = [], -1.0
-    while lockstep.time < AT_MOST and driving.reached is None and not plant.touched:
+    while lockstep.time < AT_MOST and not commander.is_goal_reached and not plant.touched:
         if lockstep.time >= scanned + 1.0 / SCAN_RATE - 1e-6:
             scanned = lockstep.time
             local_map.update(Pose(*plant.state()[:3]), plant.scan(), **LIDAR)
-            driving.surroundings = Surroundings(goal, path, costmap(local_map, scanned))
+            commander.surroundings = Surroundings(goal, path, costmap(local_map, scanned))
         lockstep.period()
         states.append(plant.state())
     way = np.array(states)
@@ -165,7 +165,7 @@ def drive(configuration: Configuration, planner: Planner, world_name: str, seed:
     period = lockstep.loop.commander.period
     jerk = np.diff(way[:, 3], 2) / period**2
     return {
-        "arrived": driving.reached is not None,
+        "arrived": commander.is_goal_reached,
         "touched": list(plant.touched),
         "time_s": round(lockstep.time, 2),
         "path_error_m": round(float(np.mean(off)), 3),

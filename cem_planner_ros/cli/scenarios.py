@@ -168,7 +168,7 @@ class DiffDrive(Scenario):
 
         values = configuration.values
         self._tolerance = values["drive.xy_tolerance"], values["drive.yaw_tolerance"]
-        self._footprint = configuration.costs["obstacles"].shape
+        self._footprint = configuration.footprint
 
         def on_reached(message: Bool) -> None:
             self._is_reached = message.data

@@ -155,13 +155,14 @@ def driving_problems(dynamics: Dynamics, costs: Mapping[str, Cost]) -> list[str]
     """Return why a model cannot be driven about, or a cost does not say what that takes."""
     problems = []
     lacks = [name for name in ("x", "y", "yaw") if name not in dynamics.state_names]
-    strange = set(dynamics.action_names) - {"v", "v_x", "v_y", "yaw_rate"}
+    speeds = (*dynamics.forward_names, *dynamics.sideways_names, *dynamics.turning_names)
+    strange = set(dynamics.action_names) - set(speeds)
     if lacks or strange:
         problems.append(
             "costs that look at the surroundings need a model with states x, y and yaw, and with "
-            "actions named v, v_x, v_y or yaw_rate, such as diff_drive_lag, omni_drive and "
-            f"ackermann_drive; the model has states {', '.join(dynamics.state_names)} and actions "
-            f"{', '.join(dynamics.action_names)}"
+            f"actions named {', '.join(speeds[:-1])} or {speeds[-1]}, such as diff_drive_lag, "
+            f"omni_drive and ackermann_drive; the model has states "
+            f"{', '.join(dynamics.state_names)} and actions {', '.join(dynamics.action_names)}"
         )
     for name, cost in costs.items():
         where = f"parameter '{name}.plugin': {type(cost).__name__}"
@@ -170,10 +171,10 @@ def driving_problems(dynamics: Dynamics, costs: Mapping[str, Cost]) -> list[str]
             problems.append(
                 f"{where}.inputs is {cost.inputs!r}, allowed: some of {', '.join(INPUTS)}"
             )
-        if "costmap" in cost.inputs and not isinstance(getattr(cost, "shape", None), Footprint):
+        if "costmap" in cost.inputs and not isinstance(cost.robot_footprint, Footprint):
             problems.append(
-                f"{where} has no shape, expected the Footprint of the robot, as its inputs name "
-                "the costmap"
+                f"{where} has no robot_footprint, expected the Footprint of the robot, as its "
+                "inputs name the costmap"
             )
     with_map = [name for name, cost in costs.items() if "costmap" in cost.inputs]
     if with_map and not _has_scipy():
@@ -181,8 +182,8 @@ def driving_problems(dynamics: Dynamics, costs: Mapping[str, Cost]) -> list[str]
             f"cost '{with_map[0]}' needs SciPy, which makes the distance field of a costmap, and "
             "it cannot be imported: pip install scipy"
         )
-    shapes = [getattr(costs[name], "shape", None) for name in with_map]
-    outlines = {(s.corners.tobytes(), s.radius) for s in shapes if isinstance(s, Footprint)}
+    footprints = [costs[name].robot_footprint for name in with_map]
+    outlines = {(f.corners.tobytes(), f.radius) for f in footprints if isinstance(f, Footprint)}
     if len(outlines) > 1:
         problems.append(
             f"the footprints of {', '.join(with_map)} differ, allowed: one robot, the same for all"

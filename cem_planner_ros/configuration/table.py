@@ -211,7 +211,20 @@ DRIVING = (
     Parameter(
         "drive.yaw_tolerance", 0.2, "How well turned it is reached.", unit="rad", low=1e-3, high=4.0
     ),
-    Parameter("drive.speed_tolerance", 0.1, "How slow it is reached.", unit="m/s", low=1e-3),
+    Parameter(
+        "drive.speed_tolerance",
+        0.1,
+        "Measured and commanded speed below which the goal counts as reached.",
+        unit="m/s",
+        low=1e-3,
+    ),
+    Parameter(
+        "drive.yaw_rate_tolerance",
+        0.25,
+        "Measured and commanded yaw rate below which the goal counts as reached.",
+        unit="rad/s",
+        low=1e-3,
+    ),
     Parameter(
         "drive.max_costmap_age",
         0.5,

@@ -6,6 +6,7 @@ Nothing here needs ROS, so `python -m cem_planner_ros check` says of a YAML what
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +20,10 @@ from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.learning.policy import Driver, LinearPolicy, Proposals
+from cem_planner_ros.navigation.footprint import Footprint
+from cem_planner_ros.navigation.goal_checker import GoalChecker
+from cem_planner_ros.navigation.planar_robot import DriveSettings, PlanarRobot
+from cem_planner_ros.navigation.stop_guard import StopGuard
 from cem_planner_ros.planning.planner import LIVE as LIVE_SETTINGS
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.plugins import loading
@@ -52,6 +57,45 @@ class Configuration:
     def inputs(self) -> frozenset[str]:
         """What the costs have to know of the surroundings, of "goal", "path" and "costmap"."""
         return frozenset(name for cost in self.costs.values() for name in cost.inputs)
+
+    @property
+    def footprint(self) -> Footprint | None:
+        """The outline of a robot that sees a costmap, None without a costmap."""
+        footprints = (cost.robot_footprint for cost in self.costs.values())
+        return next((footprint for footprint in footprints if footprint is not None), None)
+
+    def goal_checker(self) -> GoalChecker | None:
+        """Return what says when a robot that drives should stand, None for other plants."""
+        if not self.inputs:
+            return None
+        targets = self.inputs & {"goal", "path"}
+        return GoalChecker(self._planar_robot(), targets, self.drive_settings())
+
+    def stop_guard(self) -> StopGuard | None:
+        """Return what checks commands against the costmap, None if no cost looks at one."""
+        if "costmap" not in self.inputs:
+            return None
+        return StopGuard(self._planar_robot(), self.footprint, self.drive_settings())
+
+    def drive_settings(self) -> DriveSettings:
+        """Return the parameters of a robot that drives, by which it is checked and braked."""
+        elsewhere = {
+            "actuation_delay": self.values["actuation_delay"],
+            "hold_time": self.values["hold_time"],
+            "period": 1.0 / self.values["control_rate"],
+        }
+        names = {field.name for field in dataclasses.fields(DriveSettings)} - set(elsewhere)
+        return DriveSettings(**elsewhere, **{name: self.values[f"drive.{name}"] for name in names})
+
+    def _planar_robot(self) -> PlanarRobot:
+        model = self.dynamics
+        return PlanarRobot(
+            model.state_names,
+            model.action_names,
+            model.forward_names,
+            model.sideways_names,
+            model.turning_names,
+        )
 
     def action(self, group: str) -> list[Any]:
         """Return the parameters action.GROUP.NAME (nu,), GROUP as in low, rate, safe."""

@@ -26,7 +26,7 @@ from cem_planner_ros.control.tick import (
 from cem_planner_ros.control.timing import HIGH, History, Quantile
 from cem_planner_ros.dynamics.base import MEASURED
 from cem_planner_ros.errors import describe
-from cem_planner_ros.navigation.driving import Driving
+from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
 from cem_planner_ros.planning.plan import Plan
 
 HISTORY = 1000
@@ -94,8 +94,12 @@ class Commander:
         self._publish_time = Quantile(HIGH)
         self._published = math.nan
         self._state_time = math.nan
-        self.driving = Driving(configuration) if configuration.inputs else None
-        """What a robot that drives must not do; None for other plants."""
+        self.surroundings: Surroundings = NOTHING
+        """What is around a robot that drives; replaced whole, by any thread."""
+        self.goal_checker = configuration.goal_checker()
+        """When a robot that drives should stand; None for other plants."""
+        self.stop_guard = configuration.stop_guard()
+        """Which commands a robot that sees a costmap may follow; None for other plants."""
         self._stop_action: np.ndarray | None = None
         """The safe action since there is no plan that may be used; None while there is one."""
         self._safe: SafeAction | None = None
@@ -137,8 +141,9 @@ class Commander:
             self._fallback, self._limits = fallback, limits
             if self._sent is not None:
                 self._sent.follow(lag)
-            if self.driving is not None:
-                self.driving.use(configuration)
+            for part in (self.goal_checker, self.stop_guard):
+                if part is not None:
+                    part.settings = configuration.drive_settings()
 
     def take(self, sample: StateSample) -> None:
         """Take in the newest state; by the planner's thread."""
@@ -213,6 +218,28 @@ class Commander:
         """What sending a command takes, s."""
         return self._publish_time.value
 
+    @property
+    def is_goal_reached(self) -> bool:
+        """Whether a robot that drives has reached the goal that there is."""
+        checker = self.goal_checker
+        return checker is not None and checker.is_reached(self.surroundings.goal)
+
+    @property
+    def is_collision_imminent(self) -> bool:
+        """Whether the last command was refused because the robot could not have stopped."""
+        return self.stop_guard is not None and self.stop_guard.is_imminent
+
+    def refusal(self, sample: StateSample, now: float) -> tuple[str, str]:
+        """Return a cause of CAUSES and a reason not to drive in a state now (s), "" for none."""
+        cause = reason = ""
+        if self.goal_checker is not None:
+            cause, reason = self.goal_checker.check(
+                self.surroundings, sample.state, self.last_action, now
+            )
+        if not cause and self.stop_guard is not None:
+            cause, reason = self.stop_guard.check(self.surroundings.costmap, sample.state, now)
+        return cause, reason
+
     def deadline(self, scheduled: float) -> float:
         """Return when the command of a period goes out even without a plan made for it."""
         # Midway between the end of the budget and that of the period.
@@ -265,8 +292,8 @@ class Commander:
         now = self._clock()
         status, cause, action = self._choose(attempt, now)
         reason = attempt.reason
-        if self.driving is not None and cause in (*RESTING, PAUSED, EMERGENCY_STOP):
-            self.driving.is_imminent = False  # It is not asked where nothing drives.
+        if self.stop_guard is not None and cause in (*RESTING, PAUSED, EMERGENCY_STOP):
+            self.stop_guard.is_imminent = False  # It is not asked where nothing drives.
         # A late command does not catch up with one jump.
         elapsed = min(now - self._published, self.period)
         elapsed = self.period if math.isnan(elapsed) else max(elapsed, 0.0)
@@ -339,10 +366,11 @@ class Commander:
 
     def _bounded(self, action: np.ndarray, now: float) -> np.ndarray | None:
         """Return a command after which a robot that drives could still stop, None for no such."""
-        if self.driving is None or self.state is None:
+        if self.stop_guard is None or self.state is None:
             return action
-        safe = self._safe.at(self.state.state)
-        return self.driving.bounded(self.state, self.last_action, action, safe, now)
+        state, time = self.state
+        safe, costmap = self._safe.at(state), self.surroundings.costmap
+        return self.stop_guard.bounded(costmap, state, now - time, self.last_action, action, safe)
 
     def _choose(self, attempt: Attempt, now: float) -> tuple[str, str, np.ndarray | None]:
         """Return status, cause and action of a command that is sent now; None to send nothing."""

@@ -28,7 +28,6 @@ from cem_planner_ros.control.tick import (
 )
 from cem_planner_ros.control.timing import HIGH, Quantile, Speed
 from cem_planner_ros.errors import describe
-from cem_planner_ros.navigation.surroundings import NOTHING
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
 
@@ -238,11 +237,9 @@ class ControlLoop:
                 reason = f"the state is {-age:.3f} s ahead of the clock, which was set back"
             return Attempt(STALE_STATE, reason, began=began, state_time=sample.time), ()
         known = {"began": began, "state_time": sample.time}
-        driving = self.commander.driving
-        if driving is not None:
-            cause, reason = driving.refuses(sample, self.commander.last_action, began)
-            if cause:
-                return Attempt(cause, reason, is_over=True, **known), ()
+        cause, reason = self.commander.refusal(sample, began)
+        if cause:
+            return Attempt(cause, reason, is_over=True, **known), ()
         plan_time = self._plan_time.value * self._speed.value
         sent = max(began + plan_time, self._phase(scheduled))
         delay = self.commander.publish_time + values["actuation_delay"]
@@ -285,7 +282,6 @@ class ControlLoop:
             return None, state, applied
         share = self._changes.used.configuration.values["budget_fraction"]
         end = scheduled + share * commander.period - commander.publish_time
-        driving = commander.driving
         began = self._steady()
         ahead = self._stamp_clock() - self._clock()
         left = (end - self._clock()) / self._speed.value
@@ -294,7 +290,7 @@ class ControlLoop:
             effect,
             commander.last_action,
             applied=applied,
-            surroundings=NOTHING if driving is None else driving.surroundings,
+            surroundings=commander.surroundings,
             stamp=effect + ahead,
             until=began + left - self._iteration_time.value,
         )

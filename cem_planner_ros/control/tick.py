@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cem_planner_ros.navigation.goal_checker import GOAL_REACHED, NO_GOAL
+from cem_planner_ros.navigation.stop_guard import OUTSIDE_COSTMAP, STALE_COSTMAP
 from cem_planner_ros.planning.plan import Plan
 
 NO_STATE = "no_state"
@@ -19,10 +21,6 @@ DEVICE_FAILED = "device_failed"
 RECOVERING = "recovering"
 PAUSED = "paused"
 EMERGENCY_STOP = "emergency_stop"
-NO_GOAL = "no_goal"
-GOAL_REACHED = "goal_reached"
-STALE_COSTMAP = "stale_costmap"
-OUTSIDE_COSTMAP = "outside_costmap"
 SLOWED = "slowed"
 COLLISION_IMMINENT = "collision_imminent"
 CAUSES = (

@@ -11,6 +11,7 @@ import torch
 
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.plugins.parameter import Parameter, Parameterised
 
@@ -38,8 +39,10 @@ class Cost(Parameterised, ABC):
     """
     What it has to know of the surroundings, of INPUTS; without that the robot does not drive.
 
-    One that names the costmap has a `shape`, the `Footprint` of the robot.
+    One that names the costmap has a `robot_footprint`.
     """
+    robot_footprint: Footprint | None = None
+    """The outline of the robot that its parameters give; the stop guard uses the same one."""
 
     def __init__(
         self,

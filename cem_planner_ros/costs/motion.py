@@ -12,14 +12,12 @@ from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.plugins.parameter import Parameter
 
-FORWARD, SIDEWAYS, TURNING = ("v", "v_x"), ("v_y",), ("yaw_rate",)
-"""Names of the speeds, as states or else as actions of a model."""
-
 
 class MotionCost(Cost):
-    """A cost of one speed of the robot, named by `speeds`, a state of the model or an action."""
+    """A cost of one speed of the robot, a state of the model or else an action."""
 
-    speeds: tuple[str, ...]
+    kind = "forward"
+    """Which speed: "forward", "sideways" or "turning", as in `Dynamics.forward_names`."""
 
     def __init__(
         self,
@@ -29,15 +27,16 @@ class MotionCost(Cost):
         device: torch.device | str = "cpu",
     ):
         super().__init__(dynamics, values, device=device)
+        speeds = getattr(dynamics, f"{self.kind}_names")
         found = [
             (of_states, names.index(name))
             for of_states, names in ((True, dynamics.state_names), (False, dynamics.action_names))
-            for name in self.speeds
+            for name in speeds
             if name in names
         ]
         if not found:
             raise ConfigurationError(
-                f"needs a state or an action {' or '.join(self.speeds)}, the model has: "
+                f"needs a state or an action {' or '.join(speeds)}, the model has: "
                 f"{', '.join((*dynamics.state_names, *dynamics.action_names))}"
             )
         self._is_state, self._row = found[0]
@@ -50,7 +49,6 @@ class MotionCost(Cost):
 class PreferForward(MotionCost):
     """The speed backwards, at every step."""
 
-    speeds = FORWARD
     parameters = (Parameter("weight", 1.0, "Price of each m/s backwards.", unit="s/m", low=0.0),)
 
     weight: torch.Tensor
@@ -69,7 +67,6 @@ class PreferForward(MotionCost):
 class VelocityTracking(MotionCost):
     """The squared difference to a speed, at every step."""
 
-    speeds = FORWARD
     parameters = (
         Parameter("weight", 1.0, "Price of the squared difference.", unit="s^2/m^2", low=0.0),
         Parameter("wanted", 0.5, "The speed; below 0 it is backwards.", unit="m/s"),
@@ -93,7 +90,7 @@ class VelocityTracking(MotionCost):
 class Twirling(MotionCost):
     """The squared yaw rate, at every step: turning about is not a way to go."""
 
-    speeds = TURNING
+    kind = "turning"
     parameters = (
         Parameter("weight", 0.02, "Price of the squared yaw rate.", unit="s^2/rad^2", low=0.0),
     )

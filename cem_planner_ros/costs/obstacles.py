@@ -84,15 +84,16 @@ class Obstacles(Cost):
     ):
         super().__init__(dynamics, values, device=device)
         self._rows = rows_of(dynamics, "x", "y", "yaw")
-        self.shape = Footprint.of(self.footprint, float(self.radius), int(self.discs))
+        self.robot_footprint = Footprint.of(self.footprint, float(self.radius), int(self.discs))
 
         def tensor(value) -> torch.Tensor:
             return torch.tensor(value, dtype=torch.float32, device=device)
 
-        self._ahead, self._aside = (tensor(self.shape.centers[:, i : i + 1]) for i in (0, 1))
+        centers = self.robot_footprint.centers
+        self._ahead, self._aside = tensor(centers[:, :1]), tensor(centers[:, 1:])
         self._size = SUBDIVIDED * int(self.cells)
         self._field = torch.zeros(self._size**2, device=device)
-        self._disc_radius = tensor(self.shape.radius)
+        self._disc_radius = tensor(self.robot_footprint.radius)
         # Of the map: its corner, its direction, finer cells per m, and the last of them.
         self._staged = Staged(device, place=(7,))
         self._told: Costmap | None = None

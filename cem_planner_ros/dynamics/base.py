@@ -65,6 +65,12 @@ class Dynamics(Parameterised, ABC):
 
     So does the position of a joint for the set-point of a position controller.
     """
+    forward_names: tuple[str, ...] = ("v", "v_x")
+    """The states, or else actions, that are the forward speed of a robot that drives, m/s."""
+    sideways_names: tuple[str, ...] = ("v_y",)
+    """The same for its speed to the left, m/s."""
+    turning_names: tuple[str, ...] = ("yaw_rate",)
+    """The same for its yaw rate, rad/s."""
     judges: bool = False
     """Whether `returns` says, beside the costs, what a candidate is worth."""
     members: int = 1

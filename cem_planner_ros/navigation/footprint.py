@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from cem_planner_ros.errors import ConfigurationError
 
 DENSE = 2000
 """Points of the outline that a cover is tried on."""
+
+INTERIOR = 15
+"""Points along a side of the square around a footprint, of which those within it are kept."""
 
 INSETS = np.linspace(0.02, 0.98, 49)
 """How far towards the middle of the robot centres of discs are tried."""
@@ -72,6 +76,42 @@ class Footprint:
         around = np.linalg.norm(np.roll(polygon, -1, axis=0) - polygon, axis=1).sum()
         slack = 0.5 * around / DENSE
         return cls(polygon, centers, float(cover + slack), float(overhang + slack))
+
+    @functools.cached_property
+    def reach(self) -> float:
+        """The largest distance of the outline from the robot's origin, m."""
+        if not len(self.corners):
+            return self.radius
+        return float(np.linalg.norm(self.corners, axis=1).max())
+
+    @functools.cached_property
+    def interior(self) -> np.ndarray:
+        """Points (n, 2), m, that lie evenly within the outline, at most INTERIOR on a side."""
+        steps = np.linspace(-self.reach, self.reach, INTERIOR)
+        x, y = (values.ravel() for values in np.meshgrid(steps, steps))
+        is_within = self.distance(x, y) <= 0.0
+        return np.column_stack((x[is_within], y[is_within]))
+
+    def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return the distance (...), m, of points (...) in the robot's frame, below 0 within it."""
+        if not len(self.corners):
+            return np.hypot(x, y) - self.radius
+        squared = np.full(x.shape, math.inf)
+        is_inside = np.zeros(x.shape, bool)
+        corners = self.corners.tolist()
+        for (x0, y0), (x1, y1) in zip(corners, [*corners[1:], corners[0]], strict=True):
+            side_x, side_y = x1 - x0, y1 - y0
+            dx, dy = x - x0, y - y0
+            scale = 1.0 / max(side_x**2 + side_y**2, 1e-12)
+            share = dx * (scale * side_x) + dy * (scale * side_y)
+            share = np.minimum(np.maximum(share, 0.0), 1.0)
+            off_x, off_y = dx - share * side_x, dy - share * side_y
+            squared = np.minimum(squared, off_x * off_x + off_y * off_y)
+            if y0 != y1:  # A ray to the right crosses the outline an odd number of times.
+                crosses = (y0 > y) != (y1 > y)
+                is_inside ^= crosses & (dx < dy * (side_x / side_y))
+        distance = np.sqrt(squared)
+        return np.where(is_inside, -distance, distance)
 
     def at(self, x: float, y: float, yaw: float) -> np.ndarray:
         """Return the outline (m, 2), closed, of the robot in a pose."""

@@ -138,6 +138,52 @@ class Costmap:
         place = self.index(np.asarray(point))
         return bool((place >= 0.0).all() and (place < np.array(self.distance.shape)).all())
 
+    def is_occupied(self, points: np.ndarray) -> np.ndarray:
+        """Return whether points (..., 2), m, are on occupied cells (...)."""
+        place = np.floor(self.index(points) / SUBDIVIDED)
+        last = np.array(self.cells.shape) - 1
+        row, column = np.moveaxis(np.clip(place, 0, last).astype(int), -1, 0)
+        is_on_map = ((place >= 0) & (place <= last)).all(-1)
+        return is_on_map & (self.cells[row, column] >= self.lethal)
+
+    def outlines(self, center: np.ndarray, radius: float) -> np.ndarray:
+        """
+        Return the centres (m, 2), m, of the cells around obstacles' borders near a point.
+
+        These are the occupied cells of which one of the four neighbours is not occupied.
+
+        Args:
+            center: (2,), m.
+            radius: m; some of the cells may be up to 1.5 times as far away.
+
+        Raises ValueError if the map has no cells or the center is not finite.
+        """
+        if not self.cells.size:
+            raise ValueError("the costmap has no cells")
+        row, column = self.index(np.asarray(center)) / SUBDIVIDED
+        reach = radius / self.resolution
+        (top, bottom), (left, right) = (
+            (
+                int(min(max(math.floor(place - reach), 0), size)),
+                int(min(max(math.ceil(place + reach), 0), size)),
+            )
+            for place, size in zip((row, column), self.cells.shape, strict=True)
+        )
+        # A cell more on each side: whether a cell is an inner one depends on its neighbours.
+        first_row, first_column = max(top - 1, 0), max(left - 1, 0)
+        cells = self.cells[first_row : bottom + 1, first_column : right + 1] >= self.lethal
+        outer = cells.copy()
+        outer[1:-1, 1:-1] &= ~(
+            cells[:-2, 1:-1] & cells[2:, 1:-1] & cells[1:-1, :-2] & cells[1:-1, 2:]
+        )
+        rows, columns = np.nonzero(outer)
+        along = (columns + first_column + 0.5) * self.resolution
+        across = (rows + first_row + 0.5) * self.resolution
+        cos, sin = math.cos(self.origin.yaw), math.sin(self.origin.yaw)
+        x = self.origin.x + cos * along - sin * across
+        y = self.origin.y + sin * along + cos * across
+        return np.column_stack((x, y))
+
     def clearance(self, points: np.ndarray) -> np.ndarray:
         """Return the distance (...), m, of points (..., 2) to obstacles, at most at the edge."""
         last = np.array(self.distance.shape) - 1

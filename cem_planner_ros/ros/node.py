@@ -201,7 +201,7 @@ class PlannerNode(LifecycleNode):
             topics.latest_state,
             topics.send,
             lambda tick: reports.tell(tick, loop.commander),
-            lambda *shown: reports.show(*shown, loop.planner, loop.commander.driving),
+            lambda *shown: reports.show(*shown, loop.planner, loop.commander.stop_guard),
             clock=topics.clock,
             stamp_clock=topics.stamp_clock,
             iteration_time=ready.iteration_time,
@@ -246,7 +246,7 @@ class PlannerNode(LifecycleNode):
     def _on_surroundings(self, surroundings: Surroundings) -> None:
         loop = self.loop  # A costmap comes from the thread that prepares it.
         if loop is not None:
-            loop.commander.driving.surroundings = surroundings
+            loop.commander.surroundings = surroundings
 
     def _before_clock_jump(self) -> None:
         self._had_begun = self._table.active and self.loop.has_begun
@@ -328,9 +328,9 @@ class PlannerNode(LifecycleNode):
         warnings += self.topics.warnings()
         if not self._table.active:
             return warnings
-        driving = self.loop.commander.driving
-        if driving is not None and driving.standing > STUCK:
-            warnings.append(f"standing for {driving.standing:.0f} s: no way found, or none allowed")
+        checker = self.loop.commander.goal_checker
+        if checker is not None and checker.standing > STUCK:
+            warnings.append(f"standing for {checker.standing:.0f} s: no way found, or none allowed")
         warnings += [text for text in self._supervision.warnings if text not in warnings]
         if self._supervision.clock_stands:
             self._send_safe()  # The loop waits for the clock, and the plant may not.

@@ -15,7 +15,7 @@ from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.control.commander import Commander
 from cem_planner_ros.control.ladder import FRESH, SHIFTED, STOPPED
 from cem_planner_ros.control.tick import RESTING, Tick
-from cem_planner_ros.navigation.driving import Driving
+from cem_planner_ros.navigation.stop_guard import StopGuard
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.ros import diagnostics
@@ -52,7 +52,7 @@ class Reports:
         self._path = node.create_publisher(Path, "~/path", 1)
         self._markers = node.create_publisher(MarkerArray, "~/markers", 1)
         self._drawing: Drawing | None = None
-        facts = {"goal_reached": "is_reached", "collision_imminent": "is_imminent"}
+        facts = {"goal_reached": "is_goal_reached", "collision_imminent": "is_collision_imminent"}
         self._facts = [
             (node.create_publisher(Bool, f"~/{topic}", LATCHED), fact)
             for topic, fact in (facts.items() if drives else ())
@@ -91,7 +91,7 @@ class Reports:
                 self._log_due[tick.status] = tick.published + LOG_INTERVAL
                 self._log(tick, values["hold"])
         for publisher, fact in self._facts:
-            now = getattr(commander.driving, fact)
+            now = getattr(commander, fact)
             if self._said.get(fact) != now:
                 self._said[fact] = now
                 publisher.publish(Bool(data=now))
@@ -112,7 +112,7 @@ class Reports:
         state: np.ndarray,
         applied: np.ndarray,
         planner: Planner,
-        driving: Driving | None,
+        guard: StopGuard | None,
     ) -> None:
         """
         Show a plan now and then; by the planner's thread.
@@ -153,9 +153,9 @@ class Reports:
         if shows_markers:
             lines = [Line("plan", 0.03, BEST, in_space(states, names))]
             lines += candidate_lines(planner, values["marker_count"])
-            if driving is not None and driving.stop is not None:
-                ends = (driving.stop[0], driving.stop[-1])
-                lines += braking(driving.stop, [driving.footprint.at(*pose) for pose in ends])
+            if guard is not None and guard.stopping is not None:
+                ends = (guard.stopping[0], guard.stopping[-1])
+                lines += braking(guard.stopping, [guard.footprint.at(*pose) for pose in ends])
             if self._drawing is None:
                 self._drawing = Drawing(frame)
             self._markers.publish(self._drawing.draw(lines))

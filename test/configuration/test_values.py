@@ -266,7 +266,7 @@ class Shapeless(Cost):
         ({"obstacles.plugin": f"{__name__}:Misspelt"}, "'coastmap'"),
         (
             {"obstacles.plugin": f"{__name__}:Shapeless"},
-            "Shapeless has no shape, expected the Foot",
+            "Shapeless has no robot_footprint, expected the Foot",
         ),
     ],
 )

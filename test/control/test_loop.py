@@ -991,7 +991,7 @@ class Drive(Bench):
     def __init__(self, wall=1.5, **changes):
         super().__init__(DRIVEN, **changes)
         self.planner.value = 0.4
-        self.driving = self.loop.commander.driving
+        self.commander = self.loop.commander
         self.goal = Pose(1.0, 0.0, 0.0)
         self.look(wall)
 
@@ -1001,7 +1001,7 @@ class Drive(Bench):
         cells[:, round((wall + 2.0) / 0.05) :] = 100
         time = self.clock.time if time is None else time
         costmap = Costmap(cells, 0.05, Pose(-2.0, -2.0, 0.0), time)
-        self.driving.surroundings = Surroundings(self.goal, None, costmap)
+        self.commander.surroundings = Surroundings(self.goal, None, costmap)
 
     def period(self, wall=1.5):
         self.clock.time = max(self.clock.time, self.loop.commander.due)
@@ -1029,9 +1029,9 @@ def test_before_a_wall_a_robot_is_slowed_then_stopped_and_drives_again_when_it_i
     assert [tick.status for tick in ticks] == [FRESH, FRESH, STOPPED]
     assert 0.0 < ticks[1].action[0] < ticks[0].action[0] == 0.4
     assert list(ticks[2].action) == [0.0, 0.0]
-    assert drive.driving.is_imminent
+    assert drive.commander.is_collision_imminent
     assert drive.period().status == FRESH
-    assert not drive.driving.is_imminent
+    assert not drive.commander.is_collision_imminent
 
 
 def test_where_nothing_drives_no_collision_is_imminent():
@@ -1041,7 +1041,7 @@ def test_where_nothing_drives_no_collision_is_imminent():
     assert drive.period(0.3).cause == control.COLLISION_IMMINENT
     drive.goal = None
     assert drive.period(0.3).cause == control.NO_GOAL
-    assert not drive.driving.is_imminent
+    assert not drive.commander.is_collision_imminent
 
 
 def test_a_robot_whose_plan_is_late_is_stopped_before_a_wall_all_the_same():
@@ -1057,7 +1057,7 @@ def test_a_robot_whose_plan_is_late_is_stopped_before_a_wall_all_the_same():
     ("change", "cause"),
     [
         (lambda drive: drive.look(1.5, time=99.0), control.STALE_COSTMAP),
-        (lambda drive: setattr(drive.driving, "surroundings", Surroundings()), control.NO_GOAL),
+        (lambda drive: setattr(drive.commander, "surroundings", Surroundings()), control.NO_GOAL),
         (
             lambda drive: setattr(
                 drive, "state", StateSample(np.array([5.0, 0, 0, 0, 0]), drive.clock.time)
@@ -1089,7 +1089,7 @@ def test_a_map_that_cannot_be_read_stops_the_robot():
     drive = Drive()
     drive.period()
     broken = Costmap(np.zeros((0, 0), np.int8), 0.05, Pose(-2.0, -2.0, 0.0), drive.clock.time)
-    drive.driving.surroundings = Surroundings(drive.goal, None, broken)
+    drive.commander.surroundings = Surroundings(drive.goal, None, broken)
     tick = drive.watch()
     assert (tick.status, tick.cause) == (STOPPED, control.COLLISION_IMMINENT)
     assert drive.sent[-1][1] == [0.0, 0.0]

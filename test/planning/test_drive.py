@@ -153,7 +153,7 @@ def test_it_drives_around_an_obstacle_on_the_path_and_stops_at_the_goal_as_it_sh
     goal = Pose(2.0, 0.0, 0.0)
     path = ReferencePath.through(np.array([[0.0, 0.0], [2.0, 0.0]]))
     states = drive(planner, Surroundings(goal, path, costmap), 12.0)
-    footprint = next(cost.shape for cost in planner.costs if "costmap" in cost.inputs)
+    footprint = next(cost.robot_footprint for cost in planner.costs if "costmap" in cost.inputs)
     discs = footprint.discs_at(*states[:, :3].T)
     assert (costmap.clearance(discs).min(1) > footprint.radius).all()
     assert np.abs(states[:, 1]).max() > 0.25

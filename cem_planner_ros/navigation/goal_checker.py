@@ -1,0 +1,99 @@
+"""Whether a robot has somewhere to drive to, and whether it is there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+import numpy as np
+
+from cem_planner_ros.navigation.planar_robot import DriveSettings, PlanarRobot, Twist
+from cem_planner_ros.navigation.poses import Pose, compose
+from cem_planner_ros.navigation.surroundings import Surroundings
+
+NO_GOAL = "no_goal"
+GOAL_REACHED = "goal_reached"
+
+
+class GoalChecker:
+    """
+    Says when a robot should stand: without a goal, and at it.
+
+    A goal is reached where position, heading and all speeds, those that are measured and those that
+    are commanded, are within tolerance, and where the pose at which the robot will stand after
+    braking is within tolerance too. It stays reached until there is another one.
+
+    Args:
+        robot: where pose and speeds are.
+        targets: of "goal" and "path", what the costs look at; one of them has to be known.
+        settings: the tolerances.
+    """
+
+    def __init__(self, robot: PlanarRobot, targets: Collection[str], settings: DriveSettings):
+        self.settings = settings
+        """Replaced whole, by any thread."""
+        self.reached: Pose | None = None
+        """The goal that was reached last."""
+        self.standing = 0.0
+        """s for which the robot has stood though there is somewhere to drive to."""
+        self._robot = robot
+        self._targets = sorted(targets)
+        self._moved = math.inf
+
+    def is_reached(self, goal: Pose | None) -> bool:
+        """Return whether a goal is the one that was reached last."""
+        return goal is not None and goal is self.reached
+
+    def check(
+        self, surroundings: Surroundings, state: np.ndarray, action: np.ndarray, now: float
+    ) -> tuple[str, str]:
+        """
+        Return why the robot should stand, NO_GOAL or GOAL_REACHED, and a reason; "" for no cause.
+
+        Args:
+            surroundings: with the goal and the path.
+            state: (nx,), the newest one.
+            action: (nu,), the command in force.
+            now: s.
+        """
+        measured = self._robot.measured(state, action)
+        cause, reason = self._check(surroundings, state, measured, action)
+        stands = math.hypot(*measured[:2]) < self.settings.speed_tolerance
+        self._moved = min(self._moved, now) if stands and not cause else now
+        self.standing = now - self._moved
+        return cause, reason
+
+    def _check(
+        self, surroundings: Surroundings, state: np.ndarray, measured: Twist, action: np.ndarray
+    ) -> tuple[str, str]:
+        if not self._targets:
+            return "", ""
+        # What no cost looks at leads nowhere: all candidates would cost the same.
+        if all(getattr(surroundings, name) is None for name in self._targets):
+            return NO_GOAL, f"no {' and no '.join(self._targets)}"
+        goal = surroundings.goal
+        if goal is None:
+            return "", ""
+        if goal is not self.reached:
+            pose, twists = self._robot.pose(state), (measured, self._robot.commanded(action))
+            is_slow = all(self._is_slow(twist) for twist in twists)
+            poses = (pose, *(self._at_rest(pose, twist) for twist in twists))
+            if is_slow and all(self._is_at(pose, goal) for pose in poses):
+                self.reached = goal
+        return (GOAL_REACHED, "") if goal is self.reached else ("", "")
+
+    def _is_slow(self, twist: Twist) -> bool:
+        speed = math.hypot(twist.forward, twist.sideways)
+        is_turning = abs(twist.turning) >= self.settings.yaw_rate_tolerance
+        return speed < self.settings.speed_tolerance and not is_turning
+
+    def _is_at(self, pose: Pose, goal: Pose) -> bool:
+        off = math.hypot(pose.x - goal.x, pose.y - goal.y)
+        turned = abs(math.remainder(pose.yaw - goal.yaw, math.tau))
+        return off < self.settings.xy_tolerance and turned < self.settings.yaw_tolerance
+
+    def _at_rest(self, pose: Pose, twist: Twist) -> Pose:
+        """Return where the robot stands after the fallback has braked evenly from these speeds."""
+        settings = self.settings
+        time = settings.actuation_delay + settings.reaction + 0.5 * settings.hold_time
+        return compose(pose, Pose(*(time * speed for speed in twist)))

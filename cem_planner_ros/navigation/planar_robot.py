@@ -1,0 +1,100 @@
+"""A robot that drives in the plane, as the goal checker and the stop guard see it."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from cem_planner_ros.navigation.poses import Pose
+
+
+class Twist(NamedTuple):
+    """Speeds in the robot's frame: forward and to the left, m/s, and turning left, rad/s."""
+
+    forward: float
+    sideways: float
+    turning: float
+
+
+@dataclass(frozen=True)
+class PlanarRobot:
+    """
+    Where pose and speeds stand in the states and actions of a model.
+
+    Attributes:
+        state_names, action_names: of the model; x, y and yaw are states.
+        forward, sideways, turning: names of the speeds, of which the model has one each at most.
+    """
+
+    state_names: tuple[str, ...]
+    action_names: tuple[str, ...]
+    forward: tuple[str, ...]
+    sideways: tuple[str, ...]
+    turning: tuple[str, ...]
+
+    @functools.cached_property
+    def _rows(self) -> tuple[list[int], list[int | None], list[int | None]]:
+        """The rows of the pose, of the speeds among the states and of those among the actions."""
+        kinds = self.forward, self.sideways, self.turning
+
+        def rows(names: tuple[str, ...]) -> list[int | None]:
+            return [next((names.index(n) for n in kind if n in names), None) for kind in kinds]
+
+        pose = [self.state_names.index(name) for name in ("x", "y", "yaw")]
+        return pose, rows(self.state_names), rows(self.action_names)
+
+    def pose(self, state: np.ndarray) -> Pose:
+        """Return the pose in a state (nx,)."""
+        return Pose(*(float(state[row]) for row in self._rows[0]))
+
+    def measured(self, state: np.ndarray, action: np.ndarray) -> Twist:
+        """Return the speeds in a state (nx,), those of the action (nu,) for what is no state."""
+        return Twist(
+            *(
+                commanded if row is None else float(state[row])
+                for row, commanded in zip(self._rows[1], self.commanded(action), strict=True)
+            )
+        )
+
+    def commanded(self, action: np.ndarray) -> Twist:
+        """Return the speeds that an action (nu,) commands, 0 for what is no action."""
+        return Twist(*(0.0 if row is None else float(action[row]) for row in self._rows[2]))
+
+
+@dataclass(frozen=True)
+class DriveSettings:
+    """
+    The parameters `drive.*` of the node that the goal checker and the stop guard use.
+
+    Attributes:
+        xy_tolerance: distance from the goal at which it is reached, m.
+        yaw_tolerance: error of the heading at which it is reached, rad.
+        speed_tolerance: speed at which the robot counts as standing, m/s.
+        yaw_rate_tolerance: the same for turning, rad/s.
+        max_costmap_age: age of a costmap beyond which the robot stops, s.
+        reaction: from sending a command to its effect, beside `actuation_delay`, s.
+        margin: clearance that braking leaves, m.
+        acceleration, yaw_acceleration: the largest that the robot can, m/s^2 and rad/s^2.
+        deceleration, yaw_deceleration: with which it surely brakes, m/s^2 and rad/s^2.
+        actuation_delay: s from sending a command to its arrival at the actuators.
+        hold_time: s in which the fallback brakes evenly to a standstill.
+        period: of control, s.
+    """
+
+    xy_tolerance: float
+    yaw_tolerance: float
+    speed_tolerance: float
+    yaw_rate_tolerance: float
+    max_costmap_age: float
+    reaction: float
+    margin: float
+    acceleration: float
+    deceleration: float
+    yaw_acceleration: float
+    yaw_deceleration: float
+    actuation_delay: float
+    hold_time: float
+    period: float

@@ -1,0 +1,243 @@
+"""No command after which a robot could not stop before it touches something."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from cem_planner_ros.navigation.contact import Contact
+from cem_planner_ros.navigation.footprint import Footprint
+from cem_planner_ros.navigation.planar_robot import DriveSettings, PlanarRobot
+from cem_planner_ros.navigation.surroundings import Costmap
+
+STALE_COSTMAP = "stale_costmap"
+OUTSIDE_COSTMAP = "outside_costmap"
+
+STEP = 0.04
+"""s between two poses of a way that are looked at."""
+
+SHARES = (1.0, 0.75, 0.5, 0.25)
+"""Of a command, tried in turn until the robot could stop after one."""
+
+HALF_DIAGONAL = math.sqrt(0.5)
+"""Of a cell of side 1: a disc of that radius around its centre covers it."""
+
+ROUNDING = 1e-6
+"""m by which a clearance may be less than it must be, for the rounding of float64."""
+
+OVERLAP_ROUNDING = 0.02
+"""Share of the footprint by which its overlap may grow, for the points that stand for it."""
+
+
+class StopGuard:
+    """
+    Lets no command through after which the robot could not brake before it touches an obstacle.
+
+    The distance from the footprint to each occupied cell is exact, its inside included, with the
+    cell as the disc around it. Where the robot touches something already (`Contact`), it may drive
+    away and along, but come no nearer than it was when contact began. It uses no PyTorch.
+
+    Args:
+        robot: where pose and speeds are.
+        footprint: the outline of the robot.
+        settings: how it brakes, and what clearance it has to keep.
+    """
+
+    def __init__(self, robot: PlanarRobot, footprint: Footprint, settings: DriveSettings):
+        self.footprint = footprint
+        self.settings = settings
+        """Replaced whole, by any thread."""
+        self.is_imminent = False
+        """Whether the last command was refused because the robot could not have stopped."""
+        self.stopping: np.ndarray | None = None
+        """Poses (n, 3) on the way to where the robot stands if it brakes after the last command."""
+        self._robot = robot
+        self._contact = Contact()
+
+    def check(self, costmap: Costmap | None, state: np.ndarray, now: float) -> tuple[str, str]:
+        """
+        Return why the robot drives blind, STALE_COSTMAP or OUTSIDE_COSTMAP, and a reason.
+
+        Both are "" if it does not.
+
+        Args:
+            costmap: the newest one.
+            state: (nx,), the newest one.
+            now: s, on the clock of the costmap.
+        """
+        if costmap is None:
+            return STALE_COSTMAP, "no costmap yet"
+        age = now - costmap.time
+        # Also one from the future, as after a clock was set back, and one without a time.
+        if not abs(age) <= self.settings.max_costmap_age:
+            return STALE_COSTMAP, f"the costmap is {age:.2f} s old"
+        x, y, _ = self._robot.pose(state)
+        if not costmap.contains((x, y)):
+            return OUTSIDE_COSTMAP, f"({x:.2f}, {y:.2f}) m is not on the costmap"
+        return "", ""
+
+    def bounded(
+        self,
+        costmap: Costmap | None,
+        state: np.ndarray,
+        age: float,
+        before: np.ndarray,
+        action: np.ndarray,
+        safe: np.ndarray,
+    ) -> np.ndarray | None:
+        """
+        Return the first command on the way from one to the safe one after which it can stop.
+
+        None if it could not even stop after the last of those tried. `safe` is (nu,); the other
+        arguments are those of `can_stop`.
+        """
+        for share in SHARES:
+            tried = safe + share * (action - safe)
+            if self.can_stop(costmap, state, age, before, tried):
+                self.is_imminent = False
+                return tried
+        self.is_imminent = True
+        return None
+
+    def can_stop(
+        self,
+        costmap: Costmap | None,
+        state: np.ndarray,
+        age: float,
+        before: np.ndarray,
+        action: np.ndarray,
+    ) -> bool:
+        """
+        Return whether the robot can brake before it touches anything, after one more command.
+
+        Without a costmap it can. Where it touches something already, see `Contact`; where it has
+        come nearer than it was when contact began, pushed or by sliding, what is nowhere nearer
+        than braking at once is allowed.
+
+        Args:
+            costmap: the newest one.
+            state: (nx,), the newest one.
+            age: of the state, s.
+            before: (nu,), the command in force.
+            action: (nu,), the next command.
+        """
+        if costmap is None:
+            return True
+        side, margin = costmap.resolution, self.settings.margin
+        self.stopping = way = self._way(state, age, before, action)
+        points = self._cells(costmap, way)
+        if not len(points):
+            self._contact.update(points, np.zeros(0), 0.0, margin, side)
+            return True
+        clearance = self._clearance(way, points, side)
+        is_touching = (clearance[0] < margin).any()
+        overlap = self._overlap(costmap, way[:1])[0] if is_touching else 0.0
+        self._contact.update(points, clearance[0], overlap, margin, side)
+        if not is_touching:
+            return bool((clearance >= margin - ROUNDING).all())
+        least, most = self._contact.least(points, margin, side), self._contact.overlap
+        nearest, overlap = clearance.min(0), self._overlap(costmap, way).max() - OVERLAP_ROUNDING
+        if (nearest >= least - ROUNDING).all() and overlap <= most:
+            return True
+        braking = self._way(state, age, before)
+        unavoidable = self._clearance(braking, points, side).min(0)
+        least = np.where(clearance[0] < margin, np.minimum(least, unavoidable), least)
+        most = max(most, self._overlap(costmap, braking).max())
+        return bool((nearest >= least - ROUNDING).all() and overlap <= most)
+
+    def _reach(self, side: float) -> float:
+        """
+        Return the distance from the robot's origin, m, within which the centre of a cell counts.
+
+        A cell further away keeps the margin, however the robot is turned.
+        """
+        return self.footprint.reach + self.settings.margin + HALF_DIAGONAL * side
+
+    def _cells(self, costmap: Costmap, way: np.ndarray) -> np.ndarray:
+        """Return the centres (m, 2) of the occupied cells around poses (n, 3)."""
+        low, high = way[:, :2].min(0), way[:, :2].max(0)
+        radius = self._reach(costmap.resolution) + 0.5 * math.hypot(*(high - low))
+        return costmap.outlines(0.5 * (low + high), radius)
+
+    def _clearance(self, way: np.ndarray, points: np.ndarray, side: float) -> np.ndarray:
+        """
+        Return the distance (n, m), m, of cells (m, 2) to the footprint in poses (n, 3).
+
+        It is inf for a cell that is too far away to count.
+        """
+        dx = points[:, 0] - way[:, :1]
+        dy = points[:, 1] - way[:, 1:2]
+        clearance = np.full(dx.shape, math.inf)
+        near = np.nonzero(dx * dx + dy * dy < self._reach(side) ** 2)
+        if near[0].size:
+            dx, dy = dx[near], dy[near]
+            cos, sin = np.cos(way[:, 2])[near[0]], np.sin(way[:, 2])[near[0]]
+            distance = self.footprint.distance(cos * dx + sin * dy, cos * dy - sin * dx)
+            clearance[near] = distance - HALF_DIAGONAL * side
+        return clearance
+
+    def _overlap(self, costmap: Costmap, way: np.ndarray) -> np.ndarray:
+        """Return the share (n,) of the footprint in poses (n, 3) that is on occupied cells."""
+        points = self.footprint.interior
+        cos, sin = np.cos(way[:, 2:]), np.sin(way[:, 2:])
+        x = way[:, :1] + cos * points[:, 0] - sin * points[:, 1]
+        y = way[:, 1:2] + sin * points[:, 0] + cos * points[:, 1]
+        return costmap.is_occupied(np.stack((x, y), -1)).mean(1)
+
+    def _way(
+        self,
+        state: np.ndarray,
+        age: float,
+        before: np.ndarray,
+        action: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """
+        Return poses (n, 3), m and rad, from the state to a standstill, STEP apart in time.
+
+        Until the command takes effect the robot goes on as it moves, or gains the speed that the
+        command in force may still give it; then it goes over to the command for a period, no faster
+        than it can, and brakes evenly. Without an action it brakes as soon as it can.
+        """
+        value = self.settings
+        begin = max(age, 0.0) + value.actuation_delay + value.reaction
+        end = begin + value.period
+        measured, in_force = self._robot.measured(state, before), self._robot.commanded(before)
+        command = self._robot.commanded(np.zeros_like(before) if action is None else action)
+        profiles, longest = [], end
+        for first, commanded, wanted, faster, slower in zip(
+            measured,
+            in_force,
+            command,
+            (value.acceleration, value.acceleration, value.yaw_acceleration),
+            (value.deceleration, value.deceleration, value.yaw_deceleration),
+            strict=True,
+        ):
+            second = first
+            if abs(commanded) > abs(first) and commanded * first >= 0.0:
+                second = _towards(commanded, first, faster * begin)
+            if wanted * second < 0.0:  # First to a stop, no faster than it surely brakes.
+                wanted = 0.0
+            rate = faster if abs(wanted) > abs(second) else slower
+            third = _towards(wanted, second, rate * value.period)
+            stands = end + abs(third) / slower
+            profiles.append(((0.0, begin, end, stands), (first, second, third, 0.0)))
+            longest = max(longest, stands)
+        times = np.arange(0.0, longest + STEP, STEP)
+        speeds = (np.interp(times, *profile) for profile in profiles)
+        forward, sideways, turning = (0.5 * STEP * (speed[1:] + speed[:-1]) for speed in speeds)
+        way = np.empty((len(times), 3))
+        way[0] = self._robot.pose(state)
+        way[1:, 2] = turning
+        np.cumsum(way[:, 2], out=way[:, 2])
+        middle = 0.5 * (way[1:, 2] + way[:-1, 2])
+        cos, sin = np.cos(middle), np.sin(middle)
+        way[1:, 0] = cos * forward - sin * sideways
+        way[1:, 1] = sin * forward + cos * sideways
+        np.cumsum(way[:, :2], 0, out=way[:, :2])
+        return way
+
+
+def _towards(wanted: float, speed: float, reach: float) -> float:
+    """Return the speed that is nearest to the wanted one, within reach."""
+    return speed + min(max(wanted - speed, -reach), reach)
