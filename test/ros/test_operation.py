@@ -279,17 +279,18 @@ def test_a_planner_that_was_superseded_while_it_was_made_never_controls(
 def test_a_new_planner_that_is_too_slow_leaves_the_old_one(
     node, observer, states, statistics, newest, monkeypatch, wait_until
 ):
-    planner = node(allow_rebuild=True)
+    # At two commands a second the old planner is fast enough on any machine.
+    planner = node(allow_rebuild=True, control_rate=2.0)
     planner.autostart()
     wait_until(lambda: statistics.status == FRESH)
     made = planner.ready
 
     def slow(values, before):
-        return make_planner(values, before=before)._replace(iteration_time=0.5)
+        return make_planner(values, before=before)._replace(iteration_time=5.0)
 
     monkeypatch.setattr(planner_swap, "make_planner", slow)
     assert observer.set(planner__samples=48) == []
-    wait_until(lambda: "one iteration takes 500 ms" in newest()["message"])
+    wait_until(lambda: "one iteration takes 5000 ms" in newest()["message"])
     assert planner.ready is made
     wait_until(lambda: statistics.status == FRESH)
 
@@ -330,9 +331,12 @@ def test_a_device_that_fails_is_replaced_by_the_cpu_if_that_is_allowed(
     else:
         wait_until(lambda: statistics.status == STOPPED)
         assert only_safe(commands, wait_until)
-        values = newest()
-        assert values["level"] == b"\x02"
-        assert "out of memory" in values["message"]
+        # On a busy machine another cause may be the last one for a period.
+        wait_until(
+            lambda: (
+                "out of memory" in (values := newest())["message"] and values["level"] == b"\x02"
+            )
+        )
 
 
 def test_values_dumped_and_loaded_again_are_the_same(
