@@ -11,7 +11,7 @@ import numpy as np
 
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.learning.task import Task
-from cem_planner_ros.readers import MessageError, command_reader, stamp_of, state_reader
+from cem_planner_ros.readers import MessageError, command_reader, missing, part_reader, stamp_of
 
 
 class Signal(NamedTuple):
@@ -98,6 +98,9 @@ def _usable(
 
 SIDES = ("state", "command")
 
+MAX_PART_AGE = 0.2
+"""s by which the parts of a state may be apart, where several publishers say one each."""
+
 
 def _signal(
     folder: Path, reader, task: Task, side: str, notes: list[str]
@@ -125,12 +128,25 @@ def _signal(
             f"the {side}.type of the file"
         )
     read_one: Callable[[object], np.ndarray]
-    read_one = (state_reader if side == "state" else command_reader)(kind, fields)
-    rows, unusable = [], Counter()
+    read_one = (part_reader if side == "state" else command_reader)(kind, fields)
+    rows, unusable, others = [], Counter(), 0
+    # Several publishers may each say a part of the state: each field keeps its newest value.
+    newest, heard = np.full(len(fields), np.nan), np.full(len(fields), -np.inf)
     for connection, time, raw in reader.messages(connections=found):
         message = reader.deserialize(raw, connection.msgtype)
         try:
             value = read_one(message)
+            if side == "state":
+                has = ~np.isnan(value)
+                if not has.any():  # It is of other joints.
+                    others += 1
+                    continue
+                newest[has], heard[has] = value[has], 1e-9 * time
+                value = newest.copy()
+                if np.isnan(value).any():
+                    raise MessageError(missing(fields, np.isnan(value), message.name))
+                if heard.max() - heard.min() > MAX_PART_AGE:
+                    raise MessageError(f"a part of the state is older than {MAX_PART_AGE:g} s")
             if not np.isfinite(value).all():
                 name = list(fields)[int(np.argmin(np.isfinite(value)))]
                 raise MessageError(f"'{name}' is not finite")
@@ -140,7 +156,10 @@ def _signal(
         stamp = stamp_of(message)
         rows.append((1e-9 * time, np.nan if stamp is None else stamp, value))
     if not rows:
-        raise ConfigurationError(f"bag '{folder}': topic '{topic}' has no messages")
+        what = "no message of the joints of the state" if others else "no messages"
+        raise ConfigurationError(f"bag '{folder}': topic '{topic}' has {what}")
+    if others:
+        notes.append(f"{others} messages of '{topic}' are of other joints")
     for reason, count in unusable.items():
         notes.append(f"{count} of {len(rows)} messages of '{topic}' left out: {reason}")
     if sum(unusable.values()) == len(rows):

@@ -304,3 +304,32 @@ def test_without_rosbags_it_says_what_to_install(monkeypatch, task, bag, oscilla
     monkeypatch.setitem(sys.modules, "rosbags.highlevel", None)
     with pytest.raises(ConfigurationError, match="pip install rosbags"):
         bags.read(folder, task)
+
+
+def test_states_that_came_in_parts_are_merged(tmp_path, task, oscillator):
+    """The position from one publisher, the velocity from another, and a gripper beside them."""
+    from rosbags.typesys import Stores, get_typestore
+
+    store = get_typestore(Stores.ROS2_JAZZY)
+    types = store.types
+
+    def message(time, name, **values):
+        stamp = types["builtin_interfaces/msg/Time"](sec=int(time), nanosec=int(time % 1.0 * 1e9))
+        header = types["std_msgs/msg/Header"](stamp=stamp, frame_id="")
+        rows = {kind: np.zeros(0) for kind in ("position", "velocity", "effort")}
+        rows |= {kind: np.array([value]) for kind, value in values.items()}
+        made = types["sensor_msgs/msg/JointState"](header=header, name=[name], **rows)
+        return bytes(store.serialize_cdr(made, made.__msgtype__))
+
+    times, states, torques = oscillator(30.0)
+    with recording.BagWriter(tmp_path / "parts", task) as writer:
+        for time, (angle, rate), torque in zip(times, states, torques, strict=True):
+            writer.write("state", time, message(time, "hinge", position=angle))
+            writer.write("state", time + 0.001, message(time + 0.001, "hinge", velocity=rate))
+            writer.write("state", time + 0.002, message(time + 0.002, "finger", position=0.0))
+            writer.command(time, torque)
+    read = bags.read(tmp_path / "parts", task)
+    assert f"{len(times)} messages of 'joint_states' are of other joints" in read.notes
+    found = read.states
+    row = np.searchsorted(found.times, times[100] + 0.001, side="right") - 1
+    np.testing.assert_allclose(found.values[row], states[100])
