@@ -23,7 +23,7 @@ import numpy as np
 from cem_planner_ros import processes
 from cem_planner_ros.benchmarks import machine
 from cem_planner_ros.configuration import NODE_NAME, configure, load_yaml
-from cem_planner_ros.control.ladder import FRESH, SHIFTED, STATUSES
+from cem_planner_ros.control.ladder import FRESH, PREVIOUS_PLAN, STATUSES
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import share
 
@@ -122,12 +122,12 @@ def figures(recording: Recording, rate: float, seconds: float) -> dict:
     Return what the JSON holds besides the machine.
 
     `commands` arrived here. `late` went out after their period's end. `missing` are periods without
-    a command, by the node's own count or by what arrived, whichever is more. `shifted` are commands
-    that read an earlier plan, for want of their own. `latency_ms` is from the stamp of the state
-    that a command rests on to its publication, `jitter_ms` how far the interval from command to
-    command is from the period. `latency_less_plan_ms` is that of commands with a plan of their own.
-    `cpu_share` is that of one core, `stolen_s` what the host of a
-    virtual machine took from all cores meanwhile.
+    a command, by the node's own count or by what arrived, whichever is more. `previous_plan` are
+    commands that read an earlier plan, for want of their own. `latency_ms` is from the stamp of the
+    state that a command rests on to its publication. `jitter_ms` is how far the interval from
+    command to command is from the period. `latency_less_plan_ms` is the latency of commands with a
+    plan of their own, less the time of that plan. `cpu_share` is the share of one core. `stolen_s`
+    is what the host of a virtual machine took from all cores meanwhile.
     """
     if len(recording.rows) < 2 or len(recording.commands) < 2:
         raise ConfigurationError(
@@ -148,7 +148,7 @@ def figures(recording: Recording, rate: float, seconds: float) -> dict:
         "commands": len(recording.commands),
         "late": int(column("late").sum()),
         "missing": max(int(own_count), missing(recording.commands, rate)),
-        "shifted": int((column("status") == STATUSES.index(SHIFTED)).sum()),
+        "previous_plan": int((column("status") == STATUSES.index(PREVIOUS_PLAN)).sum()),
         "latency_ms": _quantiles(latency),
         "latency_less_plan_ms": _quantiles(latency - plan),
         "jitter_ms": _quantiles(np.abs(column("interval_ms") - period_ms)),

@@ -53,10 +53,10 @@ def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
                 yield _row(
                     f"{budget}, {candidates} candidates", configure(given | values), seeds, False
                 )
-        for hold in ("brake", "hold", "policy"):
-            say(f"plans fail {FAILING:g} of {EVERY:g} s, hold: {hold}")
-            values = {"hold": hold, "hold_time": EVERY, "max_plan_age": 0.1}
-            name = f"no plan {FAILING:g} of {EVERY:g} s, hold: {hold}"
+        for fallback in ("ramp_to_safe", "keep_last", "policy"):
+            say(f"plans fail {FAILING:g} of {EVERY:g} s, fallback: {fallback}")
+            values = {"fallback": fallback, "hold_time": EVERY, "max_plan_age": 0.1}
+            name = f"no plan {FAILING:g} of {EVERY:g} s, fallback: {fallback}"
             yield _row(name, configure(given | values), seeds, True)
 
 
@@ -82,7 +82,7 @@ def _balance(
     plant = ModelPlant(configuration, np.array(START))
     random = np.random.default_rng(seed)
     planner = configuration.planner()
-    way = configuration.costs["way"]
+    running = configuration.costs["running"]
 
     def step(action: np.ndarray, duration: float) -> None:
         plant.step(action + random.normal(0.0, NOISE, 1), duration)
@@ -97,7 +97,7 @@ def _balance(
             torch.tensor(values, dtype=torch.float32)[:, None]
             for values in (plant.state(), tick.action)
         )
-        total += way.stage(state, action, action, torch.tensor(0.0)).item()
+        total += running.stage(state, action, action, torch.tensor(0.0)).item()
         angles.append(np.remainder(plant.state()[2] + np.pi, 2 * np.pi) - np.pi)
     last = round(LAST / lockstep.loop.commander.period)
     return total, bool((np.abs(angles[-last:]) < UPRIGHT).all()), lockstep.plan_times

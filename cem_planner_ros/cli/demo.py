@@ -18,7 +18,7 @@ import numpy as np
 from cem_planner_ros import processes
 from cem_planner_ros.cli.scenarios import SCENARIOS, Recording, Scenario
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
-from cem_planner_ros.control.ladder import FRESH, SHIFTED, STATUSES
+from cem_planner_ros.control.ladder import FRESH, PREVIOUS_PLAN, STATUSES
 from cem_planner_ros.errors import ConfigurationError
 
 
@@ -206,7 +206,7 @@ def _timing(recording: Recording, period: float) -> dict:
         "commands": len(recording.actions),
         "late": int(sum(s["late"] for s in statistics)),
         "missing": int(statistics[-1]["missing"] - statistics[0]["missing"]) if statistics else 0,
-        "shifted": sum(s["status"] == STATUSES.index(SHIFTED) for s in statistics),
+        "previous_plan": sum(s["status"] == STATUSES.index(PREVIOUS_PLAN) for s in statistics),
     }
 
 
@@ -236,7 +236,8 @@ def _show(scenario: Scenario, summary: dict, problems: list[str], report: Path) 
         "state age (ms)": row(summary["state_age_ms"]),
         "period jitter (ms)": row(summary["period_jitter_ms"]),
         "missed deadlines": f"{summary['late']} late, {summary['missing']} missing "
-        f"of {summary['commands'] + summary['missing']}; {summary['shifted']} by an earlier plan",
+        f"of {summary['commands'] + summary['missing']}; "
+        f"{summary['previous_plan']} by the previous plan",
         "result": "FAILED: " + "; ".join(problems) if problems else "success",
         "report": str(report),
     }

@@ -14,7 +14,7 @@ from cem_planner_ros.configuration.cross_checks import (
     driving_problems,
     policy_problems,
 )
-from cem_planner_ros.configuration.table import DRIVING, ROS_PARAMETERS, TABLE
+from cem_planner_ros.configuration.table import DRIVING, RENAMED, ROS_PARAMETERS, TABLE
 from cem_planner_ros.configuration.values import Configuration, in_file
 from cem_planner_ros.configuration.yaml_files import load_yaml
 from cem_planner_ros.costs.base import Cost
@@ -191,7 +191,9 @@ def _unknown(
             )
             continue
         problems += [
-            loading.unknown("parameter", name, known) + f" (its value is {values[name]!r})"
+            f"parameter '{name}' is now called {RENAMED[name]}"
+            if name in RENAMED
+            else loading.unknown("parameter", name, known) + f" (its value is {values[name]!r})"
             for name in inside
         ]
     return problems

@@ -90,7 +90,7 @@ def cross_check(
                     f"allowed: 1, as {value['dynamics.plugin']} {what}"
                 )
                 break
-    if (value["policy.candidates"] or value["hold"] == "policy") and not value["policy.file"]:
+    if (value["policy.candidates"] or value["fallback"] == "policy") and not value["policy.file"]:
         problems.append(
             "parameter 'policy.file' is missing, allowed with policy.candidates or hold policy: a "
             "YAML file that `search-policy` wrote"

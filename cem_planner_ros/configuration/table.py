@@ -6,39 +6,45 @@ from cem_planner_ros.planning.settings import SETTINGS
 from cem_planner_ros.plugins.parameter import INACTIVE, READ_ONLY, Parameter
 
 TABLE = (
-    Parameter("autostart", True, "Configure and activate without being told to.", when=READ_ONLY),
     Parameter(
-        *("control_rate", 50.0, "Commands per second."),
+        "autostart",
+        True,
+        "Whether the node configures and activates itself when it starts.",
+        when=READ_ONLY,
+    ),
+    Parameter(
+        *("control_rate", 50.0, "Number of commands sent per second."),
         **{"unit": "Hz", "low": 1.0 / PERIOD.high, "high": 1.0 / PERIOD.low, "when": INACTIVE},
     ),
     Parameter(
         "budget_fraction",
         0.8,
-        "Share of the control period that planning may use; iterations that would not fit are left "
-        "out.",
+        "Share of the control period that planning may use. An iteration that would not end "
+        "within it is not begun.",
         low=0.05,
         high=0.9,
     ),
     Parameter(
         "command_phase",
         0.0,
-        "Share of the period before which no command goes out; 0 for as soon as it is planned. The "
-        "later, the more evenly commands come, and the older their state is.",
+        "Share of the control period that must pass before the command is sent; 0 sends it as"
+        " soon as it is planned. A larger share makes the commands more evenly spaced and the"
+        " state they are planned from older.",
         low=0.0,
         high=0.7,
     ),
     Parameter(
         "max_state_age",
         0.2,
-        "A state older than this is not planned from.",
+        "Largest age of a state that is planned from. With an older state the node does not plan.",
         unit="s",
         low=0.0,
     ),
     Parameter(
         "actuation_delay",
         0.0,
-        "From sending a command to its effect. States are predicted to the time at which the "
-        "command planned from them takes effect.",
+        "Time from sending a command until it acts on the robot. The state is predicted over "
+        "this time before planning.",
         unit="s",
         low=0.0,
         high=1.0,
@@ -46,26 +52,33 @@ TABLE = (
     Parameter(
         "max_plan_age",
         0.2,
-        "Without a good plan the one before is read on until it is this old (status shifted).",
+        "Largest age of a plan that is used when no new plan is ready (status previous_plan).",
         unit="s",
         low=0.0,
         high=60.0,
     ),
     Parameter(
-        "hold",
-        "brake",
-        "What follows for hold_time (status hold): brake moves evenly to the safe action, hold "
-        "repeats the last command, policy does what policy.file says in a state that is not too "
-        "old, else it brakes. The safe action comes next (status stopped).",
-        choices=("brake", "hold", "policy"),
+        "fallback",
+        "ramp_to_safe",
+        "What is commanded for hold_time when no usable plan is left (status fallback). "
+        "ramp_to_safe moves evenly to the safe action, keep_last repeats the last command, "
+        "policy follows policy.file while the state is recent and else ramps to the safe "
+        "action. The safe action follows (status stopped).",
+        choices=("ramp_to_safe", "keep_last", "policy"),
     ),
     Parameter(
-        "hold_time", 0.3, "How long status hold lasts at most.", unit="s", low=0.0, high=60.0
+        "hold_time",
+        0.3,
+        "Longest time in status fallback, before status stopped.",
+        unit="s",
+        low=0.0,
+        high=60.0,
     ),
     Parameter(
         "recover_periods",
         3,
-        "Good plans in a row that end hold and stopped; the first after a reset are still rough.",
+        "Number of good plans in a row that end the statuses fallback and stopped. The first "
+        "plans after a reset are still rough.",
         low=1,
         high=1000,
     ),
@@ -74,14 +87,14 @@ TABLE = (
     Parameter(
         "dynamics.plugin",
         "cartpole",
-        "The model: an installed plugin or package.module:Class.",
+        "Name of the model: an installed plugin, or package.module:Class.",
         when=INACTIVE,
     ),
     Parameter(
         "randomisation.samples",
         1,
-        "Variants of the model that each candidate runs through, P, whose costs planner.risk makes "
-        "one; their numbers differ by randomisation.spread.",
+        "Number of variants of the model, P, through which each candidate is simulated. Their"
+        " parameters differ by randomisation.spread, and planner.risk combines their costs.",
         low=1,
         high=1000,
         when=INACTIVE,
@@ -89,29 +102,31 @@ TABLE = (
     Parameter(
         "policy.file",
         "",
-        "YAML of a policy, as `search-policy` writes it; a path or a name in `models`.",
+        "YAML file of a policy, as the command search-policy writes it: a path, or a name in "
+        "the folder models. Empty for no policy.",
         when=INACTIVE,
     ),
     SETTINGS["proposals"],
     Parameter(
         "costs",
         ["tracking"],
-        "Names of the cost terms, which add up; NAME.plugin says which plugin each one is.",
+        "Names of the cost terms, whose costs are added. NAME.plugin says which plugin each "
+        "term is.",
         when=INACTIVE,
     ),
-    Parameter("state.topic", "joint_states", "Where the state comes from.", when=INACTIVE),
+    Parameter("state.topic", "joint_states", "Topic of the state messages.", when=INACTIVE),
     Parameter(
         "state.type",
         "sensor_msgs/msg/JointState",
-        "Type of the state message.",
+        "Message type of the state.",
         choices=tuple(STATE_TYPES),
         when=INACTIVE,
     ),
-    Parameter("command.topic", "commands", "Where the command goes.", when=INACTIVE),
+    Parameter("command.topic", "commands", "Topic of the command messages.", when=INACTIVE),
     Parameter(
         "command.type",
         "std_msgs/msg/Float64MultiArray",
-        "Type of the command message.",
+        "Message type of the command.",
         choices=tuple(COMMAND_TYPES),
         when=INACTIVE,
     ),
@@ -124,14 +139,15 @@ TABLE = (
     Parameter(
         "frame_id",
         "odom",
-        "Frame of the state, of ~/path and ~/markers, and into which goal, path and costmap are "
-        "transformed.",
+        "Frame of the state, of ~/path and of ~/markers. Goal, path and costmap are "
+        "transformed into it.",
         when=INACTIVE,
     ),
     Parameter(
         "plan_rate",
         5.0,
-        "How often ~/plan, and for models with x and y ~/path, is published; 0 for never.",
+        "Publishing rate of ~/plan and, for models with the states x and y, of ~/path; 0 "
+        "publishes neither.",
         unit="Hz",
         low=0.0,
         high=100.0,
@@ -139,30 +155,32 @@ TABLE = (
     Parameter(
         "marker_rate",
         0.0,
-        "How often ~/markers, of models with x and y, is published: the plan, elites and other "
-        "candidates coloured by cost, where a robot would stop, and its footprint; 0 for never.",
+        "Publishing rate of ~/markers, for models with the states x and y: the plan, elites "
+        "and other candidates coloured by cost, the braking path, and the footprint. 0 "
+        "publishes none.",
         unit="Hz",
         low=0.0,
         high=100.0,
     ),
-    Parameter("marker_count", 50, "Candidates in ~/markers.", low=0, high=64),
+    Parameter("marker_count", 50, "Number of candidates shown in ~/markers.", low=0, high=64),
     Parameter(
         "allow_rebuild",
         False,
-        "Whether planner.* may change while the node controls: a new planner is made beside the "
-        "old one, which controls until then, and goes on with its plan.",
+        "Whether planner.* may be set while the node controls. The new planner is built in "
+        "the background, while the old one controls; then it continues with the plan of the "
+        "old one.",
     ),
     Parameter(
         "allow_cpu_fallback",
         False,
-        "Whether to go on with fewer candidates on the CPU when the planning device is out of "
-        "memory or lost.",
+        "Whether the node continues on the CPU, with fewer candidates, when the GPU is lost "
+        "or out of memory.",
     ),
     Parameter(
         "realtime.priority",
         0,
-        "Of the planner's thread under SCHED_FIFO, its watchdog being one above it; 0 for the "
-        "ordinary scheduler.",
+        "SCHED_FIFO priority of the planner thread; the watchdog thread has one more. 0 keeps"
+        " the default scheduler.",
         low=0,
         high=98,
         when=INACTIVE,
@@ -170,25 +188,25 @@ TABLE = (
     Parameter(
         "realtime.cpus",
         "",
-        "CPUs that the planner's thread runs on, such as '2 3'; all if empty.",
+        "CPUs that the planner thread may run on, such as '2 3'; empty for all.",
         when=INACTIVE,
     ),
     Parameter(
         "realtime.lock_memory",
         False,
-        "Keep the memory of the process from being swapped out (mlockall).",
+        "Whether the memory of the process is locked against swapping (mlockall).",
         when=INACTIVE,
     ),
     Parameter(
         "realtime.freeze_garbage",
         True,
-        "Python's garbage collector does not start by itself while the node controls.",
+        "Whether Python's garbage collector is frozen while the node controls.",
         when=INACTIVE,
     ),
     Parameter(
         "realtime.switch_interval",
         0.0005,
-        "After this a Python thread has to let another run; Python's own is 0.005 s.",
+        "Time after which a Python thread has to let another one run. Python's default is 0.005 s.",
         unit="s",
         low=1e-5,
         high=0.1,
@@ -197,19 +215,29 @@ TABLE = (
     Parameter(
         "publish_statistics",
         False,
-        "Publish ~/statistics with every command; twice a second it says anew what each cost makes "
-        "of the plan.",
+        "Whether ~/statistics is published with every command.",
     ),
 )
 """The parameters that the node has whatever the model; those of plugins, fields and bounds join."""
 
 DRIVING = (
-    Parameter("drive.goal_topic", "goal_pose", "Where the goal comes from.", when=INACTIVE),
-    Parameter("drive.path_topic", "plan", "Where the path comes from.", when=INACTIVE),
-    Parameter("drive.costmap_topic", "costmap", "Where the costmap comes from.", when=INACTIVE),
-    Parameter("drive.xy_tolerance", 0.1, "How near to the goal it is reached.", unit="m", low=1e-3),
+    Parameter("drive.goal_topic", "goal_pose", "Topic of the goal pose.", when=INACTIVE),
+    Parameter("drive.path_topic", "plan", "Topic of the reference path.", when=INACTIVE),
+    Parameter("drive.costmap_topic", "costmap", "Topic of the costmap.", when=INACTIVE),
     Parameter(
-        "drive.yaw_tolerance", 0.2, "How well turned it is reached.", unit="rad", low=1e-3, high=4.0
+        "drive.xy_tolerance",
+        0.1,
+        "Largest distance to the goal at which it counts as reached.",
+        unit="m",
+        low=1e-3,
+    ),
+    Parameter(
+        "drive.yaw_tolerance",
+        0.2,
+        "Largest error of the heading at which the goal counts as reached.",
+        unit="rad",
+        low=1e-3,
+        high=4.0,
     ),
     Parameter(
         "drive.speed_tolerance",
@@ -228,49 +256,71 @@ DRIVING = (
     Parameter(
         "drive.max_costmap_age",
         0.5,
-        "With a costmap older than this the robot stops.",
+        "Largest age of a costmap. With an older costmap the robot stops.",
         unit="s",
         low=0.0,
     ),
     Parameter(
         "drive.lethal",
         100,
-        "Cells of the costmap from this value on are obstacles; unknown ones are not.",
+        "Smallest value of a costmap cell that is an obstacle. Unknown cells are no obstacles.",
         low=1,
         high=100,
         when=INACTIVE,
     ),
-    Parameter("drive.acceleration", 1.0, "Largest that the robot can.", unit="m/s^2", low=1e-3),
     Parameter(
-        "drive.deceleration",
-        0.8,
-        "With which the robot surely brakes; no command is sent after which it could not stop.",
+        "drive.acceleration",
+        1.0,
+        "Largest acceleration of the robot along and across its heading.",
         unit="m/s^2",
         low=1e-3,
     ),
     Parameter(
-        "drive.yaw_acceleration", 4.0, "Largest that the robot can.", unit="rad/s^2", low=1e-3
+        "drive.deceleration",
+        0.8,
+        "Deceleration that the robot reaches with certainty. The stop guard sends no command "
+        "after which the robot could not stop with it.",
+        unit="m/s^2",
+        low=1e-3,
+    ),
+    Parameter(
+        "drive.yaw_acceleration",
+        4.0,
+        "Largest angular acceleration of the robot.",
+        unit="rad/s^2",
+        low=1e-3,
     ),
     Parameter(
         "drive.yaw_deceleration",
         3.0,
-        "With which it surely stops turning.",
+        "Angular deceleration that the robot reaches with certainty.",
         unit="rad/s^2",
         low=1e-3,
     ),
     Parameter(
         "drive.reaction",
         0.1,
-        "From sending a command to braking, beside actuation_delay.",
+        "Time from sending a command until the robot begins to brake, in addition to "
+        "actuation_delay.",
         unit="s",
         low=0.0,
         high=10.0,
     ),
     Parameter(
-        "drive.margin", 0.0, "Clearance that braking has to leave.", unit="m", low=0.0, high=10.0
+        "drive.margin",
+        0.0,
+        "Smallest clearance to obstacles that the robot must keep when it brakes.",
+        unit="m",
+        low=0.0,
+        high=10.0,
     ),
 )
 """The parameters of a robot that drives: of a node whose costs look at the surroundings."""
 
 ROS_PARAMETERS = ("use_sim_time", "start_type_description_service", "qos_overrides")
 """The parameters, or their first names, that rclpy declares on every node."""
+
+RENAMED = {
+    "hold": "fallback, whose values are ramp_to_safe (was brake), keep_last (was hold), policy"
+}
+"""What parameters of earlier versions are called now, for those who still have the old name."""

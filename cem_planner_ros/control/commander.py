@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cem_planner_ros.configuration import Configuration
-from cem_planner_ros.control.ladder import FRESH, HOLD, STOPPED, Ladder
+from cem_planner_ros.control.ladder import FALLBACK, FRESH, STOPPED, Ladder
 from cem_planner_ros.control.latency import MAX_AHEAD, SentCommands
 from cem_planner_ros.control.limits import CommandLimits, SafeAction
 from cem_planner_ros.control.tick import (
@@ -301,7 +301,7 @@ class Commander:
             paced = self._limits.apply(action, self.last_action, elapsed)
             action = np.where(self._begins_measured, paced, action)
         elif status != STOPPED:
-            if status != HOLD:
+            if status != FALLBACK:
                 self._is_starting, self._stop_action = False, None
             if np.isfinite(action).all():
                 action = self._limits.apply(action, self.last_action, elapsed)
@@ -333,7 +333,7 @@ class Commander:
             self._sent.add(self._clock() + self._values["actuation_delay"], action)
         self._publish_time.add(self._steady() - began)
         published = self._clock()
-        is_planned = status not in (HOLD, STOPPED)
+        is_planned = status not in (FALLBACK, STOPPED)
         tick = Tick(
             status=status,
             cause=cause,
@@ -393,17 +393,19 @@ class Commander:
         if status == STOPPED:
             # As it is: what stops the plant must not be slowed by a limit meant for comfort.
             return status, cause, self._safe_action() if self._is_placed else None
-        if status != HOLD:
+        if status != FALLBACK:
             effect = now + self.publish_time + values["actuation_delay"]
             return status, cause, self.ladder.plan.action_at(effect)
-        if was != HOLD:
+        if was != FALLBACK:
             self._held_action = self.last_action
-        if values["hold"] == "hold":
+        if values["fallback"] == "keep_last":
             return status, cause, self._held_action
-        state = self.state if values["hold"] == "policy" else None
+        state = self.state if values["fallback"] == "policy" else None
         if state is not None and -MAX_AHEAD <= now - state.time <= values["max_state_age"]:
             self._held_action = self._fallback(state.state)
             return status, cause, self._held_action
-        share = (now - self.ladder.held_since) / values["hold_time"] if values["hold_time"] else 1.0
+        share = (
+            (now - self.ladder.fallback_since) / values["hold_time"] if values["hold_time"] else 1.0
+        )
         way = self._safe_action() - self._held_action
         return status, cause, self._held_action + min(share, 1.0) * way

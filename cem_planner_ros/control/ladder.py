@@ -7,20 +7,20 @@ from collections import Counter
 from cem_planner_ros.planning.plan import Plan
 
 FRESH = "fresh"
-SHIFTED = "shifted"
-HOLD = "hold"
+PREVIOUS_PLAN = "previous_plan"
+FALLBACK = "fallback"
 STOPPED = "stopped"
-STATUSES = (FRESH, SHIFTED, HOLD, STOPPED)
-"""This period's plan, an earlier plan read at the present time, brake or hold, the safe action."""
+STATUSES = (FRESH, PREVIOUS_PLAN, FALLBACK, STOPPED)
+"""This period's plan, the previous plan at the present time, the fallback, the safe action."""
 
 
 class Ladder:
     """
     Steps down one rung at a time while there is no good plan, and up again in one step.
 
-    From `hold` and `stopped` the way up takes several good plans in a row, so that one lucky period
-    in a row of bad ones does not jerk the plant. Between `fresh` and `shifted` nothing is gained by
-    waiting: both read the same plan. Times are s on any one clock.
+    The way up from `fallback` and `stopped` takes several good plans in a row, so that one good
+    plan among bad ones does not jerk the plant. Between `fresh` and `previous_plan` nothing is
+    gained by waiting: both read the same plan. Times are s on any one clock.
     """
 
     def __init__(self):
@@ -31,15 +31,16 @@ class Ladder:
         """The last good plan."""
         self.planned = 0.0
         """When planning it began."""
-        self.held_since = 0.0
-        """When `hold` was stepped to."""
+        self.fallback_since = 0.0
+        """When `fallback` was stepped to."""
         self._good = 0
 
     def offer(self, plan: Plan, began: float, is_prompt: bool) -> None:
         """
         Take a good plan in, on which planning began at `began` (s).
 
-        One that is not prompt is read if it is young, but does not help to end `hold` or `stopped`.
+        A plan that is not prompt is used while it is young, but does not help to end `fallback` or
+        `stopped`.
         """
         self.plan, self.planned = plan, began
         self._good = self._good + 1 if is_prompt else 0
@@ -49,7 +50,7 @@ class Ladder:
         self._good = 0
 
     def abandon(self) -> None:
-        """Forget the plan; the next step leads to `hold`."""
+        """Forget the plan; the next step leads to `fallback`."""
         self.plan = None
         self._good = 0
 
@@ -69,23 +70,23 @@ class Ladder:
             time: s.
             is_fresh: whether the last good plan was made for this command.
             max_plan_age: s for which an earlier plan may be used after planning it began.
-            hold_time: s on `hold` before `stopped`.
-            recover_periods: good plans in a row that end `hold` and `stopped`.
+            hold_time: s on `fallback` before `stopped`.
+            recover_periods: good plans in a row that end `fallback` and `stopped`.
         """
-        planned = self.status in (FRESH, SHIFTED)
+        planned = self.status in (FRESH, PREVIOUS_PLAN)
         may_move = planned or self._good >= recover_periods
         if is_fresh and may_move:
             status = FRESH
         elif self.plan is not None and may_move and time - self.planned <= max_plan_age:
-            status = SHIFTED
-        elif planned or (self.status == HOLD and time - self.held_since < hold_time):
-            status = HOLD
+            status = PREVIOUS_PLAN
+        elif planned or (self.status == FALLBACK and time - self.fallback_since < hold_time):
+            status = FALLBACK
         else:
             status = STOPPED
-        if status in (HOLD, STOPPED) and planned:
+        if status in (FALLBACK, STOPPED) and planned:
             self._good = 0
-        if status == HOLD and self.status != HOLD:
-            self.held_since = time
+        if status == FALLBACK and self.status != FALLBACK:
+            self.fallback_since = time
         return self._go(status)
 
     def stop(self) -> str:

@@ -19,7 +19,7 @@ class Effort(Cost):
     def parameters_for(cls, dynamics: Dynamics) -> tuple[Parameter, ...]:
         """Return a weight and a place of rest for each action."""
         return named(
-            "weight", dynamics.action_names, 0.0, "Price of (action - rest)^2 of {name}.", low=0.0
+            "weight", dynamics.action_names, 0.0, "Weight of (action - rest)^2 of {name}.", low=0.0
         ) + named("rest", dynamics.action_names, 0.0, "The {name} that costs nothing.")
 
     def stage(
@@ -43,7 +43,7 @@ class ActionRate(Cost):
     def parameters_for(cls, dynamics: Dynamics) -> tuple[Parameter, ...]:
         """Return a weight for each action."""
         return named(
-            "weight", dynamics.action_names, 0.0, "Price of the squared change of {name}.", low=0.0
+            "weight", dynamics.action_names, 0.0, "Weight of the squared change of {name}.", low=0.0
         )
 
     def stage(

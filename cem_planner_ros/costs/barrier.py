@@ -29,7 +29,7 @@ class Barrier(Cost):
         """Return a weight and two limits for each state."""
         names = dynamics.state_names
         return (
-            named("weight", names, 0.0, "Price of the squared excess of {name}.", low=0.0)
+            named("weight", names, 0.0, "Weight of the squared excess of {name}.", low=0.0)
             + named("low", names, -FAR, "Below it {name} costs.")
             + named("high", names, FAR, "Above it {name} costs.")
         )

@@ -26,16 +26,16 @@ class Goal(TargetCost):
     def parameters_for(cls, dynamics: Dynamics) -> tuple[Parameter, ...]:
         """Return two weights, and a target and a tolerance for each state."""
         return (
-            Parameter("weight", 1.0, "Price of the distance at every step.", low=0.0),
+            Parameter("weight", 1.0, "Weight of the distance in every step.", low=0.0),
             Parameter(
-                "terminal_weight", 0.0, "Price of the distance at the end of the horizon.", low=0.0
+                "terminal_weight", 0.0, "Weight of the distance at the end of the horizon.", low=0.0
             ),
-            *named("target", dynamics.state_names, 0.0, "Where {name} should be."),
+            *named("target", dynamics.state_names, 0.0, "Target value of {name}."),
             *named(
                 "tolerance",
                 dynamics.state_names,
                 0.0,
-                "How far off {name} may well be; 0 if it does not matter.",
+                "Distance at which the cost changes from quadratic to linear.",
                 low=0.0,
             ),
         )

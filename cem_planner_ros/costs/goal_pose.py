@@ -27,13 +27,28 @@ class GoalPose(Cost):
 
     inputs = ("goal",)
     parameters = (
-        Parameter("weight", 1.0, "Price of the distance at every step.", low=0.0),
+        Parameter("weight", 1.0, "Weight of the distance to the goal in every step.", low=0.0),
         Parameter(
-            "terminal_weight", 10.0, "Price of the distance at the end of the horizon.", low=0.0
+            "terminal_weight",
+            10.0,
+            "Weight of the distance to the goal at the end of the horizon.",
+            low=0.0,
         ),
-        Parameter("tolerance", 0.2, "How far off is well.", unit="m", low=1e-3),
-        Parameter("yaw_weight", 1.0, "Price of another heading near the goal.", low=0.0),
-        Parameter("yaw_within", 0.3, "Distance at which half of that counts.", unit="m", low=1e-3),
+        Parameter(
+            "tolerance",
+            0.2,
+            "Distance to the goal at which the cost changes from quadratic to linear.",
+            unit="m",
+            low=1e-3,
+        ),
+        Parameter("yaw_weight", 1.0, "Weight of the error of the heading near the goal.", low=0.0),
+        Parameter(
+            "yaw_within",
+            0.3,
+            "Distance to the goal at which the error of the heading has half its weight.",
+            unit="m",
+            low=1e-3,
+        ),
         Parameter(
             "within",
             1.0,

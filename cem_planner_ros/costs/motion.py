@@ -49,7 +49,7 @@ class MotionCost(Cost):
 class PreferForward(MotionCost):
     """The speed backwards, at every step."""
 
-    parameters = (Parameter("weight", 1.0, "Price of each m/s backwards.", unit="s/m", low=0.0),)
+    parameters = (Parameter("weight", 1.0, "Weight of each m/s backwards.", unit="s/m", low=0.0),)
 
     weight: torch.Tensor
 
@@ -68,8 +68,8 @@ class VelocityTracking(MotionCost):
     """The squared difference to a speed, at every step."""
 
     parameters = (
-        Parameter("weight", 1.0, "Price of the squared difference.", unit="s^2/m^2", low=0.0),
-        Parameter("wanted", 0.5, "The speed; below 0 it is backwards.", unit="m/s"),
+        Parameter("weight", 1.0, "Weight of the squared difference.", unit="s^2/m^2", low=0.0),
+        Parameter("wanted", 0.5, "Desired speed; a negative one is backwards.", unit="m/s"),
     )
 
     weight: torch.Tensor
@@ -92,7 +92,7 @@ class Twirling(MotionCost):
 
     kind = "turning"
     parameters = (
-        Parameter("weight", 0.02, "Price of the squared yaw rate.", unit="s^2/rad^2", low=0.0),
+        Parameter("weight", 0.02, "Weight of the squared yaw rate.", unit="s^2/rad^2", low=0.0),
     )
 
     weight: torch.Tensor

@@ -18,7 +18,7 @@ from cem_planner_ros.plugins.plan_inputs import Staged
 
 class Obstacles(Cost):
     """
-    What it costs to be near obstacles, and the price of touching one.
+    What it costs to be near obstacles, and the cost of touching one.
 
     The footprint is covered by discs; the clearance c is the least distance of a disc's centre to
     an obstacle, less its radius, looked up in the map's distance field. A step costs
@@ -34,10 +34,23 @@ class Obstacles(Cost):
 
     inputs = ("costmap",)
     parameters = (
-        Parameter("weight", 0.5, "Price of being nearer than `inflation`.", low=0.0),
-        Parameter("inflation", 0.25, "Clearance from which on nothing costs.", unit="m", low=1e-3),
-        Parameter("collision_weight", 1e4, "Price of touching, for each step.", low=0.0),
-        Parameter("margin", 0.0, "Clearance below which it counts as touching.", unit="m", low=0.0),
+        Parameter("weight", 0.5, "Weight of clearances below `inflation`.", low=0.0),
+        Parameter(
+            "inflation",
+            0.25,
+            "Clearance above which an obstacle costs nothing.",
+            unit="m",
+            low=1e-3,
+        ),
+        Parameter(
+            "collision_weight",
+            1e4,
+            "Cost of each step in which the robot touches an obstacle.",
+            low=0.0,
+        ),
+        Parameter(
+            "margin", 0.0, "Clearance below which the robot counts as touching.", unit="m", low=0.0
+        ),
         Parameter(
             "footprint",
             "",

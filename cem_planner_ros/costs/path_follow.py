@@ -49,21 +49,40 @@ class PathFollow(Cost):
 
     inputs = ("path",)
     parameters = (
-        Parameter("lateral_weight", 0.2, "Price of the distance from the path.", low=0.0),
-        Parameter("tolerance", 0.2, "How far off the path is well.", unit="m", low=1e-3),
-        Parameter("heading_weight", 0.1, "Price of another heading than the path's.", low=0.0),
-        Parameter("progress_weight", 1.5, "Price of each m not driven yet.", unit="1/m", low=0.0),
+        Parameter("lateral_weight", 0.2, "Weight of the distance from the path.", low=0.0),
+        Parameter(
+            "tolerance",
+            0.2,
+            "Distance from the path at which the cost changes from quadratic to linear.",
+            unit="m",
+            low=1e-3,
+        ),
+        Parameter("heading_weight", 0.1, "Weight of the error of the heading.", low=0.0),
+        Parameter(
+            "progress_weight",
+            1.5,
+            "Weight of each metre of the window that is still to be driven.",
+            unit="1/m",
+            low=0.0,
+        ),
         Parameter(
             "time_weight",
             0.0,
-            "Price of (p - p(t))^2 on a path with times.",
+            "Weight of the squared error of progress, on a path with times.",
             unit="1/m^2",
             low=0.0,
         ),
         Parameter(
-            "window", 3.0, "Of the path that is looked at.", unit="m", low=0.1, when=INACTIVE
+            "window",
+            3.0,
+            "Length of the path that is considered at once.",
+            unit="m",
+            low=0.1,
+            when=INACTIVE,
         ),
-        Parameter("horizon", 3.0, "Of time, that a schedule covers.", unit="s", low=0.1),
+        Parameter(
+            "horizon", 3.0, "Time that the schedule of a path with times covers.", unit="s", low=0.1
+        ),
     )
 
     lateral_weight: torch.Tensor

@@ -42,7 +42,7 @@ class StateCost(TargetCost):
     def parameters_for(cls, dynamics: Dynamics) -> tuple[Parameter, ...]:
         """Return a weight and a target for each state."""
         return named(
-            "weight", dynamics.state_names, 0.0, "Price of the squared error of {name}.", low=0.0
+            "weight", dynamics.state_names, 0.0, "Weight of the squared error of {name}.", low=0.0
         ) + named("target", dynamics.state_names, 0.0, "Where {name} should be.")
 
     def squared_error(self, state: torch.Tensor) -> torch.Tensor:
@@ -63,13 +63,13 @@ class Quadratic(StateCost):
         return (
             super().parameters_for(dynamics)
             + named(
-                "action_weight", dynamics.action_names, 0.0, "Price of {name} squared.", low=0.0
+                "action_weight", dynamics.action_names, 0.0, "Weight of {name} squared.", low=0.0
             )
             + named(
                 "rate_weight",
                 dynamics.action_names,
                 0.0,
-                "Price of the squared change of {name} from one model step to the next.",
+                "Weight of the squared change of {name} from one model step to the next.",
                 low=0.0,
             )
         )

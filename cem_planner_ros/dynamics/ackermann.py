@@ -23,7 +23,9 @@ class Ackermann(DifferentialEquation):
     action_units = ("m/s", "rad")
     angle_names = ("yaw",)
     parameters = (
-        Parameter("wheel_base", 0.5, "From the rear to the front axle.", unit="m", low=1e-3),
+        Parameter(
+            "wheel_base", 0.5, "Distance from the rear to the front axle.", unit="m", low=1e-3
+        ),
         INTEGRATOR,
     )
 
@@ -54,10 +56,22 @@ class AckermannDrive(DifferentialEquation):
     action_units = ("m/s", "rad/s")
     angle_names = ("yaw",)
     parameters = (
-        Parameter("turning_radius", 1.0, "Of the tightest curve.", unit="m", low=1e-3),
+        Parameter("turning_radius", 1.0, "Smallest turning radius.", unit="m", low=1e-3),
         Parameter("lag", 0.15, "Time constant of both speeds.", unit="s", low=1e-3),
-        Parameter("acceleration", 1.0, "Largest of v, both ways.", unit="m/s^2", low=1e-3),
-        Parameter("yaw_acceleration", 2.0, "Largest, both ways.", unit="rad/s^2", low=1e-3),
+        Parameter(
+            "acceleration",
+            1.0,
+            "Largest acceleration and deceleration of v.",
+            unit="m/s^2",
+            low=1e-3,
+        ),
+        Parameter(
+            "yaw_acceleration",
+            2.0,
+            "Largest angular acceleration and deceleration.",
+            unit="rad/s^2",
+            low=1e-3,
+        ),
         INTEGRATOR,
     )
 

@@ -55,8 +55,20 @@ class DiffDriveLag(DifferentialEquation):
     angle_names = ("yaw",)
     parameters = (
         Parameter("lag", 0.15, "Time constant of both speeds.", unit="s", low=1e-3),
-        Parameter("acceleration", 1.0, "Largest of v, both ways.", unit="m/s^2", low=1e-3),
-        Parameter("yaw_acceleration", 4.0, "Largest, both ways.", unit="rad/s^2", low=1e-3),
+        Parameter(
+            "acceleration",
+            1.0,
+            "Largest acceleration and deceleration of v.",
+            unit="m/s^2",
+            low=1e-3,
+        ),
+        Parameter(
+            "yaw_acceleration",
+            4.0,
+            "Largest angular acceleration and deceleration.",
+            unit="rad/s^2",
+            low=1e-3,
+        ),
         INTEGRATOR,
     )
 

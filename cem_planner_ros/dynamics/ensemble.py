@@ -44,7 +44,9 @@ class Ensemble(Dynamics):
     """
 
     parameters = (
-        Parameter("file", "", "MODEL.safetensors, with MODEL.json beside it.", when=INACTIVE),
+        Parameter(
+            "file", "", "The file MODEL.safetensors, with MODEL.json beside it.", when=INACTIVE
+        ),
     )
 
     file: str

@@ -37,7 +37,7 @@ class Exported(Dynamics):
     Raises ConfigurationError if a file cannot be read or does not hold what it should.
     """
 
-    parameters = (Parameter("file", "", "The .pt2 or .pt file.", when=INACTIVE),)
+    parameters = (Parameter("file", "", "The .pt2 or .pt file of the model.", when=INACTIVE),)
 
     file: str
     dt: float

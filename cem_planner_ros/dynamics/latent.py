@@ -167,7 +167,9 @@ class Latent(Dynamics):
 
     judges = True
     parameters = (
-        Parameter("file", "", "MODEL.safetensors, with MODEL.json beside it.", when=INACTIVE),
+        Parameter(
+            "file", "", "The file MODEL.safetensors, with MODEL.json beside it.", when=INACTIVE
+        ),
     )
 
     file: str

@@ -43,8 +43,15 @@ class Mujoco(Dynamics):
     """
 
     parameters = (
-        Parameter("file", "", "The MJCF or URDF file.", when=INACTIVE),
-        Parameter("threads", 1, "CPU threads that roll out.", low=1, high=256, when=INACTIVE),
+        Parameter("file", "", "The MJCF or URDF file of the robot.", when=INACTIVE),
+        Parameter(
+            "threads",
+            1,
+            "Number of CPU threads that simulate candidates.",
+            low=1,
+            high=256,
+            when=INACTIVE,
+        ),
     )
 
     file: str

@@ -24,8 +24,16 @@ class OmniDrive(DifferentialEquation):
     angle_names = ("yaw",)
     parameters = (
         Parameter("lag", 0.15, "Time constant of the speeds.", unit="s", low=1e-3),
-        Parameter("acceleration", 1.0, "Largest of v_x and v_y each.", unit="m/s^2", low=1e-3),
-        Parameter("yaw_acceleration", 4.0, "Largest, both ways.", unit="rad/s^2", low=1e-3),
+        Parameter(
+            "acceleration", 1.0, "Largest acceleration of v_x and of v_y.", unit="m/s^2", low=1e-3
+        ),
+        Parameter(
+            "yaw_acceleration",
+            4.0,
+            "Largest angular acceleration and deceleration.",
+            unit="rad/s^2",
+            low=1e-3,
+        ),
         INTEGRATOR,
     )
 

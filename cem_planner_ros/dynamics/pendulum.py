@@ -21,9 +21,9 @@ class Pendulum(DifferentialEquation):
     action_units = ("Nm",)
     angle_names = ("theta",)
     parameters = (
-        Parameter("mass", 1.0, "At the end of the rod.", unit="kg", low=1e-3),
-        Parameter("length", 1.0, "Of the rod.", unit="m", low=1e-3),
-        Parameter("damping", 0.1, "Torque of the hinge over its speed.", unit="Nm s", low=0.0),
+        Parameter("mass", 1.0, "Mass at the end of the rod.", unit="kg", low=1e-3),
+        Parameter("length", 1.0, "Length of the rod.", unit="m", low=1e-3),
+        Parameter("damping", 0.1, "Torque of the hinge per angular speed.", unit="Nm s", low=0.0),
         Parameter("gravity", 9.81, "Gravitational acceleration.", unit="m/s^2", low=0.0),
         INTEGRATOR,
     )

@@ -23,11 +23,11 @@ class PlanarArm(DifferentialEquation):
     action_units = ("Nm", "Nm")
     angle_names = ("shoulder", "elbow")
     parameters = (
-        Parameter("upper_mass", 1.0, "Of the link at the shoulder.", unit="kg", low=1e-3),
-        Parameter("upper_length", 0.5, "Of the link at the shoulder.", unit="m", low=1e-3),
-        Parameter("lower_mass", 1.0, "Of the link behind the elbow.", unit="kg", low=1e-3),
-        Parameter("lower_length", 0.5, "Of the link behind the elbow.", unit="m", low=1e-3),
-        Parameter("damping", 0.1, "Torque of a joint over its speed.", unit="Nm s", low=0.0),
+        Parameter("upper_mass", 1.0, "Mass of the link at the shoulder.", unit="kg", low=1e-3),
+        Parameter("upper_length", 0.5, "Length of the link at the shoulder.", unit="m", low=1e-3),
+        Parameter("lower_mass", 1.0, "Mass of the link behind the elbow.", unit="kg", low=1e-3),
+        Parameter("lower_length", 0.5, "Length of the link behind the elbow.", unit="m", low=1e-3),
+        Parameter("damping", 0.1, "Torque of a joint per angular speed.", unit="Nm s", low=0.0),
         Parameter("gravity", 9.81, "Gravitational acceleration.", unit="m/s^2", low=0.0),
         INTEGRATOR,
     )

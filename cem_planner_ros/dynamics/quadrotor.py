@@ -23,7 +23,7 @@ class Quadrotor(DifferentialEquation):
     action_units = ("m/s^2", "rad/s", "rad/s", "rad/s")
     parameters = (
         Parameter("gravity", 9.81, "Gravitational acceleration.", unit="m/s^2", low=0.0),
-        Parameter("drag", 0.1, "Deceleration over speed.", unit="1/s", low=0.0),
+        Parameter("drag", 0.1, "Deceleration per speed.", unit="1/s", low=0.0),
         INTEGRATOR,
     )
 

@@ -28,18 +28,38 @@ class SingleTrack(DifferentialEquation):
     action_units = ("rad", "m/s^2")
     angle_names = ("yaw",)
     parameters = (
-        Parameter("mass", 1500.0, "Of the car.", unit="kg", low=1e-2),
-        Parameter("inertia", 2500.0, "About the vertical axis.", unit="kg m^2", low=1e-4),
+        Parameter("mass", 1500.0, "Mass of the car.", unit="kg", low=1e-2),
         Parameter(
-            "front", 1.2, "From the centre of gravity to the front axle.", unit="m", low=0.01
+            "inertia", 2500.0, "Moment of inertia about the vertical axis.", unit="kg m^2", low=1e-4
         ),
-        Parameter("rear", 1.4, "From the centre of gravity to the rear axle.", unit="m", low=0.01),
-        Parameter("friction", 0.9, "Of tyre and road, mu.", low=0.01, high=3.0),
-        Parameter("stiffness", 8.0, "B of the tyres.", unit="1/rad", low=0.1),
-        Parameter("shape", 1.4, "C of the tyres.", low=0.1, high=2.0),
+        Parameter(
+            "front",
+            1.2,
+            "Distance from the centre of gravity to the front axle.",
+            unit="m",
+            low=0.01,
+        ),
+        Parameter(
+            "rear", 1.4, "Distance from the centre of gravity to the rear axle.", unit="m", low=0.01
+        ),
+        Parameter(
+            "friction", 0.9, "Friction coefficient of tyre and road, mu.", low=0.01, high=3.0
+        ),
+        Parameter(
+            "stiffness",
+            8.0,
+            "Stiffness factor B of the tyres (magic formula).",
+            unit="1/rad",
+            low=0.1,
+        ),
+        Parameter("shape", 1.4, "Shape factor C of the tyres (magic formula).", low=0.1, high=2.0),
         Parameter("gravity", 9.81, "Gravitational acceleration.", unit="m/s^2", low=0.0),
         Parameter(
-            "low_speed", 3.0, "Below it the slip is taken as at this speed.", unit="m/s", low=0.01
+            "low_speed",
+            3.0,
+            "Speed below which the slip is computed as at this speed.",
+            unit="m/s",
+            low=0.01,
         ),
         INTEGRATOR,
     )

@@ -18,8 +18,9 @@ ARGUMENTS = (
     Parameter(
         "planner.backend",
         "auto",
-        "How iterations run: auto and compile take the fastest that works, and the log says why "
-        "nothing faster does.",
+        "How the iterations run. auto takes the fastest way that works; the log says why no "
+        "faster one does. cudagraph is a CUDA graph, compile is a compiled library or "
+        "torch.compile, eager is plain PyTorch.",
         choices=BACKENDS,
         when=INACTIVE,
     ),
@@ -32,12 +33,13 @@ ARGUMENTS = (
     Parameter(
         "planner.threads",
         1,
-        "CPU threads of a compiled rollout, and of one through the members of an ensemble.",
+        "Number of CPU threads of a compiled rollout, and of a rollout through the members of"
+        " an ensemble.",
         low=1,
         high=256,
         when=INACTIVE,
     ),
-    Parameter("planner.seed", 0, "Seed of the noise.", low=0, when=INACTIVE),
+    Parameter("planner.seed", 0, "Seed of the sampled noise.", low=0, when=INACTIVE),
 )
 """The declarations of those arguments of `Planner` that are parameters of the node too."""
 

@@ -115,7 +115,7 @@ _DECLARED = (
     Parameter(
         "planner.samples",
         Search.samples,
-        "Candidates per iteration, N, over all modes.",
+        "Number of candidates per iteration, N, over all modes.",
         low=1,
         high=10_000_000,
         when=INACTIVE,
@@ -123,14 +123,15 @@ _DECLARED = (
     Parameter(
         "planner.elites",
         Search.elites,
-        "Candidates of each mode refitted to, K, at most N / modes.",
+        "Number of elites of each mode, K: the candidates that the distribution is refitted "
+        "to. At most N / modes.",
         low=1,
         when=INACTIVE,
     ),
     Parameter(
         "planner.iterations",
         Search.iterations,
-        "Iterations per period, I.",
+        "Number of iterations per control period, I. There are fewer where the budget ends first.",
         low=1,
         high=10_000,
         when=INACTIVE,
@@ -138,7 +139,7 @@ _DECLARED = (
     Parameter(
         "planner.horizon",
         Search.horizon,
-        "Model steps per plan, H.",
+        "Number of model steps in a plan, H.",
         low=1,
         high=10_000,
         when=INACTIVE,
@@ -146,7 +147,7 @@ _DECLARED = (
     Parameter(
         "planner.dt",
         Search.dt,
-        "Length of a model step.",
+        "Duration of a model step.",
         unit="s",
         low=1e-4,
         high=10.0,
@@ -155,7 +156,8 @@ _DECLARED = (
     Parameter(
         "planner.modes",
         Search.modes,
-        "Distributions searched side by side, M; the one with the cheapest candidate acts.",
+        "Number of sampling distributions that are searched side by side, M. The action comes"
+        " from the one with the cheapest candidate.",
         low=1,
         high=64,
         when=INACTIVE,
@@ -163,14 +165,17 @@ _DECLARED = (
     Parameter(
         "planner.weighting",
         Search.weighting,
-        "How candidates count: elites equally (CEM), by rank (CMA-ES), or all by softmax (MPPI).",
+        "How candidates are weighted in the refit: elites weighs the elites equally (CEM), "
+        "rank weighs them by rank (CMA-ES), softmax weighs all candidates by their cost "
+        "(MPPI).",
         choices=WEIGHTINGS,
         when=INACTIVE,
     ),
     Parameter(
         "planner.temperature",
         Search.temperature,
-        "Of softmax, in units of the cost: the lower, the fewer candidates count.",
+        "Temperature of weighting softmax, in units of the cost. A lower temperature gives "
+        "more weight to the cheapest candidates.",
         low=1e-6,
         high=1e9,
     ),
@@ -187,38 +192,38 @@ _DECLARED = (
     Parameter(
         "planner.std_initial",
         Search.std_initial,
-        "Std of the candidates at the start of a period, as a share of half the action's range "
-        "(iCEM: 0.5).",
+        "Standard deviation of the candidates in the first iteration of a period, as a share "
+        "of half the action's range (iCEM: 0.5).",
         low=1e-6,
         high=10.0,
     ),
     Parameter(
         "planner.std_min",
         Search.std_min,
-        "The std never falls below this share of half the action's range.",
+        "Smallest standard deviation of the candidates, as a share of half the action's range.",
         low=1e-6,
         high=10.0,
     ),
     Parameter(
         "planner.std_carry",
         Search.std_carry,
-        "Share of the last period's std, moved in time, in that at the start of a period; 0 begins "
-        "with std_initial (iCEM).",
+        "Weight of the last period's standard deviation, shifted in time, in that of the "
+        "first iteration of a period. 0 begins with std_initial (iCEM).",
         low=0.0,
         high=1.0,
     ),
     Parameter(
         "planner.momentum",
         Search.momentum,
-        "Share of the old mean and std that stays in each iteration (iCEM, PETS: 0.1).",
+        "Weight of the old mean and standard deviation in each refit (iCEM, PETS: 0.1).",
         low=0.0,
         high=0.99,
     ),
     Parameter(
         "planner.noise_beta",
         Search.noise_beta,
-        "Exponent of the noise's power spectrum f^-beta: 0 is white, larger is smoother (iCEM: "
-        "0.25 to 3.5).",
+        "Exponent of the power spectrum f^-beta of the sampled noise. 0 is white noise; a "
+        "larger exponent gives smoother candidates (iCEM: 0.25 to 3.5).",
         low=0.0,
         high=8.0,
         when=INACTIVE,
@@ -226,8 +231,8 @@ _DECLARED = (
     Parameter(
         "planner.keep",
         Search.keep,
-        "Share of the elites that are candidates again, in the next iteration and, moved in time, "
-        "in the next period (iCEM: 0.3).",
+        "Share of the elites that are candidates again in the next iteration and, shifted in "
+        "time, in the next period (iCEM: 0.3).",
         low=0.0,
         high=1.0,
         when=INACTIVE,
@@ -235,7 +240,8 @@ _DECLARED = (
     Parameter(
         "planner.decay",
         Search.decay,
-        "Each iteration has this many times fewer candidates, at least 2 K (iCEM: 1.25).",
+        "Factor by which the number of candidates falls from one iteration to the next, down "
+        "to 2 K (iCEM: 1.25).",
         low=1.0,
         high=10.0,
         when=INACTIVE,
@@ -251,7 +257,7 @@ _DECLARED = (
     Parameter(
         "planner.inject_mean",
         Search.inject_mean,
-        "In which iteration the mean is a candidate too (iCEM: last).",
+        "In which iterations the mean is a candidate: never, in the last one (iCEM), or in each.",
         choices=INJECT_MEAN,
         when=INACTIVE,
     ),
@@ -264,28 +270,31 @@ _DECLARED = (
     Parameter(
         "planner.execute",
         Search.execute,
-        "What is sent: the mean, or the best candidate (iCEM). The best overfits learned models.",
+        "What is sent: the mean of the distribution, or the best candidate (iCEM). The best "
+        "candidate exploits errors of learned models.",
         choices=EXECUTE,
         when=INACTIVE,
     ),
     Parameter(
         "planner.sampling",
         Search.sampling,
-        "How candidates stay within bounds: clip, or truncate the normal distribution.",
+        "How candidates stay within the bounds: clip clips them, truncate draws from the "
+        "truncated normal distribution.",
         choices=SAMPLINGS,
         when=INACTIVE,
     ),
     Parameter(
         "planner.knot_spacing",
         Search.knot_spacing,
-        "Model steps from knot to knot of the splines that candidates are; 1 is no spline.",
+        "Number of model steps between two knots of the splines that candidates are made of. "
+        "1 gives each step its own action.",
         low=1,
         when=INACTIVE,
     ),
     Parameter(
         "planner.order",
         Search.order,
-        "Of the splines: 0 holds, 1 is linear, 3 is cubic.",
+        "Order of the splines: 0 holds each knot, 1 is linear, 3 is cubic.",
         low=0,
         high=3,
         when=INACTIVE,
@@ -293,16 +302,17 @@ _DECLARED = (
     Parameter(
         "planner.propagation",
         Search.propagation,
-        "How candidates run through a model with members: each through all of them, or as "
-        "particles that each stay with a member (ts_inf) or get another one in each step (ts_1; "
-        "PETS).",
+        "How candidates are simulated through a model with several members. all: each "
+        "candidate through each member. ts_inf: particles that keep their member. ts_1: "
+        "particles that change their member in each step (PETS).",
         choices=PROPAGATIONS,
         when=INACTIVE,
     ),
     Parameter(
         "planner.particles",
         Search.particles,
-        "Of each candidate with ts_inf and ts_1, evenly over the members (PETS: 20).",
+        "Number of particles of each candidate with propagation ts_inf or ts_1, spread evenly"
+        " over the members (PETS: 20).",
         low=1,
         high=10_000,
         when=INACTIVE,
@@ -310,15 +320,17 @@ _DECLARED = (
     Parameter(
         "planner.risk",
         Search.risk,
-        "What makes one cost of those under members or particles: mean, worst, cvar (mean of the "
-        "worst share cvar_alpha) or mean_std (mean and std_factor times the std).",
+        "How the costs of a candidate over members or particles become one cost: mean, worst,"
+        " cvar (the mean of the worst share cvar_alpha), or mean_std (the mean plus "
+        "std_factor times the standard deviation).",
         choices=RISKS,
         when=INACTIVE,
     ),
     Parameter(
         "planner.cvar_alpha",
         Search.cvar_alpha,
-        "Share of the members or particles that risk cvar looks at, rounded up; 1 is the mean.",
+        "Share of the members or particles, the most expensive ones, that risk cvar averages."
+        " 1 averages all.",
         low=1e-3,
         high=1.0,
         when=INACTIVE,
@@ -326,7 +338,8 @@ _DECLARED = (
     Parameter(
         "planner.std_factor",
         Search.std_factor,
-        "How much the std counts with risk mean_std; below 0 it is sought.",
+        "Factor of the standard deviation with risk mean_std. A negative factor prefers "
+        "uncertain candidates.",
         low=-100.0,
         high=100.0,
         when=INACTIVE,
@@ -337,7 +350,8 @@ SETTINGS = {parameter.name.partition(".")[2]: parameter for parameter in _DECLAR
     "proposals": Parameter(
         "policy.candidates",
         Search.proposals,
-        "Candidates that the policy of policy.file proposes in each period, by driving the model.",
+        "Number of candidates that the policy of policy.file proposes in each period, by "
+        "controlling the model.",
         low=0,
         high=1000,
         when=INACTIVE,

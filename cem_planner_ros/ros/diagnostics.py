@@ -13,7 +13,7 @@ from nav_msgs.msg import Path
 from std_msgs.msg import Float64MultiArray, MultiArrayDimension
 
 from cem_planner_ros.control.commander import Commander
-from cem_planner_ros.control.ladder import FRESH, HOLD, STATUSES, STOPPED
+from cem_planner_ros.control.ladder import FALLBACK, FRESH, STATUSES, STOPPED
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import CAUSES, PAUSED, RESTING, Tick
 from cem_planner_ros.planning.plan import Plan
@@ -161,7 +161,7 @@ def diagnostic_status(
             level = DiagnosticStatus.WARN
         if last.status == FRESH and level == DiagnosticStatus.WARN:
             messages.append("commands were late")
-        if last.status in (HOLD, STOPPED) and last.cause not in (PAUSED, *RESTING):
+        if last.status in (FALLBACK, STOPPED) and last.cause not in (PAUSED, *RESTING):
             level = DiagnosticStatus.ERROR
     for trouble in filter(None, (loop.commander.failure, loop.problem) if loop else ()):
         level = DiagnosticStatus.ERROR

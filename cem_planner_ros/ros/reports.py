@@ -13,7 +13,7 @@ from visualization_msgs.msg import MarkerArray
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.control.commander import Commander
-from cem_planner_ros.control.ladder import FRESH, SHIFTED, STOPPED
+from cem_planner_ros.control.ladder import FRESH, PREVIOUS_PLAN, STOPPED
 from cem_planner_ros.control.tick import RESTING, Tick
 from cem_planner_ros.navigation.stop_guard import StopGuard
 from cem_planner_ros.planning.plan import Plan
@@ -31,7 +31,7 @@ SPREAD_RATE = 2.0
 TERMS_RATE = 2.0
 """Looks at what each cost makes of the plan, Hz."""
 
-WORDS = {FRESH: "planning again", SHIFTED: "reading the earlier plan"}
+WORDS = {FRESH: "planning again", PREVIOUS_PLAN: "reading the earlier plan"}
 
 
 class Reports:
@@ -89,7 +89,7 @@ class Reports:
             self._status = tick.status
             if tick.published >= self._log_due.get(tick.status, -math.inf):
                 self._log_due[tick.status] = tick.published + LOG_INTERVAL
-                self._log(tick, values["hold"])
+                self._log(tick, values["fallback"])
         for publisher, fact in self._facts:
             now = getattr(commander, fact)
             if self._said.get(fact) != now:
@@ -166,8 +166,10 @@ class Reports:
         self._due[what] = now + 1.0 / rate
         return True
 
-    def _log(self, tick: Tick, hold: str) -> None:
-        what = WORDS.get(tick.status, "braking" if hold == "brake" else "holding the last command")
+    def _log(self, tick: Tick, fallback: str) -> None:
+        what = WORDS.get(
+            tick.status, "braking" if fallback == "ramp_to_safe" else "holding the last command"
+        )
         what = tick.status if tick.status == STOPPED else f"{tick.status}: {what}"
         why = ": ".join(filter(None, (tick.cause, tick.reason)))
         log = self._node.get_logger()

@@ -9,7 +9,7 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 
-from cem_planner_ros.control.ladder import FRESH, SHIFTED
+from cem_planner_ros.control.ladder import FRESH, PREVIOUS_PLAN
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import (
     EMERGENCY_STOP,
@@ -145,7 +145,7 @@ class Supervision:
             return alerts
         if tick.cause in RESTING:
             return [*alerts, Alert(tick.cause, f"{tick.status}: {_rests(topics, tick)}", INFO)]
-        if tick.status not in (FRESH, SHIFTED):
+        if tick.status not in (FRESH, PREVIOUS_PLAN):
             why = self._why(topics, tick, values)
             return [*alerts, Alert(f"stop {tick.cause}", f"{tick.status}: {why}", ERROR)]
         if tick.plan is not None and tick.plan.invalid_share > MANY_INVALID:

@@ -72,10 +72,13 @@ def test_an_iteration_that_does_not_fit_is_no_promise():
             "spread.gravity is 0.2, but dynamics.gravity is 0",
         ),
         ({"planner.risk": "cvar"}, "planner.risk is cvar, but the model is one"),
-        ({"costs": ["way", "end", "there"], "there.plugin": "goal"}, "the cost 'there' is 0 in "),
+        (
+            {"costs": ["running", "terminal", "there"], "there.plugin": "goal"},
+            "the cost 'there' is 0 in ",
+        ),
         (
             {
-                "costs": ["way", "end", "rail"],
+                "costs": ["running", "terminal", "rail"],
                 "rail.plugin": "barrier",
                 "rail.weight.x": 1.0,
                 "rail.low.x": 2.0,
@@ -292,7 +295,7 @@ def test_bench_loop_measures_the_node_over_dds(tmp_path):
         "commands": int,
         "late": int,
         "missing": int,
-        "shifted": int,
+        "previous_plan": int,
         "latency_ms": quantiles,
         "latency_less_plan_ms": quantiles,
         "jitter_ms": quantiles,
@@ -445,7 +448,7 @@ def test_demo_swings_the_pole_up_and_reports(tmp_path):
         "commands",
         "late",
         "missing",
-        "shifted",
+        "previous_plan",
     }
     assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
     assert "time to upright" in output

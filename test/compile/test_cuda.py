@@ -98,11 +98,11 @@ def test_the_kernel_agrees_with_pytorch(nvrtc_as_cpp, model, in_registers, monke
         {
             "planner.device": "cpu",
             "dynamics.plugin": model,
-            "costs": ["way"],
+            "costs": ["running"],
             "state.type": "std_msgs/msg/Float64MultiArray",
         }
     )
-    cost = configuration.costs["way"]
+    cost = configuration.costs["running"]
     for name in cost.numbers:
         cost.set(name, 0.7)
     rollout = Rollout(configuration.dynamics, [cost], 0.05)

@@ -27,7 +27,7 @@ def refusal(changes, drop=()):
     ("name", "value", "allowed"),
     [
         ("planner.sampels", 5, "did you mean 'planner.samples'"),
-        ("way.weight.tetha", 1.0, "did you mean 'way.weight.theta'"),
+        ("running.weight.tetha", 1.0, "did you mean 'running.weight.theta'"),
         ("planner.samples", "many", "an integer from 1 to 10000000"),
         ("planner.samples", 0, "an integer from 1 to"),
         ("planner.samples", 10.5, "an integer from 1 to"),
@@ -47,20 +47,21 @@ def refusal(changes, drop=()):
         ("command.fields.force", "linear.x", "data[INDEX]"),
         ("dynamics.plugin", "cartpool", "did you mean 'cartpole'"),
         ("dynamics.cart_mass", -1.0, "at least 0.001 kg"),
-        ("way.plugin", "nonsense.module:Cost", "No module named 'nonsense'"),
-        ("way.plugin", f"{__name__}:Extrenal", "has no 'Extrenal', did you mean 'External'?"),
-        ("hold", "Brake", "did you mean 'brake'?"),
+        ("running.plugin", "nonsense.module:Cost", "No module named 'nonsense'"),
+        ("running.plugin", f"{__name__}:Extrenal", "has no 'Extrenal', did you mean 'External'?"),
+        ("fallback", "Policy", "did you mean 'policy'?"),
         ("state.type", "JointState", "did you mean 'sensor_msgs/msg/JointState'?"),
         ("command.type", "geometry_msgs/Twist", "did you mean 'geometry_msgs/msg/Twist'?"),
         ("costs", [], "at least one"),
-        ("costs", ["way", "way"], "different names"),
+        ("costs", ["running", "running"], "different names"),
         ("costs", ["planner"], "none of"),
-        ("costs", "way", "a list of strings"),
+        ("costs", "running", "a list of strings"),
         ("autostart", 1, "true or false"),
-        ("way.weight.theta", 1e300, "at least 0"),
+        ("running.weight.theta", 1e300, "at least 0"),
         ("action.low.force", 9.9999999999, "less than action.high.force"),
         ("realtime.cpus", "first", "numbers of CPUs"),
-        ("hold", "coast", "one of brake, hold"),
+        ("hold", "brake", "parameter 'hold' is now called fallback"),
+        ("fallback", "coast", "one of ramp_to_safe, keep_last"),
         ("action.low_pass.force", -1.0, "from 0.0 to 10.0 s"),
         ("state.topic", "my topic!", "a ROS topic name"),
         ("command.topic", "", "a ROS topic name"),
@@ -87,13 +88,16 @@ def test_a_section_that_is_nearly_right_is_one_error():
     text = refusal({"plannner.samples": 64, "plannner.elites": 8})
     assert "unknown section 'plannner', did you mean 'planner'?" in text
     assert len(text.splitlines()) == 2, text
-    assert "did you mean 'way'?" in refusal({"wya.plugin": "goal"})
+    assert "did you mean 'running'?" in refusal({"runing.plugin": "goal"})
 
 
 def test_a_cost_that_is_given_but_not_named_is_said_once():
-    text = refusal({"costs": ["way"]})
-    assert "'end.plugin' is given, but 'costs', which is ['way'], does not name 'end'" in text
-    assert "end.weight" not in text
+    text = refusal({"costs": ["running"]})
+    assert (
+        "'terminal.plugin' is given, but 'costs', which is ['running'], does not name 'terminal'"
+        in text
+    )
+    assert "terminal.weight" not in text
 
 
 def test_two_actions_cannot_share_a_field():
@@ -125,8 +129,8 @@ def test_yaml_is_read_as_rcl_reads_it(tmp_path):
 
 
 def test_all_that_is_wrong_is_said_at_once():
-    text = refusal({"planner.samples": 0, "planner.dt": 0.0, "way.weight.theta": "x"})
-    assert all(name in text for name in ("planner.samples", "planner.dt", "way.weight.theta"))
+    text = refusal({"planner.samples": 0, "planner.dt": 0.0, "running.weight.theta": "x"})
+    assert all(name in text for name in ("planner.samples", "planner.dt", "running.weight.theta"))
 
 
 class Broken(Cost):
@@ -146,17 +150,18 @@ class External(Cost):
 
 
 def test_a_plugin_that_raises_is_named_with_the_cause():
-    text = refusal({"way.plugin": f"{__name__}:Broken"})
-    assert "way.plugin" in text
+    text = refusal({"running.plugin": f"{__name__}:Broken"})
+    assert "running.plugin" in text
     assert "RuntimeError: out of paper" in text
 
 
 def test_a_plugin_may_be_any_class_with_parameters_under_its_name():
-    values = {name: v for name, v in CARTPOLE.items() if not name.startswith("way.")}
+    values = {name: v for name, v in CARTPOLE.items() if not name.startswith("running.")}
     configuration = configure(
-        values | {"way.plugin": f"{__name__}:External", "way.size": 3.0, "planner.device": "cpu"}
+        values
+        | {"running.plugin": f"{__name__}:External", "running.size": 3.0, "planner.device": "cpu"}
     )
-    assert configuration.costs["way"].size.item() == 3.0
+    assert configuration.costs["running"].size.item() == 3.0
 
 
 def test_an_integer_serves_as_a_number():
@@ -166,11 +171,11 @@ def test_an_integer_serves_as_a_number():
 def test_live_values_reach_the_planner_and_its_plugins():
     configuration = configure(CARTPOLE | {"planner.device": "cpu", "planner.backend": "eager"})
     planner = configuration.planner()
-    changed = configuration.changed({"way.weight.theta": 7.0, "dynamics.cart_mass": 2.0})
+    changed = configuration.changed({"running.weight.theta": 7.0, "dynamics.cart_mass": 2.0})
     changed.tune(planner)
     assert planner.costs[0].weight[2, 0] == 7.0
     assert planner.dynamics.cart_mass == 2.0
-    assert configuration.values["way.weight.theta"] == 2.0
+    assert configuration.values["running.weight.theta"] == 2.0
 
 
 @pytest.mark.parametrize(
@@ -179,8 +184,8 @@ def test_live_values_reach_the_planner_and_its_plugins():
         ({"planner.samples": 5}, "only change while the node is not active"),
         ({"action.low.force": 20.0}, "less than action.high.force"),
         ({"command_phase": 0.6, "budget_fraction": 0.5}, "at most budget_fraction"),
-        ({"way.weight.theta": -1.0}, "at least 0"),
-        ({"way.weight.phi": 1.0}, "unknown parameter"),
+        ({"running.weight.theta": -1.0}, "at least 0"),
+        ({"running.weight.phi": 1.0}, "unknown parameter"),
     ],
 )
 def test_a_change_that_cannot_be_is_refused(changes, text):

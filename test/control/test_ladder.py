@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cem_planner_ros.control.ladder import FRESH, HOLD, SHIFTED, STATUSES, STOPPED, Ladder
+from cem_planner_ros.control.ladder import FALLBACK, FRESH, PREVIOUS_PLAN, STATUSES, STOPPED, Ladder
 from cem_planner_ros.planning.plan import Plan
 
 PLAN = Plan(np.array([0.0, 1.0]), np.zeros((1, 1)), 1.0, 1, 0.0)
@@ -29,10 +29,10 @@ def test_whatever_happens_rungs_are_kept(good, period):
         before, down = STATUSES.index(seen[-1]), STATUSES.index(status)
         assert down <= before + (2 if seen[-1] == FRESH else 1)  # a plan may be too old at once
         assert down >= before or status == FRESH
-        if status in (FRESH, SHIFTED):
+        if status in (FRESH, PREVIOUS_PLAN):
             assert time - planned <= SETTINGS["max_plan_age"]
         if is_good:
-            assert status in (FRESH, HOLD, STOPPED)
+            assert status in (FRESH, FALLBACK, STOPPED)
         else:
             assert status != FRESH
         seen.append(status)
@@ -56,10 +56,10 @@ def test_plans_that_come_late_are_read_as_long_as_they_are_young(periods):
             row = 0
             ladder.fail()
         status = ladder.step(time, False, **SETTINGS)
-        may_move = before == SHIFTED or row >= SETTINGS["recover_periods"]
+        may_move = before == PREVIOUS_PLAN or row >= SETTINGS["recover_periods"]
         is_young = planned >= 0.0 and time - planned <= SETTINGS["max_plan_age"]
-        assert (status == SHIFTED) == (may_move and is_young)
-        if before == SHIFTED and status != SHIFTED:
+        assert (status == PREVIOUS_PLAN) == (may_move and is_young)
+        if before == PREVIOUS_PLAN and status != PREVIOUS_PLAN:
             row = 0  # Whoever stepped down has to show again that plans come.
         before = status
 
@@ -70,7 +70,7 @@ def test_no_hold_time_stops_after_one_period():
     steps = [
         step(ladder, float(t), good, **settings) for t, good in enumerate((True, False, False))
     ]
-    assert steps == [FRESH, HOLD, STOPPED]
+    assert steps == [FRESH, FALLBACK, STOPPED]
 
 
 def test_stop_is_at_once():

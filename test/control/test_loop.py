@@ -11,7 +11,7 @@ import torch
 
 from cem_planner_ros.configuration import configure
 from cem_planner_ros.control import tick as control
-from cem_planner_ros.control.ladder import FRESH, HOLD, SHIFTED, STOPPED
+from cem_planner_ros.control.ladder import FALLBACK, FRESH, PREVIOUS_PLAN, STOPPED
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import Attempt, StateSample
 from cem_planner_ros.costs.actions import Effort
@@ -30,8 +30,8 @@ CONFIGURATION = configure(
         "recover_periods": 1,
         "dynamics.plugin": "double_integrator",
         "state.type": "std_msgs/msg/Float64MultiArray",
-        "costs": ["way"],
-        "way.weight.x": 1.0,
+        "costs": ["running"],
+        "running.weight.x": 1.0,
         "action.safe.x_ddot": -0.5,
         "action.high.y_ddot": 0.25,
     }
@@ -162,7 +162,7 @@ def test_it_steps_down_one_rung_at_a_time_and_up_again(bench):
     bench.period()
     bench.fail()
     ticks = [bench.period() for _ in range(9)]
-    assert [tick.status for tick in ticks] == [SHIFTED] * 2 + [HOLD] * 5 + [STOPPED] * 2
+    assert [tick.status for tick in ticks] == [PREVIOUS_PLAN] * 2 + [FALLBACK] * 5 + [STOPPED] * 2
     assert {tick.cause for tick in ticks} == {control.PLAN_FAILED}
     assert "RuntimeError: step went wrong" in ticks[0].reason
     # Brake: from the last command evenly to the safe one, and no jump when that is reached.
@@ -175,15 +175,20 @@ def test_it_steps_down_one_rung_at_a_time_and_up_again(bench):
     assert list(ticks[-1].action) == SAFE
     bench.fail(False)
     assert bench.period().status == FRESH
-    assert bench.loop.commander.ladder.steps == {FRESH: 2, SHIFTED: 1, HOLD: 1, STOPPED: 1}
+    assert bench.loop.commander.ladder.steps == {
+        FRESH: 2,
+        PREVIOUS_PLAN: 1,
+        FALLBACK: 1,
+        STOPPED: 1,
+    }
 
 
 def test_hold_repeats_the_last_command_until_it_stops():
-    bench = Bench(hold="hold")
+    bench = Bench(fallback="keep_last")
     bench.period()
     bench.fail()
     ticks = [bench.period() for _ in range(8)]
-    held = [list(tick.action) for tick in ticks if tick.status == HOLD]
+    held = [list(tick.action) for tick in ticks if tick.status == FALLBACK]
     assert held == [[1.0, 0.25]] * 5
     assert list(ticks[-1].action) == SAFE
 
@@ -214,7 +219,7 @@ def test_an_old_state_is_not_planned_from_and_a_new_one_is_again(bench):
     plans = bench.planner.plans
     bench.clock.time += 0.1
     tick = bench.tick()
-    assert (tick.status, tick.cause) == (SHIFTED, control.STALE_STATE)
+    assert (tick.status, tick.cause) == (PREVIOUS_PLAN, control.STALE_STATE)
     assert bench.planner.plans == plans
     assert "old" in tick.reason
     bench.state = StateSample(np.zeros(4), bench.clock.time)
@@ -358,14 +363,14 @@ def test_a_period_without_a_plan_reads_the_earlier_one_before_it_ends(bench):
     bench.period()
     scheduled = bench.loop.commander.due
     tick = bench.watch()
-    assert (tick.status, tick.cause, tick.late) == (SHIFTED, control.OVER_BUDGET, False)
+    assert (tick.status, tick.cause, tick.late) == (PREVIOUS_PLAN, control.OVER_BUDGET, False)
     assert tick.published == pytest.approx(scheduled + 0.09)
     # The plan comes after all: that period has its command already.
     bench.state = StateSample(np.zeros(4), bench.clock.time)
     assert bench.loop.tick(scheduled) is None
     assert len(bench.sent) == 2
     assert bench.loop.commander.overdue == 1
-    assert bench.watch().status == SHIFTED
+    assert bench.watch().status == PREVIOUS_PLAN
 
 
 def test_a_shifted_command_tells_of_the_state_that_its_plan_began_with(bench):
@@ -379,7 +384,7 @@ def test_a_shifted_command_tells_of_the_state_that_its_plan_began_with(bench):
 def test_a_plan_that_never_comes_ends_in_the_safe_command(bench):
     bench.period()
     statuses = [bench.watch().status for _ in range(9)]
-    assert statuses == [SHIFTED] + [HOLD] * 5 + [STOPPED] * 3
+    assert statuses == [PREVIOUS_PLAN] + [FALLBACK] * 5 + [STOPPED] * 3
     assert bench.sent[-1][1] == SAFE
 
 
@@ -578,8 +583,8 @@ def test_plans_that_are_old_when_they_come_do_not_let_the_plant_go_and_brake_in_
         )[1]
         bench.loop.tick(scheduled)
     seen = [tick.status for tick in bench.ticks]
-    first = seen.index(HOLD)
-    assert set(seen[first:]) <= {HOLD, STOPPED}
+    first = seen.index(FALLBACK)
+    assert set(seen[first:]) <= {FALLBACK, STOPPED}
 
 
 def test_a_plan_that_woke_up_too_late_is_not_sent_as_fresh(bench):
@@ -593,7 +598,7 @@ def test_limits_count_at_once_also_while_there_is_planning(bench):
     limited = CONFIGURATION.changed({"action.high.x_ddot": 0.3, "max_plan_age": 1.0})
     bench.planner.plan = lambda *a, **o: (bench.loop.change(limited), bench.watch())[1]
     bench.loop.tick(bench.loop.commander.due)
-    assert bench.ticks[-1].status == SHIFTED
+    assert bench.ticks[-1].status == PREVIOUS_PLAN
     assert bench.sent[-1][1][0] == 0.3
 
 
@@ -747,7 +752,7 @@ def test_a_planner_that_takes_ten_periods_costs_no_command(real, wait_until):
     commander = bench.loop.commander
     wait_until(lambda: FRESH in bench.statuses())
     before, bench.takes = len(bench.sent), 0.5
-    wait_until(lambda: SHIFTED in bench.statuses())
+    wait_until(lambda: PREVIOUS_PLAN in bench.statuses())
     bench.takes = 0.005
     wait_until(lambda: len(bench.sent) >= before + 20)
     assert in_time(commander)
@@ -764,7 +769,7 @@ def test_a_planner_that_hangs_ends_in_the_safe_command(real, wait_until):
     bench.takes = None
     wait_until(lambda: bench.statuses()[-1] == STOPPED)
     assert bench.sent[-1][1] == SAFE
-    assert list(dict.fromkeys(bench.statuses()[-30:]))[-3:] == [SHIFTED, HOLD, STOPPED]
+    assert list(dict.fromkeys(bench.statuses()[-30:]))[-3:] == [PREVIOUS_PLAN, FALLBACK, STOPPED]
     count = len(bench.sent)
     wait_until(lambda: len(bench.sent) > count + 5)  # and they go on
 
@@ -773,7 +778,7 @@ def test_plans_that_always_take_longer_than_a_period_control_shifted(real, wait_
     bench = real(max_plan_age=1.0, recover_periods=2)
     bench.takes = 0.12
     wait_until(lambda: len(bench.sent) > 40)
-    assert bench.statuses()[-10:] == [SHIFTED] * 10
+    assert bench.statuses()[-10:] == [PREVIOUS_PLAN] * 10
     assert bench.sent[-1][1] == [0.2, 0.2]
     assert in_time(bench.loop.commander)
 
@@ -1078,7 +1083,7 @@ def test_a_robot_that_must_not_drive_brakes_evenly_and_stands(change, cause):
         change(drive)
         ticks.append(drive.loop.tick(drive.clock.time))
     assert {tick.cause for tick in ticks} == {cause}
-    assert [tick.status for tick in ticks] == [HOLD] * 5 + [STOPPED] * 2
+    assert [tick.status for tick in ticks] == [FALLBACK] * 5 + [STOPPED] * 2
     speeds = [tick.action[0] for tick in ticks]
     assert speeds == sorted(speeds, reverse=True)
     assert speeds[-1] == 0.0

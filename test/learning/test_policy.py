@@ -5,7 +5,7 @@ import pytest
 
 from cem_planner_ros import cli
 from cem_planner_ros.configuration import configure, load_yaml
-from cem_planner_ros.control.ladder import FRESH, HOLD, STOPPED
+from cem_planner_ros.control.ladder import FALLBACK, FRESH, STOPPED
 from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.dynamics.ensemble import Ensemble
@@ -132,11 +132,11 @@ def test_the_node_takes_the_candidates_of_a_policy(tmp_path):
         "planner.execute": "best",
         "planner.samples": 64,
         "planner.elites": 4,
-        "way.weight.x": 100.0,
-        "way.weight.theta": 0.0,
-        "end.weight.theta": 0.0,
-        "end.weight.theta_dot": 0.0,
-        "way.weight.theta_dot": 0.0,
+        "running.weight.x": 100.0,
+        "running.weight.theta": 0.0,
+        "terminal.weight.theta": 0.0,
+        "terminal.weight.theta_dot": 0.0,
+        "running.weight.theta_dot": 0.0,
     }
     plan = configure(values).planner().plan(np.array([2.0, 0.0, 0.0, 0.0]), 0.0)
     np.testing.assert_allclose(plan.actions[0], -2.0, atol=1e-3)
@@ -146,7 +146,7 @@ def test_the_node_takes_the_candidates_of_a_policy(tmp_path):
     ("changes", "text"),
     [
         ({"policy.candidates": 2}, "'policy.file' is missing"),
-        ({"hold": "policy"}, "'policy.file' is missing"),
+        ({"fallback": "policy"}, "'policy.file' is missing"),
         ({"policy.candidates": 2, "policy.file": "nowhere.yaml"}, "nowhere.yaml"),
     ],
 )
@@ -178,7 +178,9 @@ def driven_by(policy, tmp_path, **changes):
 
 
 def test_a_policy_can_take_over_where_there_is_no_plan(tmp_path):
-    configuration = driven_by(pushing(), tmp_path, hold="policy", hold_time=1.0, max_plan_age=0.0)
+    configuration = driven_by(
+        pushing(), tmp_path, fallback="policy", hold_time=1.0, max_plan_age=0.0
+    )
     plant = ModelPlant(configuration, np.array([0.5, 0.0, 0.0, 0.0]))
     run = Lockstep(configuration, configuration.planner(), plant.state, plant.step)
     while run.period().status != FRESH:
@@ -187,7 +189,7 @@ def test_a_policy_can_take_over_where_there_is_no_plan(tmp_path):
     for _ in range(10):
         state = plant.state()
         tick = run.period()
-        assert tick.status == HOLD
+        assert tick.status == FALLBACK
         np.testing.assert_allclose(tick.action, -state[:1], atol=1e-6)
     # What it does, it does within limits, and not for ever.
     statuses = [run.period().status for _ in range(50)]
@@ -195,7 +197,9 @@ def test_a_policy_can_take_over_where_there_is_no_plan(tmp_path):
 
 
 def test_without_a_young_state_the_policy_lets_the_plant_be_braked(tmp_path):
-    configuration = driven_by(pushing(), tmp_path, hold="policy", hold_time=1.0, max_plan_age=0.0)
+    configuration = driven_by(
+        pushing(), tmp_path, fallback="policy", hold_time=1.0, max_plan_age=0.0
+    )
     plant = ModelPlant(configuration, np.array([0.5, 0.0, 0.0, 0.0]))
     run = Lockstep(configuration, configuration.planner(), plant.state, plant.step)
     while run.period().status != FRESH:

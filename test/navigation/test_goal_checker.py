@@ -17,9 +17,9 @@ VALUES = {
     "dynamics.plugin": "diff_drive_lag",
     "dynamics.lag": 0.1,
     "state.type": "std_msgs/msg/Float64MultiArray",
-    "costs": ["way", "end"],
-    "way.plugin": "path_follow",
-    "end.plugin": "goal_pose",
+    "costs": ["running", "terminal"],
+    "running.plugin": "path_follow",
+    "terminal.plugin": "goal_pose",
 }
 REST = np.zeros(2)
 GOAL = Pose(1.0, 0.0, 0.0)
@@ -47,10 +47,10 @@ def test_it_drives_to_a_goal_and_along_a_path_but_not_without_both(checker):
 
 @pytest.mark.parametrize(
     ("cost", "known", "text"),
-    [("way", Surroundings(GOAL), "no path"), ("end", Surroundings(path=WAY), "no goal")],
+    [("running", Surroundings(GOAL), "no path"), ("terminal", Surroundings(path=WAY), "no goal")],
 )
 def test_what_no_cost_looks_at_is_nothing_to_drive_to(cost, known, text):
-    other = {"way": "end", "end": "way"}[cost]
+    other = {"running": "terminal", "terminal": "running"}[cost]
     values = {name: v for name, v in VALUES.items() if not name.startswith(f"{other}.")}
     checker = configure(values | {"costs": [cost]}).goal_checker()
     assert checker.check(known, HERE, REST, 10.0) == (NO_GOAL, text)

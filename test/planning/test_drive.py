@@ -30,10 +30,10 @@ VALUES = {
     "planner.dt": 0.1,
     "dynamics.plugin": "diff_drive_lag",
     "state.type": "std_msgs/msg/Float64MultiArray",
-    "costs": ["way", "end", "obstacles", "forward", "speed", "turning"],
-    "way.plugin": "path_follow",
-    "way.time_weight": 0.3,
-    "end.plugin": "goal_pose",
+    "costs": ["running", "terminal", "obstacles", "forward", "speed", "turning"],
+    "running.plugin": "path_follow",
+    "running.time_weight": 0.3,
+    "terminal.plugin": "goal_pose",
     "obstacles.plugin": "obstacles",
     "obstacles.footprint": "0.22 0.20  0.22 -0.20  -0.22 -0.20  -0.22 0.20",
     "obstacles.discs": 6,
@@ -111,7 +111,7 @@ def test_the_kernel_sees_the_surroundings_that_pytorch_does(planner, name):
 
 def test_values_changed_while_it_drives_count_without_compiling_again(planner, configuration):
     before, _ = costs(planner, KNOWN["all"])
-    changes = {"way.lateral_weight": 1.0, "obstacles.inflation": 0.5, "turning.weight": 1.0}
+    changes = {"running.lateral_weight": 1.0, "obstacles.inflation": 0.5, "turning.weight": 1.0}
     configuration.changed(changes).tune(planner)
     try:
         got, expected = costs(planner, KNOWN["all"])

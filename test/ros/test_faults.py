@@ -17,7 +17,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
 from cem_planner_ros.configuration import configure
-from cem_planner_ros.control.ladder import FRESH, HOLD, SHIFTED, STATUSES, STOPPED
+from cem_planner_ros.control.ladder import FALLBACK, FRESH, PREVIOUS_PLAN, STATUSES, STOPPED
 from cem_planner_ros.control.tick import CAUSES
 from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
 from cem_planner_ros.plugins.parameter import LIVE
@@ -30,7 +30,7 @@ MAX_STATE_AGE = 0.2
 MAX_PLAN_AGE = 0.2
 OLDEST_MS = {
     FRESH: 1e3 * (MAX_STATE_AGE + MAX_PLAN_AGE) + 100.0,
-    SHIFTED: 1e3 * (MAX_STATE_AGE + 2.0 * MAX_PLAN_AGE) + 100.0,
+    PREVIOUS_PLAN: 1e3 * (MAX_STATE_AGE + 2.0 * MAX_PLAN_AGE) + 100.0,
 }
 """
 From a state to a command that rests on it: the state may have been old, the plan may have been made
@@ -165,7 +165,7 @@ def test_a_state_that_stops_is_told_step_by_step_and_comes_back(node, watch, sta
     count = len(watch.statistics)
     states.on = False
     watch.wait(STOPPED)
-    assert list(dict.fromkeys(watch.statuses(count)))[-3:] == [SHIFTED, HOLD, STOPPED]
+    assert list(dict.fromkeys(watch.statuses(count)))[-3:] == [PREVIOUS_PLAN, FALLBACK, STOPPED]
     assert list(watch.commands[-1][1].data) == SAFE
     text = watch.diagnosis()
     assert "level=2" in text
@@ -297,7 +297,7 @@ def test_a_model_that_raises_in_the_100th_period_costs_no_command(node, watch, s
     once(faulty, broken)
     watch.wait_until(lambda: "plan_failed" in watch.causes(count))
     watch.wait(FRESH)
-    assert set(watch.statuses(count)) == {FRESH, SHIFTED}
+    assert set(watch.statuses(count)) == {FRESH, PREVIOUS_PLAN}
 
 
 def test_a_model_that_goes_on_raising_stops_the_plant(node, watch, states, faulty):
@@ -335,7 +335,7 @@ def test_a_plan_of_ten_periods_costs_no_command(node, watch, states, faulty):
     def costs_no_command():
         count, missing = len(watch.statistics), watch.column("missing")[-1]
         once(faulty, slow)
-        watch.wait_until(lambda: watch.statuses(count).count(SHIFTED) >= 3)
+        watch.wait_until(lambda: watch.statuses(count).count(PREVIOUS_PLAN) >= 3)
         watch.wait(FRESH)
         return watch.column("missing")[-1] - missing <= 2
 
@@ -359,7 +359,7 @@ def test_a_model_that_hangs_stops_the_plant_and_can_be_left_behind(
     count = len(watch.statistics)
     once(faulty, hang)
     watch.wait(STOPPED)
-    assert list(dict.fromkeys(watch.statuses(count)))[-3:] == [SHIFTED, HOLD, STOPPED]
+    assert list(dict.fromkeys(watch.statuses(count)))[-3:] == [PREVIOUS_PLAN, FALLBACK, STOPPED]
     assert list(watch.commands[-1][1].data) == SAFE
     assert "over_budget" in watch.diagnosis()
     # It is deactivated and activated as usual, with a planner of its own.

@@ -344,7 +344,7 @@ def test_values_dumped_and_loaded_again_are_the_same(
 ):
     planner = node()
     planner.autostart()
-    assert observer.set(goal__target__x=-0.25, hold="hold", action__rate__y_ddot=2.0) == []
+    assert observer.set(goal__target__x=-0.25, fallback="keep_last", action__rate__y_ddot=2.0) == []
     values = planner._table.current()
     # What `ros2 param dump` writes: every parameter, strings in quotes.
     dump = {k: f"'{v}'" if isinstance(v, str) else v for k, v in values.items()}

@@ -14,7 +14,7 @@ class KeepOut(Cost):
         Parameter("x", 0.0, "Of the middle.", unit="m"),
         Parameter("y", 0.0, "Of the middle.", unit="m"),
         Parameter("radius", 0.5, "Of the disc and the robot together.", unit="m", low=0.0),
-        Parameter("weight", 100.0, "Price of the squared depth.", unit="1/m^2", low=0.0),
+        Parameter("weight", 100.0, "Weight of the squared depth.", unit="1/m^2", low=0.0),
     )
 
     x: torch.Tensor
