@@ -1,0 +1,308 @@
+"""Every parameter that is declared live acts live: it is changed while something runs, and seen."""
+
+import dataclasses
+import itertools
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.configuration.table import DRIVING, TABLE
+from cem_planner_ros.control.loop import ControlLoop
+from cem_planner_ros.control.tick import StateSample
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.navigation.surroundings import Costmap, Pose, ReferencePath, Surroundings
+from cem_planner_ros.planning.plan import Plan
+from cem_planner_ros.plugins import loading
+from cem_planner_ros.plugins.parameter import LIVE
+
+CONFIG = Path(__file__).parents[2] / "config"
+POINT = {
+    "planner.device": "cpu",
+    "planner.backend": "eager",
+    "planner.samples": 32,
+    "planner.elites": 4,
+    "planner.iterations": 2,
+    "planner.horizon": 8,
+    "control_rate": 10.0,
+    "max_state_age": 0.15,
+    "max_plan_age": 0.25,
+    "hold_time": 0.45,
+    "action.safe.x_ddot": -0.5,
+    "dynamics.plugin": "double_integrator",
+    "state.type": "std_msgs/msg/Float64MultiArray",
+    "costs": ["way"],
+    "way.weight.x": 1.0,
+}
+ROBOT = load_yaml(CONFIG / "drive.yaml") | {
+    "planner.device": "cpu",
+    "planner.backend": "eager",
+    "control_rate": 10.0,
+}
+
+OF_THE_NODE = {
+    "frame_id",
+    "plan_rate",
+    "marker_rate",
+    "marker_count",
+    "allow_rebuild",
+    "publish_statistics",
+}
+"""Seen from outside in `test_a_node_does_what_its_live_parameters_say`."""
+
+OF_A_LOST_DEVICE = {"allow_cpu_fallback"}
+"""Looked at when the planning device fails: see `test_faults.py`."""
+
+
+class Clock:
+    def __init__(self):
+        self.time = 100.0
+
+    def __call__(self):
+        return self.time
+
+
+class ScriptedPlanner:
+    """Plans far up and far down in turn; each iteration takes 5 ms of the clock."""
+
+    def __init__(self, configuration, clock, plans):
+        self._clock, self._plans = clock, plans
+        self.search = types.SimpleNamespace(dt=configuration.values["planner.dt"])
+        self.told = None
+
+    def predict(self, plan, state):
+        moved = np.array(state, float)
+        moved[: plan.actions.shape[1]] += np.diff(plan.edges) @ plan.actions
+        return np.array([state, moved])
+
+    def tune(self, **values):
+        pass
+
+    def reset(self):
+        pass
+
+    def plan(self, state, time, previous_action, applied, surroundings, until):
+        self.told = (tuple(state), time, tuple(applied))
+        done = 0
+        while done == 0 or (done < 8 and self._clock.time < until):
+            self._clock.time += 0.005
+            done += 1
+        action = np.array([next(self._plans)])
+        return Plan(np.array([time, time + 1.0]), action, 1.0, done, 0.0)
+
+
+def run(configuration, changes, plans, script, surroundings=None):
+    """
+    Return what the loop of a configuration does, with live values changed before the fifth period.
+
+    `script` makes of a time since the start the state and its age, s.
+    """
+    clock = Clock()
+    planner = ScriptedPlanner(configuration, clock, itertools.cycle(plans))
+    sent = []
+
+    def look():
+        state, age = script(clock.time - 100.0)
+        return StateSample(np.array(state), clock.time - age)
+
+    loop = ControlLoop(
+        planner,
+        configuration,
+        look,
+        lambda action: sent.append((round(clock.time, 6), tuple(action))),
+        clock=clock,
+        steady=clock,
+    )
+    record = []
+    for period in range(45):
+        if period == 5:
+            loop.change(configuration.changed(changes))
+        clock.time = max(clock.time, loop.commander.due)
+        if surroundings is not None:
+            loop.commander.driving.surroundings = surroundings(clock.time)
+        tick = loop.tick(clock.time)
+        iterations = tick.plan.iterations if tick.plan else 0
+        record.append((tick.status, tick.cause, iterations, sent[-1], planner.told))
+    return repr(record)
+
+
+def others(parameter, value):
+    """Yield values that a parameter may have instead."""
+    if parameter.choices:
+        yield from parameter.choices
+    elif isinstance(value, bool):
+        yield not value
+    else:
+        for other in (value / 4, value * 4, value + 0.05, value + 0.5, -value, value + 1):
+            yield type(value)(other)
+        if parameter.high is not None:
+            yield type(value)(parameter.high)
+
+
+def acts(configuration, name, look):
+    """Return whether another value of a parameter makes what `look` returns another."""
+    before = look({})
+    for other in others(configuration.parameters[name], configuration.values[name]):
+        try:
+            if other != configuration.values[name] and look({name: other}) != before:
+                return True
+        except ConfigurationError:  # Not every other value is allowed.
+            continue
+    return False
+
+
+def states_that_age_and_cease(since):
+    """A state that is fresh, then old, then missing, then there again."""
+    age = 0.0 if since < 1.2 else 0.12 if since < 1.8 else since - 1.6 if since < 3.2 else 0.0
+    return [0.1 * since, 0.0, 0.0, 0.0], age
+
+
+def live(configuration, *beginnings):
+    return [
+        name
+        for name, parameter in configuration.parameters.items()
+        if parameter.when == LIVE and name.startswith(beginnings)
+    ]
+
+
+POINT_MADE = configure(POINT)
+ROBOT_MADE = configure(ROBOT)
+OF_THE_LOOP = [
+    name
+    for name in live(POINT_MADE, "")
+    if not name.startswith(("planner.", "dynamics.", "way."))
+    and name not in OF_THE_NODE | OF_A_LOST_DEVICE
+]
+
+
+@pytest.mark.parametrize("name", OF_THE_LOOP)
+def test_the_loop_does_what_its_live_parameters_say(name):
+    plans = [[2.0, 2.0], [-2.0, -2.0], [2.0, -2.0]]
+    assert acts(
+        POINT_MADE,
+        name,
+        lambda changes: run(POINT_MADE, changes, plans, states_that_age_and_cease),
+    )
+
+
+FAR = Pose(1.8, 0.0, 0.0)
+
+
+def around(wall, goal):
+    def see(now):
+        cells = np.zeros((80, 80), np.int8)
+        cells[:, round((wall + 2.0) / 0.05) :] = 100
+        cells[round((wall + 2.0) / 0.05) :, :] = 100
+        # Where it is to drive to is told after the change.
+        there = goal if now > 101.0 else FAR
+        return Surroundings(there, None, Costmap(cells, 0.05, Pose(-2.0, -2.0, 0.0), now - 0.3))
+
+    return see
+
+
+SCENES = (
+    # At the goal, nearly at rest; then towards a wall, turning, ever nearer.
+    (lambda since: ([0.0, 0.0, 0.1, 0.05, 0.0], 0.0), around(1.5, Pose(0.05, 0.0, 0.0))),
+    (lambda since: ([0.2 * since, 0.0, 0.3, 0.4, 0.8], 0.0), around(1.0, FAR)),
+    (lambda since: ([0.0, 0.2 * since, 0.3, 0.0, 1.5], 0.0), around(0.6, FAR)),
+)
+
+
+@pytest.mark.parametrize("name", live(ROBOT_MADE, "drive."))
+def test_a_robot_drives_as_its_live_parameters_say(name):
+    assert any(
+        acts(
+            ROBOT_MADE,
+            name,
+            lambda changes, scene=scene: run(
+                ROBOT_MADE, changes, [[0.5, 1.5], [0.5, -1.5]], scene[0], scene[1]
+            ),
+        )
+        for scene in SCENES
+    )
+
+
+@pytest.mark.parametrize("name", live(POINT_MADE, "planner."))
+def test_the_search_does_what_its_live_parameters_say(name):
+    def plan(values, changes):
+        configuration = configure(values)
+        planner = configuration.planner()
+        for index in range(3):
+            if index == 1:
+                configuration.changed(changes).tune(planner)
+            made = planner.plan([1.0, 0.5, 0.0, 0.0], 0.1 * index)
+        return made.actions.tobytes()
+
+    bases = [POINT, POINT | {"planner.weighting": "softmax"}]
+    assert any(
+        acts(POINT_MADE, name, lambda changes, base=base: plan(base, changes)) for base in bases
+    )
+
+
+FROM_FILES = {"mujoco", "exported", "ensemble", "latent"}
+"""Models whose parameters depend on a file; see the tests of each."""
+
+
+def plugins():
+    """Yield kind and name of each plugin of this package that needs no file."""
+    for kind in ("dynamics", "costs"):
+        for name, entries in loading.installed(kind).items():
+            if entries[0].value.startswith("cem_planner_ros.") and name not in FROM_FILES:
+                yield kind, name
+
+
+@pytest.mark.parametrize(("kind", "name"), plugins())
+def test_plugins_do_what_their_live_parameters_say(kind, name):
+    values = {
+        "planner.device": "cpu",
+        "planner.backend": "eager",
+        "planner.samples": 8,
+        "planner.elites": 2,
+        "planner.horizon": 8,
+        "state.type": "std_msgs/msg/Float64MultiArray",
+        "dynamics.plugin": "diff_drive_lag",
+        "costs": ["cost"],
+        "cost.plugin": "effort",
+    } | {"dynamics.plugin" if kind == "dynamics" else "cost.plugin": name}
+    first = configure(values)
+    random = np.random.default_rng(0)
+    numbers = live(first, "dynamics." if kind == "dynamics" else "cost.")
+    # None is at a default that another one multiplies by zero.
+    some = {}
+    for number in numbers:
+        for value in (first.values[number] + 0.2 + 0.2 * random.random(), first.values[number]):
+            try:
+                first.changed({number: value})
+            except ConfigurationError:
+                continue
+            some[number] = value
+            break
+    configuration = first.changed(some)
+    planner = configuration.planner()
+    edges = 0.1 * np.arange(9)
+    low, high = np.array(configuration.action("low")), np.array(configuration.action("high"))
+    nx = len(configuration.dynamics.state_names)
+    plans = [Plan(edges, random.uniform(low, high, (8, len(low))), 0.0, 1, 0.0) for _ in range(10)]
+    states = [scale * random.standard_normal(nx) for scale in (0.3, 0.3, 1, 1, 1, 1, 3, 3, 10, 10)]
+    way = ReferencePath.through(np.array([[0.0, 0.0], [1.0, 0.2], [3.0, 0.0]]))
+    seen = dataclasses.replace(around(0.5, FAR)(102.0), path=way)
+
+    def look(changes):
+        configuration.changed(changes).tune(planner)
+        made = []
+        for plan, state in zip(plans, states, strict=True):
+            planner.plan(state, 0.0, surroundings=seen)
+            made += [planner.predict(plan, state).tolist(), planner.breakdown(plan, state)]
+        return repr(made)
+
+    without = [number for number in numbers if not acts(configuration, number, look)]
+    assert not without
+
+
+def test_all_that_is_declared_live_is_tried():
+    tried = {*OF_THE_LOOP, *OF_THE_NODE, *OF_A_LOST_DEVICE}
+    tried |= {*live(ROBOT_MADE, "drive."), *live(POINT_MADE, "planner.")}
+    declared = {p.name for p in (*TABLE, *DRIVING) if p.when == LIVE}
+    assert declared <= tried
