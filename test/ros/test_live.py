@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from std_msgs.msg import Float64MultiArray
+from visualization_msgs.msg import MarkerArray
 
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.configuration.table import DRIVING, TABLE
@@ -43,7 +45,6 @@ ROBOT = load_yaml(CONFIG / "drive.yaml") | {
 }
 
 OF_THE_NODE = {
-    "frame_id",
     "plan_rate",
     "marker_rate",
     "marker_count",
@@ -52,8 +53,8 @@ OF_THE_NODE = {
 }
 """Seen from outside in `test_a_node_does_what_its_live_parameters_say`."""
 
-OF_A_LOST_DEVICE = {"allow_cpu_fallback"}
-"""Looked at when the planning device fails: see `test_faults.py`."""
+ELSEWHERE = {"allow_cpu_fallback", "command.frame_id"}
+"""Seen when the planning device fails and in stamped commands: they have tests of their own."""
 
 
 class Clock:
@@ -83,7 +84,7 @@ class ScriptedPlanner:
     def reset(self):
         pass
 
-    def plan(self, state, time, previous_action, applied, surroundings, until):
+    def plan(self, state, time, previous_action, applied, until, **_):
         self.told = (tuple(state), time, tuple(applied))
         done = 0
         while done == 0 or (done < 8 and self._clock.time < until):
@@ -173,7 +174,7 @@ OF_THE_LOOP = [
     name
     for name in live(POINT_MADE, "")
     if not name.startswith(("planner.", "dynamics.", "way."))
-    and name not in OF_THE_NODE | OF_A_LOST_DEVICE
+    and name not in OF_THE_NODE | ELSEWHERE
 ]
 
 
@@ -272,7 +273,9 @@ def test_plugins_do_what_their_live_parameters_say(kind, name):
     # None is at a default that another one multiplies by zero.
     some = {}
     for number in numbers:
-        for value in (first.values[number] + 0.2 + 0.2 * random.random(), first.values[number]):
+        usual = first.values[number]
+        away = 0.2 + 0.2 * random.random()
+        for value in (away if abs(usual) > 1e6 else usual + away, usual):
             try:
                 first.changed({number: value})
             except ConfigurationError:
@@ -286,7 +289,8 @@ def test_plugins_do_what_their_live_parameters_say(kind, name):
     nx = len(configuration.dynamics.state_names)
     plans = [Plan(edges, random.uniform(low, high, (8, len(low))), 0.0, 1, 0.0) for _ in range(10)]
     states = [scale * random.standard_normal(nx) for scale in (0.3, 0.3, 1, 1, 1, 1, 3, 3, 10, 10)]
-    way = ReferencePath.through(np.array([[0.0, 0.0], [1.0, 0.2], [3.0, 0.0]]))
+    points = np.array([[0.0, 0.0], [1.0, 0.2], [3.0, 0.0], [3.0, 9.0]])
+    way = ReferencePath.through(points, np.array([0.0, 0.2, 0.5, 3.0]))
     seen = dataclasses.replace(around(0.5, FAR)(102.0), path=way)
 
     def look(changes):
@@ -302,7 +306,39 @@ def test_plugins_do_what_their_live_parameters_say(kind, name):
 
 
 def test_all_that_is_declared_live_is_tried():
-    tried = {*OF_THE_LOOP, *OF_THE_NODE, *OF_A_LOST_DEVICE}
+    tried = {*OF_THE_LOOP, *OF_THE_NODE, *ELSEWHERE}
     tried |= {*live(ROBOT_MADE, "drive."), *live(POINT_MADE, "planner.")}
     declared = {p.name for p in (*TABLE, *DRIVING) if p.when == LIVE}
     assert declared <= tried
+
+
+def test_a_node_does_what_its_live_parameters_say(node, observer, states, wait_until):
+    silent = {"plan_rate": 0.0, "marker_rate": 0.0, "marker_count": 4, "publish_statistics": False}
+    node(**silent)
+    assert observer.transition("configure")
+    assert observer.transition("activate")
+    topics = {"statistics": Float64MultiArray, "plan": Float64MultiArray, "markers": MarkerArray}
+    seen = {name: observer.listen(kind, f"/cem_planner/{name}") for name, kind in topics.items()}
+    commands = observer.listen(Float64MultiArray, "command")
+    wait_until(lambda: len(commands) > 20, 60.0)
+    assert not any(seen.values())
+    for name, changes in (
+        ("statistics", {"publish_statistics": True}),
+        ("plan", {"plan_rate": 10.0}),
+        ("markers", {"marker_rate": 10.0}),
+    ):
+        assert observer.set(**changes) == []
+        wait_until(lambda name=name: seen[name])
+
+    def points():
+        count = len(seen["markers"])
+        wait_until(lambda: len(seen["markers"]) > count + 1)
+        return sum(len(marker.points) for marker in seen["markers"][-1][1].markers)
+
+    few = points()
+    assert observer.set(marker_count=20) == []
+    assert points() > few
+    (reason,) = observer.set(planner__samples=48)
+    assert "allow_rebuild" in reason
+    assert observer.set(allow_rebuild=True) == []
+    assert observer.set(planner__samples=48) == []
