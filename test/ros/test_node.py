@@ -1,16 +1,20 @@
 """The node in this process, seen from outside over DDS."""
 
 import math
+import sys
 import time
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry, Path
+from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import Float64MultiArray
 
 from cem_planner_ros.control.ladder import FRESH, STATUSES, STOPPED
 from cem_planner_ros.control.loop import NO_STATE, PLAN_FAILED, STALE_STATE
 from cem_planner_ros.ros.diagnostics import STATISTICS
+from cem_planner_ros.ros.node import PlannerNode
 
 SAFE = [0.125, 0.0]
 
@@ -270,3 +274,23 @@ def test_a_rebuild_that_fails_can_be_mended_and_activated(node, observer, states
     assert observer.lifecycle() == "inactive"
     assert observer.set(planner__elites=8) == []
     assert observer.transition("activate")
+
+
+def test_two_robots_are_told_apart_in_diagnostics(observer, monkeypatch, wait_until):
+    monkeypatch.setattr(sys, "argv", ["node"])
+    seen = observer.listen(DiagnosticArray, "/diagnostics")
+    robots = [PlannerNode(namespace=f"/robot_{number}") for number in (1, 2)]
+    executor = SingleThreadedExecutor()
+    for robot in robots:
+        executor.add_node(robot)
+
+    def names():
+        executor.spin_once(timeout_sec=0.1)
+        statuses = [status for _, message in list(seen) for status in message.status]
+        return {(status.name, status.hardware_id) for status in statuses}
+
+    told = {(f"/robot_{n}/cem_planner: control", f"/robot_{n}/cem_planner") for n in (1, 2)}
+    wait_until(lambda: names() == told)
+    for robot in robots:
+        robot.close()
+        robot.destroy_node()
