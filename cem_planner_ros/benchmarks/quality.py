@@ -31,7 +31,11 @@ ICEM = PLAIN | {
 }
 """The ingredients of iCEM (Pinneri et al., 2020) without population decay, which would change N."""
 
-MPPI = PLAIN | {"weighting": "softmax", "temperature": 5.0, "noise_beta": 2.0}
+SOFTMAX = PLAIN | {"weighting": "softmax", "temperature": 5.0, "noise_beta": 2.0}
+"""The weights of MPPI without its control cost."""
+
+MPPI = SOFTMAX | {"control_cost": SOFTMAX["temperature"]}
+"""MPPI (Williams et al., 2017, algorithm 2), with coloured noise."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ METHODS = {
     "plain CEM": Method(PLAIN, cold=True),
     "warm CEM": Method(PLAIN),
     "iCEM": Method(ICEM),
+    "softmax": Method(SOFTMAX, one=True),
     "MPPI": Method(MPPI, one=True),
     "defaults": Method(),
     "defaults, splines": Method({"knot_spacing": 5, "order": 3}),

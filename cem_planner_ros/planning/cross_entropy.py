@@ -36,8 +36,9 @@ def select(
 
     "elites" weighs the K cheapest equally (CEM), "rank" by their rank, "softmax" all candidates by
     exp(-(cost - least cost) / temperature) (MPPI: Williams et al., Information Theoretic MPC for
-    Model-Based Reinforcement Learning, 2017, algorithm 2). A candidate whose cost is NaN or
-    infinite has no weight. The weights sum to one, or to zero if no candidate is valid.
+    Model-Based Reinforcement Learning, 2017, algorithm 2; a control cost is in `cost` already). A
+    candidate whose cost is NaN or infinite has no weight. The weights sum to one, or to zero if no
+    candidate is valid.
 
     Args:
         cost: (..., N).

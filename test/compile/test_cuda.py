@@ -154,7 +154,14 @@ def test_a_cuda_graph_on_the_cpu_is_the_kernel_with_a_reason(cartpole):
 
 @needs_gpu
 @pytest.mark.parametrize(
-    "options", [{}, {"modes": 2, "decay": 1.3}, {"knot_spacing": 4, "order": 3}]
+    "options",
+    [
+        {},
+        {"modes": 2, "decay": 1.3},
+        {"knot_spacing": 4, "order": 3},
+        {"weighting": "softmax", "temperature": 5.0, "control_cost": 0.25},
+        {"rate": [20.0], "low": [-3.0], "high": [4.0], "momentum": 0.3},
+    ],
 )
 def test_a_captured_search_plans_as_the_eager_one(options):
     plans = []

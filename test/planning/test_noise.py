@@ -1,5 +1,8 @@
 import numpy as np
+import oracle
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cem_planner_ros.planning import noise
 
@@ -12,6 +15,33 @@ def test_every_step_has_unit_variance_and_the_correlation_of_the_theory(beta, le
     np.testing.assert_allclose(np.diag(covariance), 1.0, atol=1e-12)
     np.testing.assert_allclose(covariance[0], noise.autocorrelation(length, beta), atol=1e-6)
     np.testing.assert_array_equal(np.triu(factor, 1), 0.0)
+
+
+@settings(deadline=None, max_examples=12)
+@given(
+    length=st.one_of(st.integers(1, 300), st.integers(1000, 10_000)),
+    beta=st.floats(0.0, 8.0),
+    where=st.floats(0.0, 1.0),
+)
+def test_the_autocorrelation_is_that_of_the_spectrum_at_any_length(length, beta, where):
+    found = noise.autocorrelation(length, beta)
+    assert found.shape == (length,)
+    assert found[0] == pytest.approx(1.0, abs=1e-12)
+    for lag in {round(where * (length - 1)), length - 1}:
+        exact = oracle.autocorrelation(length, beta, [0, lag])[1]
+        assert found[lag] == pytest.approx(exact, abs=2e-3)
+
+
+@pytest.mark.parametrize("beta", [0.5, 2.0, 8.0])
+def test_noise_over_thousands_of_steps_keeps_its_law(beta):
+    length = 1500
+    factor = noise.factor(length, beta)
+    covariance = factor @ factor[[0, 700, -1]].T
+    correlation = noise.autocorrelation(length, beta)
+    for column, step in enumerate((0, 700, length - 1)):
+        lags = np.abs(np.arange(length) - step)
+        np.testing.assert_allclose(covariance[:, column], correlation[lags], atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(factor, axis=1), 1.0, atol=1e-12)
 
 
 def test_beta_zero_is_white():

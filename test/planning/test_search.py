@@ -10,6 +10,7 @@ from cem_planner_ros.compile.executor import KernelExecution
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.record import replay
 from cem_planner_ros.planning.search import Iteration, truncated
@@ -259,3 +260,36 @@ def test_a_recorded_run_is_planned_again_bit_for_bit(cartpole, tmp_path, backend
 def test_a_setting_that_cannot_be_is_refused_by_name(name, value):
     with pytest.raises(ConfigurationError, match=f"'planner.{name}' is .*allowed"):
         Search(**{name: value})
+
+
+class Nothing(Cost):
+    def stage(self, state, action, previous_action, time):
+        return torch.zeros_like(state[0])
+
+
+@pytest.mark.parametrize("backend", ["eager", "compile"])
+@pytest.mark.parametrize("noise_beta", [0.0, 2.0])
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.0, 0.300), (0.05, 0.285), (0.36, 0.192), (1.0, 0.0)]
+)
+def test_where_nothing_costs_the_control_cost_draws_the_mean_to_zero(
+    backend, noise_beta, share, expected
+):
+    """The weights make samples around u those around u (1 - gamma / temperature)."""
+    model = Stay()
+    planner = Planner(
+        *(model, [Nothing(model)]),
+        **{"samples": 20_000, "elites": 10, "iterations": 1, "horizon": 2, "dt": 0.1},
+        **{"weighting": "softmax", "temperature": 2.0, "control_cost": 2.0 * share},
+        **{
+            "low": [-4.0],
+            "high": [4.0],
+            "std_initial": 0.1,
+            "noise_beta": noise_beta,
+            "keep": 0.0,
+            "inject_best": False,
+        },
+        **{"inject_mean": "never", "execute": "mean", "backend": backend},
+    )
+    planner.adopt(Plan(0.1 * np.arange(3), np.full((2, 1), 0.3), 0.0, 1, 0.0))
+    np.testing.assert_allclose(planner.plan(np.zeros(1), 0.0).actions, expected, atol=0.03)

@@ -8,7 +8,7 @@ package: not the weights, not the splines, not the actuators. Candidates are the
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -188,8 +188,12 @@ def likelihood(task: Task, mean: np.ndarray, std: np.ndarray, knots: np.ndarray)
     return total
 
 
-def autocorrelation(length: int, beta: float) -> np.ndarray:
-    """Return the correlation (length,) of noise of spectrum max(f, 1 / length)^-beta, f to 1/2."""
+def autocorrelation(length: int, beta: float, lags: Iterable[int] | None = None) -> np.ndarray:
+    """
+    Return the correlation of noise of spectrum max(f, 1 / length)^-beta, f up to 1/2.
+
+    At these lags, all (length,) if None.
+    """
     # Between octaves, which QUADPACK's rule for oscillating integrands takes one by one.
     corner = 1.0 / length
     if length < 3:
@@ -208,7 +212,7 @@ def autocorrelation(length: int, beta: float) -> np.ndarray:
         return flat + sum(parts)
 
     total = at(0)
-    return np.array([at(lag) / total for lag in range(length)])
+    return np.array([at(lag) / total for lag in (range(length) if lags is None else lags)])
 
 
 def injected_with(task: Task, injected: np.ndarray, mean: np.ndarray) -> np.ndarray:
