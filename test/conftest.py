@@ -215,6 +215,17 @@ def context(domain_id):
 
 
 @pytest.fixture
+def elsewhere(domain_id):
+    """A node with a DDS participant of its own; a participant has one type for a topic."""
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context)
+    node = rclpy.create_node("elsewhere", context=context)
+    yield node
+    node.destroy_node()
+    context.try_shutdown()
+
+
+@pytest.fixture
 def observer(context):
     made = Observer()
     yield made

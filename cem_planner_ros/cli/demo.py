@@ -21,6 +21,12 @@ from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.control.ladder import FRESH, PREVIOUS_PLAN, STATUSES
 from cem_planner_ros.errors import ConfigurationError
 
+DISCOVERY = 1.5
+"""s in which nodes of the same machine find one another."""
+
+OTHERS_END = 20.0
+"""s that others on the same topics have to end, as a demo does that was begun before."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare scenario, seed, duration and report."""
@@ -63,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
     configuration = configure(
         load_yaml(planner_file) | {"planner.device": "cpu"}, str(planner_file)
     )
+    _wait_for_others(configuration)
     with processes.running(nodes, options.report) as running:
         # Looking on must not take the processor from those it looks at.
         os.nice(10)
@@ -85,6 +92,50 @@ def run(options: argparse.Namespace) -> int:
     (options.report / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     _plot(scenario, configuration.dynamics.action_names, recording, options.report)
     return 1 if problems else 0
+
+
+def _wait_for_others(configuration: Configuration) -> None:
+    """
+    Wait until nobody else speaks on the topics of a configuration, such as a demo that ends.
+
+    Raises ConfigurationError if somebody still does after OTHERS_END s.
+    """
+    import rclpy
+    from rclpy.node import Node
+    from rclpy.signals import SignalHandlerOptions
+
+    from cem_planner_ros.ros import endpoints
+
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    node = Node("demo")
+    topics = [
+        node.resolve_topic_name(configuration.values[f"{side}.topic"])
+        for side in ("state", "command")
+    ]
+    began, alone_since, told = time.monotonic(), None, ""
+    try:
+        while True:
+            time.sleep(0.1)
+            now = time.monotonic()
+            found = {topic: endpoints.other_publishers(node, topic) for topic in topics}
+            text = "; ".join(
+                f"{', '.join(names)} on '{topic}'" for topic, names in found.items() if names
+            )
+            if text and now > began + OTHERS_END:
+                raise ConfigurationError(
+                    f"another planner or plant already publishes: {text}; end it, or give this "
+                    "demo another ROS_DOMAIN_ID (this one is "
+                    f"{os.environ['ROS_DOMAIN_ID']})"
+                )
+            if text and text != told:
+                told = text
+                print(f"waiting for others to end, who publish: {text}", flush=True)
+            alone_since = None if text else alone_since or now
+            if alone_since is not None and now > alone_since + DISCOVERY:
+                return
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
 
 
 def _record(

@@ -102,6 +102,7 @@ def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
     from rclpy.qos import qos_profile_sensor_data
     from rclpy.serialization import deserialize_message
 
+    from cem_planner_ros.ros import endpoints
     from cem_planner_ros.ros.messages import (
         MESSAGES,
         command_reader,
@@ -173,6 +174,17 @@ def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
             now = time.monotonic()
             if began == math.inf and min(heard.values()) > -math.inf:
                 began = now
+                own = {"state": 0, "command": 1 if options.random else 0}
+                for side, topic in task.topics.items():
+                    found = endpoints.other_publishers(
+                        node, node.resolve_topic_name(topic), own[side]
+                    )
+                    if len(found) > 1:
+                        print(
+                            f"WARNING: {len(found)} nodes publish on the {side} topic '{topic}': "
+                            f"{', '.join(found)}; the bag will hold what all of them send",
+                            flush=True,
+                        )
                 print(f"recording for {options.seconds:g} s", flush=True)
             silent = [side for side, last in heard.items() if last < now - WAIT]
             if silent and now > started + WAIT:

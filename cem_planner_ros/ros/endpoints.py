@@ -41,6 +41,22 @@ def other_publishers(node: Node, topic: str, own: int = 0) -> list[str]:
     return sorted(names)
 
 
+def several(node: Node, topic: str, what: str, own: int = 0) -> str:
+    """
+    Return in words that others publish on a topic beside what belongs there; "" if none does.
+
+    Args:
+        node: that looks.
+        topic: resolved.
+        what: they publish, such as "states".
+        own: publishers of `node` itself; without any, one other is as it should be.
+    """
+    others = other_publishers(node, topic, own)
+    if len(others) <= (0 if own else 1):
+        return ""
+    return f"{'other' if own else 'several'} nodes publish {what} on '{topic}': {', '.join(others)}"
+
+
 def other_topics(node: Node, topic: str, kind: str) -> list[str]:
     """Return the other topics on which a type of message is published."""
     return sorted(

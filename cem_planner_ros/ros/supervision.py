@@ -124,6 +124,10 @@ class Supervision:
         rare = too_rare(watch.rate, values["max_state_age"])
         if rare:
             alerts.append(Alert("rare", f"{rare} ('{topics.state_topic}')"))
+        if not topics.has_parts:
+            others = endpoints.several(self._node, topics.state_topic, "states")
+            if others:
+                alerts.append(Alert("plants", f"{others}; the newest of any of them counts"))
         if watch.degrees:
             alerts.append(Alert("degrees", f"{watch.degrees} ('{topics.state_topic}')"))
         frame, expected = watch.frame, values["frame_id"].lstrip("/")

@@ -133,6 +133,11 @@ class Topics:
         return self.clock is not time.monotonic
 
     @property
+    def has_parts(self) -> bool:
+        """Whether several may publish states, each a part: joint states are merged by name."""
+        return self.state_type == "sensor_msgs/msg/JointState"
+
+    @property
     def has_frame(self) -> bool:
         """Whether states are in a frame: those of joints are in none, whatever a header says."""
         return self.state_type == "nav_msgs/msg/Odometry"

@@ -21,6 +21,8 @@ from cem_planner_ros.configuration import NODE_NAME, load_yaml
 from cem_planner_ros.configuration.table import TABLE as PLANNER_TABLE
 from cem_planner_ros.paths import find
 from cem_planner_ros.plugins.parameter import READ_ONLY, Parameter
+from cem_planner_ros.ros import endpoints
+from cem_planner_ros.ros.alerts import Alert, Alerts
 from cem_planner_ros.ros.messages import (
     LATCHED,
     MESSAGES,
@@ -35,6 +37,9 @@ from cem_planner_ros.simulation.robot import LIDAR, SCAN_RATE, RobotPlant
 
 MAX_CATCH_UP = 0.1
 """s of plant time that one step makes up for at most; what is lost beyond it stays lost."""
+
+LOOK_FOR_OTHERS = 1.0
+"""s between two looks at who else publishes on the topics."""
 
 TABLE = (
     Parameter(
@@ -175,7 +180,11 @@ class SimulatorNode(Node):
         self.create_subscription(
             MESSAGES[self._plant.command_type], command_topic, self._on_command, newest
         )
-        self.create_timer(self._period, self._step, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(self._period, self._step, clock=steady)
+        self._topics = [self.resolve_topic_name(value[f"{s}_topic"]) for s in ("state", "command")]
+        self._alerts = Alerts(self.get_logger())
+        self.create_timer(LOOK_FOR_OTHERS, self._look_for_others, clock=steady)
         self.get_logger().info(
             f"simulating {value['plant']}: {value['rate']:g} states per second on "
             f"'{state_topic}', commands from '{command_topic}'"
@@ -207,6 +216,16 @@ class SimulatorNode(Node):
 
     def close(self) -> None:
         """Nothing runs besides the executor."""
+
+    def _look_for_others(self) -> None:
+        """Say that another plant, or several planners, publish on the topics of this one."""
+        states, commands = self._topics
+        found = {
+            "plants": endpoints.several(self, states, "states", own=1),
+            "planners": endpoints.several(self, commands, "commands"),
+        }
+        alerts = [Alert(cause, text) for cause, text in found.items() if text]
+        self._alerts.update(alerts, time.monotonic())
 
     def _on_command(self, message) -> None:
         try:

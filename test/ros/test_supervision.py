@@ -5,7 +5,6 @@ import re
 
 import numpy as np
 import pytest
-import rclpy
 import torch
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import JointState
@@ -67,17 +66,6 @@ def repeat(observer):
         observer.node.create_timer(1.0 / rate, lambda: publisher.publish(make()))
 
     return publish
-
-
-@pytest.fixture
-def elsewhere(context):
-    """A node with a DDS participant of its own; a participant has one type for a topic."""
-    own = rclpy.Context()
-    rclpy.init(args=[], context=own)
-    node = rclpy.create_node("elsewhere", context=own)
-    yield node
-    node.destroy_node()
-    own.try_shutdown()
 
 
 def joints(names="ab", values=(0.0, 0.0)):
@@ -214,6 +202,12 @@ def test_two_commanders_are_told_by_name(node, says, states, observer, newest):
     node().autostart()
     says("1 other publishers on the command topic '/command': /observer")
     assert "'/command': /observer" in newest()["message"]
+
+
+def test_two_plants_are_told_by_name(node, says, states, elsewhere):
+    elsewhere.create_publisher(Float64MultiArray, "state", 1)
+    node().autostart()
+    says("several nodes publish states on '/state': /elsewhere, /observer")
 
 
 def test_invalid_candidates_are_told_by_their_share(node, says, states, statistics, wait_until):
