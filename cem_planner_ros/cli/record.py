@@ -120,7 +120,8 @@ def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
     began, action, ticks = math.inf, np.zeros(len(task.action_names)), 0
     last_state: bytes | None = None
     node = Node("record")
-    publisher = node.create_publisher(kinds["command"], task.topics["command"], 1)
+    if options.random:  # Else it would look as if there was one more who commands.
+        publisher = node.create_publisher(kinds["command"], task.topics["command"], 1)
 
     def send(values: np.ndarray) -> None:
         publisher.publish(write(values, node.get_clock().now().to_msg(), ""))
