@@ -168,25 +168,28 @@ def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
         node.create_timer(1.0 / task.rate, on_period)
     executor = light_executor()
     executor.add_node(node)
-    started = time.monotonic()
+    started = looked = time.monotonic()
+    told: dict[str, list[str]] = {}
     try:
         while time.monotonic() < began + options.seconds:
             processes.spin_once(executor)
             now = time.monotonic()
             if began == math.inf and min(heard.values()) > -math.inf:
                 began = now
-                own = {"state": 0, "command": 1 if options.random else 0}
+                print(f"recording for {options.seconds:g} s", flush=True)
+            if now > max(began, looked + 1.0):  # It takes a moment to find everybody.
+                looked = now
                 for side, topic in task.topics.items():
-                    found = endpoints.other_publishers(
-                        node, node.resolve_topic_name(topic), own[side]
-                    )
-                    if len(found) > 1:
+                    own = int(side == "command" and options.random > 0.0)
+                    topic = node.resolve_topic_name(topic)
+                    found = endpoints.other_publishers(node, topic, own)
+                    if len(found) > 1 and found != told.get(side):
+                        told[side] = found
                         print(
                             f"WARNING: {len(found)} nodes publish on the {side} topic '{topic}': "
                             f"{', '.join(found)}; the bag will hold what all of them send",
                             flush=True,
                         )
-                print(f"recording for {options.seconds:g} s", flush=True)
             silent = [side for side, last in heard.items() if last < now - WAIT]
             if silent and now > started + WAIT:
                 raise ConfigurationError(

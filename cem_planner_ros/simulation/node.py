@@ -182,7 +182,7 @@ class SimulatorNode(Node):
         )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(self._period, self._step, clock=steady)
-        self._topics = [self.resolve_topic_name(value[f"{s}_topic"]) for s in ("state", "command")]
+        self._topics = [self.resolve_topic_name(name) for name in (state_topic, command_topic)]
         self._alerts = Alerts(self.get_logger())
         self.create_timer(LOOK_FOR_OTHERS, self._look_for_others, clock=steady)
         self.get_logger().info(

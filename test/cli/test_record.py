@@ -57,7 +57,7 @@ def recorded(observer, start, write_yaml, drive, tmp_path, wait_until):
 def test_it_records_what_others_send_and_sends_nothing_itself(recorded, elsewhere):
     elsewhere.create_publisher(Float64MultiArray, "command", 1)
     output, found, commands = recorded()
-    assert "2 nodes publish on the command topic 'command': /elsewhere, /observer" in output
+    assert "2 nodes publish on the command topic '/command': /elsewhere, /observer" in output
     assert "random" not in output
     assert {tuple(message.data) for _, message in commands} == {tuple(SENT)}
     assert len(found.states.times) > 500

@@ -116,11 +116,11 @@ def test_an_angle_that_wraps_in_degrees_is_told(angles, is_told):
     assert ("'theta' looks like degrees" in watch.degrees) == is_told
 
 
-def test_without_a_plant_it_says_what_is_missing(node, says, newest):
+def test_without_a_plant_it_says_what_is_missing(node, says, newest, wait_until):
     node().autostart()
     (line,) = says("stopped: no message on")
     assert "'/state' (expects std_msgs/Float64MultiArray; 0 publishers)" in line
-    assert "no message on '/state'" in newest()["message"]
+    wait_until(lambda: "no message on '/state'" in newest()["message"])
     # Also that nobody listens, which states alone would not show.
     says("nobody listens to the commands on '/command' .sends std_msgs/Float64MultiArray")
     says("stopped: no message on", count=2)  # As long as it lasts.
@@ -150,14 +150,16 @@ def test_states_that_cannot_be_used_are_told_with_the_reason(node, says, repeat,
     says(f"stopped: {pattern}")
 
 
-def test_states_that_come_too_rarely_are_told_with_both_rates(node, says, repeat, newest):
+def test_states_that_come_too_rarely_are_told_with_both_rates(
+    node, says, repeat, newest, wait_until
+):
     node(max_state_age=0.1).autostart()
     repeat(lambda: Float64MultiArray(data=[0.0] * 4), "state", 2.0)
     (line, *_) = says("states come at")
     assert re.search(
         r"states come at (1|2|3)\.?\d* Hz, max_state_age 0.1 s needs more than 10", line
     )
-    assert "max_state_age 0.1 s" in newest()["message"]
+    wait_until(lambda: "max_state_age 0.1 s" in newest()["message"])
 
 
 def test_states_that_stop_are_told_with_how_long_ago(node, says, states, statistics, wait_until):
@@ -197,11 +199,11 @@ def test_a_frame_that_is_not_frame_id_is_told_for_any_cost(
     wait_until(lambda: statistics.status == FRESH)  # It goes on all the same.
 
 
-def test_two_commanders_are_told_by_name(node, says, states, observer, newest):
+def test_two_commanders_are_told_by_name(node, says, states, observer, newest, wait_until):
     observer.node.create_publisher(Float64MultiArray, "command", 1)
     node().autostart()
     says("1 other publishers on the command topic '/command': /observer")
-    assert "'/command': /observer" in newest()["message"]
+    wait_until(lambda: "'/command': /observer" in newest()["message"])
 
 
 def test_two_plants_are_told_by_name(node, says, states, elsewhere):
