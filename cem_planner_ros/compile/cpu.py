@@ -15,34 +15,19 @@ whose text says what it was.
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import ctypes
-import functools
-import hashlib
-import os
-import platform
-import re
-import shlex
-import shutil
-import struct
-import subprocess
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
 
-from cem_planner_ros.compile.translate import (
-    LANES,
-    Translator,
-    UnsupportedError,
-    Value,
-    rows_of,
-)
+from cem_planner_ros.compile.arguments import HEADER, Arguments, check_layout
+from cem_planner_ros.compile.generate import fill, step_code
+from cem_planner_ros.compile.library import interruptible, load
+from cem_planner_ros.compile.translate import UnsupportedError
+from cem_planner_ros.compile.watch import watched
 from cem_planner_ros.planning.actuators import INSTANT, Actuators
 from cem_planner_ros.planning.particles import RISKS
 from cem_planner_ros.planning.rollout import Rollout
@@ -53,68 +38,7 @@ BLOCK = 64
 TILE = 8
 """Rows of a factor that are multiplied together, so that their sums stay in registers."""
 
-COMPILER_FLAGS = (
-    "-std=c++14 -O3 -march=native -fopenmp -fPIC -shared "
-    "-fno-math-errno -fno-trapping-math -ffp-contract=fast -freciprocal-math -fno-tree-pre"
-).split()
-"""
-No -ffast-math: a NaN must stay a NaN, or an invalid candidate would not be seen. With
--freciprocal-math a division by a parameter of the model is a product in the loop.
-"""
-if platform.machine() in ("x86_64", "AMD64"):
-    # Where there is AVX-512, g++ would take half of it.
-    COMPILER_FLAGS.append("-mprefer-vector-width=512")
-
-
-class Arguments(ctypes.Structure):
-    """The struct Arguments of kernel.h, field by field."""
-
-    def set(self, **values: int | float | torch.Tensor) -> None:
-        """
-        Set fields; of a tensor its address, and the tensor is kept alive with the struct.
-
-        Tensors are contiguous and of the type that the struct says, float32 but for a few.
-        """
-        for name, value in values.items():
-            if isinstance(value, torch.Tensor):
-                kind = self.KINDS.get(name, torch.float32)
-                if not (value.is_contiguous() and value.dtype == kind):
-                    raise TypeError(f"{name} must be contiguous and {kind}")
-                self.__dict__.setdefault("tensors", {})[name] = value
-                value = value.data_ptr()
-            setattr(self, name, value)
-
-    KINDS: ClassVar = {
-        "samples": torch.int64,
-        "explorers": torch.int64,
-        "first": torch.int64,
-        "use": torch.bool,
-        "precision": torch.float64,
-        "spent": torch.float64,
-    }
-
-    _fields_ = (
-        [("roll_out", ctypes.c_void_p)]
-        + [
-            (name, ctypes.c_long)
-            for name in ("horizon knots order modes begin end stride elites kept slots").split()
-        ]
-        + [(name, ctypes.c_int) for name in "weighting truncate threads".split()]
-        + [("risk", ctypes.c_int)]
-        + [(name, ctypes.c_long) for name in "members count tail".split()]
-        + [(name, ctypes.c_float) for name in "std_factor control_cost".split()]
-        + [(name, ctypes.c_uint32) for name in "seed plan".split()]
-        + [("until", ctypes.c_double)]
-        + [
-            (name, ctypes.c_void_p)
-            for name in (
-                "samples explorers state before applied lag durations first basis factor "
-                "precision noise "
-                "numbers temperature momentum low high step_reach first_reach std_initial std_min "
-                "use mean std injected best_cost candidates costs control ranks states spent"
-            ).split()
-        ]
-    )
+_ROLLOUT, _SEARCH = (Path(__file__).with_name(name) for name in ("rollout.cpp", "search.cpp"))
 
 
 class Kernel:
@@ -133,15 +57,16 @@ class Kernel:
             if particles.propagation != "all":
                 raise UnsupportedError(f"candidates run through members as {particles.propagation}")
             traced = Rollout(rollout.dynamics.member, rollout.costs, rollout.dt)
-        header = _HEADER.read_text()
+        self.watch = watched(traced, "cpu")
         shared = {"NU": len(traced.dynamics.action_names), "INSTANT": INSTANT}
         shared |= {"BLOCK": BLOCK, "TILE": TILE}
-        with ThreadPoolExecutor(1, "compiler") as pool:  # While Python is tracing.
-            search = pool.submit(_compile, header + fill(_SEARCH, shared, {}))
+        with ThreadPoolExecutor(1, "compiler") as pool, interruptible():
+            # While Python is tracing.
+            search = pool.submit(load, HEADER + fill(_SEARCH, shared, {}), check_layout)
             sizes, parts, self._numbers = step_code(traced)
-            model = _compile(header + fill(_ROLLOUT, shared | sizes, parts))
+            model = load(HEADER + fill(_ROLLOUT, shared | sizes, parts), check_layout)
+            search = search.result()
         self.shape = sizes["NX"], sizes["NU"]
-        search = search.result()
         self.search, self._rollout = search.search, search.rollout
         for function in (self.search, self._rollout):
             function.argtypes = [ctypes.POINTER(Arguments)]
@@ -160,7 +85,9 @@ class Kernel:
             "tail": particles.tail(members),
             "std_factor": particles.std_factor,
         }
+        self.watch.add(self._numbers)
         compare(rollout, self.rollout, torch.device("cpu"))
+        self.watch.check()
 
     def rollout(
         self,
@@ -302,161 +229,3 @@ def compare(rollout: Rollout, other: Callable[..., torch.Tensor], device: torch.
                 "Python (item, float, int, shape), or keep a state of its own? Or is dt so long "
                 "that rounding grows?"
             )
-
-
-def fill(template: Path, sizes: dict[str, int | float], parts: dict[str, str]) -> str:
-    """Return the text of a source file with sizes defined before it and code put into it."""
-    text = "".join(f"#define {name} {size}\n" for name, size in sizes.items())
-    text += template.read_text()
-    for name, code in parts.items():
-        text = text.replace(f"/* {name} */", code)
-    return text
-
-
-def step_code(
-    rollout: Rollout, device: torch.device | str = "cpu"
-) -> tuple[dict[str, int | float], dict[str, str], list[torch.Tensor]]:
-    """
-    Return sizes (NX, NU, INSTANT), the code of NUMBERS, STEP and TERMINAL, and `numbers`.
-
-    Raises UnsupportedError if the model or a cost has no translation.
-    """
-    if rollout.dynamics.members > 1:
-        raise UnsupportedError("the model has members, which run side by side in PyTorch")
-    nx, nu = len(rollout.dynamics.state_names), len(rollout.dynamics.action_names)
-    numbers: list[torch.Tensor] = []
-
-    def lanes(name: str, rows: int) -> Value:
-        return Value(rows_of([f"{name}[{i}][lane]" for i in range(rows)], (rows,)), lanes=True)
-
-    def example(*shape: int) -> torch.Tensor:
-        return torch.rand(shape, device=device)
-
-    state, applied = lanes("state", nx), lanes("applied", nu)
-    action, previous = lanes("action", nu), lanes("previous", nu)
-    time, duration = (Value(rows_of([name], ()), lanes=False) for name in ("time", "duration"))
-    examples = [example(nx, LANES), *(example(nu, LANES) for _ in range(3)), example(), example()]
-
-    step = Translator(numbers)
-    next_state, cost = step.translate(
-        rollout.step, [state, applied, action, previous, time, duration], examples
-    )
-    terminal = Translator(numbers)
-    last = terminal.translate(rollout.terminal, [state], examples[:1])
-    for what, value, shape in (
-        ("dynamics.step returned", next_state, (nx,)),
-        ("the stage costs are", cost, ()),
-        ("the terminal costs are", last, ()),
-    ):
-        if value.rows.shape != shape:
-            raise UnsupportedError(f"{what} of the wrong shape, expected {(*shape, 'N')}")
-    # A model may only move its states about, so all are read before any is written.
-    moves = [f"const float next{i} = {row};" for i, row in enumerate(next_state.rows)]
-    moves += [f"state[{i}][lane] = next{i};" for i in range(nx)]
-    moves += [f"previous[{i}][lane] = action[{i}][lane];" for i in range(nu)]
-    code = "\n".join([*step.lines, *terminal.lines, cost.rows.item(), last.rows.item(), *moves])
-    read = dict.fromkeys(re.findall(r"\bn(\d+)_(\d+)\b", code))
-    parts = {
-        # Read in a branch, a number would keep the loop from being vectorised.
-        "NUMBERS": "\n".join(f"const float n{i}_{j} = numbers[{i}][{j}];" for i, j in read),
-        "STEP": "\n".join([*step.lines, f"cost[lane] += {cost.rows.item()};", *moves]),
-        "TERMINAL": "\n".join([*terminal.lines, f"cost[lane] += {last.rows.item()};"]),
-    }
-    return {"NX": nx, "NU": nu, "INSTANT": INSTANT}, parts, numbers
-
-
-_HEADER, _ROLLOUT, _SEARCH = (
-    Path(__file__).with_name(name) for name in ("kernel.h", "rollout.cpp", "search.cpp")
-)
-
-
-def _cache_directory() -> Path:
-    """Return where libraries are kept: of the user, or of this process where that cannot be."""
-    try:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        folder = root / "cem_planner_ros" / "kernels"
-        folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return folder
-    except (OSError, RuntimeError):  # RuntimeError: a user without a home.
-        pass
-    return _own_directory()
-
-
-@functools.cache
-def _own_directory() -> Path:
-    folder = tempfile.TemporaryDirectory(prefix="cem_planner_ros_")
-    atexit.register(folder.cleanup)
-    return Path(folder.name)
-
-
-def _processor() -> str:
-    """What decides on the code that -march=native makes."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return "".join(sorted({line for line in lines if line.startswith(("flags", "Features"))}))
-    except OSError:
-        return platform.processor()
-
-
-def _compiler() -> list[str]:
-    """Return the command in CXX, which may have arguments, as `ccache g++`."""
-    return shlex.split(os.environ.get("CXX", "")) or ["g++"]
-
-
-def has_compiler() -> bool:
-    """Return whether there is a C++ compiler."""
-    return shutil.which(_compiler()[0]) is not None
-
-
-def _is_whole(library: Path) -> bool:
-    """Return whether a library has all of its sections; loading a part can end the process."""
-    with library.open("rb") as file:
-        header = file.read(64)
-    if header[:6] != b"\x7fELF\x02\x01":
-        return True  # Of another system, whose loader has to know.
-    if len(header) < 64:
-        return False
-    # e_shoff, e_shentsize and e_shnum of an ELF header: the table of sections ends the file.
-    sections, size, count = struct.unpack_from("<Q10xHH", header, 40)
-    return library.stat().st_size >= sections + size * count
-
-
-def _compile(source: str) -> ctypes.CDLL:
-    """Return the loaded library of `source`, from the cache if it was compiled here before."""
-    compiler = _compiler()
-    if not has_compiler():
-        raise UnsupportedError(f"no C++ compiler '{compiler[0]}' on the path")
-    version = subprocess.run([*compiler, "--version"], capture_output=True, text=True).stdout
-    recipe = "\n".join((source, *compiler[1:], *COMPILER_FLAGS, version, _processor()))
-    library = _cache_directory() / f"{hashlib.sha256(recipe.encode()).hexdigest()[:32]}.so"
-    try:
-        if library.exists():
-            with contextlib.suppress(OSError):
-                if _is_whole(library):
-                    return ctypes.CDLL(str(library))
-            library.unlink()  # Cut short by a full disk, say.
-        _build(compiler, source, library)
-        return ctypes.CDLL(str(library))
-    except OSError as error:
-        raise UnsupportedError(f"the kernel cannot be written or loaded: {error}") from error
-
-
-def _build(compiler: list[str], source: str, library: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=library.parent) as folder:
-        code, result = Path(folder) / "kernel.cpp", Path(folder) / "kernel.so"
-        code.write_text(source)
-        run = subprocess.run(
-            [*compiler, *COMPILER_FLAGS, "-o", str(result), str(code)],
-            capture_output=True,
-            text=True,
-            # Ctrl-C is for this process; it waits the second that the compiler needs.
-            start_new_session=True,
-        )
-        if run.returncode != 0:
-            raise UnsupportedError(f"{compiler[0]} failed: {run.stderr.strip()[-500:]}")
-        # A rename is atomic: another process sees no library or a whole one, and after a power
-        # failure, thanks to the fsync, too.
-        with result.open("rb") as file:
-            os.fsync(file.fileno())
-        result.replace(library)

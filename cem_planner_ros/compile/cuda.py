@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch.utils import cpp_extension
 
-from cem_planner_ros.compile.cpu import compare, fill, step_code
+from cem_planner_ros.compile.cpu import compare
 from cem_planner_ros.compile.executor import TorchExecution
+from cem_planner_ros.compile.generate import fill, step_code
 from cem_planner_ros.compile.translate import UnsupportedError
 from cem_planner_ros.errors import first_line
 from cem_planner_ros.planning.actuators import Actuators

@@ -10,8 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from cem_planner_ros.compile.cpu import BLOCK, Kernel, Trajectory, has_compiler, padded, tiled
+from cem_planner_ros.compile.cpu import BLOCK, Kernel, Trajectory, padded, tiled
+from cem_planner_ros.compile.library import has_compiler
 from cem_planner_ros.compile.translate import UnsupportedError
+from cem_planner_ros.compile.watch import ChangedError, Watch, watched
 from cem_planner_ros.errors import describe, first_line
 from cem_planner_ros.planning import cross_entropy, noise
 from cem_planner_ros.planning.actuators import Actuators
@@ -32,6 +34,8 @@ class TorchExecution:
 
     name = "eager"
     kernel = None
+    watch: Watch | None = None
+    """Of what must not change, because it was captured."""
 
     def __init__(
         self,
@@ -170,6 +174,7 @@ class KernelExecution:
     ):
         self.reason = ""
         self.kernel = kernel or Kernel(rollout)
+        self.watch = self.kernel.watch
         self._rollout = rollout
         self._trajectories: dict[int, Trajectory] = {}
         self._modes = search.modes
@@ -333,7 +338,10 @@ def choose(
             from cem_planner_ros.compile.cuda import CapturedExecution
 
             try:
-                return CapturedExecution(rollout, search, problem, belief, seed)
+                watch = watched(rollout, belief.mean.device)
+                execution = CapturedExecution(rollout, search, problem, belief, seed)
+                execution.watch = watch
+                return execution
             except Exception as error:
                 gave_up("no CUDA graph", error)
         execution = TorchExecution(rollout, search, problem, belief, seed)
@@ -345,9 +353,37 @@ def choose(
             return execution
         except Exception as error:
             gave_up("torch.compile failed", error)
+    return eager("; ".join(reasons), rollout, search, problem, belief, seed, threads)
+
+
+def eager(
+    reason: str,
+    rollout: Rollout,
+    search: Search,
+    problem: Problem,
+    belief: Belief,
+    seed: int,
+    threads: int,
+) -> TorchExecution:
+    """Return an execution that calls the plugins in each step; arguments as those of `choose`."""
+    members = rollout.dynamics.members
+    through_all = members > 1 and rollout.particles.propagation == "all"
     # One of candidates that run through members of their own cannot be told from its place.
-    is_shared = on_cpu and through_all and threads > 1
+    is_shared = belief.mean.is_cpu and through_all and threads > 1
     evaluate = SharedRollout(rollout, threads) if is_shared else None
     execution = TorchExecution(rollout, search, problem, belief, seed, evaluate)
-    execution.reason = "; ".join(reasons)
+    execution.reason = reason
     return execution
+
+
+def changed(execution: Execution) -> str:
+    """Return what a plugin changed that an execution was compiled with, in words, or nothing."""
+    if execution.watch is not None:
+        try:
+            execution.watch.check()
+        except ChangedError as error:
+            return (
+                f"a plugin changes what the {execution.name} was compiled with: {error}; change "
+                "tensors in place (copy_, fill_), which are read anew for each plan"
+            )
+    return ""

@@ -1,9 +1,10 @@
 // What both parts of a kernel know: search.cpp, and rollout.cpp with the code of a model in it.
 //
-// kernel.py puts this text before theirs. Symbols and layout are those of the package: components
+// cpu.py puts this text before theirs. Symbols and layout are those of the package: components
 // first, samples last; P knots, M modes. It includes little, because each model is compiled with it.
 
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 // that is left at the end of the step, and in the mean over it.
 struct Following { float left, mean; };
 
+// arguments.py reads this struct, and checks in each library that it is laid out as there.
 struct Arguments {
     // That of rollout.cpp, for the model.
     void (*roll_out)(const Arguments* a, const Following* follow, long begin,

@@ -1,6 +1,6 @@
 // The rollout on the CPU, which search.cpp calls: what differs from model to model.
 //
-// kernel.py puts NX, NU, BLOCK and kernel.h before this text, and the code of the model and of the
+// cpu.py puts NX, NU, BLOCK and kernel.h before this text, and the code of the model and of the
 // costs in place of NUMBERS, STEP and TERMINAL.
 
 static inline float power(float base, float exponent) {
@@ -27,11 +27,13 @@ static inline float arctangent(float x) {
 
 static inline float arctangent2(float y, float x) {
     const float ay = fabsf(y), ax = fabsf(x), most = ax > ay ? ax : ay;
-    const float slope = (ax > ay ? ay : ax) / (most > 0.0f ? most : 1.0f);
+    // The same infinity twice is the diagonal.
+    const float ratio = (ax > ay ? ay : ax) / (most > 0.0f ? most : 1.0f);
+    const float slope = (ax == ay) & (ax == INFINITY) ? 1.0f : ratio;
     const float eighth = arctangent(slope);
     const float quarter = ay > ax ? 1.570796327f - eighth : eighth;
-    const float half = x < 0.0f ? 3.141592654f - quarter : quarter;
-    const float value = y < 0.0f ? -half : half;
+    const float half = copysignf(1.0f, x) < 0.0f ? 3.141592654f - quarter : quarter;
+    const float value = copysignf(half, y);
     return x != x || y != y ? x + y : value;
 }
 

@@ -3,11 +3,6 @@
 // cuda.py puts NX, NU and INSTANT before this text, and the code of the model and of the costs in place
 // of NUMBERS, STEP and TERMINAL. It is written for a loop over lanes; here a thread has one.
 
-#ifndef INFINITY
-#define INFINITY __int_as_float(0x7f800000)
-#define NAN __int_as_float(0x7fc00000)
-#endif
-
 static __device__ inline float power(float base, float exponent) {
     return exponent == 2.0f ? base * base : powf(base, exponent);
 }

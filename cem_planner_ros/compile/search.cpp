@@ -1,6 +1,6 @@
 // The search on the CPU: sample, bound, roll out, score, weigh, refit, and again.
 //
-// kernel.py puts NU, INSTANT, BLOCK, TILE and kernel.h before this text. Nothing else here depends on the
+// cpu.py puts NU, INSTANT, BLOCK, TILE and kernel.h before this text. Nothing else here depends on the
 // model, so this is compiled once and calls what rollout.cpp was made into. What is computed is stated
 // in search.py; noise.py and spline.py make `factor`, `first` and `basis`.
 

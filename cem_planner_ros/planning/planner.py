@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields, replace
@@ -37,6 +38,8 @@ from cem_planner_ros.planning.search import (
 from cem_planner_ros.planning.settings import Search
 from cem_planner_ros.plugins.checking import try_out, try_samples
 from cem_planner_ros.plugins.plan_inputs import Staged, pinned
+
+_logger = logging.getLogger(__name__)
 
 SAME_MODE = 0.2
 """Two modes are merged if the RMS distance of their means is below this share of std_initial."""
@@ -112,6 +115,7 @@ class Planner:
         try_samples(dynamics, self.search.samples, self.search.dt, device)
         self.device = device
         self._seed = seed
+        self._threads = threads
         self._policy = policy
         self._period = self.search.dt if period is None else PERIOD.check(period)
         beta = self.search.noise_beta
@@ -332,6 +336,7 @@ class Planner:
             mean.copy_(near.squeeze(-1))
         at_most = self.search.iterations
         at_most = at_most if iterations is None else max(1, min(iterations, at_most))
+        self._fall_back()
         cost, done = self.execution.run(self._uses(), self._plans, range(at_most), until)
         plan = self._read(edges, cost, done)
         self._last = plan, np.array(state), np.array(applied), cost
@@ -348,6 +353,22 @@ class Planner:
                 actions=plan.actions,
             )
         return plan
+
+    def _fall_back(self) -> None:
+        """Plan in eager PyTorch from now on, if what was compiled is not what plugins are."""
+        reason = backends.changed(self.execution)
+        if not reason:
+            return
+        _logger.warning("planning continues in eager PyTorch, slower: %s", reason)
+        self.execution = backends.eager(
+            reason,
+            self.rollout,
+            self.search,
+            self._problem,
+            self._belief,
+            self._seed,
+            self._threads,
+        )
 
     def record(self) -> Recording:
         """Forget the last plan, and note every plan from now on in the returned recording."""

@@ -1,0 +1,88 @@
+"""The struct Arguments of kernel.h, as Python fills it in."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from pathlib import Path
+
+import torch
+
+_HEADER = Path(__file__).with_name("kernel.h").read_text()
+
+_NUMBERS = {
+    "long": ctypes.c_long,
+    "int": ctypes.c_int,
+    "float": ctypes.c_float,
+    "double": ctypes.c_double,
+    "uint32_t": ctypes.c_uint32,
+}
+_TENSORS = {
+    "long": torch.int64,
+    "bool": torch.bool,
+    "float": torch.float32,
+    "double": torch.float64,
+}
+
+
+def _declared() -> tuple[list[tuple[str, type]], dict[str, torch.dtype]]:
+    """Return the fields that kernel.h declares, and the types of the tensors they point to."""
+    text = re.sub(r"//.*", "", _HEADER)
+    body = re.search(r"struct Arguments \{(.*?)\n\};", text, re.DOTALL).group(1)
+    fields, kinds = [], {}
+    for declaration in filter(None, (part.strip() for part in body.split(";"))):
+        function = re.match(r"void \(\*(\w+)\)", declaration)
+        if function:
+            fields.append((function.group(1), ctypes.c_void_p))
+            continue
+        kind, names = re.fullmatch(r"(?:const )?(\w+)(.*)", declaration, re.DOTALL).groups()
+        pointers = names.count("*") > 0
+        for name in names.split(","):
+            name = name.replace("const", "")
+            fields.append((name.strip(" *\n"), ctypes.c_void_p if pointers else _NUMBERS[kind]))
+            if pointers and name.count("*") == 1:
+                kinds[fields[-1][0]] = _TENSORS[kind]
+    return fields, kinds
+
+
+class Arguments(ctypes.Structure):
+    """The struct Arguments of kernel.h, made of what stands there."""
+
+    _fields_, KINDS = _declared()
+
+    def set(self, **values: int | float | torch.Tensor) -> None:
+        """
+        Set fields; of a tensor its address, and the tensor is kept alive with the struct.
+
+        Raises TypeError if a tensor is not contiguous or not of the type that the struct says.
+        """
+        for name, value in values.items():
+            if isinstance(value, torch.Tensor):
+                kind = self.KINDS[name]
+                if not (value.is_contiguous() and value.dtype == kind):
+                    raise TypeError(f"{name} must be contiguous and {kind}")
+                self.__dict__.setdefault("tensors", {})[name] = value
+                value = value.data_ptr()
+            setattr(self, name, value)
+
+
+def _layout() -> list[int]:
+    """Return the size of the struct, and where each of its fields lies."""
+    places = [getattr(Arguments, name).offset for name, _ in Arguments._fields_]
+    return [ctypes.sizeof(Arguments), *places]
+
+
+_PLACES = ", ".join(f"offsetof(Arguments, {name})" for name, _ in Arguments._fields_)
+
+HEADER = f"""{_HEADER}
+extern "C" const long arguments_layout[] = {{sizeof(Arguments), {_PLACES}}};
+"""
+"""kernel.h, and what `check_layout` looks at."""
+
+
+def check_layout(library: ctypes.CDLL) -> None:
+    """Raise ValueError if a library has the struct in another layout than Python."""
+    expected = _layout()
+    found = list((ctypes.c_long * len(expected)).in_dll(library, "arguments_layout"))
+    if found != expected:
+        raise ValueError(f"struct Arguments is laid out as {found}, expected {expected}")

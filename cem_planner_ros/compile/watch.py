@@ -1,0 +1,292 @@
+"""
+What plugins read while they are traced, and whether it is still the same.
+
+Compiled code reads tensors where they lie, so what changes in place counts. It keeps everything
+else: numbers of Python, and which tensor an attribute is. So reading is noted once, and before each
+plan a `Watch` looks whether what was read is still there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import operator
+import sys
+import types
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cem_planner_ros.compile.translate import UnsupportedError
+from cem_planner_ros.planning.rollout import Rollout
+
+_LARGEST_ARRAY = 4096
+"""Bytes of a NumPy array that may be compared before each plan."""
+
+_FOREIGN = (
+    *(str(Path(module.__file__).parent) for module in (torch, np)),
+    *(module.__file__ for module in (functools, contextlib)),
+    *(__file__, "<frozen"),
+)
+"""Where functions stand that keep nothing of a plugin's."""
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+_OPAQUE = (*_PLAIN, torch.Tensor, np.ndarray, type, types.ModuleType, torch.dtype, torch.device)
+_CODE = (types.FunctionType, types.MethodType, functools.partial)
+
+
+_OF_MODULES = set(vars(torch.nn.Module())) - {"training"}
+"""What PyTorch keeps in each module; parameters, buffers and submodules are noted as a whole."""
+
+
+class ChangedError(Exception):
+    """Something that compiled code keeps is not what it was; the text says what."""
+
+
+class Watch:
+    """
+    What a function reads of plugins, noted by calling it twice: for its variables and its objects.
+
+    Raises UnsupportedError if something is read that cannot be watched.
+    """
+
+    def __init__(self, plugins: Iterable[object], function: Callable[[], object]):
+        notes = _Notes()
+        with notes.reading(plugins):
+            notes.note_variables(function)
+            function()
+        self._slots = notes.slots
+        self._arrays = [(array, array.tobytes()) for array in notes.arrays.values()]
+        for array, _ in self._arrays:
+            if array.nbytes > _LARGEST_ARRAY:
+                raise UnsupportedError(
+                    f"a plugin reads a NumPy array of {array.nbytes} bytes in each step: make a "
+                    "tensor of it in the constructor"
+                )
+        # All in a few calls of C: one by one it would take longer than a small plan.
+        self._getters = [getter for getter, _, _ in self._slots]
+        self._expected = [value for _, value, _ in self._slots]
+        self.add(value for value in self._expected if isinstance(value, torch.Tensor))
+
+    def add(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Watch where more tensors lie in memory, and how."""
+        known = {id(tensor): tensor for tensor in (*getattr(self, "_tensors", ()), *tensors)}
+        self._tensors = list(known.values())
+        self._places = [tensor.data_ptr() for tensor in self._tensors]
+        self._wide = [tensor for tensor in self._tensors if tensor.ndim]
+        self._shapes = [(*t.shape, *t.stride()) for t in self._wide]
+
+    def check(self) -> None:
+        """Raise ChangedError if what was read is not what it was."""
+        try:
+            found = [get() for get in self._getters]
+        except _MISSING:
+            found = ()
+        if not (found and all(map(operator.is_, found, self._expected))):
+            self._compare()
+        if list(map(torch.Tensor.data_ptr, self._tensors)) != self._places:
+            raise ChangedError("a tensor of a plugin lies elsewhere in memory")
+        if [(*t.shape, *t.stride()) for t in self._wide] != self._shapes:
+            raise ChangedError("a tensor of a plugin has other strides or another shape")
+        for array, before in self._arrays:
+            if array.tobytes() != before:
+                raise ChangedError("a NumPy array that a plugin reads in each step has changed")
+
+    def _compare(self) -> None:
+        """Look closer: an equal number is another object, and as good."""
+        for index, (getter, before, name) in enumerate(self._slots):
+            now = _call(getter)
+            if now is before:
+                continue
+            are_plain = type(now) is type(before) and isinstance(now, _PLAIN)
+            if not (are_plain and (now == before or (now != now and before != before))):
+                raise ChangedError(
+                    f"{name} is {_words(now)}, and was {_words(before)} when compiled"
+                )
+            self._expected[index] = now
+            self._slots[index] = (getter, now, name)
+
+
+_MISSING = (AttributeError, KeyError, IndexError, ValueError, TypeError)
+"""What reading something raises that is there no more."""
+
+
+def _call(getter: Callable[[], object]) -> object:
+    try:
+        return getter()
+    except _MISSING:
+        return _GONE
+
+
+def watched(rollout: Rollout, device: torch.device | str) -> Watch:
+    """Return a watch of what a step of a rollout, and its end, read of the plugins."""
+    dynamics = rollout.dynamics.member or rollout.dynamics
+    one = Rollout(dynamics, rollout.costs, rollout.dt)
+    state = torch.zeros(len(dynamics.state_names), dynamics.members, device=device)
+    action = torch.zeros(len(dynamics.action_names), dynamics.members, device=device)
+    time = torch.ones((), device=device)
+
+    @torch.no_grad()
+    def read() -> None:
+        one.terminal(one.step(state, action, action, action, time, time)[0])
+
+    return Watch((dynamics, *rollout.costs), read)
+
+
+class _Gone:
+    def __repr__(self) -> str:
+        return "not there"
+
+
+_GONE = _Gone()
+
+
+def _words(value: object, article: str = "another") -> str:
+    return (
+        repr(value) if isinstance(value, (*_PLAIN, _Gone)) else f"{article} {type(value).__name__}"
+    )
+
+
+class _Notes:
+    """What was read, as (how to read it again, what it was, its name)."""
+
+    def __init__(self):
+        self.slots: list[tuple[Callable[[], object], object, str]] = []
+        self.arrays: dict[int, np.ndarray] = {}
+        self._seen: set[tuple[int, object]] = set()
+        self._visited: set[int] = set()
+        self._swapped: list[tuple[object, type]] = []
+
+    @contextlib.contextmanager
+    def reading(self, plugins: Iterable[object]) -> Iterator[None]:
+        """Note what is read of plugins, and of what they hold, meanwhile."""
+        try:
+            for plugin in plugins:
+                # Methods may be written within functions, whose variables they keep.
+                for owner in type(plugin).__mro__:
+                    for value in vars(owner).values():
+                        if isinstance(value, types.FunctionType):
+                            self._closure(value)
+                self._visit(plugin)
+            yield
+        finally:
+            for instance, kind in reversed(self._swapped):
+                object.__setattr__(instance, "__class__", kind)
+
+    def note_variables(self, function: Callable[[], object]) -> None:
+        """Note the variables of modules that a function names, and those that it calls."""
+        codes: dict[types.CodeType, dict] = {}
+
+        def profile(frame: types.FrameType, event: str, argument: object) -> None:
+            if event == "call" and not frame.f_code.co_filename.startswith(_FOREIGN):
+                codes[frame.f_code] = frame.f_globals
+
+        before = sys.getprofile()
+        sys.setprofile(profile)
+        try:
+            function()
+        finally:
+            sys.setprofile(before)
+        for code, names in codes.items():
+            self._globals(code, names)
+
+    def _globals(self, code: types.CodeType, names: dict) -> None:
+        """Note variables of modules that code names, and attributes of modules and classes."""
+        used = [name for name in code.co_names if name in names]
+        for name in used:
+            value = names[name]
+            if isinstance(value, (types.ModuleType, type)):
+                if str(getattr(value, "__file__", "")).startswith(_FOREIGN) or not hasattr(
+                    value, "__dict__"
+                ):
+                    continue
+                for attribute in code.co_names:
+                    found = vars(value).get(attribute, _GONE)
+                    if isinstance(found, (*_PLAIN, torch.Tensor, np.ndarray, list, dict)):
+                        getter = functools.partial(getattr, value, attribute)
+                        self._note(getter, found, f"{name}.{attribute}", (id(value), attribute))
+            elif not isinstance(value, types.BuiltinFunctionType):
+                getter = functools.partial(names.__getitem__, name)
+                self._note(getter, value, name, (id(names), name))
+
+    def _note(self, getter: Callable, value: object, name: str, key: tuple) -> None:
+        if key not in self._seen:
+            self._seen.add(key)
+            self.slots.append((getter, value, name))
+            self._visit(value, name)
+
+    def _visit(self, value: object, name: str = "") -> None:
+        """Note what a value holds, or note later what of it is read."""
+        if id(value) in self._visited:
+            return
+        if isinstance(value, np.ndarray):
+            self.arrays[id(value)] = value
+        if isinstance(value, _OPAQUE):
+            return
+        self._visited.add(id(value))
+        if isinstance(value, (list, tuple, dict, set, frozenset)):
+            self._contents(value, name)
+        elif isinstance(value, types.FunctionType):
+            self._closure(value)
+        elif isinstance(value, _CODE):
+            held = (getattr(value, "__self__", None), getattr(value, "__func__", None))
+            for part in (*held, getattr(value, "func", None), *getattr(value, "args", ())):
+                self._visit(part, name)
+        else:
+            self._listen(value)
+
+    def _contents(self, value: object, name: str) -> None:
+        if not isinstance(value, (tuple, frozenset)):
+            self.slots.append((functools.partial(len, value), len(value), f"the length of {name}"))
+        if isinstance(value, dict):
+            items = value.items()
+        elif isinstance(value, (set, frozenset)):
+            return
+        else:
+            items = enumerate(value)
+        for key, item in items:
+            getter = functools.partial(operator.getitem, value, key)
+            self._note(getter, item, f"{name}[{key!r}]", (id(value), key))
+
+    def _closure(self, function: types.FunctionType) -> None:
+        for name, cell in zip(
+            function.__code__.co_freevars, function.__closure__ or (), strict=True
+        ):
+            if name != "__class__":
+                getter = functools.partial(getattr, cell, "cell_contents")
+                self._note(getter, _call(getter), name, (id(cell), 0))
+
+    def _listen(self, instance: object) -> None:
+        """Give an object, for a while, a class that notes which of its attributes are read."""
+        kind = type(instance)
+        ignored = _OF_MODULES if isinstance(instance, torch.nn.Module) else ()
+        notes, plain = self, object.__getattribute__
+
+        def read(this: object, name: str) -> object:
+            value = kind.__getattribute__(this, name)
+            if not name.startswith("__") and name not in ignored:
+                own = plain(this, "__dict__") if hasattr(kind, "__dict__") else {}
+                is_own = name in own
+                if is_own or not callable(value):
+                    held = is_own or any(name in vars(owner) for owner in kind.__mro__)
+                    is_property = not is_own and isinstance(
+                        getattr(kind, name, None), (property, functools.cached_property)
+                    )
+                    if held and not is_property:
+                        getter = functools.partial(getattr, instance, name)
+                        notes._note(getter, value, f"{kind.__name__}.{name}", (id(this), name))
+            return value
+
+        try:
+            listening = type(kind)(
+                kind.__name__, (kind,), {"__slots__": (), "__getattribute__": read}
+            )
+            object.__setattr__(instance, "__class__", listening)
+        except Exception:  # The class may do anything when one is derived from it.
+            return  # Of C: what it holds cannot be looked at.
+        self._swapped.append((instance, kind))
+        if isinstance(instance, torch.nn.Module):
+            for held in ("_parameters", "_buffers", "_modules"):
+                self._visit(plain(instance, "__dict__")[held], f"{kind.__name__}.{held}")

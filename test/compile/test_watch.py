@@ -1,0 +1,129 @@
+"""What a plugin changes between two plans acts, in the kernel or out of it."""
+
+import numpy as np
+import pytest
+import torch
+
+from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
+from cem_planner_ros.planning.planner import Planner
+from cem_planner_ros.plugins.parameter import Parameter
+
+GAIN = 1.0
+SIZES = {"samples": 128, "elites": 16, "iterations": 2, "horizon": 10, "dt": 0.1}
+
+
+class Holder:
+    """An object that a plugin keeps."""
+
+    def __init__(self):
+        self.target = torch.zeros(())
+        self.number = 0.0
+
+
+class Target(Cost):
+    """Has a target in every way that a plugin may keep one; `fetch` reads one of them."""
+
+    parameters = (Parameter("weight", 1.0, "Any."),)
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.flag = torch.zeros((), dtype=torch.bool)
+        self.integer = torch.zeros((), dtype=torch.int64)
+        self.double = torch.zeros(2, 1, dtype=torch.float64)
+        self.strided = torch.zeros(2, 3).T
+        self.listed = [torch.zeros(()), torch.zeros(())]
+        self.named = {"target": 0.0}
+        self.holder = Holder()
+        self.module = torch.nn.BatchNorm1d(1).requires_grad_(False)
+        self.array = np.zeros(2)
+        self.plain = 0.0
+        self.rebound = torch.zeros(())
+        self.counted = 0
+
+    def prepare(self, state, time, surroundings):
+        self.counted += 1  # Nobody reads it in a step.
+
+    def stage(self, state, action, previous_action, time):
+        error = state[0] - self.fetch(self)
+        return self.weight * error * error
+
+
+IN_PLACE = {
+    "bool": (lambda c: torch.where(c.flag, 1.0, 0.0), lambda c: c.flag.fill_(True)),
+    "integer": (lambda c: c.integer, lambda c: c.integer.fill_(1)),
+    "double": (lambda c: c.double[1, 0].float(), lambda c: c.double.fill_(1.0)),
+    "strided": (lambda c: c.strided[0, 1], lambda c: c.strided.fill_(1.0)),
+    "listed": (lambda c: c.listed[1], lambda c: c.listed[1].fill_(1.0)),
+    "held": (lambda c: c.holder.target, lambda c: c.holder.target.fill_(1.0)),
+    "buffer": (lambda c: c.module.running_mean[0], lambda c: c.module.running_mean.fill_(1.0)),
+}
+
+OTHERWISE = {
+    "number": (lambda c: c.plain, lambda c: setattr(c, "plain", 1.0)),
+    "attribute": (lambda c: c.rebound, lambda c: setattr(c, "rebound", torch.ones(()))),
+    "data": (lambda c: c.rebound, lambda c: setattr(c.rebound, "data", torch.ones(()))),
+    "list": (lambda c: c.listed[0], lambda c: c.listed.__setitem__(0, torch.ones(()))),
+    "dictionary": (lambda c: c.named["target"], lambda c: c.named.update(target=1.0)),
+    "held number": (lambda c: c.holder.number, lambda c: setattr(c.holder, "number", 1.0)),
+    "array": (lambda c: torch.tensor(c.array)[0].float(), lambda c: c.array.fill(1.0)),
+}
+
+
+def planner_and_cost(fetch):
+    model = DoubleIntegrator()
+    cost = Target(model)
+    cost.fetch = fetch
+    return Planner(model, [cost], **SIZES), cost
+
+
+@pytest.mark.parametrize("way", IN_PLACE)
+def test_a_tensor_of_any_type_that_changes_in_place_is_read_anew(way):
+    fetch, change = IN_PLACE[way]
+    planner, cost = planner_and_cost(fetch)
+    before = planner.plan(np.zeros(4), 0.0, np.zeros(2)).cost
+    change(cost)
+    planner.reset()
+    after = planner.plan(np.zeros(4), 0.0, np.zeros(2)).cost
+    assert (planner.execution.name, planner.execution.reason) == ("kernel", "")
+    assert after > before + 1.0
+
+
+@pytest.mark.parametrize("way", OTHERWISE)
+def test_what_cannot_be_read_anew_is_noticed_and_planned_eagerly_from_then_on(way, caplog):
+    fetch, change = OTHERWISE[way]
+    planner, cost = planner_and_cost(fetch)
+    before = planner.plan(np.zeros(4), 0.0, np.zeros(2)).cost
+    assert planner.execution.name == "kernel"
+    change(cost)
+    planner.reset()
+    after = planner.plan(np.zeros(4), 0.0, np.zeros(2)).cost
+    assert planner.execution.name == "eager"
+    assert "a plugin changes" in planner.execution.reason
+    assert planner.execution.reason in caplog.text
+    assert after > before + 1.0
+
+
+def test_a_variable_of_a_module_that_changes_is_noticed(monkeypatch):
+    planner, _ = planner_and_cost(lambda c: GAIN)
+    planner.plan(np.zeros(4), 0.0)
+    monkeypatch.setitem(globals(), "GAIN", 2.0)
+    planner.plan(np.zeros(4), 0.0)
+    assert "GAIN is 2.0, and was 1.0" in planner.execution.reason
+
+
+def test_a_variable_of_an_enclosing_function_that_changes_is_noticed():
+    wanted = 1.0
+    planner, _ = planner_and_cost(lambda c: wanted)
+    planner.plan(np.zeros(4), 0.0)
+    wanted = 2.0
+    planner.plan(np.zeros(4), 0.0)
+    assert "wanted is 2.0, and was 1.0" in planner.execution.reason
+
+
+def test_tuning_and_an_equal_number_change_nothing():
+    planner, cost = planner_and_cost(lambda c: c.plain)
+    cost.plain = float("0.0")
+    cost.set("weight", 2.0)
+    planner.plan(np.zeros(4), 0.0)
+    assert (planner.execution.name, planner.execution.reason) == ("kernel", "")
