@@ -93,7 +93,7 @@ OPERATIONS = {
     "fmod by a number": lambda x, y: torch.fmod(x, 0.7),
     "remainder": lambda x, y: torch.remainder(places(x), torch.where(y.abs() > 1e-20, y, 0.7)),
     "remainder of a whole turn": lambda x, y: torch.remainder(
-        torch.where(x < -1e20, y, x), 2.0 * math.pi
+        torch.where(x < -1e20, 5.0, x), 2.0 * math.pi
     ),
     "floor_divide": lambda x, y: torch.stack((x // y, x.div(y, rounding_mode="trunc"))),
     "hypot": lambda x, y: torch.hypot(x, y),
