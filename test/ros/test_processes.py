@@ -292,3 +292,12 @@ def test_a_device_that_fails_is_replaced_by_the_cpu_if_that_is_allowed(
     assert words in planner.output()
     assert planner.end(signal.SIGINT) == 0
     assert "Aborted" not in planner.output()
+
+
+def test_a_value_of_the_command_line_is_not_blamed_on_the_file(
+    start, write_yaml, drive, wait_until
+):
+    file = write_yaml(drive)
+    planner = start("planner", "--params-file", file, "-p", "control_rate:=-1.0")
+    said = f"in {file} (but with -p, or set since: control_rate)"
+    wait_until(lambda: said in planner.output(), 60.0)
