@@ -122,7 +122,7 @@ def run(configuration, changes, plans, script, surroundings=None):
             loop.change(configuration.changed(changes))
         clock.time = max(clock.time, loop.commander.due)
         if surroundings is not None:
-            loop.commander.driving.surroundings = surroundings(clock.time)
+            loop.commander.surroundings = surroundings(clock.time)
         tick = loop.tick(clock.time)
         iterations = tick.plan.iterations if tick.plan else 0
         record.append((tick.status, tick.cause, iterations, sent[-1], planner.told))
