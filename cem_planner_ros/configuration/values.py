@@ -152,6 +152,7 @@ class Configuration:
         live anyway. Plugins that are told something before each plan belong to one planner.
         """
         is_told = type(other.dynamics).remember is not Dynamics.remember
+        is_told |= bool(other.dynamics.position_names)  # Costs are told where a plan begins.
         is_told |= any(type(c).prepare is not Cost.prepare for c in other.costs.values())
         if is_told or self.device != other.device or set(self.values) != set(other.values):
             return None

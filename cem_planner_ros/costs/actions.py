@@ -12,6 +12,7 @@ from cem_planner_ros.plugins.parameter import Parameter, named
 class Effort(Cost):
     """The weighted squared distance of the action from where it rests, at every step."""
 
+    places = ()
     weight: torch.Tensor
     rest: torch.Tensor
 
@@ -37,6 +38,7 @@ class Effort(Cost):
 class ActionRate(Cost):
     """The weighted squared change of the action from one model step to the next."""
 
+    places = ()
     weight: torch.Tensor
 
     @classmethod

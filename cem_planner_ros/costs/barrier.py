@@ -20,6 +20,7 @@ class Barrier(Cost):
     the weight, the less a limit is passed. Angles are not wrapped.
     """
 
+    places = ("low", "high")
     weight: torch.Tensor
     low: torch.Tensor
     high: torch.Tensor

@@ -41,6 +41,14 @@ class Cost(Parameterised, ABC):
 
     One that names the costmap has a `robot_footprint`.
     """
+    places: tuple[str, ...] | None = None
+    """
+    Its parameters that are places, with a number for each state; () if there are none.
+
+    It then works with states of which `origin` is subtracted: so do the tensors of `places`, and
+    `prepare` subtracts it from whatever else is a position. None if it needs states as they are:
+    then nothing is subtracted for any cost of the planner.
+    """
     robot_footprint: Footprint | None = None
     """The outline of the robot that its parameters give; the stop guard uses the same one."""
 
@@ -53,11 +61,21 @@ class Cost(Parameterised, ABC):
     ):
         self.parameters = self.parameters_for(dynamics)
         super().__init__(values or {}, device)
+        self._state_names = dynamics.state_names
+        self.origin = np.zeros(len(dynamics.state_names))
+        """What is subtracted from the states of candidates (nx,), `Dynamics.origin` or zero."""
 
     @classmethod
     def parameters_for(cls, dynamics: Dynamics) -> tuple[Parameter, ...]:
         """Return the parameters that this cost has for a model."""
         return cls.parameters
+
+    def move(self, origin: np.ndarray) -> None:
+        """Subtract an origin (nx,) from the states of candidates; called before `prepare`."""
+        for row in np.flatnonzero((origin != 0.0) | (self.origin != 0.0)):
+            for place in self.places or ():
+                self.place(f"{place}.{self._state_names[row]}", origin[row])
+        self.origin = origin
 
     def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:
         """
@@ -66,7 +84,7 @@ class Cost(Parameterised, ABC):
         Called before each plan, by the thread that plans.
 
         Args:
-            state: (nx,), where all candidates begin.
+            state: (nx,), where all candidates begin, before `origin` is subtracted.
             time: s, when the plan begins, on the clock on which states are stamped: ROS time in the
                 node, about 1.7e9, which float32 cannot hold; it jumps when that clock is set.
             surroundings: what is known now.

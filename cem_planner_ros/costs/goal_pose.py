@@ -25,6 +25,7 @@ class GoalPose(Cost):
     straight way to the goal may lead through walls. Without a goal nothing costs.
     """
 
+    places = ()
     inputs = ("goal",)
     parameters = (
         Parameter("weight", 1.0, "Weight of the distance to the goal in every step.", low=0.0),
@@ -84,7 +85,8 @@ class GoalPose(Cost):
             x, y, _ = (state[row] for row in self._rows)
             distance = np.hypot(x - goal.x, y - goal.y)
             counts = surroundings.path is None or distance < self.value("within")
-            self._staged.host["goal"][:] = goal.x, goal.y, np.cos(goal.yaw), np.sin(goal.yaw)
+            place = (goal.x, goal.y) - self.origin[self._rows[:2]]
+            self._staged.host["goal"][:] = *place, np.cos(goal.yaw), np.sin(goal.yaw)
         self._staged.host["counts"][...] = counts
         self._staged.send()
 

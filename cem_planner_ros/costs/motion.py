@@ -16,6 +16,7 @@ from cem_planner_ros.plugins.parameter import Parameter
 class MotionCost(Cost):
     """A cost of one speed of the robot, a state of the model or else an action."""
 
+    places = ()
     kind = "forward"
     """Which speed: "forward", "sideways" or "turning", as in `Dynamics.forward_names`."""
 

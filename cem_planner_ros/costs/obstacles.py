@@ -11,6 +11,7 @@ import torch
 from cem_planner_ros.costs.base import Cost, rows_of
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.navigation.footprint import Footprint
+from cem_planner_ros.navigation.poses import Pose, compose
 from cem_planner_ros.navigation.surroundings import SUBDIVIDED, Costmap, Surroundings
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 from cem_planner_ros.plugins.plan_inputs import Staged
@@ -32,6 +33,7 @@ class Obstacles(Cost):
     A map larger than `cells` on a side is cut to what is around the robot.
     """
 
+    places = ()
     inputs = ("costmap",)
     parameters = (
         Parameter("weight", 0.5, "Weight of clearances below `inflation`.", low=0.0),
@@ -110,7 +112,7 @@ class Obstacles(Cost):
         # Of the map: its corner, its direction, finer cells per m, and the last of them.
         self._staged = Staged(device, place=(7,))
         self._told: Costmap | None = None
-        self._cut = (0, 0)
+        self._cut = self._kept = (0, 0)
         self._forget()
 
     def _forget(self) -> None:
@@ -124,33 +126,35 @@ class Obstacles(Cost):
             if self._told is not None:
                 self._forget()
             return
-        distance = costmap.distance
         here = costmap.index(np.array([state[row] for row in self._rows[:2]]))
-        room = [max(0, size - self._size) for size in distance.shape]
-        if costmap is self._told:
-            off = [abs(h - c - 0.5 * self._size) for h, c in zip(here, self._cut, strict=True)]
-            moved = any(r and o > 0.25 * self._size for r, o in zip(room, off, strict=True))
-            if not moved:
-                return
+        room = [max(0, size - self._size) for size in costmap.distance.shape]
+        off = [abs(h - c - 0.5 * self._size) for h, c in zip(here, self._cut, strict=True)]
+        moved = any(r and o > 0.25 * self._size for r, o in zip(room, off, strict=True))
+        if moved or costmap is not self._told:
+            self._cut_out(costmap, here, room)
+        # The corner of the part that is kept.
+        along, across = np.array(self._cut[::-1]) * (costmap.resolution / SUBDIVIDED)
+        x, y, _ = compose(costmap.origin, Pose(along, across, 0.0))
+        finer = SUBDIVIDED / costmap.resolution
+        cos, sin = np.cos(costmap.origin.yaw), np.sin(costmap.origin.yaw)
+        rows, columns = self._kept
+        self._staged.host["place"][:] = (
+            *((x, y) - self.origin[self._rows[:2]]),
+            *(cos * finer, sin * finer),
+            *(rows - 1.0, columns - 1.0, float(self._size)),
+        )
+        self._staged.send()
+
+    def _cut_out(self, costmap: Costmap, here: np.ndarray, room: list[int]) -> None:
+        """Copy the part of the distance field around a cell, row and column, to the device."""
         cut = [
             int(np.clip(np.nan_to_num(h) - 0.5 * self._size, 0, r))
             for h, r in zip(here, room, strict=True)
         ]
-        kept = distance[cut[0] : cut[0] + self._size, cut[1] : cut[1] + self._size]
-        rows, columns = kept.shape
+        part = costmap.distance[cut[0] : cut[0] + self._size, cut[1] : cut[1] + self._size]
+        self._kept = rows, columns = part.shape
         field = self._field.view(self._size, self._size)
-        field[:rows, :columns] = torch.from_numpy(np.ascontiguousarray(kept))
-        origin, finer = costmap.origin, SUBDIVIDED / costmap.resolution
-        corner = np.array([cut[1], cut[0]]) / finer
-        cos, sin = np.cos(origin.yaw), np.sin(origin.yaw)
-        values = (
-            origin.x + cos * corner[0] - sin * corner[1],
-            origin.y + sin * corner[0] + cos * corner[1],
-            *(cos * finer, sin * finer),
-            *(rows - 1.0, columns - 1.0, float(self._size)),
-        )
-        self._staged.host["place"][:] = values
-        self._staged.send()
+        field[:rows, :columns] = torch.from_numpy(np.ascontiguousarray(part))
         self._told, self._cut = costmap, tuple(cut)
 
     def clearance(self, state: torch.Tensor) -> torch.Tensor:

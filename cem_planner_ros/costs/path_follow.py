@@ -47,6 +47,7 @@ class PathFollow(Cost):
     the last term for paths with times only. Without a path nothing costs.
     """
 
+    places = ()
     inputs = ("path",)
     parameters = (
         Parameter("lateral_weight", 0.2, "Weight of the distance from the path.", low=0.0),
@@ -142,6 +143,7 @@ class PathFollow(Cost):
         progress = np.linspace(max(-BACK * window, -self.place), ahead, POINTS)
         lengths = self.place + progress
         points, heading = path.at(lengths), path.heading(lengths)
+        points = points - self.origin[self._rows[:2]]
         host["points"].T[:] = *points.T, np.cos(heading), np.sin(heading), progress
         host["end"][...] = ahead
         host["ends"][...] = ahead < window

@@ -15,6 +15,7 @@ from cem_planner_ros.plugins.parameter import Parameter, named
 class TargetCost(Cost):
     """A cost of how far the state is from a target."""
 
+    places = ("target",)
     target: torch.Tensor
 
     def __init__(

@@ -22,6 +22,7 @@ class Ackermann(DifferentialEquation):
     action_high = (2.0, 0.5)
     action_units = ("m/s", "rad")
     angle_names = ("yaw",)
+    position_names = ("x", "y")
     parameters = (
         Parameter(
             "wheel_base", 0.5, "Distance from the rear to the front axle.", unit="m", low=1e-3
@@ -55,6 +56,7 @@ class AckermannDrive(DifferentialEquation):
     action_high = (0.7, 0.7)
     action_units = ("m/s", "rad/s")
     angle_names = ("yaw",)
+    position_names = ("x", "y")
     parameters = (
         Parameter("turning_radius", 1.0, "Smallest turning radius.", unit="m", low=1e-3),
         Parameter("lag", 0.15, "Time constant of both speeds.", unit="s", low=1e-3),

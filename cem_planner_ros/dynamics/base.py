@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -65,6 +66,8 @@ class Dynamics(Parameterised, ABC):
 
     So does the position of a joint for the set-point of a position controller.
     """
+    position_names: tuple[str, ...] = ()
+    """States of which only changes matter: a rollout from elsewhere is the same one, moved."""
     forward_names: tuple[str, ...] = ("v", "v_x")
     """The states, or else actions, that are the forward speed of a robot that drives, m/s."""
     sideways_names: tuple[str, ...] = ("v_y",)
@@ -113,6 +116,23 @@ class Dynamics(Parameterised, ABC):
             state = self.step(state, action, duration)
             states.append(state)
         return states
+
+    def origin(self, state: np.ndarray) -> np.ndarray:
+        """
+        Return what is subtracted from all states of a rollout from `state` (nx,), float64 (nx,).
+
+        These are the positions of `state`, and the full turns of its angles, for a model with
+        `position_names`: what is left has all the digits of float32 wherever the robot is. For
+        other models it is zero.
+        """
+        origin = np.zeros(len(self.state_names))
+        if self.position_names and np.isfinite(state).all():
+            for row, name in enumerate(self.state_names):
+                if name in self.position_names:
+                    origin[row] = state[row]
+                elif name in self.angle_names:
+                    origin[row] = math.tau * round(state[row] / math.tau)
+        return origin
 
     def remember(self, state: np.ndarray, action: np.ndarray, time: float) -> None:
         """
@@ -165,12 +185,13 @@ class Dynamics(Parameterised, ABC):
                 f"{name}.judges is true, expected with it the method "
                 "returns(state, sequence, durations)"
             )
-        strangers = sorted(set(self.angle_names) - set(self.state_names))
-        if strangers:
-            raise ConfigurationError(
-                f"{name}.angle_names has {strangers[0]!r}, expected names of states: "
-                f"{', '.join(self.state_names)}"
-            )
+        for what in ("angle_names", "position_names"):
+            strangers = sorted(set(getattr(self, what)) - set(self.state_names))
+            if strangers:
+                raise ConfigurationError(
+                    f"{name}.{what} has {strangers[0]!r}, expected names of states: "
+                    f"{', '.join(self.state_names)}"
+                )
         for what in ("action_low", "action_high", "action_units"):
             values = getattr(self, what)
             count = len(values) if hasattr(values, "__len__") else "no"

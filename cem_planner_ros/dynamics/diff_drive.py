@@ -20,6 +20,7 @@ class DiffDrive(DifferentialEquation):
     action_high = (0.5, 1.9)
     action_units = ("m/s", "rad/s")
     angle_names = ("yaw",)
+    position_names = ("x", "y")
     parameters = (INTEGRATOR,)
 
     def derivative(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
@@ -53,6 +54,7 @@ class DiffDriveLag(DifferentialEquation):
     action_high = DiffDrive.action_high
     action_units = DiffDrive.action_units
     angle_names = ("yaw",)
+    position_names = ("x", "y")
     parameters = (
         Parameter("lag", 0.15, "Time constant of both speeds.", unit="s", low=1e-3),
         Parameter(

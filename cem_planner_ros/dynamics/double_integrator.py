@@ -13,6 +13,7 @@ class DoubleIntegrator(Dynamics):
     action_low = (-1.0, -1.0)
     action_high = (1.0, 1.0)
     action_units = ("m/s^2", "m/s^2")
+    position_names = ("x", "y")
 
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
         """Integrate constant acceleration over `dt`, without error."""

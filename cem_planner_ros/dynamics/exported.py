@@ -18,7 +18,7 @@ from cem_planner_ros.paths import find
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 
 NEEDED = ("state_names", "action_names", "action_low", "action_high", "dt")
-OPTIONAL = ("action_units", "angle_names")
+OPTIONAL = ("action_units", "angle_names", "position_names")
 
 CONVERT = "Call float() on the network before it is exported, and export it with float32 examples"
 
@@ -31,8 +31,8 @@ class Exported(Dynamics):
     and (nx, N), with N free: a prediction takes N = 1, a plan N = planner.samples. Floating-point
     weights, buffers and constants that are not float32 are converted when the file is loaded.
     FILE.json holds state_names, action_names, action_low, action_high, dt (s, between state and
-    next state) and, if wanted, action_units and angle_names. A step that is shorter or longer takes
-    its share of the change. What may be trusted: docs/models_from_files.md.
+    next state) and, if wanted, action_units, angle_names and position_names. A step that is shorter
+    or longer takes its share of the change. What may be trusted: docs/models_from_files.md.
 
     Raises ConfigurationError if a file cannot be read or does not hold what it should.
     """
@@ -127,7 +127,7 @@ def _description(file: Path) -> dict[str, Any]:
             word = "strings" if kind is str else "numbers"
             raise ConfigurationError(f"file '{file}': {name} is {values!r}, expected {word}")
     units = [""] * len(content["action_names"])
-    content = {"action_units": units, "angle_names": []} | content
+    content = {"action_units": units, "angle_names": [], "position_names": []} | content
     return {"dt": dt} | {name: tuple(values) for name, values in content.items()}
 
 

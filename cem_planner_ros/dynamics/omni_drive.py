@@ -22,6 +22,7 @@ class OmniDrive(DifferentialEquation):
     action_high = (0.5, 0.5, 1.9)
     action_units = ("m/s", "m/s", "rad/s")
     angle_names = ("yaw",)
+    position_names = ("x", "y")
     parameters = (
         Parameter("lag", 0.15, "Time constant of the speeds.", unit="s", low=1e-3),
         Parameter(

@@ -27,7 +27,7 @@ class Randomised(Dynamics):
     """
 
     def __init__(self, model: Dynamics, spreads: Mapping[str, float], members: int, seed: int = 0):
-        for name in (*UNCHANGED, "angle_names"):
+        for name in (*UNCHANGED, "angle_names", "position_names"):
             setattr(self, name, getattr(model, name))
         self.members = members
         self.member = self._model = model

@@ -27,6 +27,7 @@ class SingleTrack(DifferentialEquation):
     action_high = (0.5, 3.0)
     action_units = ("rad", "m/s^2")
     angle_names = ("yaw",)
+    position_names = ("x", "y")
     parameters = (
         Parameter("mass", 1500.0, "Mass of the car.", unit="kg", low=1e-2),
         Parameter(

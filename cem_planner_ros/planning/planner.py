@@ -125,6 +125,7 @@ class Planner:
                 f"{', '.join(dynamics.action_names)}"
             )
         self._recording: Recording | None = None
+        self._origin = np.zeros(len(dynamics.state_names))
         self._last: tuple[Plan, np.ndarray, np.ndarray, torch.Tensor] | None = None
         self._spline = self.search.spline
         self._uses_of: dict[bool, torch.Tensor] = {}
@@ -324,8 +325,10 @@ class Planner:
         if math.isnan(until):
             raise ValueError("until is nan, expected a time in s; inf for no limit")
         edges, cell = self._shift(time)
-        self._load(state, previous_action, applied, edges, cell)
+        self._origin = self._origin_of(state)
+        self._load(state - self._origin, previous_action, applied, edges, cell)
         for cost in self.costs:
+            cost.move(self._origin)
             cost.prepare(state, time if stamp is None else stamp, surroundings)
         self.dynamics.remember(state, applied, time)
         if self._policy is not None:
@@ -435,14 +438,17 @@ class Planner:
             actuators = Actuators(self._problem.actuators.lag.cpu(), start)
             commands = commands.reshape(*commands.shape[:2], -1)
             actions = actuators.follow(commands, steps).reshape(actions.shape).numpy()
-        return self.execution.trajectory(state, actions, durations)
+        state = np.asarray(state, np.float64)
+        origin = self.dynamics.origin(state)
+        states = self.execution.trajectory(state - origin, actions, durations)
+        return states + origin.reshape(-1, *(1,) * (states.ndim - 2))
 
     @torch.no_grad()
     def breakdown(self, plan: Plan, state: np.ndarray) -> list[float]:
         """Return what each cost contributes to a plan from `state` (nx,), its action in force."""
         start, actions, durations = (
             torch.tensor(values, dtype=torch.float32, device=self.device)
-            for values in (state, plan.actions, np.diff(plan.edges))
+            for values in (state - self._origin, plan.actions, np.diff(plan.edges))
         )
         actuators = self._problem.actuators._replace(applied=actions[0])
         return self.rollout.breakdown(start, actions, actions[0], durations, actuators).tolist()
@@ -457,9 +463,15 @@ class Planner:
         """
         after, actions, durations = (
             torch.tensor(values, dtype=torch.float32, device=self.device)
-            for values in (states[1:].T, plan.actions.T, np.diff(plan.edges))
+            for values in ((states[1:] - self._origin).T, plan.actions.T, np.diff(plan.edges))
         )
         return self.rollout.terms(after, actions, durations).tolist()
+
+    def _origin_of(self, state: np.ndarray) -> np.ndarray:
+        """Return what a plan from `state` subtracts (nx,), zero if a cost needs states as are."""
+        if any(cost.places is None for cost in self.costs):
+            return np.zeros_like(state)
+        return self.dynamics.origin(state)
 
     def _shift(self, time: float) -> tuple[np.ndarray, int]:
         """Move the belief to `time`; return the edges (H + 1,) of the steps and the first cell."""

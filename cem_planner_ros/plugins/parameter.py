@@ -242,6 +242,14 @@ class Parameterised:
         self._numbers[name].fill_(checked)
         self._values[name] = checked
 
+    def place(self, name: str, origin: float) -> None:
+        """
+        Write a number less an origin into its tensor, as if `set` had been given the difference.
+
+        The difference is taken in float64. `value` goes on to return the number itself.
+        """
+        self._numbers[name].fill_(self._values[name] - origin)
+
     def value(self, name: str) -> float:
         """
         Return a number as Python's own; reading its tensor would wait for a GPU.

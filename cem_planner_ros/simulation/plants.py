@@ -155,7 +155,9 @@ class ModelPlant:
             self._of_steps[steps] = self._predict(steps)
         actions = np.broadcast_to(action, (steps, len(action)))
         durations = np.full(steps, duration / steps)
-        self._state = self._of_steps[steps](self._state, actions, durations)[-1]
+        origin = self._dynamics.origin(self._state)
+        start = self._state - origin
+        self._state = self._of_steps[steps](start, actions, durations)[-1] + origin
 
 
 def model_plant(values: Mapping[str, Any], planner_file: str, start: str) -> ModelPlant:

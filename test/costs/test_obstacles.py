@@ -79,7 +79,7 @@ def test_what_a_corner_touches_the_robot_touches():
     # Turned by 45 degrees the corner at (0.3, 0.2) is 0.35 m ahead.
     cost = obstacles(footprint=RECTANGLE)
     yaw = -math.atan2(0.2, 0.3)
-    assert price(cost, (0.68, 0.0, 0.0)) < 1e3
+    assert price(cost, (0.65, 0.0, 0.0)) < 1e3
     assert price(cost, (0.68, 0.0, yaw)) > 1e4
     # Its back is shorter.
     assert price(cost, (0.75, 0.0, 0.0)) > 1e4

@@ -130,3 +130,21 @@ def test_beyond_the_map_the_edge_goes_on():
     beyond, edge = costmap.clearance(np.array([[7.0, 0.45], [0.99, 0.45]]))
     assert beyond == edge < 0.0
     assert costmap.clearance(np.array([-9.0, -9.0])) == costmap.clearance(np.array([0.0, 0.0]))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_distance_field_never_says_half_a_cell_too_much(seed):
+    random = np.random.default_rng(seed)
+    cells = np.zeros((30, 30), np.int8)
+    cells[random.random(cells.shape) < random.choice([0.003, 0.02, 0.2])] = 100
+    cells[10 : 10 + random.integers(1, 8), 5 : 5 + random.integers(1, 12)] = 100
+    points = random.uniform(0.0, 30.0, (2000, 2))
+    rows, columns = np.nonzero(cells)
+    across, along = (
+        np.maximum(np.abs(points[:, axis : axis + 1] - index - 0.5) - 0.5, 0.0)
+        for axis, index in ((1, rows), (0, columns))
+    )
+    exact = np.hypot(across, along).min(1)
+    error = (Costmap(cells, 1.0, Pose(0.0, 0.0, 0.0), 0.0).clearance(points) - exact)[exact > 0.0]
+    assert error.max() <= 0.5
+    assert error.min() >= -0.7
