@@ -211,6 +211,9 @@ SCENES = (
 )
 
 
+PLANS, GENTLE = [[0.5, 1.5], [0.5, -1.5]], [[0.05, 0.1], [0.05, 0.09]]
+
+
 @pytest.mark.parametrize("name", live(ROBOT_MADE, "drive."))
 def test_a_robot_drives_as_its_live_parameters_say(name):
     assert any(
@@ -218,7 +221,7 @@ def test_a_robot_drives_as_its_live_parameters_say(name):
             ROBOT_MADE,
             name,
             lambda changes, scene=scene: run(
-                ROBOT_MADE, changes, [[0.5, 1.5], [0.5, -1.5]], scene[0], scene[1]
+                ROBOT_MADE, changes, PLANS if scene is not SCENES[0] else GENTLE, *scene
             ),
         )
         for scene in SCENES
