@@ -40,7 +40,8 @@ def python(tmp_path_factory):
 def test_it_is_found_and_drives_past_the_pillar_to_its_goal(python):
     listed = python("-m", "cem_planner_ros", "plugins")
     assert "skid_steer  (robot_plugins.skid_steer:SkidSteer, from robot_plugins 0.1.0)" in listed
-    assert "width = 0.4: From track to track. (a finite number of at least 0.01 m; live)" in listed
+    width = "width = 0.4: Distance between the tracks. (a finite number of at least 0.01 m; live)"
+    assert width in listed
     assert "keep_out  (robot_plugins.keep_out:KeepOut" in listed
     output = python(EXAMPLE / "drive.py")
     assert output.startswith("planning with: kernel \n")

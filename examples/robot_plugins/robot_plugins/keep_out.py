@@ -11,9 +11,9 @@ class KeepOut(Cost):
 
     api_version = 1
     parameters = (
-        Parameter("x", 0.0, "Of the middle.", unit="m"),
-        Parameter("y", 0.0, "Of the middle.", unit="m"),
-        Parameter("radius", 0.5, "Of the disc and the robot together.", unit="m", low=0.0),
+        Parameter("x", 0.0, "x of the centre of the disc.", unit="m"),
+        Parameter("y", 0.0, "y of the centre of the disc.", unit="m"),
+        Parameter("radius", 0.5, "Radius of the disc plus that of the robot.", unit="m", low=0.0),
         Parameter("weight", 100.0, "Weight of the squared depth.", unit="1/m^2", low=0.0),
     )
 

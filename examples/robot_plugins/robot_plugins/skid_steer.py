@@ -8,7 +8,9 @@ from cem_planner_ros.plugins.parameter import Parameter
 
 class SkidSteer(DifferentialEquation):
     """
-    Driven by the speeds of its tracks; they slip in a turn, as if they were further apart.
+    A robot with two tracks, commanded by their speeds.
+
+    In a turn the tracks slip, so the robot turns as if its tracks were `slip` times further apart.
 
     Mandow et al., Experimental kinematics for wheeled skid-steer mobile robots (2007).
     """
@@ -21,8 +23,8 @@ class SkidSteer(DifferentialEquation):
     action_units = ("m/s", "m/s")
     angle_names = ("yaw",)
     parameters = (
-        Parameter("width", 0.4, "From track to track.", unit="m", low=0.01),
-        Parameter("slip", 1.5, "Width that turns alike without slip, over width.", low=1.0),
+        Parameter("width", 0.4, "Distance between the tracks.", unit="m", low=0.01),
+        Parameter("slip", 1.5, "Effective width in a turn, divided by width.", low=1.0),
         INTEGRATOR,
     )
 
