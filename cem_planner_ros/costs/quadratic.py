@@ -26,8 +26,7 @@ class TargetCost(Cost):
         device: torch.device | str = "cpu",
     ):
         super().__init__(dynamics, values, device=device)
-        is_angle = [[name in dynamics.angle_names] for name in dynamics.state_names]
-        self._is_angle = torch.tensor(is_angle, device=device)
+        self._is_angle = [name in dynamics.angle_names for name in dynamics.state_names]
 
     def error(self, state: torch.Tensor) -> torch.Tensor:
         """Return state - target, shape (nx, N), angles wrapped to [-pi, pi)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
 from typing import Any
@@ -25,10 +25,21 @@ INTEGRATOR = Parameter(
 """For the `parameters` of every `DifferentialEquation`."""
 
 
-def wrap(values: torch.Tensor, is_angle: torch.Tensor) -> torch.Tensor:
-    """Return rows (n, N), those that are angles, as (n, 1) says, brought to [-pi, pi)."""
-    wrapped = torch.remainder(values + torch.pi, 2.0 * torch.pi) - torch.pi
-    return torch.where(is_angle, wrapped, values)
+def wrap(values: torch.Tensor, is_angle: Sequence[bool]) -> torch.Tensor:
+    """
+    Return rows (n, N) whose angles are brought to [-pi, pi).
+
+    `is_angle` (n,) says which rows are angles. It is plain Python, so that nothing is computed for
+    the other rows.
+    """
+    if not any(is_angle):
+        return values
+    return torch.stack(
+        [
+            torch.remainder(row + torch.pi, 2.0 * torch.pi) - torch.pi if angle else row
+            for row, angle in zip(values, is_angle, strict=True)
+        ]
+    )
 
 
 MEASURED = "measured"

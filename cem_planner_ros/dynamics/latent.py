@@ -261,13 +261,12 @@ class Latent(Dynamics):
     ) -> list[torch.Tensor]:
         """Return the H states (nx, N), changed as what is decoded changes."""
         h, s = self.encode(state)
-        is_angle = torch.tensor(self._is_angle, device=state.device)[:, None]
         states, before = [], state
         for both, duration in zip(
             self.model.imagine(h, s, self._scaled(sequence)), durations, strict=True
         ):
             decoded = self.decode(both)
-            state = state + duration / self.dt * wrap(decoded - before, is_angle)
+            state = state + duration / self.dt * wrap(decoded - before, self._is_angle)
             states.append(state)
             before = decoded
         return states
