@@ -32,7 +32,7 @@ COMMANDS = {
 def load() -> dict[str, ModuleType]:
     """Return the module of each command, imported, which takes seconds."""
     return {
-        name: importlib.import_module(f"cem_planner_ros.cli.{name.replace('-', '_')}")
+        name: importlib.import_module(f"cem_planner_ros.cli.{name.replace('-', '_')}_command")
         for name in COMMANDS
     }
 

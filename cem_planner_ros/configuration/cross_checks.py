@@ -15,13 +15,13 @@ from cem_planner_ros.costs.base import INPUTS, Cost
 from cem_planner_ros.dynamics.base import MEASURED, Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
-from cem_planner_ros.learning.policy import Driver
-from cem_planner_ros.learning.policy import load as load_policy
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.paths import find
 from cem_planner_ros.planning.arguments import bounds_problem
 from cem_planner_ros.planning.settings import Search
 from cem_planner_ros.plugins.checking import ATTEMPTS, FAR, costs_nothing
+from cem_planner_ros.policies.linear_policy import MatchedPolicy
+from cem_planner_ros.policies.linear_policy import load as load_policy
 
 LONGEST_HELD = 2.0
 """Model steps that a command may be held for without a warning."""
@@ -145,7 +145,7 @@ def policy_problems(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
         for group in ("low", "high")
     )
     try:
-        Driver(load_policy(find(value["policy.file"])), dynamics, low, high)
+        MatchedPolicy(load_policy(find(value["policy.file"])), dynamics, low, high)
     except ConfigurationError as error:
         return [f"parameter 'policy.file': {error}"]
     return []

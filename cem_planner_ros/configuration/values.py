@@ -19,7 +19,6 @@ from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.learning.policy import Driver, LinearPolicy, Proposals
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.goal_checker import GoalChecker
 from cem_planner_ros.navigation.planar_robot import DriveSettings, PlanarRobot
@@ -28,6 +27,8 @@ from cem_planner_ros.planning.planner import LIVE as LIVE_SETTINGS
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.plugins import loading
 from cem_planner_ros.plugins.parameter import LIVE, Parameter
+from cem_planner_ros.policies.candidates import PolicyCandidates
+from cem_planner_ros.policies.linear_policy import LinearPolicy, MatchedPolicy
 
 
 @dataclass(frozen=True)
@@ -189,25 +190,25 @@ class Configuration:
             period=1.0 / value["control_rate"],
             device=self.device,
             like=like if variants == 1 else None,
-            policy=self._proposals(),
+            policy=self._policy_candidates(),
         )
 
     def warnings(self) -> list[str]:
         """Return what is allowed, but does nothing or is hardly meant."""
         return warnings(self.values, self.dynamics, self.costs, self.device)
 
-    def driver(self) -> Driver | None:
+    def matched_policy(self) -> MatchedPolicy | None:
         """Return what the policy does in a state, None if there is no policy."""
         if self.policy is None:
             return None
-        return Driver(self.policy, self.dynamics, self.action("low"), self.action("high"))
+        return MatchedPolicy(self.policy, self.dynamics, self.action("low"), self.action("high"))
 
-    def _proposals(self) -> Proposals | None:
+    def _policy_candidates(self) -> PolicyCandidates | None:
         """Return what proposes candidates, None if nothing does; this compiles."""
         count = self.values["policy.candidates"]
         if not count:
             return None
-        return Proposals(self.driver(), self.dynamics, count, self.device)
+        return PolicyCandidates(self.matched_policy(), self.dynamics, count, self.device)
 
     def tuning(self) -> dict[str, Any]:
         """Return the arguments of `Planner.tune`."""

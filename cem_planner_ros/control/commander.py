@@ -127,7 +127,7 @@ class Commander:
             tuple(configuration.action("low")),
             tuple(configuration.action("high")),
         )
-        fallback = configuration.driver()
+        fallback = configuration.matched_policy()
         limits = CommandLimits(
             low=np.array(configuration.action("low")),
             high=np.array(configuration.action("high")),

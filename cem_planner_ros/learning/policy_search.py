@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.learning.policy import LinearPolicy
 from cem_planner_ros.planning import cross_entropy
+from cem_planner_ros.policies.linear_policy import LinearPolicy
 
 KNOWN = {
     "CartPole": (("x", "x_dot", "theta", "theta_dot"), ("force",), ((-10.0,), (10.0,))),

@@ -14,7 +14,7 @@ from cem_planner_ros.navigation.local_map import LocalMap
 from cem_planner_ros.navigation.poses import Pose, compose, interpolate
 from cem_planner_ros.plugins.parameter import READ_ONLY, Parameter
 from cem_planner_ros.ros.messages import LATCHED, MessageError, frame_name, stamp_of, state_reader
-from cem_planner_ros.ros.parameters import declare
+from cem_planner_ros.ros.node_parameters import declare
 
 HISTORY = 2.0
 """s of odometry that are kept."""

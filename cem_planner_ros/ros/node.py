@@ -17,8 +17,8 @@ from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.ros import diagnostics, supervision
+from cem_planner_ros.ros.node_parameters import NodeParameters
 from cem_planner_ros.ros.operator import Operator
-from cem_planner_ros.ros.parameters import NodeParameters
 from cem_planner_ros.ros.planner_swap import PlannerSwap
 from cem_planner_ros.ros.planner_thread import PlannerThread
 from cem_planner_ros.ros.ready_planner import ReadyPlanner, make_planner

@@ -9,7 +9,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.errors import ConfigurationError, describe
-from cem_planner_ros.ros.parameters import NodeParameters
+from cem_planner_ros.ros.node_parameters import NodeParameters
 from cem_planner_ros.ros.ready_planner import ReadyPlanner, fewer_samples, make_planner
 
 

@@ -34,7 +34,7 @@ def simulator() -> int:
     """Run the simulator node until SIGINT or SIGTERM."""
 
     def load() -> Callable:
-        from cem_planner_ros.simulation.node import SimulatorNode
+        from cem_planner_ros.ros.simulator import SimulatorNode
 
         return lambda is_over: SimulatorNode()
 
@@ -74,7 +74,7 @@ def _run(name: str, load: Callable, start: Callable = lambda node, listen: None)
     numbers = (signal.SIGINT, signal.SIGTERM)
     for number in numbers:
         signal.signal(number, lambda number, _: _end(0))
-    from cem_planner_ros.ros.arguments import correction, usage, without_params_files
+    from cem_planner_ros.ros.command_line import correction, usage, without_params_files
 
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(usage(name))

@@ -17,11 +17,11 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.signals import SignalHandlerOptions
 
-from cem_planner_ros import processes
 from cem_planner_ros.configuration import split_name
 from cem_planner_ros.configuration.yaml_files import parse_value
 from cem_planner_ros.errors import ConfigurationError, did_you_mean
 from cem_planner_ros.plugins import loading
+from cem_planner_ros.ros import node_processes
 
 APPEAR = 3.0
 """s in which a node that runs has to be found."""
@@ -83,7 +83,7 @@ class Remote:
 
     def spin(self) -> None:
         """Let messages in, for at most 0.1 s; Ctrl-C raises KeyboardInterrupt."""
-        processes.spin_once(self._executor)
+        node_processes.spin_once(self._executor)
 
     def _find(self) -> None:
         end = time.monotonic() + APPEAR

@@ -16,7 +16,7 @@ from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.ros.messages import MESSAGES, command_writer, frame_name, part_reader
-from cem_planner_ros.ros.parameters import NodeParameters
+from cem_planner_ros.ros.node_parameters import NodeParameters
 from cem_planner_ros.ros.reports import Reports
 from cem_planner_ros.ros.state_input import StateInput, state_qos
 from cem_planner_ros.ros.state_watch import StateWatch

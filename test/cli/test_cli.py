@@ -11,12 +11,20 @@ import numpy as np
 import pytest
 import torch
 
-from cem_planner_ros import cli, plugins, processes
-from cem_planner_ros.benchmarks import drive, dynamics, loop, machine, plan, tasks
+from cem_planner_ros import cli, plugins
+from cem_planner_ros.benchmarks import (
+    bench_drive,
+    bench_dynamics,
+    bench_loop,
+    bench_plan,
+    machine,
+    tasks,
+)
 from cem_planner_ros.benchmarks.reference import PlainCEM
-from cem_planner_ros.cli import check
+from cem_planner_ros.cli import check_command
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.planning.rollout import Rollout
+from cem_planner_ros.ros import node_processes
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -51,9 +59,11 @@ def test_check_warns_of_a_plan_that_does_not_fit(tmp_path, capsys):
 
 
 def test_an_iteration_that_does_not_fit_is_no_promise():
-    assert check.too_slow(5, 9.0, 10.0) == ""
-    assert check.too_slow(5, 20.0, 10.0).startswith("of 5 iterations about 2 fit and will be done")
-    text = check.too_slow(5, 100.0, 10.0)
+    assert check_command.too_slow(5, 9.0, 10.0) == ""
+    assert check_command.too_slow(5, 20.0, 10.0).startswith(
+        "of 5 iterations about 2 fit and will be done"
+    )
+    text = check_command.too_slow(5, 100.0, 10.0)
     assert text.startswith("one iteration takes 20.00 ms, more than the 10 ms for planning")
     assert "(shifted)" in text
 
@@ -254,7 +264,9 @@ def test_bench_writes_what_it_measured(tmp_path, capsys, monkeypatch, briefly):
     compiler.write_text('#!/bin/sh\ncase "$*" in *-o*) sleep 2;; esac\nexec g++ "$@"\n')
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", str(compiler))
-    monkeypatch.setattr(plan, "WORKLOADS", {"cpu": (plan.Workload("cartpole", 64, 5, 2),)})
+    monkeypatch.setattr(
+        bench_plan, "WORKLOADS", {"cpu": (bench_plan.Workload("cartpole", 64, 5, 2),)}
+    )
     assert cli.main(["bench", "plan", "--quick", "--json", str(tmp_path / "plan.json")]) == 0
     results = json.loads((tmp_path / "plan.json").read_text())
     assert results["machine"]["torch"]
@@ -319,7 +331,7 @@ def test_commands_that_did_not_come_are_counted_whatever_their_delays():
     for usual in (0.0, 0.4, 0.9):
         delays = usual + 0.1 * random.standard_normal(len(periods))
         delays[[0, 300, 995]] += 0.5  # late ones, also at both ends
-        assert loop.missing(list(7.3 + np.sort(periods + delays) / 200.0), 200.0) == 4
+        assert bench_loop.missing(list(7.3 + np.sort(periods + delays) / 200.0), 200.0) == 4
 
 
 @pytest.mark.parametrize(
@@ -339,11 +351,11 @@ def test_bench_dynamics_compares_the_ways_to_step_a_model(tmp_path, capsys, monk
     pytest.importorskip("mujoco")
     entries = plugins.installed("dynamics")
     monkeypatch.setattr(
-        dynamics.plugins,
+        bench_dynamics.plugins,
         "installed",
         lambda kind: {name: entries[name] for name in ("mujoco", "pendulum")},
     )
-    monkeypatch.setattr(dynamics, "ENGINE_SAMPLES", 4)
+    monkeypatch.setattr(bench_dynamics, "ENGINE_SAMPLES", 4)
     assert cli.main(["bench", "dynamics", "--quick", "--json", str(tmp_path / "rows.json")]) == 0
     pendulum, variants, cheetah = json.loads((tmp_path / "rows.json").read_text())["rows"]
     assert set(pendulum["steps_per_s"]) == {"eager", "kernel"}
@@ -502,8 +514,9 @@ def test_bench_drive_says_what_plans_and_pictures_take(tmp_path):
     pytest.importorskip("rclpy")
     pytest.importorskip("mujoco")
     code = (
-        "import sys; from cem_planner_ros import cli; from cem_planner_ros.benchmarks import drive;"
-        " drive.WORLDS = (); sys.exit(cli.main(sys.argv[1:]))"
+        "import sys; from cem_planner_ros import cli; "
+        "from cem_planner_ros.benchmarks import bench_drive;"
+        " bench_drive.WORLDS = (); sys.exit(cli.main(sys.argv[1:]))"
     )
     file = tmp_path / "drive.json"
     arguments = ["bench", "drive", "--quick", "--json", str(file)]
@@ -512,7 +525,7 @@ def test_bench_drive_says_what_plans_and_pictures_take(tmp_path):
     )
     assert output.returncode == 0, output.stderr
     results = json.loads(file.read_text())
-    assert {row["name"] for row in results["plans"]} == set(drive.BUDGETS)
+    assert {row["name"] for row in results["plans"]} == set(bench_drive.BUDGETS)
     assert 0.0 < results["markers"]["marker_ms"]["p50"] < 1e3
     assert "markers of 50 x 56, published: p50" in output.stdout
 
@@ -527,7 +540,7 @@ def test_an_interrupt_comes_between_two_calls(interruptible):
             ended.append(timeout_sec)
 
     with pytest.raises(KeyboardInterrupt):
-        processes.spin_once(Executor())
+        node_processes.spin_once(Executor())
     assert ended
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)

@@ -8,12 +8,12 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import Float64MultiArray
 
 from cem_planner_ros import cli
-from cem_planner_ros.cli import demo
-from cem_planner_ros.simulation.node import SimulatorNode
+from cem_planner_ros.cli import demo_command
+from cem_planner_ros.ros.simulator import SimulatorNode
 
 
 def test_a_demo_is_refused_where_others_go_on_publishing(elsewhere, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(demo, "OTHERS_END", 2.0)
+    monkeypatch.setattr(demo_command, "OTHERS_END", 2.0)
     elsewhere.create_publisher(Float64MultiArray, "effort", 1)
     assert cli.main(["demo", "--report", str(tmp_path)]) == 1
     said = capsys.readouterr()

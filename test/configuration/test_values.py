@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cem_planner_ros.cli import parameters
+from cem_planner_ros.cli import parameters_command
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.errors import ConfigurationError
@@ -210,13 +210,13 @@ def test_shipped_files_are_right(name):
 
 def test_the_table_of_parameters_is_up_to_date():
     text = (CONFIG.parent / "docs" / "parameters.md").read_text()
-    assert text == parameters.markdown(), "python -m cem_planner_ros parameters --markdown"
+    assert text == parameters_command.markdown(), "python -m cem_planner_ros parameters --markdown"
 
 
 def test_planner_yaml_explains_every_parameter_and_is_up_to_date():
     configuration = configure(CARTPOLE | {"planner.device": "cpu"})
     text = (CONFIG / "planner.yaml").read_text()
-    assert text == parameters.reference(configuration, CARTPOLE)
+    assert text == parameters_command.reference(configuration, CARTPOLE)
     assert set(load_yaml(CONFIG / "planner.yaml")) == set(configuration.parameters)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from cem_planner_ros import cli
-from cem_planner_ros.benchmarks.learning import cartpole
+from cem_planner_ros.benchmarks.bench_learning import cartpole
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.learning import recording
 from cem_planner_ros.learning import task as tasks

@@ -88,7 +88,7 @@ def run_with_signal_at_import(module, number, run):
     [
         ("planner", "rclpy"),
         ("planner", "torch"),
-        ("simulator", "cem_planner_ros.simulation.node"),
+        ("simulator", "cem_planner_ros.ros.simulator"),
         ("mapper", "cem_planner_ros.ros.mapper"),
     ],
 )
@@ -99,7 +99,7 @@ def test_a_signal_while_a_node_is_imported_ends_it_quietly(interruptible, name, 
     assert run_with_signal_at_import(module, number, run) == (0, said)
 
 
-@pytest.mark.parametrize("module", ["torch", "cem_planner_ros.cli.train"])
+@pytest.mark.parametrize("module", ["torch", "cem_planner_ros.cli.train_command"])
 def test_a_signal_while_the_command_line_is_imported_ends_it_quietly(interruptible, module):
     run = "sys.argv = ['x', 'plugins']; runpy.run_module('cem_planner_ros', run_name='__main__')"
     assert run_with_signal_at_import(module, signal.SIGINT, run) == (130, "")

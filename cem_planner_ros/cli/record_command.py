@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cem_planner_ros import processes
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.ros import node_processes
 
 WAIT = 60.0
 """s in which the first state and the first command have to come."""
@@ -172,7 +172,7 @@ def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
     told: dict[str, list[str]] = {}
     try:
         while time.monotonic() < began + options.seconds:
-            processes.spin_once(executor)
+            node_processes.spin_once(executor)
             now = time.monotonic()
             if began == math.inf and min(heard.values()) > -math.inf:
                 began = now

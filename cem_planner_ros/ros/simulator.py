@@ -30,7 +30,7 @@ from cem_planner_ros.ros.messages import (
     command_reader,
     state_writer,
 )
-from cem_planner_ros.ros.parameters import declare
+from cem_planner_ros.ros.node_parameters import declare
 from cem_planner_ros.simulation import worlds
 from cem_planner_ros.simulation.plants import MujocoPlant, Plant, model_plant
 from cem_planner_ros.simulation.robot import LIDAR, SCAN_RATE, RobotPlant

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Mapping
 
-from cem_planner_ros.cli.get import add_node, remote
+from cem_planner_ros.cli.get_command import add_node, remote
 
 CLEAR = "\033[H\033[J"
 """Of a terminal: to the top left, and clear what follows."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from cem_planner_ros.benchmarks import machine
-from cem_planner_ros.benchmarks.plan import THREADS
+from cem_planner_ros.benchmarks.bench_plan import THREADS
 from cem_planner_ros.compile.cpu import Kernel
 from cem_planner_ros.compile.cuda import CudaRollout
 from cem_planner_ros.costs.quadratic import Terminal

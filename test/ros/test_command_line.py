@@ -2,7 +2,7 @@
 
 import pytest
 
-from cem_planner_ros.ros.arguments import correction, params_files, without_params_files
+from cem_planner_ros.ros.command_line import correction, params_files, without_params_files
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cem_planner_ros import processes
 from cem_planner_ros.benchmarks import machine
 from cem_planner_ros.configuration import NODE_NAME, configure, load_yaml
 from cem_planner_ros.control.ladder import FRESH, PREVIOUS_PLAN, STATUSES
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import share
+from cem_planner_ros.ros import node_processes
 
 SEARCH = {"samples": 1024, "horizon": 30, "iterations": 5}
 
@@ -94,11 +94,11 @@ def run(
     """
     # Says how far others disturbed the run: it should be near zero at its beginning.
     described = machine.describe() | {"load_average": round(os.getloadavg()[0], 2)}
-    processes.isolate()
+    node_processes.isolate()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         logs = Path(folder)
         nodes = _nodes(rate, planning, priority, phase)
-        running = stack.enter_context(processes.running(nodes, logs))
+        running = stack.enter_context(node_processes.running(nodes, logs))
         if load:
             stack.enter_context(_busy_core())
         recording = _record(seconds, running, logs, say, rebuild)
@@ -180,7 +180,7 @@ def missing(arrivals: list[float], rate: float) -> int:
 def _nodes(
     rate: float, planning: bool, priority: int, phase: float
 ) -> dict[str, tuple[Path, dict[str, object]]]:
-    """Return planner and plant, for `processes.running`."""
+    """Return planner and plant, for `node_processes.running`."""
     file = share("config") / "cartpole.yaml"
     search = SEARCH if planning else NO_SEARCH
     value = load_yaml(file)
@@ -214,7 +214,7 @@ def _nodes(
 @contextlib.contextmanager
 def _busy_core() -> Iterator[None]:
     """Keep one core busy by a process of its own."""
-    code = processes.DIE_WITH_PARENT + "\nwhile True: pass"
+    code = node_processes.DIE_WITH_PARENT + "\nwhile True: pass"
     process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
     try:
         yield
@@ -278,10 +278,10 @@ def _record(
     pid = running["planner"].pid
     try:
         while (now := time.monotonic()) <= began + seconds:
-            processes.spin_once(executor)
-            processes.check(running, logs)
+            node_processes.spin_once(executor)
+            node_processes.check(running, logs)
             if math.isinf(began):
-                processes.check_ready(logs, now - started)
+                node_processes.check_ready(logs, now - started)
             if now >= began and now > sampled + 0.5:
                 sampled = now
                 recording.memory.append((now - began, resident_mb(pid)))

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from cem_planner_ros import processes
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.navigation.local_map import LocalMap
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.surroundings import Costmap, ReferencePath, Surroundings
 from cem_planner_ros.paths import share
 from cem_planner_ros.planning.planner import Planner
+from cem_planner_ros.ros import node_processes
 from cem_planner_ros.simulation import worlds
 from cem_planner_ros.simulation.lockstep import Lockstep
 from cem_planner_ros.simulation.robot import LIDAR, SCAN_RATE, RobotPlant
@@ -101,7 +101,7 @@ def marker_times(quick: bool) -> dict | None:
         from cem_planner_ros.ros.reports import candidate_lines
     except ImportError:
         return None
-    processes.isolate()
+    node_processes.isolate()
     planner, state, applied = load().planner(), np.zeros(5), np.zeros(2)
     drawing, names = Drawing("odom"), planner.dynamics.state_names
     rclpy.init()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from cem_planner_ros.cli.get import add_node, remote, show
+from cem_planner_ros.cli.get_command import add_node, remote, show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cem_planner_ros.benchmarks.plan import THREADS, Workload
+from cem_planner_ros.benchmarks.bench_plan import THREADS, Workload
 from cem_planner_ros.compile.executor import KernelExecution
 
 BASE = Workload("cartpole", 1024, 30, 5)

@@ -120,7 +120,7 @@ def run(device: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
 def _start(workload: Workload, device: str, cache: str) -> dict[str, float]:
     """Return what a process of its own needs until its first plan, with a given kernel cache."""
     code = (
-        "from cem_planner_ros.benchmarks.plan import Workload, start\n"
+        "from cem_planner_ros.benchmarks.bench_plan import Workload, start\n"
         f"start({workload!r}, {device!r})"
     )
     began = time.perf_counter()

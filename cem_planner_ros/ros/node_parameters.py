@@ -26,7 +26,7 @@ from cem_planner_ros.configuration import (
 from cem_planner_ros.configuration.table import ROS_PARAMETERS, TABLE
 from cem_planner_ros.errors import ConfigurationError, did_you_mean
 from cem_planner_ros.plugins.parameter import INACTIVE, LIVE, READ_ONLY, Parameter
-from cem_planner_ros.ros.arguments import params_files
+from cem_planner_ros.ros.command_line import params_files
 
 LAUNCH_FILE = "launch_params_"
 """How launch begins the names of files that it writes parameters of a launch file into."""

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cem_planner_ros import processes
 from cem_planner_ros.cli.scenarios import SCENARIOS, Recording, Scenario
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.control.ladder import FRESH, PREVIOUS_PLAN, STATUSES
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.ros import node_processes
 
 DISCOVERY = 1.5
 """s in which nodes of the same machine find one another."""
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
             (options.report / name).unlink(missing_ok=True)
     except OSError as error:
         raise ConfigurationError(f"--report {options.report}: {error}") from error
-    processes.isolate()
+    node_processes.isolate()
     nodes = {
         node: (scenario.config / file, scenario.parameters(node))
         for node, file in kind.files.items()
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
         load_yaml(planner_file) | {"planner.device": "cpu"}, str(planner_file)
     )
     _wait_for_others(configuration)
-    with processes.running(nodes, options.report) as running:
+    with node_processes.running(nodes, options.report) as running:
         # Looking on must not take the processor from those it looks at.
         os.nice(10)
         recording = _record(scenario, configuration, duration, running, options.report)
@@ -191,10 +191,10 @@ def _record(
             while math.isnan(began) or time.monotonic() < began + duration:
                 if not math.isnan(began) and scenario.is_over(recording):
                     break
-                processes.spin_once(executor)
-                processes.check(running, logs)
+                node_processes.spin_once(executor)
+                node_processes.check(running, logs)
                 if math.isnan(began):
-                    processes.check_ready(logs, time.monotonic() - started)
+                    node_processes.check_ready(logs, time.monotonic() - started)
                     progress(0.0, "starting: compiling the planner")
                 elif recording.states and recording.statistics:
                     state, action = recording.states[-1][1], recording.actions[-1:]

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import yaml
 
-from cem_planner_ros.cli.plugins import AnyModel, actions, declared, summary
+from cem_planner_ros.cli.plugins_command import AnyModel, actions, declared, summary
 from cem_planner_ros.configuration import NODE_NAME, Configuration, configure, load_yaml, split_name
 from cem_planner_ros.configuration.table import TABLE
 from cem_planner_ros.errors import ConfigurationError

@@ -18,7 +18,7 @@ from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.readers import stamp_of
 from cem_planner_ros.ros import process
-from cem_planner_ros.simulation.node import SimulatorNode
+from cem_planner_ros.ros.simulator import SimulatorNode
 from cem_planner_ros.simulation.plants import ModelPlant, MujocoPlant
 
 ROOT = Path(__file__).parents[2]

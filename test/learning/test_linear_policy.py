@@ -11,8 +11,9 @@ from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.dynamics.ensemble import Ensemble
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.learning import policy_search
-from cem_planner_ros.learning.policy import Driver, LinearPolicy, Proposals, load
 from cem_planner_ros.paths import share
+from cem_planner_ros.policies.candidates import PolicyCandidates
+from cem_planner_ros.policies.linear_policy import LinearPolicy, MatchedPolicy, load
 from cem_planner_ros.simulation.lockstep import Lockstep
 from cem_planner_ros.simulation.plants import ModelPlant
 
@@ -105,7 +106,7 @@ def pushing(std=0.0):
 
 def test_proposals_drive_the_model():
     model = CartPole()
-    proposals = Proposals(Driver(pushing(std=0.1), model, [-10.0], [10.0]), model, 3)
+    proposals = PolicyCandidates(MatchedPolicy(pushing(std=0.1), model, [-10.0], [10.0]), model, 3)
     edges = np.array([0.0, 0.02, 0.07, 0.12])
     sequences = proposals(np.array([2.0, 1.0, 0.0, 0.0]), edges)
     assert sequences.shape == (3, 3, 1)
@@ -222,8 +223,8 @@ def test_compiled_candidates_are_those_of_pytorch(tmp_path, std):
         STATES, ("force",), random.normal(size=(5, 3)), np.full((5, 3), std), levels
     )
     model = CartPole()
-    driver = Driver(policy, model, [-8.0], [8.0])
-    compiled, eager = Proposals(driver, model, 4), Proposals(driver, model, 4)
+    matched = MatchedPolicy(policy, model, [-8.0], [8.0])
+    compiled, eager = PolicyCandidates(matched, model, 4), PolicyCandidates(matched, model, 4)
     assert compiled._kernel is not None
     eager._kernel = None
     edges = np.array([0.0, 0.03, 0.08, 0.13, 0.18, 0.23])
@@ -236,6 +237,6 @@ def test_a_policy_drives_what_the_members_of_an_ensemble_make_of_it_on_average(e
     model = Ensemble({"file": str(ensemble_file([[0.5, 0.0], [1.5, 0.0]]))})
     mean = np.array([[-1.0], [0.0], [0.0]])
     policy = LinearPolicy(("theta", "theta_dot"), ("torque",), mean, np.zeros((3, 1)))
-    proposals = Proposals(Driver(policy, model, [-3.0], [3.0]), model, 3)
+    proposals = PolicyCandidates(MatchedPolicy(policy, model, [-3.0], [3.0]), model, 3)
     sequences = proposals(np.zeros(2), np.array([0.0, 0.1, 0.2, 0.3]))
     np.testing.assert_allclose(sequences[:, :, 0], [[0.0, -1.0, -2.0]] * 3, atol=1e-5)

@@ -13,15 +13,15 @@ from pathlib import Path
 import torch
 
 from cem_planner_ros.benchmarks import (
-    drive,
-    dynamics,
-    learning,
-    loop,
+    bench_drive,
+    bench_dynamics,
+    bench_learning,
+    bench_loop,
+    bench_plan,
+    bench_policy,
+    bench_quality,
+    bench_scaling,
     machine,
-    plan,
-    policy,
-    quality,
-    scaling,
 )
 from cem_planner_ros.errors import ConfigurationError
 
@@ -35,7 +35,7 @@ def _plan(options: argparse.Namespace, say: Say) -> dict:
             *(("workload", 32), ("backend", 14), ("p50 ms", 8), ("p99 ms", 8), ("ratio", 6)),
             *(("cold s", 7), ("cached", 7), ("ready", 6)),
         ),
-        plan.run(options.device, options.quick, say),
+        bench_plan.run(options.device, options.quick, say),
         lambda row: (
             *(row["name"], row["backend"], row["plan_ms"]["p50"], row["plan_ms"]["p99"]),
             *(row["ratio_to_reference"], *row["compile_s"].values(), row["ready_s"]),
@@ -46,13 +46,13 @@ def _plan(options: argparse.Namespace, say: Say) -> dict:
 def _scaling(options: argparse.Namespace, say: Say) -> dict:
     _check_device(options)
     results = _table(
-        (("workload", 28), ("p50 ms", 9), ("p99 ms", 9), *((p, 9) for p in scaling.PHASES)),
-        scaling.run(options.device, options.quick, say),
+        (("workload", 28), ("p50 ms", 9), ("p99 ms", 9), *((p, 9) for p in bench_scaling.PHASES)),
+        bench_scaling.run(options.device, options.quick, say),
         lambda row: (row["name"], *row["plan_ms"].values(), *row["phases_ms"].values()),
     )
     if options.plot:
         try:
-            scaling.plot(results["rows"], options.plot)
+            bench_scaling.plot(results["rows"], options.plot)
         except ImportError as error:
             raise ConfigurationError(f"--plot: {error}; install matplotlib") from error
     return results
@@ -61,7 +61,7 @@ def _scaling(options: argparse.Namespace, say: Say) -> dict:
 def _quality(options: argparse.Namespace, say: Say) -> dict:
     return _table(
         (("task", 52), ("cost", 10), ("std", 8), ("successes", 9)),
-        quality.run(options.quick, say),
+        bench_quality.run(options.quick, say),
         lambda row: (row["name"], *row["cost"].values(), f"{row['successes']}/{row['seeds']}"),
     )
 
@@ -70,7 +70,7 @@ def _dynamics(options: argparse.Namespace, say: Say) -> dict:
     _check_device(options)
     return _table(
         (("model", 24), ("steps per second", 60)),
-        dynamics.run(options.device, options.quick, say),
+        bench_dynamics.run(options.device, options.quick, say),
         lambda row: (
             row["name"],
             ", ".join(f"{way} {value:,}" for way, value in row["steps_per_s"].items()),
@@ -88,7 +88,7 @@ def _loop(options: argparse.Namespace, say: Say) -> dict:
         if not (low <= value <= high and math.isfinite(value)):
             limit = f" to {high:g}" if math.isfinite(high) else ""
             raise ConfigurationError(f"{name} is {value:g}, allowed: from {low:g}{limit}")
-    results = loop.run(
+    results = bench_loop.run(
         options.rate,
         options.seconds,
         say,
@@ -108,7 +108,7 @@ def _loop(options: argparse.Namespace, say: Say) -> dict:
 def _learning(options: argparse.Namespace, say: Say) -> dict:
     return _table(
         (("model", 22), ("J", 9), ("std", 7), ("successes", 9), ("error over H", 12)),
-        learning.run(options.quick, say),
+        bench_learning.run(options.quick, say),
         lambda row: (
             *(row["name"], *row["cost"].values(), f"{row['successes']}/{row['seeds']}"),
             row.get("error_over_the_horizon", "-"),
@@ -123,13 +123,13 @@ def _drive(options: argparse.Namespace, say: Say) -> dict:
             *(("plan, all costs of config/drive.yaml", 38), ("backend", 10), ("p50 ms", 7)),
             *(("p99", 6), ("costmap p50 ms", 14), ("p99", 6)),
         ),
-        drive.plan_times(options.device, options.quick),
+        bench_drive.plan_times(options.device, options.quick),
         lambda row: (
             *(row["name"], row["backend"], *row["plan_ms"].values()),
             *row["costmap_ms"].values(),
         ),
     )
-    pictures = drive.marker_times(options.quick)
+    pictures = bench_drive.marker_times(options.quick)
     if pictures:
         p50, p99 = pictures["marker_ms"].values()
         print(f"{pictures['name']}, published: p50 {p50} ms of processor time, p99 {p99}")
@@ -140,7 +140,7 @@ def _drive(options: argparse.Namespace, say: Say) -> dict:
             *(("world", 10), ("seed", 4), ("arrived", 7), ("touched", 16), ("time s", 6)),
             *(("error m", 7), ("jerk", 6), ("plan p50 ms", 11), ("p99", 6)),
         ),
-        drive.run(options.quick, say),
+        bench_drive.run(options.quick, say),
         lambda row: (
             *(row["world"], row["seed"], "yes" if row["arrived"] else "NO"),
             *(", ".join(row["touched"]) or "nothing", row["time_s"], row["path_error_m"]),
@@ -155,7 +155,7 @@ def _drive(options: argparse.Namespace, say: Say) -> dict:
 def _policy(options: argparse.Namespace, say: Say) -> dict:
     return _table(
         (("use", 40), ("J", 9), ("std", 7), ("successes", 9), ("plan p50 ms", 11), ("p99", 7)),
-        policy.run(options.quick, say),
+        bench_policy.run(options.quick, say),
         lambda row: (
             *(row["name"], *row["cost"].values(), f"{row['successes']}/{row['seeds']}"),
             *row["plan_ms"].values(),
@@ -167,7 +167,7 @@ def _ensemble(options: argparse.Namespace, say: Say) -> dict:
     _check_device(options)
     return _table(
         (("workload", 40), ("p50 ms", 9), ("products ms", 11), ("ratio", 6)),
-        learning.plan_times(options.device, options.quick),
+        bench_learning.plan_times(options.device, options.quick),
         lambda row: (
             *(row["name"], row["plan_ms"]["p50"], row["products_ms"]["p50"]),
             row["ratio_to_products"],
