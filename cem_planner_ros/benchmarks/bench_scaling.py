@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from cem_planner_ros.benchmarks.bench_plan import THREADS, Workload
-from cem_planner_ros.compile.executor import KernelExecution
+from cem_planner_ros.compile.cpp_execution import CppExecution
 
 BASE = Workload("cartpole", 1024, 30, 5)
 
@@ -35,7 +35,7 @@ def run(device: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
             planner = workload.planner(device)
             state = np.zeros(len(planner.dynamics.state_names))
             spent = None
-            if isinstance(planner.execution, KernelExecution):
+            if isinstance(planner.execution, CppExecution):
                 spent = planner.execution.measure()
             times, phases = [], []
             for tick in range(20 if quick else 300):

@@ -17,14 +17,14 @@ import torch
 from torch.utils import cpp_extension
 
 from cem_planner_ros.compile.cpu import compare
-from cem_planner_ros.compile.executor import TorchExecution
 from cem_planner_ros.compile.generate import fill, step_code
 from cem_planner_ros.compile.translate import UnsupportedError
+from cem_planner_ros.compile.watch import watched
 from cem_planner_ros.errors import first_line
 from cem_planner_ros.planning.actuators import Actuators
+from cem_planner_ros.planning.execution import EagerExecution, Setup
 from cem_planner_ros.planning.rollout import Rollout
-from cem_planner_ros.planning.search import Belief, Limits, Problem
-from cem_planner_ros.planning.settings import Search
+from cem_planner_ros.planning.search import Limits
 
 THREADS = 128
 """Of a block; a multiple of a warp. Small blocks spread few candidates over many processors."""
@@ -149,14 +149,14 @@ def rate_limiter() -> Callable[..., torch.Tensor]:
     return limited
 
 
-class CapturedExecution(TorchExecution):
+class CapturedExecution(EagerExecution):
     """Iterations captured as CUDA graphs, one for each size of the population."""
 
     name = "cudagraph"
 
-    def __init__(
-        self, rollout: Rollout, search: Search, problem: Problem, belief: Belief, seed: int
-    ):
+    def __init__(self, setup: Setup):
+        rollout, search, belief = setup.rollout, setup.search, setup.belief
+        self._watch = watched(rollout, belief.mean.device)
         self._kernel, others, reason = None, {}, ""
         # Kernels and graphs go to the streams of the current device.
         with torch.cuda.device(belief.mean.device):
@@ -165,8 +165,7 @@ class CapturedExecution(TorchExecution):
                 self._kernel = CudaRollout(rollout, belief.mean.device)
             except Exception as error:  # Tracing runs the plugin, which may raise anything.
                 reason = f"no CUDA kernel: {first_line(error)}"
-            super().__init__(rollout, search, problem, belief, seed, self._kernel, **others)
-            self.reason = reason
+            super().__init__(setup, reason, self._kernel or rollout, **others)
             self._use = torch.zeros(search.injected, dtype=torch.bool, device=self._device)
             self._graphs = {
                 population: self._capture(population)
@@ -174,7 +173,7 @@ class CapturedExecution(TorchExecution):
             }
 
     def run(self, *arguments) -> tuple[torch.Tensor, int]:
-        """Do as `TorchExecution.run`."""
+        """Do as `Execution.run`."""
         with torch.cuda.device(self._device):
             return super().run(*arguments)
 
@@ -203,7 +202,13 @@ class CapturedExecution(TorchExecution):
             left = super()._refine(population, self._use)
         return graph, left
 
-    def _refine(self, population: int, use: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def outdated(self) -> str:
+        """Return what a plugin changed that the graph was captured with, in words."""
+        return self._watch.outdated(self.name)
+
+    def _refine(
+        self, population: int, use: torch.Tensor, noise: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         graph, left = self._graphs[population]
         self._use.copy_(use)
         graph.replay()

@@ -94,6 +94,17 @@ class Watch:
             if array.tobytes() != before:
                 raise ChangedError("a NumPy array that a plugin reads in each step has changed")
 
+    def outdated(self, name: str) -> str:
+        """Return what changed that the execution `name` was compiled with, in words, or nothing."""
+        try:
+            self.check()
+        except ChangedError as error:
+            return (
+                f"a plugin changes what the {name} was compiled with: {error}; change "
+                "tensors in place (copy_, fill_), which are read anew for each plan"
+            )
+        return ""
+
     def _compare(self) -> None:
         """Look closer: an equal number is another object, and as good."""
         for index, (getter, before, name) in enumerate(self._slots):

@@ -1,5 +1,6 @@
 """The one table of parameters that the node has whatever the model and the costs."""
 
+from cem_planner_ros.compile.choose import BACKEND
 from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
 from cem_planner_ros.planning.arguments import ARGUMENTS, PERIOD
 from cem_planner_ros.planning.settings import SETTINGS
@@ -83,6 +84,7 @@ TABLE = (
         high=1000,
     ),
     *(p for p in SETTINGS.values() if p.name.startswith("planner.")),
+    BACKEND,
     *ARGUMENTS,
     Parameter(
         "dynamics.plugin",

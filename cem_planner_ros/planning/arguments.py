@@ -8,22 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from cem_planner_ros.compile.executor import BACKENDS
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError, first_line
 from cem_planner_ros.plugins.parameter import FLOAT32_MAX, INACTIVE, Parameter
 
 ARGUMENTS = (
-    Parameter(
-        "planner.backend",
-        "auto",
-        "How the iterations run. auto takes the fastest way that works; the log says why no "
-        "faster one does. cudagraph is a CUDA graph, compile is a compiled library or "
-        "torch.compile, eager is plain PyTorch.",
-        choices=BACKENDS,
-        when=INACTIVE,
-    ),
     Parameter(
         "planner.device",
         "auto",

@@ -10,7 +10,6 @@ from dataclasses import asdict, fields, replace
 import numpy as np
 import torch
 
-from cem_planner_ros.compile import executor as backends
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
@@ -24,6 +23,7 @@ from cem_planner_ros.planning.arguments import (
     usable_device,
     vector,
 )
+from cem_planner_ros.planning.execution import EagerExecution, Execution, Setup
 from cem_planner_ros.planning.plan import Candidates, Plan, TimeGrid
 from cem_planner_ros.planning.record import Recording
 from cem_planner_ros.planning.rollout import Rollout
@@ -65,7 +65,7 @@ class Planner:
             rate * period; dt if None.
         lag: (nu,), time constants with which actuators follow the actions, s; 0, as is None, for
             those that follow at once.
-        backend: one of `executor.BACKENDS`; `execution` says what became of it.
+        backend: one of `compile.choose.BACKENDS`; `execution` says what became of it.
         device: where the tensors of model and costs live, and the search runs.
         threads: CPU threads of a compiled kernel.
         seed: of the noise.
@@ -102,7 +102,7 @@ class Planner:
             raise TypeError(f"Planner has no setting '{min(unknown)}'")
         check_plugins(dynamics, costs)
         self.search = Search(**settings)
-        for parameter, value in zip(ARGUMENTS, (backend, str(device), threads, seed), strict=True):
+        for parameter, value in zip(ARGUMENTS, (str(device), threads, seed), strict=True):
             parameter.check(value)
         device = usable_device(device)
         self.dynamics = dynamics
@@ -115,7 +115,6 @@ class Planner:
         try_samples(dynamics, self.search.samples, self.search.dt, device)
         self.device = device
         self._seed = seed
-        self._threads = threads
         self._policy = policy
         self._period = self.search.dt if period is None else PERIOD.check(period)
         beta = self.search.noise_beta
@@ -132,6 +131,9 @@ class Planner:
         self._moved: dict[int, torch.Tensor] = {}
         self._nu = len(dynamics.action_names)
         self._allocate(len(dynamics.state_names))
+        self._setup = Setup(
+            self.rollout, self.search, self._inputs, self._problem, self._belief, seed, threads
+        )
         self.tune(
             low=dynamics.action_low if low is None else low,
             high=dynamics.action_high if high is None else high,
@@ -142,16 +144,7 @@ class Planner:
         self.reset()
         nx = len(dynamics.state_names)
         self._load(np.zeros(nx), self._middle, self._middle, np.arange(self.search.horizon + 1), 0)
-        self.execution = backends.choose(
-            backend,
-            self.rollout,
-            self.search,
-            self._problem,
-            self._belief,
-            seed,
-            threads,
-            None if like is None else like.execution.kernel,
-        )
+        self.execution = self._execution(backend, None if like is None else like.execution)
         self.reset()
 
     def _allocate(self, nx: int) -> None:
@@ -357,21 +350,20 @@ class Planner:
             )
         return plan
 
+    def _execution(self, backend: str, like: Execution | None) -> Execution:
+        """Return what runs the iterations; nothing of a compiler is imported for "eager"."""
+        if backend == "eager":
+            return EagerExecution(self._setup)
+        from cem_planner_ros.compile.choose import choose
+
+        return choose(backend, self._setup, like)
+
     def _fall_back(self) -> None:
         """Plan in eager PyTorch from now on, if what was compiled is not what plugins are."""
-        reason = backends.changed(self.execution)
-        if not reason:
-            return
-        _logger.warning("planning continues in eager PyTorch, slower: %s", reason)
-        self.execution = backends.eager(
-            reason,
-            self.rollout,
-            self.search,
-            self._problem,
-            self._belief,
-            self._seed,
-            self._threads,
-        )
+        reason = self.execution.outdated()
+        if reason:
+            _logger.warning("planning continues in eager PyTorch, slower: %s", reason)
+            self.execution = EagerExecution(self._setup, reason)
 
     def record(self) -> Recording:
         """Forget the last plan, and note every plan from now on in the returned recording."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from cem_planner_ros.compile.cpp_execution import CppExecution
 from cem_planner_ros.configuration import Configuration, configure
 from cem_planner_ros.planning.planner import Planner
 
@@ -46,7 +47,7 @@ def make_planner(
     configuration = configure(values, source, leftover)
     shared = None
     # Compiling anew would change the numbers of plugins for a moment, to see what they do.
-    if before is not None and before.planner.execution.kernel is not None:
+    if before is not None and isinstance(before.planner.execution, CppExecution):
         shared = configuration.with_plugins_of(before.configuration)
     if shared is not None:
         configuration = shared

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cem_planner_ros.compile.cpu import padded
-from cem_planner_ros.compile.executor import KernelExecution
+from cem_planner_ros.compile.cpp_execution import CppExecution
 from cem_planner_ros.configuration import configure
 from cem_planner_ros.navigation.surroundings import (
     NOTHING,
@@ -16,7 +15,6 @@ from cem_planner_ros.navigation.surroundings import (
     ReferencePath,
     Surroundings,
 )
-from cem_planner_ros.planning.search import Iteration
 from cem_planner_ros.ros.ready_planner import make_planner
 
 pytestmark = pytest.mark.slow
@@ -72,29 +70,25 @@ def configuration():
 def planner(configuration):
     """One planner for all: what changes between the tests compiles nothing."""
     made = configuration.planner()
-    assert isinstance(made.execution, KernelExecution), made.execution.reason
+    assert isinstance(made.execution, CppExecution), made.execution.reason
     return made
 
 
 def costs(planner, known):
     """What the kernel and PyTorch say that the same candidates cost."""
-    search = planner.search
-    generator = torch.Generator().manual_seed(1)
-    count = search.population(0)
-    noise = torch.randn(search.spline.knots, 2, 1, count, generator=generator)
-    rows = torch.zeros(search.spline.knots, 2, padded(count))
-    rows[..., :count] = noise.flatten(2)
     planner.reset()
-    edges, cell = planner._shift(0.0)
-    planner._load(STATE, np.zeros(2), np.zeros(2), edges, cell)
-    for cost in planner.costs:
-        cost.prepare(STATE, 0.0, known)
-    uses = torch.zeros(search.iterations, search.injected, dtype=torch.bool)
-    *_, expected = Iteration(planner.rollout, search)(
-        planner._problem, planner._belief, uses[0], noise
+    plan = planner.plan(STATE, 0.0, np.zeros(2), surroundings=known, iterations=1)
+    found = planner.candidates()
+    state, sequence, durations = (
+        torch.as_tensor(values, dtype=torch.float32)
+        for values in (
+            STATE - planner.dynamics.origin(STATE),
+            found.actions,
+            np.diff(plan.edges),
+        )
     )
-    got, _ = planner.execution.run(uses, 0, range(1), noise=rows)
-    return got.clone(), expected
+    expected = planner.rollout(state, sequence, torch.zeros(2), durations)
+    return torch.from_numpy(found.costs), expected
 
 
 @pytest.mark.parametrize("name", KNOWN)

@@ -4,12 +4,9 @@ import executors
 import numpy as np
 import oracle
 import pytest
-import torch
 
-from cem_planner_ros.compile.cpu import padded
-from cem_planner_ros.compile.executor import KernelExecution
-from cem_planner_ros.planning import noise
-from cem_planner_ros.planning.search import Iteration
+from cem_planner_ros.compile.cpp_execution import CppExecution
+from cem_planner_ros.planning.execution import EagerExecution
 
 SETTINGS = {
     "elites": {"weighting": "elites"},
@@ -48,38 +45,22 @@ SETTINGS = {
 }
 
 
-def eagerly(given):
-    factors = noise.factors(given.search.spline.knots, given.search.noise_beta, 2)
-    precision = None if factors is None else torch.from_numpy(noise.precisions(factors))
-    refined, knots, cost = Iteration(given.rollout, given.search, precision=precision)(
-        given.problem, given.belief, given.use, given.noise
-    )
-    return refined, knots, cost
-
-
-def in_cpp(given):
-    execution = KernelExecution(
-        given.rollout, given.search, given.problem, given.belief, seed=0, threads=1
-    )
-    knots, nu, modes, count = given.noise.shape
-    drawn = torch.zeros(knots, nu, padded(modes * count))
-    drawn[..., : modes * count] = given.noise.flatten(2)
-    cost, _ = execution.run(given.use[None], 0, range(1), noise=drawn)
-    return given.belief, execution.candidates[..., : modes * count], cost
-
-
-@pytest.mark.parametrize("executor", [eagerly, in_cpp])
+@pytest.mark.parametrize("made_of", [EagerExecution, CppExecution])
 @pytest.mark.parametrize("settings", SETTINGS)
-def test_an_iteration_is_that_of_the_oracle(settings, executor):
+def test_an_iteration_is_that_of_the_oracle(settings, made_of):
     given = executors.given(**SETTINGS[settings])
     expected = oracle.iterate(
         given.task, given.oracle_belief, given.use.numpy(), given.noise.double().numpy()
     )
     assert np.isnan(expected.cost).any()
-    belief, knots, cost = executor(given)
+    execution = made_of(given.setup)
+    cost, done = execution.run(given.use[None], 0, range(1), noise=given.noise)
+    assert done == 1
+    knots = execution.candidates[..., : cost.numel()]
     near = {"rtol": 2e-3, "atol": 2e-3}
     np.testing.assert_allclose(knots.reshape(expected.knots.shape), expected.knots, **near)
     np.testing.assert_allclose(cost, expected.cost, **near)
+    belief = given.setup.belief
     for name in belief._fields:
         got, wanted = getattr(belief, name).numpy(), getattr(expected, name)
         np.testing.assert_allclose(got, wanted, **near, err_msg=name)

@@ -11,9 +11,11 @@ import torch
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.planning.actuators import Actuators
+from cem_planner_ros.planning.execution import Setup
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Belief, Limits, Numbers, Problem
 from cem_planner_ros.planning.settings import Search
+from cem_planner_ros.plugins.plan_inputs import Staged
 
 HIGH = 0.55
 
@@ -64,17 +66,14 @@ def numpy_terminal(state):
 class Given:
     """One iteration to do: for an executor, and the same for the oracle."""
 
-    rollout: Rollout
-    search: Search
-    problem: Problem
-    belief: Belief
+    setup: Setup
     noise: torch.Tensor  # (P, nu, M, n)
     use: torch.Tensor  # (J,)
     task: oracle.Task
 
     @property
     def oracle_belief(self) -> oracle.Belief:
-        return oracle.Belief(*(part.double().numpy().copy() for part in self.belief))
+        return oracle.Belief(*(part.double().numpy().copy() for part in self.setup.belief))
 
 
 def _lags(length):
@@ -107,14 +106,18 @@ def given(rate=(np.inf, np.inf), lag=(0.0, 0.0), phase=0, low=(-1.0, -2.0), **se
         std_initial=tensor(search.std_initial * half),
         std_min=tensor(search.std_min * half),
     )
+    inputs = Staged("cpu", state=(2,), previous_action=(2,), applied=(2,), durations=(len(first),))
+    inputs.host["state"][:], inputs.host["previous_action"][:] = state, previous
+    inputs.host["applied"][:], inputs.host["durations"][:] = applied, durations
+    inputs.send()
     problem = Problem(
-        state=tensor(state),
-        previous_action=tensor(previous),
-        durations=tensor(durations),
+        state=inputs.state,
+        previous_action=inputs.previous_action,
+        durations=inputs.durations,
         first=torch.from_numpy(first),
         basis=torch.from_numpy(basis),
         limits=limits,
-        actuators=Actuators(lag=tensor(lag), applied=tensor(applied)),
+        actuators=Actuators(lag=tensor(lag), applied=inputs.applied),
         numbers=Numbers(**{name: tensor(getattr(search, name)) for name in Numbers._fields}),
     )
     shape = (spline.knots, nu, modes)
@@ -160,4 +163,5 @@ def given(rate=(np.inf, np.inf), lag=(0.0, 0.0), phase=0, low=(-1.0, -2.0), **se
     )
     noise = tensor(random.normal(size=(*shape, search.population(0))))
     rollout = Rollout(model, [Levels(model)], search.dt)
-    return Given(rollout, search, problem, belief, noise, use, task)
+    setup = Setup(rollout, search, inputs, problem, belief, seed=0, threads=1)
+    return Given(setup, noise, use, task)
