@@ -7,14 +7,18 @@ Nothing here needs ROS, so `python -m cem_planner_ros check` says of a YAML what
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from cem_planner_ros.configuration.cross_checks import cross_check, search_settings, warnings
+from cem_planner_ros.control.limits import CommandLimits, SafeAction
+from cem_planner_ros.control.settings import ControlSettings
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.randomised import Randomised
@@ -78,6 +82,30 @@ class Configuration:
             return None
         return StopGuard(self._planar_robot(), self.footprint, self.drive_settings())
 
+    @functools.cached_property
+    def control_settings(self) -> ControlSettings:
+        """The settings of the control loop."""
+        low, high = self.action("low"), self.action("high")
+        scalars = (
+            *("control_rate", "budget_fraction", "command_phase", "actuation_delay", "fallback"),
+            *("max_state_age", "max_plan_age", "hold_time", "recover_periods"),
+        )
+        return ControlSettings(
+            **{name: self.values[name] for name in scalars},
+            limits=CommandLimits(
+                low=np.array(low),
+                high=np.array(high),
+                rate=np.array([rate or math.inf for rate in self.action("rate")]),
+                low_pass=np.array(self.action("low_pass")),
+            ),
+            safe=SafeAction(
+                tuple(self.action("safe")), tuple(self.measuring_rows()), tuple(low), tuple(high)
+            ),
+            lag=np.array(self.action("lag")),
+            policy=self.matched_policy(),
+            drive=self.drive_settings() if self.inputs else None,
+        )
+
     def drive_settings(self) -> DriveSettings:
         """Return the parameters of a robot that drives, by which it is checked and braked."""
         elsewhere = {
@@ -131,6 +159,31 @@ class Configuration:
             values[name] = self.parameters[name].check(value)
         self.check_together(values)
         return replace(self, values=values)
+
+    def merged(
+        self, wanted: Configuration, is_accepted: Callable[[Configuration], bool]
+    ) -> Configuration:
+        """
+        Return this configuration with those live values of another that are accepted.
+
+        Each value is tried alone; those that do not fit alone are tried together.
+        """
+        merged, misfits = self, {}
+        for name, value in wanted.values.items():
+            if name not in self.values or value == self.values[name]:
+                continue
+            try:
+                part = merged.changed({name: value})
+            except ConfigurationError:
+                misfits[name] = value
+                continue
+            if is_accepted(part):
+                merged = part
+        try:
+            part = merged.changed(misfits)
+        except ConfigurationError:
+            return merged
+        return part if is_accepted(part) else merged
 
     def check_together(self, values: Mapping[str, Any]) -> None:
         """Raise ConfigurationError if values of all parameters, right one by one, do not agree."""

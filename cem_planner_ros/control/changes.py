@@ -1,4 +1,4 @@
-"""The configuration and the planner that the control loop uses, and changes of them."""
+"""The parameters and the planner that the control loop uses, and changes of them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from cem_planner_ros.configuration import Configuration
-from cem_planner_ros.errors import ConfigurationError, describe
+from cem_planner_ros.control.settings import ControlSettings, ParameterSet
+from cem_planner_ros.errors import describe
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
 
@@ -16,7 +16,7 @@ from cem_planner_ros.planning.planner import Planner
 class Setup(NamedTuple):
     """What the loop works with; replaced whole."""
 
-    configuration: Configuration
+    parameters: ParameterSet
     planner: Planner
     iteration_time: float
 
@@ -25,23 +25,22 @@ class Changes:
     """
     Takes changes over between two periods, or leaves what is in use.
 
-    A plugin may refuse a value, and a planner may not be able to go on. Configurations come whole:
-    one may hold the value that is refused, or was before, and others that are good. Those are taken
-    over.
+    A plugin may refuse a value, and a planner may not be able to go on. A set of parameters may
+    hold a value that is refused, now or before, and others that are good. These are taken over.
 
     Args:
-        configuration, planner, iteration_time: what is used first.
-        use: called with the configuration whose limits count from now on.
+        parameters, planner, iteration_time: what is used first.
+        use: called with the settings that count from now on.
     """
 
     def __init__(
         self,
-        configuration: Configuration,
+        parameters: ParameterSet,
         planner: Planner,
         iteration_time: float,
-        use: Callable[[Configuration], None],
+        use: Callable[[ControlSettings], None],
     ):
-        self.used = Setup(configuration, planner, iteration_time)
+        self.used = Setup(parameters, planner, iteration_time)
         """What the loop works with."""
         self._asked = self.used
         self._use = use
@@ -52,15 +51,13 @@ class Changes:
         """Whether a change came that was neither taken over nor refused."""
         return self._asked is not self.used
 
-    def ask(
-        self, configuration: Configuration, planner: Planner | None, iteration_time: float
-    ) -> None:
+    def ask(self, parameters: ParameterSet, planner: Planner | None, iteration_time: float) -> None:
         """Ask for other values, and another planner if it is not None; by any thread."""
         with self._lock:
             if planner is None:
                 _, planner, iteration_time = self._asked
-            self._asked = Setup(configuration, planner, iteration_time)
-            self._use(configuration)
+            self._asked = Setup(parameters, planner, iteration_time)
+            self._use(parameters.control_settings)
 
     def take(self, plan: Plan | None) -> str | None:
         """
@@ -80,20 +77,20 @@ class Changes:
             return ""
         self.used = self._good_part(asked)
         with contextlib.suppress(Exception):  # Whatever was tried last.
-            self.used.configuration.tune(self.used.planner)
+            self.used.parameters.tune(self.used.planner)
         with self._lock:
             if self._asked is asked:
                 self._asked = self.used
-                self._use(self.used.configuration)
+                self._use(self.used.parameters.control_settings)
             elif self._asked.planner is asked.planner:  # Others came meanwhile, for that planner.
                 _, planner, iteration_time = self.used
-                self._asked = Setup(self._asked.configuration, planner, iteration_time)
+                self._asked = Setup(self._asked.parameters, planner, iteration_time)
         return f"a change was not taken over: {describe(error)}"
 
     def _try(self, setup: Setup, plan: Plan | None) -> Exception | None:
         """Bring a planner to the values; return what a plugin or the planner raised, if it did."""
         try:
-            setup.configuration.tune(setup.planner)
+            setup.parameters.tune(setup.planner)
             if setup.planner is not self.used.planner and plan is not None:
                 setup.planner.adopt(plan)
         except Exception as error:  # A plugin may raise anything.
@@ -102,19 +99,9 @@ class Changes:
 
     def _good_part(self, asked: Setup) -> Setup:
         """Return what is in use with those of the values that nobody refuses."""
-        used, misfits = self.used, {}
-        now, wanted = used.configuration.values, asked.configuration.values
-        changes = {n: v for n, v in wanted.items() if n in now and v != now[n]}
-        for name, value in changes.items():
-            try:
-                part = used._replace(configuration=used.configuration.changed({name: value}))
-            except ConfigurationError:
-                misfits[name] = value  # It may fit together with others.
-                continue
-            if self._try(part, None) is None:
-                used = part
-        try:
-            part = used._replace(configuration=used.configuration.changed(misfits))
-        except ConfigurationError:
-            return used
-        return part if self._try(part, None) is None else used
+        used = self.used
+
+        def is_accepted(parameters: ParameterSet) -> bool:
+            return self._try(used._replace(parameters=parameters), None) is None
+
+        return used._replace(parameters=used.parameters.merged(asked.parameters, is_accepted))

@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.control.fallback import Fallback
 from cem_planner_ros.control.ladder import FALLBACK, FRESH, STOPPED, Ladder
-from cem_planner_ros.control.latency import MAX_AHEAD, SentCommands
-from cem_planner_ros.control.limits import CommandLimits, SafeAction
+from cem_planner_ros.control.latency import SentCommands
+from cem_planner_ros.control.settings import ControlSettings
+from cem_planner_ros.control.stop_action import StopAction
 from cem_planner_ros.control.tick import (
     COLLISION_IMMINENT,
     EMERGENCY_STOP,
@@ -24,8 +25,9 @@ from cem_planner_ros.control.tick import (
     Tick,
 )
 from cem_planner_ros.control.timing import HIGH, History, Quantile
-from cem_planner_ros.dynamics.base import MEASURED
 from cem_planner_ros.errors import describe
+from cem_planner_ros.navigation.goal_checker import GoalChecker
+from cem_planner_ros.navigation.stop_guard import StopGuard
 from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
 from cem_planner_ros.planning.plan import Plan
 
@@ -44,20 +46,24 @@ class Commander:
     PyTorch is used, so that a command can go out whatever the planner's thread is doing.
 
     Args:
-        configuration: rates, limits and the safe action.
+        settings: rates, limits and the safe action.
         send: publishes an action (nu,).
         report: called with each tick after its command is out.
         clock: of the schedule and the states, s.
         steady: of costs, s.
+        goal_checker: when a robot that drives should stand; None for other plants.
+        stop_guard: which commands a robot that sees a costmap may follow; None for other plants.
     """
 
     def __init__(
         self,
-        configuration: Configuration,
+        settings: ControlSettings,
         send: Callable[[np.ndarray], None],
         report: Callable[[Tick], None],
         clock: Callable[[], float],
         steady: Callable[[], float],
+        goal_checker: GoalChecker | None = None,
+        stop_guard: StopGuard | None = None,
     ):
         self._send = send
         self._report = report
@@ -90,70 +96,38 @@ class Commander:
         self.missing = 0
         self.overdue = 0
         """Plans that came after the command of their period was out."""
-        self.period = 1.0 / configuration.values["control_rate"]
+        self.period = settings.period
         self._publish_time = Quantile(HIGH)
         self._published = math.nan
         self._state_time = math.nan
         self.surroundings: Surroundings = NOTHING
         """What is around a robot that drives; replaced whole, by any thread."""
-        self.goal_checker = configuration.goal_checker()
-        """When a robot that drives should stand; None for other plants."""
-        self.stop_guard = configuration.stop_guard()
-        """Which commands a robot that sees a costmap may follow; None for other plants."""
-        self._stop_action: np.ndarray | None = None
-        """The safe action since there is no plan that may be used; None while there is one."""
-        self._safe: SafeAction | None = None
-        self._sent: SentCommands | None = None
-        self.use(configuration)
-        is_safe_there = np.array([value == MEASURED for value in self._safe.values])
-        can_be = np.array([row is not None for row in self._safe.rows])
-        self._begins_measured = can_be & (is_safe_there | np.isfinite(self._limits.rate))
-        """Actions (nu,) that begin where the plant is, and keep their rate from there on."""
-        self._is_placed = not self._begins_measured.any()
-        """Whether it is known where they begin; nothing is sent before."""
-        self._is_starting = not self._is_placed
-        """Whether no plan was followed yet by those."""
-        numbers = [0.0 if value == MEASURED else value for value in self._safe.values]
-        self.last_action = np.clip(numbers, self._limits.low, self._limits.high)
-        self._held_action = self.last_action
-        self._sent = SentCommands(self.last_action, self._lag)
+        self.goal_checker = goal_checker
+        self.stop_guard = stop_guard
+        self._stop_action = StopAction(settings)
+        self.last_action = self._stop_action.first_action()
+        self._fallback = Fallback(settings, self.last_action)
+        self._sent = SentCommands(self.last_action, settings.lag)
+        self._settings = settings
 
-    def use(self, configuration: Configuration) -> None:
+    def use(self, settings: ControlSettings) -> None:
         """Use other values from now on; called by any thread."""
-        lag = np.array(configuration.action("lag"))
-        safe = SafeAction(
-            tuple(configuration.action("safe")),
-            tuple(configuration.measuring_rows()),
-            tuple(configuration.action("low")),
-            tuple(configuration.action("high")),
-        )
-        fallback = configuration.matched_policy()
-        limits = CommandLimits(
-            low=np.array(configuration.action("low")),
-            high=np.array(configuration.action("high")),
-            rate=np.array([rate or math.inf for rate in configuration.action("rate")]),
-            low_pass=np.array(configuration.action("low_pass")),
-        )
         with self._lock:
-            if safe != self._safe:
-                self._stop_action = None
-            self._values, self._safe, self._lag = configuration.values, safe, lag
-            self._fallback, self._limits = fallback, limits
-            if self._sent is not None:
-                self._sent.follow(lag)
-            for part in (self.goal_checker, self.stop_guard):
-                if part is not None:
-                    part.settings = configuration.drive_settings()
+            self._settings = self._fallback.settings = settings
+            self._stop_action.use(settings)
+            self._sent.follow(settings.lag)
+            if settings.drive is not None:
+                for part in (self.goal_checker, self.stop_guard):
+                    if part is not None:
+                        part.settings = settings.drive
 
     def take(self, sample: StateSample) -> None:
         """Take in the newest state; by the planner's thread."""
         self.state = sample
-        if not self._is_placed:
+        if not self._stop_action.is_placed:
             with self._lock:
-                here = self._safe.measured(sample.state)
-                self.last_action = np.where(self._begins_measured, here, self.last_action)
-                self._sent = SentCommands(self.last_action, self._lag)
-                self._is_placed = True
+                self.last_action = self._stop_action.place(sample.state, self.last_action)
+                self._sent = SentCommands(self.last_action, self._settings.lag)
 
     def stop_action(self) -> np.ndarray | None:
         """
@@ -161,15 +135,13 @@ class Commander:
 
         None as long as that depends on a state, and there was none; nothing is to be sent then.
         """
-        if not self._is_placed:
+        if not self._stop_action.is_placed:
             return None
-        return self.last_action if self._is_starting else self._safe_action()
+        return self.last_action if self._stop_action.is_starting else self._safe_action()
 
-    def _safe_action(self) -> np.ndarray:
-        """Return the safe action (nu,), which stays where it is from when it is first asked for."""
-        if self._stop_action is None:
-            self._stop_action = self._safe.at(None if self.state is None else self.state.state)
-        return self._stop_action
+    def _safe_action(self) -> np.ndarray | None:
+        """Return the safe action (nu,), None while no state says what it is."""
+        return self._stop_action.action(None if self.state is None else self.state.state)
 
     def begin(self, time: float) -> None:
         """Begin a schedule of periods at `time`."""
@@ -182,9 +154,9 @@ class Commander:
             self.epoch += 1
             self.ladder.stop()
             self.last_plan = None
-            self._stop_action = None
+            self._stop_action.forget()
             self._published = math.nan
-            self._sent = SentCommands(self.last_action, self._lag)
+            self._sent = SentCommands(self.last_action, self._settings.lag)
             if begin is not None:
                 self.due = begin
 
@@ -206,7 +178,7 @@ class Commander:
             if not self.is_closed and action is not None:
                 self._send(action)
                 self.last_action = action
-                self._sent.add(self._clock() + self._values["actuation_delay"], action)
+                self._sent.add(self._clock() + self._settings.actuation_delay, action)
 
     def close(self) -> None:
         """Send nothing more, whoever asks for it."""
@@ -243,7 +215,7 @@ class Commander:
     def deadline(self, scheduled: float) -> float:
         """Return when the command of a period goes out even without a plan made for it."""
         # Midway between the end of the budget and that of the period.
-        share = 0.5 * (1.0 + self._values["budget_fraction"])
+        share = 0.5 * (1.0 + self._settings.budget_fraction)
         return scheduled + share * self.period - self.publish_time
 
     def sent(self, begin: float, end: float, dt: float) -> tuple[Plan, np.ndarray]:
@@ -262,9 +234,8 @@ class Commander:
                 return None
             if attempt.plan is not None:
                 # What took half of the time that it may be read for cannot be followed for long.
-                is_prompt = self._age(attempt) <= max(
-                    0.5 * self._values["max_plan_age"], self.period
-                )
+                longest = max(0.5 * self._settings.max_plan_age, self.period)
+                is_prompt = self._clock() - attempt.began <= longest
                 self.ladder.offer(attempt.plan, attempt.began, is_prompt)
                 self.last_plan = attempt.plan
                 self._state_time = attempt.state_time
@@ -284,10 +255,6 @@ class Commander:
                 self.failure = f"reporting failed: {describe(error)}"
             return tick
 
-    def _age(self, attempt: Attempt) -> float:
-        """Return the time since work on a plan began, s."""
-        return self._clock() - attempt.began
-
     def _complete(self, scheduled: float, attempt: Attempt) -> Tick:
         now = self._clock()
         status, cause, action = self._choose(attempt, now)
@@ -297,24 +264,24 @@ class Commander:
         # A late command does not catch up with one jump.
         elapsed = min(now - self._published, self.period)
         elapsed = self.period if math.isnan(elapsed) else max(elapsed, 0.0)
-        if status == STOPPED and self._is_starting and action is not None:
-            paced = self._limits.apply(action, self.last_action, elapsed)
-            action = np.where(self._begins_measured, paced, action)
-        elif status != STOPPED:
+        if status == STOPPED:
+            if action is not None:
+                action = self._stop_action.paced(action, self.last_action, elapsed)
+        elif action is not None:
             if status != FALLBACK:
-                self._is_starting, self._stop_action = False, None
+                self._stop_action.follow_plan()
+            wanted: np.ndarray | None
             if np.isfinite(action).all():
-                action = self._limits.apply(action, self.last_action, elapsed)
+                wanted = self._settings.limits.apply(action, self.last_action, elapsed)
             else:
-                action = self._safe_action()
-            wanted = action
+                wanted = self._safe_action()
             try:
-                action = self._bounded(action, now)
+                action = None if wanted is None else self._bounded(wanted, now)
             except Exception as error:  # Whatever it is, the robot must not drive on.
                 action, reason = None, f"braking failed: {describe(error)}"
             if action is None:
                 status, cause, action = self.ladder.stop(), COLLISION_IMMINENT, self._safe_action()
-            elif action is not wanted and (action != wanted).any():
+            elif wanted is not None and (action != wanted).any():
                 cause = SLOWED
         began = self._steady()
         problem = ""
@@ -323,14 +290,15 @@ class Commander:
                 self._send(action)
             if self.halted and status != STOPPED:  # Halted meanwhile; the safe action comes last.
                 status, cause, action = self.ladder.stop(), self.halted, self._safe_action()
-                self._send(action)
+                if action is not None:
+                    self._send(action)
         except Exception as error:  # The next period tries again.
             problem = f"sending failed: {describe(error)}"
         if action is None:
             action = np.full_like(self.last_action, math.nan)
         elif not problem:
             self.last_action = action
-            self._sent.add(self._clock() + self._values["actuation_delay"], action)
+            self._sent.add(self._clock() + self._settings.actuation_delay, action)
         self._publish_time.add(self._steady() - began)
         published = self._clock()
         is_planned = status not in (FALLBACK, STOPPED)
@@ -369,43 +337,38 @@ class Commander:
         if self.stop_guard is None or self.state is None:
             return action
         state, time = self.state
-        safe, costmap = self._safe.at(state), self.surroundings.costmap
-        return self.stop_guard.bounded(costmap, state, now - time, self.last_action, action, safe)
+        safe = self._settings.safe.at(state)
+        if safe is None:
+            return action
+        age, before = now - time, self.last_action
+        return self.stop_guard.bounded(self.surroundings.costmap, state, age, before, action, safe)
 
     def _choose(self, attempt: Attempt, now: float) -> tuple[str, str, np.ndarray | None]:
         """Return status, cause and action of a command that is sent now; None to send nothing."""
-        halted = self.halted
+        halted, settings, stop_action = self.halted, self._settings, self._stop_action
         if halted:
-            return self.ladder.stop(), halted, self._safe_action() if self._is_placed else None
-        was, values = self.ladder.status, self._values
+            action = self._safe_action() if stop_action.is_placed else None
+            return self.ladder.stop(), halted, action
+        before = self.ladder.status
         # Stopped in the middle of a period, the process may wake up much later.
-        oldest = max(values["max_plan_age"], self.period)
+        oldest = max(settings.max_plan_age, self.period)
         status = self.ladder.step(
             now,
             attempt.plan is not None and now - attempt.began <= oldest,
-            max_plan_age=values["max_plan_age"],
-            hold_time=values["hold_time"],
-            recover_periods=values["recover_periods"],
+            max_plan_age=settings.max_plan_age,
+            hold_time=settings.hold_time,
+            recover_periods=settings.recover_periods,
         )
         cause = attempt.cause
         if attempt.plan is not None and status != FRESH:
             cause = RECOVERING
-        if status == STOPPED:
+        if status == FALLBACK:
+            if before != FALLBACK:
+                self._fallback.begin(self.last_action)
+            elapsed = now - self.ladder.fallback_since
+            return status, cause, self._fallback.action(now, elapsed, self.state, self._safe_action)
+        if status == STOPPED or self.ladder.plan is None:
             # As it is: what stops the plant must not be slowed by a limit meant for comfort.
-            return status, cause, self._safe_action() if self._is_placed else None
-        if status != FALLBACK:
-            effect = now + self.publish_time + values["actuation_delay"]
-            return status, cause, self.ladder.plan.action_at(effect)
-        if was != FALLBACK:
-            self._held_action = self.last_action
-        if values["fallback"] == "keep_last":
-            return status, cause, self._held_action
-        state = self.state if values["fallback"] == "policy" else None
-        if state is not None and -MAX_AHEAD <= now - state.time <= values["max_state_age"]:
-            self._held_action = self._fallback(state.state)
-            return status, cause, self._held_action
-        share = (
-            (now - self.ladder.fallback_since) / values["hold_time"] if values["hold_time"] else 1.0
-        )
-        way = self._safe_action() - self._held_action
-        return status, cause, self._held_action + min(share, 1.0) * way
+            return status, cause, self._safe_action() if stop_action.is_placed else None
+        effect = now + self.publish_time + settings.actuation_delay
+        return status, cause, self.ladder.plan.action_at(effect)

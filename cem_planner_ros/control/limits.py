@@ -67,6 +67,5 @@ class SafeAction:
 
     def measured(self, state: np.ndarray | None) -> np.ndarray:
         """Return what a state (nx,) measures of an action (nu,), NaN where it does not."""
-        none = state is None
-        values = [np.nan if none or row is None else state[row] for row in self.rows]
+        values = [np.nan if state is None or row is None else state[row] for row in self.rows]
         return np.clip(values, self.low, self.high)

@@ -10,11 +10,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.control.changes import Changes
 from cem_planner_ros.control.commander import Commander
 from cem_planner_ros.control.latency import MAX_AHEAD
 from cem_planner_ros.control.realtime import outrank
+from cem_planner_ros.control.settings import ControlSettings, ParameterSet
 from cem_planner_ros.control.tick import (
     DEVICE_FAILED,
     NO_STATE,
@@ -54,7 +54,7 @@ class ControlLoop:
 
     Args:
         planner: the planner; the loop's thread alone uses it from now on.
-        configuration: rates, limits and the safe action.
+        parameters: rates, limits and the safe action; the numbers of the planner.
         latest_state: returns the newest state, or None before the first.
         send: publishes an action (nu,).
         report: called with each tick after its command is out, by either thread.
@@ -71,7 +71,7 @@ class ControlLoop:
     def __init__(
         self,
         planner: Planner,
-        configuration: Configuration,
+        parameters: ParameterSet,
         latest_state: Callable[[], StateSample | None],
         send: Callable[[np.ndarray], None],
         report: Callable[[Tick], None] = lambda tick: None,
@@ -83,7 +83,15 @@ class ControlLoop:
         warn: Callable[[str], None] = lambda text: None,
     ):
         self.planner = planner
-        self.commander = Commander(configuration, send, report, clock, steady)
+        self.commander = Commander(
+            parameters.control_settings,
+            send,
+            report,
+            clock,
+            steady,
+            parameters.goal_checker(),
+            parameters.stop_guard(),
+        )
         self._latest_state = latest_state
         self._show = show
         self._warn = warn
@@ -91,7 +99,7 @@ class ControlLoop:
         self._stamp_clock = clock if stamp_clock is None else stamp_clock
         self._steady = steady
         self._is_steady = clock is steady
-        self._changes = Changes(configuration, planner, iteration_time, self.commander.use)
+        self._changes = Changes(parameters, planner, iteration_time, self.commander.use)
         self._forget = False
         self.has_begun = False
         """Whether there is a schedule: not before a simulation's clock moves."""
@@ -107,7 +115,7 @@ class ControlLoop:
 
     def change(
         self,
-        configuration: Configuration,
+        parameters: ParameterSet,
         planner: Planner | None = None,
         iteration_time: float = 0.0,
     ) -> None:
@@ -118,7 +126,7 @@ class ControlLoop:
         refuses leaves what is in use; one that comes meanwhile, or later, is taken over without it.
         May be called from any thread.
         """
-        self._changes.ask(configuration, planner, iteration_time)
+        self._changes.ask(parameters, planner, iteration_time)
 
     @property
     def needs_another_device(self) -> bool:
@@ -214,10 +222,13 @@ class ControlLoop:
                 self.problem = f"showing the plan failed: {describe(error)}"
         return tick
 
+    @property
+    def _settings(self) -> ControlSettings:
+        return self._changes.used.parameters.control_settings
+
     def _phase(self, scheduled: float) -> float:
         """Return before when the command of a period does not go out."""
-        share = self._changes.used.configuration.values["command_phase"]
-        return scheduled + share * self.commander.period
+        return scheduled + self._settings.command_phase * self.commander.period
 
     def _attempt(self, began: float, scheduled: float) -> tuple[Attempt, tuple[np.ndarray, ...]]:
         """Return what comes of planning, and the state and what is applied when the plan begins."""
@@ -230,19 +241,19 @@ class ControlLoop:
             return Attempt(NO_STATE, reason, began=began), ()
         self.commander.take(sample)
         age = self._clock() - sample.time  # It may have come after the period's work began.
-        values = self._changes.used.configuration.values
-        if not -MAX_AHEAD <= age <= values["max_state_age"]:
+        settings = self._settings
+        if not -MAX_AHEAD <= age <= settings.max_state_age:
             reason = f"the state is {age:.3f} s old"
             if age < 0.0:
                 reason = f"the state is {-age:.3f} s ahead of the clock, which was set back"
             return Attempt(STALE_STATE, reason, began=began, state_time=sample.time), ()
-        known = {"began": began, "state_time": sample.time}
+        attempt = Attempt("", began=began, state_time=sample.time)
         cause, reason = self.commander.refusal(sample, began)
         if cause:
-            return Attempt(cause, reason, is_over=True, **known), ()
+            return attempt._replace(cause=cause, reason=reason, is_over=True), ()
         plan_time = self._plan_time.value * self._speed.value
         sent = max(began + plan_time, self._phase(scheduled))
-        delay = self.commander.publish_time + values["actuation_delay"]
+        delay = self.commander.publish_time + settings.actuation_delay
         # A time that goes back would reset the warm start.
         effect = self._effect = max(sent + delay, self._effect)
         steady = self._steady()
@@ -254,18 +265,18 @@ class ControlLoop:
                 cause, self._failed = DEVICE_FAILED, self.planner
                 if not isinstance(error, torch.cuda.OutOfMemoryError) and self.planner not in LOST:
                     LOST.append(self.planner)
-            return Attempt(cause, describe(error), **known), ()
+            return attempt._replace(cause=cause, reason=describe(error)), ()
         if plan is None:
             self._reset()
-            return Attempt(NO_VALID_PLAN, "the predicted state is not finite", **known), ()
+            reason = "the predicted state is not finite"
+            return attempt._replace(cause=NO_VALID_PLAN, reason=reason), ()
         if not (math.isfinite(plan.cost) and np.isfinite(plan.actions).all()):
             self._reset()
-            what = "every candidate has a NaN or infinite cost"
-            return Attempt(NO_VALID_PLAN, what, **known), ()
+            reason = "every candidate has a NaN or infinite cost"
+            return attempt._replace(cause=NO_VALID_PLAN, reason=reason), ()
         took = self._steady() - steady  # A simulation's clock moves in steps.
         self._plan_time.add(took)
-        attempt = Attempt("", is_failure=False, plan_time=took, plan=plan, **known)
-        return attempt, (state, applied)
+        return attempt._replace(is_failure=False, plan_time=took, plan=plan), (state, applied)
 
     def _plan(
         self, sample: StateSample, effect: float, scheduled: float
@@ -280,7 +291,7 @@ class ControlLoop:
         state = planner.predict(before, sample.state)[-1]
         if not np.isfinite(state).all():
             return None, state, applied
-        share = self._changes.used.configuration.values["budget_fraction"]
+        share = self._settings.budget_fraction
         end = scheduled + share * commander.period - commander.publish_time
         began = self._steady()
         ahead = self._stamp_clock() - self._clock()

@@ -83,6 +83,7 @@ class PolicyCandidates:
         count: E, how many sequences.
         device: where the model lives.
         seed: of the weights.
+        compiled: whether to compile the rollout, on the CPU and where the model can be translated.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class PolicyCandidates:
         count: int,
         device: torch.device | str = "cpu",
         seed: int = 0,
+        compiled: bool = True,
     ):
         linear = policy.policy
         noise = np.random.default_rng(seed).standard_normal((count, *linear.mean.shape))
@@ -104,9 +106,14 @@ class PolicyCandidates:
         self._kernel: Kernel | None = None
         # A physics engine takes steps of its own kind, and members run side by side.
         in_pytorch = not dynamics.rolls_out_itself and dynamics.members == 1
-        if in_pytorch and self._device.type == "cpu":
+        if compiled and in_pytorch and self._device.type == "cpu":
             with contextlib.suppress(Exception):  # Tracing runs the model.
                 self._kernel = Kernel(Rollout(self._closed_loop, [], 1.0))
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the rollout is compiled; otherwise PyTorch runs it."""
+        return self._kernel is not None
 
     def __call__(self, state: np.ndarray, edges: np.ndarray) -> np.ndarray:
         """Return sequences (E, H, nu) from `state` (nx,) over steps between `edges` (H + 1,), s."""

@@ -202,11 +202,12 @@ def test_without_a_young_state_the_policy_lets_the_plant_be_braked(tmp_path):
         pushing(), tmp_path, fallback="policy", hold_time=1.0, max_plan_age=0.0
     )
     plant = ModelPlant(configuration, np.array([0.5, 0.0, 0.0, 0.0]))
-    run = Lockstep(configuration, configuration.planner(), plant.state, plant.step)
+    measured = [plant.state]
+    run = Lockstep(configuration, configuration.planner(), lambda: measured[0](), plant.step)
     while run.period().status != FRESH:
         pass
     before = run.loop.commander.last_action[0]
-    run.loop._latest_state = lambda: None
+    measured.clear()  # Reading the state fails from now on.
     for _ in range(5):
         run.period()
     run.loop.commander.state = StateSample(np.ones(4), run.time - 10.0)
@@ -224,9 +225,10 @@ def test_compiled_candidates_are_those_of_pytorch(tmp_path, std):
     )
     model = CartPole()
     matched = MatchedPolicy(policy, model, [-8.0], [8.0])
-    compiled, eager = PolicyCandidates(matched, model, 4), PolicyCandidates(matched, model, 4)
-    assert compiled._kernel is not None
-    eager._kernel = None
+    compiled = PolicyCandidates(matched, model, 4)
+    eager = PolicyCandidates(matched, model, 4, compiled=False)
+    assert compiled.is_compiled
+    assert not eager.is_compiled
     edges = np.array([0.0, 0.03, 0.08, 0.13, 0.18, 0.23])
     for _ in range(10):
         state = random.normal(size=4)
