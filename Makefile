@@ -1,4 +1,4 @@
-# make demo | make test: each sets everything up in .venv first.
+# make demo | make test: each sets everything up in .venv first; make help lists the rest.
 
 PYTHON ?= python3
 # The ROS 2 whose wheels are installed: kilted or jazzy.
@@ -12,7 +12,7 @@ SOURCES := $(shell find cem_planner_ros launch config models worlds scripts reso
 unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 unexport LD_LIBRARY_PATH ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION RMW_IMPLEMENTATION
 
-.PHONY: help install demo test test-fast test-jazzy lint clean
+.PHONY: help install demo test test-fast test-jazzy lint reference clean
 
 help:
 	@echo "make demo       set up, then swing a simulated cart-pole up over ROS 2,"
@@ -21,7 +21,10 @@ help:
 	@echo "make test       set up, then run every check and test"
 	@echo "make test-fast  those that take two minutes: no ROS, no processes, hardly a compiler"
 	@echo "make test-jazzy set up with the wheels of Jazzy, not Kilted, and run the ROS tests"
+	@echo "make lint       set up, then run ruff"
+	@echo "make reference  set up, then write docs/parameters.md and config/planner.yaml anew"
 	@echo "make install    set up only; in .venv-jazzy with DISTRIBUTION=jazzy"
+	@echo "make help       print this list"
 	@echo "make clean      remove what make made"
 
 SCENARIO ?= cartpole
@@ -45,6 +48,13 @@ test-jazzy:
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# A file is replaced only if all of it could be made.
+reference: install
+	$(BIN)/python -m cem_planner_ros parameters --markdown > $(VENV)/reference
+	mv $(VENV)/reference docs/parameters.md
+	$(BIN)/python -m cem_planner_ros parameters config/cartpole.yaml > $(VENV)/reference
+	mv $(VENV)/reference config/planner.yaml
 
 install: $(VENV)/.installed
 
@@ -71,4 +81,4 @@ $(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-jazzy $(VENV) report build install log *.egg-info .pytest_cache .hypothesis .ruff_cache
+	rm -rf .venv .venv-jazzy $(VENV) report build install log *.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache

@@ -54,7 +54,16 @@ setup(
         "learn": ["gymnasium", "matplotlib", "rosbags", "safetensors"],
         # colcon test runs pytest if the extra "test" asks for it.
         "test": ["gymnasium", "hypothesis", "pytest<8", "pytest-timeout", "scipy"],
-        "dev": ["gymnasium", "hypothesis", "pytest<8", "pytest-timeout", "ruff", "scipy"],
+        "dev": [
+            "gymnasium",
+            "hypothesis",
+            "mypy",
+            "pre-commit",
+            "pytest<8",
+            "pytest-timeout",
+            "ruff",
+            "scipy",
+        ],
     },
     zip_safe=True,
     entry_points={

@@ -1,6 +1,7 @@
-"""What package.xml asks rosdep for."""
+"""What package.xml asks rosdep for; which version this is."""
 
 import ast
+import re
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -77,3 +78,18 @@ def test_a_robot_without_a_display_needs_no_simulator_and_no_pictures():
     assert always.isdisjoint({"ros_gz_bridge", "ros_gz_sim", "rviz2", "python3-mujoco-pip"})
     conditions = {condition for _, _, condition in dependencies()} - {None}
     assert conditions == {"$CEM_PLANNER_SIMULATION == 1"}
+
+
+def test_the_version_is_the_same_wherever_it_stands():
+    in_setup = re.search(r'version="([^"]+)"', (ROOT / "setup.py").read_text())[1]
+    in_package = ET.parse(ROOT / "package.xml").getroot().findtext("version")
+    in_python = re.search(
+        r'^__version__ = "([^"]+)"', (ROOT / "cem_planner_ros" / "__init__.py").read_text(), re.M
+    )[1]
+    assert in_setup == in_package == in_python
+
+
+def test_make_help_lists_every_target():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.search(r"^\.PHONY: (.*)$", makefile, re.M)[1].split()
+    assert set(re.findall(r'@echo "make ([\w-]+)', makefile)) == set(targets)
