@@ -1,4 +1,4 @@
-"""What actuators make of commands before the model sees them."""
+"""The response of slow actuators to commands."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ INSTANT = 1e-9
 
 class Actuators(NamedTuple):
     """
-    Actuators of first order: lag y_dot = u - y for a command u, and y is what the model sees.
+    First-order actuators: lag y_dot = u - y for a command u. The model receives y.
 
     Attributes:
-        lag: (nu,), time constants, s; 0 follows at once.
+        lag: (nu,), time constants, s; with 0 the actuator follows at once.
         applied: (nu,), y at the start of the plan.
     """
 
@@ -24,11 +24,11 @@ class Actuators(NamedTuple):
 
     def follow(self, sequence: torch.Tensor, durations: torch.Tensor) -> torch.Tensor:
         """
-        Return the means of y over the steps, (H, nu, N), for commands (H, nu, N) held in them.
+        Return the mean of y over each step, (H, nu, N), for commands (H, nu, N) held in the steps.
 
-        In a step of length d, y moves from y_0 to u + (y_0 - u) exp(-d / lag), and its mean is
-        u + (y_0 - u) lag / d (1 - exp(-d / lag)). Both are linear, so all steps are one product of
-        matrices.
+        In a step of length d, y moves from y_0 to u + (y_0 - u) exp(-d / lag), and its mean is u +
+        (y_0 - u) lag / d (1 - exp(-d / lag)). Both are linear in y_0 and u, so one product of
+        matrices computes all steps.
 
         Args:
             sequence: the commands.
@@ -38,9 +38,10 @@ class Actuators(NamedTuple):
         ratio = durations / lag[:, None]  # (nu, H)
         passed = torch.cumsum(ratio, -1)
         before = torch.nn.functional.pad(passed[:, :-1], (1, 0))
-        moved = -torch.expm1(-ratio)  # the share of u - y that a step goes
+        moved = -torch.expm1(-ratio)  # share of u - y by which y moves in a step
         mean = moved / ratio
-        # What the command of step j is at the beginning of step k, and then in its mean.
+        # What the command of step j contributes at the beginning of step k, then to the mean of
+        # step k.
         begin = torch.exp((passed[:, None, :] - before[..., None]).clamp(max=0.0))
         weights = (begin * moved[:, None, :]).tril(-1) * mean[..., None]
         weights = weights + torch.diag_embed(1.0 - mean)

@@ -1,4 +1,4 @@
-"""What a planner is given besides the settings of its search, checked."""
+"""Checks of the arguments of a planner that are not settings of the search."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MOST_APART = 1e18
 
 
 def check_plugins(dynamics: Dynamics, costs: Sequence[Cost]) -> None:
-    """Raise ConfigurationError if these are not a model and a list of costs."""
+    """Raise ConfigurationError unless `dynamics` is a model and `costs` is a list of costs."""
     if not isinstance(dynamics, Dynamics):
         raise ConfigurationError(f"dynamics is {dynamics!r}, expected a Dynamics object")
     if not isinstance(costs, Sequence) or not costs:
@@ -52,7 +52,7 @@ def check_plugins(dynamics: Dynamics, costs: Sequence[Cost]) -> None:
 
 
 def usable_device(name: torch.device | str) -> torch.device:
-    """Return the device called `name` after trying it; raises ConfigurationError if it fails."""
+    """Return the device called `name`. Raises ConfigurationError if a trial on it fails."""
     try:
         if name == "auto":
             name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -67,7 +67,7 @@ def usable_device(name: torch.device | str) -> torch.device:
 
 
 def bounds_problem(name: str, low: float, high: float) -> str:
-    """Return why an action cannot have these bounds, "" if it can."""
+    """Return why an action cannot have these bounds; "" if it can."""
     given = f"parameter 'action.low.{name}' is {low}"
     # In float32, in which the planner computes.
     if not np.float32(low) < np.float32(high):
@@ -87,8 +87,8 @@ def action_limits(
     """
     Return low, high, rate and lag, each (nu,), float32, after checking them.
 
-    Each value is checked by the parameter action.GROUP.NAME of the model, but a rate is above zero,
-    and infinite where there is no limit. Raises ConfigurationError.
+    Each value is checked against the parameter action.GROUP.NAME of the model. A rate must be above
+    zero; it is infinite if there is no limit. Raises ConfigurationError.
     """
     names = dynamics.action_names
     declared = {parameter.name: parameter for parameter in dynamics.action_parameters()}
@@ -120,7 +120,7 @@ def action_limits(
 
 
 def vector(what: str, values: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """Return values as an array (n,) after a look at its shape and at each number."""
+    """Return values as an array (n,). Raises ValueError if shape or numbers are not allowed."""
     values = np.asarray(values, dtype=np.float64)
     if values.shape != (len(names),):
         raise ValueError(f"{what} has shape {values.shape}, expected ({len(names)},)")

@@ -1,8 +1,9 @@
 """
-The Cross-Entropy Method: weights over scored candidates, and the distribution refitted to them.
+The Cross-Entropy Method: weights of candidates, and the refit of the distribution.
 
-One iteration samples candidates, lets the caller score them, weighs them and refits (Rubinstein and
-Kroese, The Cross-Entropy Method, 2004, algorithm 4.1). Candidates are the last dimension.
+One iteration samples candidates, has the caller score them, weighs them and refits the distribution
+(Rubinstein and Kroese, The Cross-Entropy Method, 2004, algorithm 4.1). Candidates are the last
+dimension.
 """
 
 from __future__ import annotations
@@ -32,18 +33,18 @@ def select(
     cost: torch.Tensor, weighting: str, elites: int, temperature: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """
-    Return the indices of the candidates that count, cheapest first, and their weights.
+    Return the indices of the weighted candidates, cheapest first, and their weights.
 
-    "elites" weighs the K cheapest equally (CEM), "rank" by their rank, "softmax" all candidates by
-    exp(-(cost - least cost) / temperature) (MPPI: Williams et al., Information Theoretic MPC for
-    Model-Based Reinforcement Learning, 2017, algorithm 2; a control cost is in `cost` already). A
-    candidate whose cost is NaN or infinite has no weight. The weights sum to one, or to zero if no
-    candidate is valid.
+    "elites" weighs the K cheapest candidates equally (CEM). "rank" weighs them by their rank.
+    "softmax" weighs all candidates by exp(-(cost - least cost) / temperature) (MPPI: Williams et
+    al., Information Theoretic MPC for Model-Based Reinforcement Learning, 2017, algorithm 2; `cost`
+    already includes the control cost). A candidate whose cost is NaN or infinite has no weight. The
+    weights sum to one, or to zero if no candidate is valid.
 
     Args:
         cost: (..., N).
         weighting: one of WEIGHTINGS.
-        elites: K, 1 <= K <= N; with "softmax" it is only how many indices come first.
+        elites: K, 1 <= K <= N; with "softmax" it only sets how many indices are sorted first.
         temperature: 0-d, in units of the cost.
     """
     cost = torch.where(torch.isfinite(cost), cost, torch.inf)
@@ -65,8 +66,8 @@ def refit(candidates: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor,
     """
     Return the weighted mean and std (...) of candidates (..., K) under weights (..., K).
 
-    The std divides by the sum of the weights, one, which for K equal weights is 1/K, as maximum
-    likelihood has it.
+    The variance is the weighted mean of the squared deviations. With K equal weights this is the
+    maximum likelihood estimate, which divides by K.
     """
     mean = (weight * candidates).sum(-1)
     deviation = candidates - mean.unsqueeze(-1)
@@ -75,7 +76,7 @@ def refit(candidates: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor,
 
 class Minimum(NamedTuple):
     """
-    What `minimize` found: the last distribution, and the best candidate seen.
+    The result of `minimize`: the last distribution, and the best candidate of all iterations.
 
     `invalid_share` is the share of all candidates whose cost was NaN or infinite.
     """
@@ -105,19 +106,19 @@ def minimize(
     Minimise a function of a vector by the Cross-Entropy Method.
 
     Args:
-        objective: takes candidates (..., N), samples last, and returns their costs (N,); a cost
-            that is NaN or infinite rules its candidate out.
-        mean, std: (...), where to begin.
+        objective: takes candidates (..., N), samples last, and returns their costs (N,). A
+            candidate with a NaN or infinite cost gets no weight.
+        mean, std: (...), the first distribution.
         samples: N.
         elites: K.
-        iterations: how often to sample and refit.
+        iterations: number of iterations.
         weighting, temperature: as in `select`.
         std_min: floor of the std, in units of the vector.
         generator: of the noise, on the device of `mean`.
-        report: called with the iteration and its costs (N,).
+        report: called with the number of the iteration and its costs (N,).
 
-    Raises ValueError for numbers that cannot be, and RuntimeError if no candidate of any iteration
-    had a finite cost.
+    Raises ValueError for numbers that are not allowed, and RuntimeError if no candidate of any
+    iteration has a finite cost.
     """
     if not 1 <= elites <= samples:
         raise ValueError(f"elites is {elites}, allowed: from 1 to samples ({samples})")
@@ -154,7 +155,7 @@ def minimize(
 
 class RareEvent(NamedTuple):
     """
-    An estimate of a small probability, its standard error, and how many levels it took.
+    An estimate of a small probability, its standard error, and the number of levels used.
 
     `nan_share` is the share of the samples of the final estimate whose performance was NaN.
     """
@@ -179,28 +180,29 @@ def rare_event(
     """
     Estimate P(f(x) > threshold) for x ~ N(mean, std^2), by importance sampling.
 
-    What the Cross-Entropy Method was made for: the mean of the sampling distribution climbs, level
-    by level, to where the event is common, refitted to the best `quantile` of the samples under
-    their likelihood ratios (Rubinstein and Kroese, algorithm 2.2, the std held). Then
+    This is the original use of the Cross-Entropy Method. The mean of the sampling distribution
+    moves, level by level, to where the event is common. Each level refits the mean to the best
+    `quantile` of the samples, weighted with their likelihood ratios; the std does not change
+    (Rubinstein and Kroese, algorithm 2.2). Then
 
         p = 1/N sum_i 1[f(x_i) > threshold] w_i,   w_i = N(x_i; mean, std) / N(x_i; new mean, std).
 
     Args:
-        performance: f, takes (..., N), samples last, and returns (N,). Where it is NaN the event
-            does not happen; infinity is above every threshold.
+        performance: f, takes (..., N), samples last, and returns (N,). A NaN counts as no event;
+            infinity is above every threshold.
         mean, std: (...), of x; float64 for probabilities below about 1e-6.
         threshold: gamma.
-        samples: N, of each level and of the final estimate.
-        quantile: share of the samples that a level is fitted to.
-        max_levels: how often the mean may climb.
+        samples: N, the number of samples of each level and of the final estimate.
+        quantile: share of the samples to which a level is fitted.
+        max_levels: largest number of levels.
         generator: of the noise.
 
-    Raises ValueError for numbers that cannot be, and RuntimeError if the threshold is not reached
-    within `max_levels`, or if the performance of all samples of a level is NaN.
+    Raises ValueError for numbers that are not allowed. Raises RuntimeError if the threshold is not
+    reached within `max_levels`, or if the performance of all samples of a level is NaN.
     """
     _check_normal(mean, std)
     if not (std > 0.0).all():
-        raise ValueError("std has what is 0, expected numbers above 0")
+        raise ValueError("std contains 0, expected numbers above 0")
     if math.isnan(threshold):
         raise ValueError("threshold is nan, expected a number")
     if not 0.0 < quantile < 1.0:
@@ -249,11 +251,11 @@ def rare_event(
 
 
 def _check_normal(mean: torch.Tensor, std: torch.Tensor) -> None:
-    """Raise ValueError if there is no normal distribution with this mean and std, both (...)."""
+    """Raise ValueError if no normal distribution has this mean and std, both (...)."""
     if mean.shape != std.shape:
         raise ValueError(f"std has shape {tuple(std.shape)}, expected that of mean")
     if not (torch.isfinite(mean).all() and torch.isfinite(std).all() and (std >= 0.0).all()):
-        raise ValueError("mean or std has what is NaN, infinite or below 0, expected numbers")
+        raise ValueError("mean or std is not finite, or std is negative")
 
 
 def _check_shape(what: str, value: torch.Tensor, samples: int) -> None:

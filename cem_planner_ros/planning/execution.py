@@ -1,9 +1,9 @@
 """
-The contract of what runs the iterations of a search, and the execution in plain PyTorch.
+The interface of an executor, which runs the iterations, and the eager PyTorch executor.
 
-An execution is made of a `Setup`. It reads the tensors of the problem and refines those of the
-belief in place. `EagerExecution` needs nothing but PyTorch; faster ones are chosen by
-`cem_planner_ros.compile.choose`.
+An executor is made from a `Setup`. It reads the tensors of the problem, and refines the tensors of
+the belief in place. `EagerExecution` needs only PyTorch. `cem_planner_ros.compile.choose` chooses
+faster executors.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from cem_planner_ros.plugins.plan_inputs import Staged
 
 
 class Setup(NamedTuple):
-    """What every execution is made of."""
+    """The arguments of every executor."""
 
     rollout: Rollout  # of the model and the costs
     search: Search  # the settings
-    inputs: Staged  # the tensors of `problem` that are written on the host before each plan
+    inputs: Staged  # the tensors of `problem` that the host writes before each plan
     problem: Problem  # the tensors to read
     belief: Belief  # the tensors to refine; they say on which device the search runs
     seed: int  # of the noise
-    threads: int  # CPU threads of compiled code, and of a rollout through members
+    threads: int  # CPU threads for compiled code, and for a rollout through members
 
 
 class Execution(Protocol):
-    """What runs the iterations of a search."""
+    """An executor: it runs the iterations of a search."""
 
     name: str
     reason: str
-    """Why it is no faster execution; empty if it is the fastest one for its device."""
+    """Why no faster executor runs; empty if this is the fastest one for the device."""
     candidates: torch.Tensor
     """Knots (P, nu, at least M n) of the last iteration."""
 
@@ -55,17 +55,17 @@ class Execution(Protocol):
         noise: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, int]:
         """
-        Refine the belief in place; return the last costs (M, n) and how many iterations were done.
+        Refine the belief in place; return the last costs (M, n) and the number of iterations.
 
-        The noise depends on the seed and on the numbers of plan and iteration alone.
+        The noise depends only on the seed and on the numbers of plan and iteration.
 
         Args:
-            uses: (I, J), which injected slots are candidates in which iteration.
+            uses: (I, J), whether each injected slot is a candidate in each iteration.
             plan: number of the plan.
-            iterations: their numbers.
-            until: s on `time.monotonic`; no iteration but the first begins after it.
-            noise: (P, nu, M, n), standard normal, coloured; used in each iteration in place of
-                what is drawn.
+            iterations: numbers of the iterations.
+            until: s on `time.monotonic`; after it, no iteration begins except the first.
+            noise: (P, nu, M, n), standard normal, coloured; used in each iteration instead of drawn
+                noise.
         """
 
     def trajectory(
@@ -74,7 +74,7 @@ class Execution(Protocol):
         """Return the states that action sequences lead through, as `Rollout.predict` does."""
 
     def outdated(self) -> str:
-        """Return why it computes no longer what the plugins do, in words; empty if it does."""
+        """Return why the executor no longer computes what the plugins do; empty if it does."""
 
 
 class EagerExecution:
@@ -82,10 +82,10 @@ class EagerExecution:
     Iterations in PyTorch, on any device.
 
     Args:
-        setup: what it is made of.
-        reason: why nothing faster runs.
-        evaluate: computes what the rollout does, faster.
-        **others: what else an `Iteration` is given.
+        setup: see `Setup`.
+        reason: why no faster executor runs.
+        evaluate: a faster replacement of the rollout.
+        **others: further arguments of `Iteration`.
     """
 
     name = "eager"
@@ -112,7 +112,7 @@ class EagerExecution:
                 precision = torch.from_numpy(coloured.precisions(factors))
                 others["precision"] = precision.to(self._device)
         through_all = rollout.dynamics.members > 1 and rollout.particles.propagation == "all"
-        # One of candidates that run through members of their own cannot be told from its place.
+        # With particles, the members of a candidate depend on its place among all candidates.
         if evaluate is None and self._belief.mean.is_cpu and through_all and threads > 1:
             evaluate = SharedRollout(rollout, threads)
         self._iteration: Callable = Iteration(evaluate or rollout, self._search, **others)
@@ -134,7 +134,7 @@ class EagerExecution:
             self.candidates, cost = self._refine(population, uses[iteration], noise)
             done += 1
             if until < math.inf and self._device.type == "cuda":
-                # A GPU is told what to do and works later; what counts is when it is done.
+                # The GPU works asynchronously; the time counts when it has finished.
                 torch.cuda.current_stream(self._device).synchronize()
             if time.monotonic() >= until:
                 break
@@ -147,7 +147,7 @@ class EagerExecution:
         return self._rollout.predict(state, actions, durations, self._device)
 
     def outdated(self) -> str:
-        """Return nothing: the plugins themselves are called in each step."""
+        """Return "": each step calls the plugins themselves."""
         return ""
 
     def _refine(
@@ -158,7 +158,7 @@ class EagerExecution:
             noise = self._draw(population)
         problem = self._problem
         if self.name == "eager" and problem.state.is_cpu and not problem.actuators.lag.any():
-            problem = problem._replace(actuators=None)  # All follow at once.
+            problem = problem._replace(actuators=None)  # No actuator has a lag.
         refined, knots, cost = self._iteration(problem, self._belief, use, noise)
         for mine, value in zip(self._belief, refined, strict=True):
             mine.copy_(value)
@@ -179,10 +179,11 @@ class EagerExecution:
 
 class SharedRollout:
     """
-    A rollout of which each thread does all operations, for a share of the candidates.
+    A rollout in which each thread does all operations for a share of the candidates.
 
-    PyTorch would share each operation, and the threads would wait for one another after each; with
-    large products of matrices in between they seldom wait for the interpreter.
+    PyTorch would split each operation, and the threads would wait for each other after each one.
+    Here the threads only share the interpreter, for which they seldom wait because most time is
+    spent in large products of matrices.
     """
 
     def __init__(self, rollout: Rollout, threads: int):
@@ -196,7 +197,7 @@ class SharedRollout:
         """Return the cost (N,) of each sequence, as `Rollout.__call__`."""
 
         def evaluate(part: torch.Tensor) -> torch.Tensor:
-            with torch.no_grad():  # Which is a thread's own.
+            with torch.no_grad():  # This setting is separate for each thread.
                 return self._rollout(state, part, *others)
 
         return torch.cat(list(self._pool.map(evaluate, sequence.chunk(self._threads, -1))))

@@ -1,4 +1,4 @@
-"""Noise whose spectrum falls with the frequency, so that candidates move for longer one way."""
+"""Coloured noise: candidates move in one direction for longer than with white noise."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ RESOLUTION = 64
 
 def autocorrelation(length: int, beta: float) -> np.ndarray:
     """
-    Return the correlation (length,) of noise with its value 0, 1, ... steps before.
+    Return the correlation (length,) of the noise with its own value 0, 1, ... steps earlier.
 
     The power spectrum is f^-beta up to half the sampling rate, and flat below the lowest frequency
     of the horizon, 1/length (Timmer and Koenig, On generating power law noise, 1995; used for
-    planning by Pinneri et al., iCEM, 2020, section 3.1). White at beta 0.
+    planning by Pinneri et al., iCEM, 2020, section 3.1). With beta 0 the noise is white.
     """
     # The midpoint rule; with points half of 1/count apart, lags beyond count would be aliases.
     count = max(FREQUENCIES, RESOLUTION * length // 2)
@@ -50,6 +50,6 @@ def factor(length: int, beta: float) -> np.ndarray:
 
 
 def precisions(factors: np.ndarray) -> np.ndarray:
-    """Return the inverse of the covariance (nu, length, length) that noise of `factors` has."""
+    """Return the inverse covariances (nu, length, length) of noise made with `factors`."""
     inverse = np.linalg.inv(factors)
     return np.ascontiguousarray(inverse.transpose(0, 2, 1) @ inverse)

@@ -1,4 +1,4 @@
-"""How candidates run through a model with members, and what they then cost."""
+"""Candidates in a model with members: which column runs which member, and the risk measure."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ class Particles:
     """
     The columns of a rollout of N candidates through P members.
 
-    With "all" there are P N columns, candidate n under member p in column p N + n. Else each
-    candidate has R particles: with "ts_inf" each stays with a member, with "ts_1" it gets one anew
-    in each step (Chua et al., Deep Reinforcement Learning in a Handful of Trials, 2018, section
-    5.1). The columns are R N, N filled up to a multiple of P. The particles of a candidate spread
-    evenly over the members: with few of them, the cheapest candidate would be the one with the
-    luckiest members. Which ones is drawn from numbers that are the same in every call.
+    With "all" there are P N columns, candidate n under member p in column p N + n. Otherwise each
+    candidate has R particles. With "ts_inf" a particle keeps its member. With "ts_1" it gets
+    another member in each step (Chua et al., Deep Reinforcement Learning in a Handful of Trials,
+    2018, section 5.1). There are R N columns, N rounded up to a multiple of P. The particles of a
+    candidate are spread evenly over the members; otherwise, with few particles, the cheapest
+    candidate would be the one with the most favourable members. The members are drawn with random
+    numbers that are the same in every call.
 
     Attributes:
         propagation: one of PROPAGATIONS.
         count: R.
-        risk: one of RISKS, over members or particles, of the cost of the whole horizon.
-        cvar_alpha: with "cvar", the mean of this share of them, the worst ones, rounded up.
+        risk: one of RISKS; reduces the costs of the whole horizon over members or particles.
+        cvar_alpha: with "cvar", the share of the worst costs that are averaged, rounded up.
         std_factor: c of mean + c std, with "mean_std".
     """
 
@@ -62,7 +63,7 @@ class Particles:
         sequence: torch.Tensor,
         durations: torch.Tensor,
     ) -> Iterator[torch.Tensor]:
-        """Yield the states (nx, C) of a rollout in which each step has other members."""
+        """Yield the states (nx, C) of a rollout in which particles change members in each step."""
         for index, (action, duration) in enumerate(zip(sequence, durations, strict=True)):
             candidates = sequence.shape[-1] // self.count
             order = _order(candidates, self.count, dynamics.members, index, state.device)
@@ -71,11 +72,11 @@ class Particles:
             yield state
 
     def tail(self, count: int) -> int:
-        """Return how many of so many members or particles "cvar" takes the mean of."""
-        return math.ceil(self.cvar_alpha * count - 1e-9)  # Of 0.07 * 100 the product is above 7.
+        """Return how many of `count` members or particles "cvar" averages."""
+        return math.ceil(self.cvar_alpha * count - 1e-9)  # The float product 0.07 * 100 is above 7.
 
     def judge(self, cost: torch.Tensor, samples: int, members: int) -> torch.Tensor:
-        """Return the cost (N,) of each of N candidates, of the costs (C,) of the columns."""
+        """Return the cost (N,) of each candidate from the costs (C,) of the columns."""
         if self.propagation == "ts_inf":
             order = _order(len(cost) // self.count, self.count, members, 0, cost.device)
             cost = torch.empty_like(cost).index_copy_(0, order, cost)
@@ -97,9 +98,9 @@ def _order(
     candidates: int, particles: int, members: int, step: int, device: torch.device
 ) -> torch.Tensor:
     """
-    Return the particles of the columns, drawn for a step; particle r of candidate n is r N + n.
+    Return which particle each column has in a step; particle r of candidate n is r N + n.
 
-    A P-th of the columns is for each member, and of a candidate's particles, R / P.
+    Each member gets 1 / P of the columns, and R / P particles of each candidate.
     """
     generator = torch.Generator().manual_seed(step)
     place = torch.randperm(candidates, generator=generator)

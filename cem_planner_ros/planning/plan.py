@@ -1,4 +1,4 @@
-"""A plan is a function of absolute time, on a grid that stays where it was put."""
+"""A plan as a function of absolute time, on a grid that does not move."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ on the cost, and would be noise.
 @dataclass(frozen=True)
 class TimeGrid:
     """
-    Cells of length dt from a fixed origin.
+    A time grid: cells of length dt from a fixed origin.
 
-    Because a cell has an absolute index, moving a plan by a and then by b moves it by exactly
-    a + b, whatever a, b and dt are; nothing is interpolated.
+    Each cell has an absolute index. Shifting a plan by a and then by b is therefore exactly the
+    same as shifting it by a + b, for any a, b and dt. Nothing is interpolated.
     """
 
     origin: float
@@ -40,7 +40,7 @@ class TimeGrid:
         """
         Return the times (horizon + 1,), s, between the steps of a plan made at `time`.
 
-        The first step lasts from SKIP * dt to (1 + SKIP) * dt, every other dt.
+        The first step lasts SKIP * dt to (1 + SKIP) * dt, every other step dt.
         """
         first = self.cell(time) + 1
         edges = self.origin + self.dt * np.arange(first - 1, first + horizon)
@@ -51,15 +51,15 @@ class TimeGrid:
 @dataclass(frozen=True)
 class Plan:
     """
-    What a search found: the action to hold at every time of the horizon.
+    The result of a search: the action at every time of the horizon.
 
     Attributes:
-        edges: (H + 1,), s, when the steps begin and end.
+        edges: (H + 1,), s, times at which the steps begin and end.
         actions: (H, nu), held from one edge to the next.
-        cost: of the cheapest candidate of the last iteration; inf if no candidate was valid.
-        iterations: how many iterations were done.
+        cost: cost of the cheapest candidate of the last iteration; inf if no candidate was valid.
+        iterations: number of iterations done.
         invalid_share: share of candidates of the last iteration with a NaN or infinite cost.
-        action_names: of the columns of `actions`.
+        action_names: names of the columns of `actions`.
     """
 
     edges: np.ndarray = field(repr=False)
@@ -70,13 +70,13 @@ class Plan:
     action_names: tuple[str, ...] = field(default=(), repr=False)
 
     def action_at(self, time: float) -> np.ndarray:
-        """Return the action (nu,) at `time` (s); before and after the plan its first and last."""
+        """Return the action (nu,) at `time` (s); before the plan its first, after it its last."""
         step = int(np.searchsorted(self.edges, time, side="right")) - 1
         return self.actions[min(max(step, 0), len(self.actions) - 1)]
 
     def plot(self, axes: Axes | None = None) -> Axes:
         """
-        Draw each action over the time from the start of the plan, held from edge to edge.
+        Plot each action against the time since the start of the plan, as steps.
 
         Args:
             axes: where to draw; new axes if None.
@@ -98,7 +98,7 @@ class Plan:
 
 class Candidates(NamedTuple):
     """
-    Candidates of the last iteration of a plan; n of them, the cheapest first.
+    n candidates of the last iteration of a plan, the cheapest first.
 
     A candidate whose cost is NaN or infinite is invalid, and comes last.
     """

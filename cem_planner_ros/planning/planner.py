@@ -50,30 +50,29 @@ LIVE = ("temperature", "momentum", "std_initial", "std_min", "std_carry")
 
 class Planner:
     """
-    Searches for the action sequence of least cost, from the last one shifted to the present.
+    Searches for the action sequence with the least cost, starting from the last plan.
 
     Each iteration draws N candidates, bounds them, rolls them out, and refits the distribution to
-    those that count most (`search.py`). Between calls distribution and kept elites are moved by the
-    time that passed, exactly, on a grid fixed in absolute time.
+    the best of them (`search.py`). Between two calls, the distribution and the kept elites are
+    shifted by exactly the time that has passed, on a grid fixed in absolute time (warm start).
 
     Args:
         dynamics: the model.
         costs: the terms of the objective.
-        low, high: (nu,), bounds of the action; those of the model if None.
-        rate: (nu,), how fast an action may change, per s; inf for no limit, as is None.
-        period: from one command to the next, s, in which the first action of a plan may change by
-            rate * period; dt if None.
-        lag: (nu,), time constants with which actuators follow the actions, s; 0, as is None, for
-            those that follow at once.
+        low, high: (nu,), bounds of the action; None for the bounds of the model.
+        rate: (nu,), how fast an action may change, per s; inf or None for no limit.
+        period: time from one command to the next, s; dt if None. The first action of a plan may
+            differ from the action in force by rate * period.
+        lag: (nu,), time constants with which actuators follow the actions, s; 0 or None for
+            actuators that follow at once.
         backend: one of `compile.choose.BACKENDS`; `execution` says what became of it.
-        device: where the tensors of model and costs live, and the search runs.
+        device: the device of the tensors of model and costs; the search runs there.
         threads: CPU threads of a compiled kernel.
         seed: of the noise.
-        like: a planner of the same model, costs, dt and device; what was compiled for it serves
-            this one too.
-        policy: called with the state (nx,) and the edges (H + 1,), s, of the plan's steps before
-            each search; returns the setting `proposals` of action sequences (E, H, nu) that are
-            candidates in the first iteration.
+        like: a planner with the same model, costs, dt and device; its compiled code is used again.
+        policy: called before each search with the state (nx,) and the edges (H + 1,), s, of the
+            plan's steps. Returns E = `proposals` action sequences (E, H, nu), which become
+            candidates of the first iteration.
         **settings: of `Search`.
 
     Raises ConfigurationError if the arguments do not go together.
@@ -197,9 +196,9 @@ class Planner:
         std_carry: float,
     ) -> None:
         """
-        Change what may change between two plans; arguments as in the constructor.
+        Change settings between two plans; the arguments are those of the constructor.
 
-        Raises ConfigurationError, and changes nothing, if a value is not allowed.
+        Raises ConfigurationError if a value is not allowed, and then changes nothing.
         """
         numbers = {"temperature": temperature, "momentum": momentum, "std_initial": std_initial}
         numbers |= {"std_min": std_min, "std_carry": std_carry}
@@ -207,7 +206,7 @@ class Planner:
             self.dynamics, low=low, high=high, rate=rate, lag=lag
         )
         self.search = replace(self.search, **numbers)
-        # A spline of order 0 jumps between model steps, the others climb from knot to knot.
+        # A spline of order 0 changes within one model step, other splines from knot to knot.
         step = self.search.dt * (self._spline.spacing if self._spline.order else 1)
         half_range = 0.5 * (high_ - low_)
         values = Limits(
@@ -220,19 +219,19 @@ class Planner:
         )
         for tensor, value in zip(self._problem.limits, values, strict=True):
             tensor.copy_(torch.as_tensor(value))
-        # Where bounds are narrowed, what was found before must not lie outside.
+        # If bounds are narrowed, the earlier belief must not lie outside.
         for kept in (self._belief.mean, self._belief.injected):
             kept.copy_(within(kept, self._problem.limits))
         self._problem.actuators.lag.copy_(torch.from_numpy(lag_))
         self._has_lag = bool(lag_.any())
-        # The mean of the last plan, of which momentum keeps a share, may be out of reach.
+        # Momentum keeps a share of the last mean, which may violate the rate limit.
         self._keeps_far_mean = bool(self.search.momentum) and bool(np.isfinite(rate_).any())
         self._problem.numbers.temperature.fill_(temperature)
         self._problem.numbers.momentum.fill_(momentum)
         self._middle = 0.5 * (low_ + high_)
 
     def reset(self) -> None:
-        """Forget the last plan; the noise begins anew."""
+        """Forget the last plan, and restart the noise."""
         self._grid: TimeGrid | None = None
         self._cell = 0
         self._plans = 0
@@ -248,11 +247,11 @@ class Planner:
 
     @torch.no_grad()
     def adopt(self, plan: Plan) -> None:
-        """Begin anew around a plan, such as that of a planner with another grid."""
+        """Start again around a plan, such as the plan of a planner with another grid."""
         self.reset()
         self._grid = TimeGrid(float(plan.edges[0]), self.search.dt)
         spacing, order = self._spline.spacing, self._spline.order
-        # A knot acts around the middle of its spline, on a grid that begins with the plan.
+        # A knot acts around the middle of its basis function, on a grid that begins with the plan.
         middles = (np.arange(self._spline.knots) + 0.5 * (1 - order)) * spacing * self.search.dt
         actions = np.array([plan.action_at(plan.edges[0] + middle) for middle in middles])
         actions = torch.as_tensor(actions, dtype=torch.float32, device=self.device)
@@ -264,9 +263,10 @@ class Planner:
 
     def spread(self) -> tuple[float, float]:
         """
-        Return how wide the search is: the mean std, and the std of the kept elites.
+        Return the width of the search: the mean std, and the std of the kept elites.
 
-        Both are shares of half the action's range; near std_min the search has collapsed.
+        Both are shares of half the range of the actions. If they are close to std_min, the search
+        has collapsed.
         """
         limits = self._problem.limits
         half_range = 0.5 * (limits.high - limits.low)[:, None]
@@ -290,23 +290,22 @@ class Planner:
         """
         Improve the plan for `state` at `time` and return it.
 
-        A time earlier than that of the last plan forgets the last plan. If no candidate is valid,
-        the cost of the plan is infinite and its actions mean nothing.
+        If `time` is earlier than in the last call, the last plan is forgotten. If no candidate is
+        valid, the cost of the plan is infinite and its actions are meaningless.
 
         Args:
             state: (nx,), in the units of the model.
             time: s, on any clock that does not jump.
             previous_action: (nu,), in force until now; the middle of the bounds if None.
-            applied: (nu,), what actuators with a lag make of the actions now; previous_action if
-                None.
-            surroundings: for costs that have to know them.
-            stamp: s on the clock on which states and paths are stamped, the same moment as `time`;
-                for `Cost.prepare`. `time` if None.
-            until: s on `time.monotonic`; no iteration but the first begins after it.
-            iterations: how many at most; those of the settings if None.
+            applied: (nu,), what actuators with a lag apply now; previous_action if None.
+            surroundings: goal, path and costmap, for costs that use them.
+            stamp: the same moment as `time`, s, on the clock of the stamps of states and paths, for
+                `Cost.prepare`; `time` if None.
+            until: s on `time.monotonic`; after it, no iteration begins except the first.
+            iterations: largest number of iterations; None for that of the settings.
 
-        Raises ValueError, and keeps the last plan, if a vector has another shape or holds what is
-        not finite in float32, or if a time is not a number.
+        Raises ValueError, and keeps the last plan, if a vector has a wrong shape or a number that
+        is not finite in float32, or if a time is not a number.
         """
         names, actions = self.dynamics.state_names, self.dynamics.action_names
         state = vector("state", state, names)
@@ -366,13 +365,13 @@ class Planner:
             self.execution = EagerExecution(self._setup, reason)
 
     def record(self) -> Recording:
-        """Forget the last plan, and note every plan from now on in the returned recording."""
+        """Forget the last plan, and record every plan from now on in the returned recording."""
         self.reset()
         self._recording = Recording(self.describe())
         return self._recording
 
     def describe(self) -> dict[str, object]:
-        """Return what has to be the same for the same plans, as `record.replay` compares it."""
+        """Return what must be equal for equal plans; `record.replay` compares it."""
         return {
             "search": asdict(self.search),
             "seed": self._seed,
@@ -384,13 +383,13 @@ class Planner:
     @torch.no_grad()
     def candidates(self, count: int | None = None) -> Candidates:
         """
-        Return candidates of the last iteration, with the states that they lead through.
+        Return candidates of the last iteration, with their predicted states.
 
         Args:
-            count: how many at most; half of them are elites, evenly chosen by rank, half are
-                others. All candidates if None.
+            count: largest number of candidates; None for all. Half of them are elites, chosen
+                evenly by rank, the others are no elites.
 
-        Raises RuntimeError if nothing was planned yet.
+        Raises RuntimeError before the first plan.
         """
         if self._last is None:
             raise RuntimeError("nothing was planned yet: call plan() first")
@@ -414,12 +413,13 @@ class Planner:
         self, plan: Plan, state: np.ndarray, applied: np.ndarray | None = None
     ) -> np.ndarray:
         """
-        Return the states (H + 1, nx) that a plan leads through from `state` (nx,).
+        Return the predicted states (H + 1, nx) of a plan from `state` (nx,).
 
-        Where its actions are those of many sequences (H, nu, n), they are (H + 1, nx, n).
+        If the plan's actions are n sequences (H, nu, n), the states are (H + 1, nx, n).
 
-        With `applied` (nu,), what actuators apply when it begins, its actions are commands that
-        these follow; without, they are what is applied.
+        If `applied` (nu,) is given, it is what the actuators apply when the plan begins, and the
+        actions are commands that the actuators follow. Otherwise the actions are what the actuators
+        apply.
         """
         actions, durations = plan.actions, np.diff(plan.edges)
         if applied is not None and self._has_lag:
@@ -437,7 +437,7 @@ class Planner:
 
     @torch.no_grad()
     def breakdown(self, plan: Plan, state: np.ndarray) -> list[float]:
-        """Return what each cost contributes to a plan from `state` (nx,), its action in force."""
+        """Return what each cost contributes to a plan from `state` (nx,)."""
         start, actions, durations = (
             torch.tensor(values, dtype=torch.float32, device=self.device)
             for values in (state - self._origin, plan.actions, np.diff(plan.edges))
@@ -448,10 +448,10 @@ class Planner:
     @torch.no_grad()
     def cost_terms(self, plan: Plan, states: np.ndarray) -> list[float]:
         """
-        Return what each cost makes of a plan that leads through states (H + 1, nx) of `predict`.
+        Return what each cost contributes to a plan, given its states (H + 1, nx) of `predict`.
 
-        Unlike `breakdown` it simulates nothing, looks at the mean of the members of a model only,
-        and leaves out what a model itself returns; it is fast enough for a control loop.
+        Unlike `breakdown` it simulates nothing, uses only the mean of a model's members, and leaves
+        out the return of a model. It is fast enough for a control loop.
         """
         after, actions, durations = (
             torch.tensor(values, dtype=torch.float32, device=self.device)
@@ -466,7 +466,7 @@ class Planner:
         return self.dynamics.origin(state)
 
     def _shift(self, time: float) -> tuple[np.ndarray, int]:
-        """Move the belief to `time`; return the edges (H + 1,) of the steps and the first cell."""
+        """Shift the belief to `time`; return the edges (H + 1,) of the steps and the first cell."""
         if self._grid is None or self._grid.cell(time) < self._cell:
             plans = self._plans
             self.reset()
@@ -480,7 +480,7 @@ class Planner:
         initial = self._problem.limits.std_initial[:, None]
         if shift:
             if shift not in self._moved:
-                # What comes in at the end of the horizon repeats the last knot.
+                # New knots at the end of the horizon repeat the last knot.
                 knot = torch.arange(knots, device=self.device) + shift
                 self._moved[shift] = knot.clamp_(max=knots - 1)
             for rows in (mean, injected, std) if carry else (mean, injected):
@@ -490,13 +490,13 @@ class Planner:
             std.lerp_(initial.expand_as(std), 1.0 - carry)
         else:
             std.copy_(initial)
-        # The cheapest of the last period was the cheapest for another state.
+        # The best cost of the last plan was for another state.
         best_cost.fill_(torch.inf)
         self._cell = cell
         return self._grid.edges(time, self.search.horizon), cell
 
     def _reseed(self, mode: int) -> None:
-        """Let a mode begin anew, around an action held over the horizon that is drawn at random."""
+        """Restart a mode around a constant action that is drawn at random."""
         random = np.random.default_rng([self._seed, self._plans, mode])
         limits = self._problem.limits
         share = torch.as_tensor(random.random(self._nu, np.float32), device=self.device)
@@ -506,7 +506,7 @@ class Planner:
         self._belief.injected[:, :, mode] = action[:, None]
 
     def _reseed_dead(self) -> None:
-        """Reseed each mode that found nothing valid, or the same as a better one."""
+        """Reseed each mode that found no valid candidate, or the same mean as a better mode."""
         if self.search.modes == 1:
             return
         mean, _, _, best_cost = self._belief
@@ -528,7 +528,7 @@ class Planner:
         edges: np.ndarray,
         cell: int,
     ) -> None:
-        """Bring what a plan begins with to where the execution reads it."""
+        """Write the inputs of a plan to the tensors that the executor reads."""
         host = self._inputs.host
         host["state"][:], host["durations"][:] = state, np.diff(edges)
         host["previous_action"][:], host["applied"][:] = previous_action, applied
@@ -541,7 +541,7 @@ class Planner:
             self._phase = phase
 
     def _propose(self, sequences: np.ndarray) -> None:
-        """Make action sequences (E, H, nu) candidates; what is not finite becomes the middle."""
+        """Make action sequences (E, H, nu) candidates; numbers not finite become the middle."""
         expected = (self.search.proposals, self.search.horizon, self._nu)
         if np.shape(sequences) != expected:
             raise ValueError(
@@ -552,13 +552,13 @@ class Planner:
         weights = np.zeros((self.search.horizon, self._spline.knots))
         for k in range(basis.shape[1]):
             weights[np.arange(len(first)), first + k] += basis[:, k]
-        # The knots whose spline comes closest; exact where every step has its knot.
+        # The knots whose spline is closest; exact if every step has its own knot.
         knots = np.einsum("ph,ehu->pue", np.linalg.pinv(weights), sequences)
         proposals = self._belief.injected[..., self.search.kept + 2 :]
         proposals.copy_(torch.as_tensor(knots[:, :, None]))
 
     def _uses(self) -> torch.Tensor:
-        """Return which injected slots are candidates in which iteration (I, J)."""
+        """Return whether each injected slot is a candidate in each iteration (I, J)."""
         search = self.search
         if self._has_elites not in self._uses_of:
             uses = torch.zeros(search.iterations, search.injected, dtype=torch.bool)
@@ -573,7 +573,7 @@ class Planner:
         return self._uses_of[self._has_elites]
 
     def _read(self, edges: np.ndarray, cost: torch.Tensor, done: int) -> Plan:
-        """Return what the belief says: the mean, or the best candidate, of the best mode."""
+        """Return the plan: the mean, or the best candidate, of the best mode."""
         mean, _, injected, best_cost = self._belief
         chosen = injected[..., self.search.kept + 1] if self.search.execute == "best" else mean
         knots, best_cost, cost = self._on_host(chosen, best_cost, cost)
@@ -590,12 +590,12 @@ class Planner:
     def _actions(self, knots: np.ndarray) -> np.ndarray:
         """Return the actions (H, nu, ...) of knots (P, nu, ...)."""
         first, basis = self._basis
-        # The sum over a spline of order 0 has one term, whose weight is one.
+        # For a spline of order 0 the sum has one term with weight one.
         weights = basis.T.reshape(basis.shape[1], -1, *(1,) * (knots.ndim - 1))
         return sum(w * knots[first + k] for k, w in enumerate(weights)).astype(np.float64)
 
     def _on_host(self, *tensors: torch.Tensor) -> list[np.ndarray]:
-        """Return arrays of what is on the device, until the next call."""
+        """Return the tensors as arrays on the host, valid until the next call."""
         if self.device.type == "cpu":
             return [tensor.numpy() for tensor in tensors]
         sizes = [tensor.numel() for tensor in tensors]
@@ -603,6 +603,6 @@ class Planner:
         here = [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
         for place, tensor in zip(here, tensors, strict=True):
             place.copy_(tensor, non_blocking=True)
-        # Waited for once.
+        # One wait for all copies.
         torch.cuda.current_stream(self.device).synchronize()
         return [place.numpy() for place in here]

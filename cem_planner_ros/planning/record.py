@@ -1,4 +1,4 @@
-"""A run of a planner on disk, to be planned again and compared."""
+"""Recordings of a planner's run, which can be planned again and compared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Recording:
-    """What a planner was asked, and what it answered, plan by plan."""
+    """The inputs and outputs of a planner, plan by plan."""
 
     def __init__(self, description: Mapping[str, object]):
         self._description = json.dumps(description, sort_keys=True)
@@ -26,13 +26,13 @@ class Recording:
         return len(self._plans)
 
     def add(self, **plan: object) -> None:
-        """Note one plan: the arguments of `Planner.plan`, and the actions it answered."""
+        """Record one plan: the arguments of `Planner.plan`, and the actions of the plan."""
         self._plans.append({name: np.array(value) for name, value in plan.items()})
 
     def save(self, path: str | Path) -> None:
         """Write the run as one .npz file. Raises ValueError if nothing was planned."""
         if not self._plans:
-            raise ValueError("nothing was planned since the recording began")
+            raise ValueError("no plan was recorded: call plan() before save()")
         columns = {name: np.stack([p[name] for p in self._plans]) for name in self._plans[0]}
         columns["planner"] = np.array(self._description)
         np.savez_compressed(path, allow_pickle=False, **columns)
@@ -40,12 +40,12 @@ class Recording:
 
 def replay(planner: Planner, path: str | Path) -> np.ndarray:
     """
-    Plan a recorded run again, from the start, and return how far each plan differs (n,).
+    Plan a recorded run again from its start, and return the difference of each plan (n,).
 
-    The distance is the largest difference of an action, in its units; zero where every bit is the
-    same, as it is on the same device with the same model, costs and settings.
+    The difference of a plan is the largest difference of an action, in its units. It is zero on the
+    same device with the same model, costs and settings.
 
-    Raises ConfigurationError if the run is of a planner with other settings.
+    Raises ConfigurationError if the planner of the recording had other settings.
     """
     with np.load(path) as run:
         recorded = json.loads(str(run["planner"]))

@@ -1,4 +1,4 @@
-"""Rolling candidates out through a model and adding up what they cost, in plain PyTorch."""
+"""The rollout: simulates candidates and adds up their costs, in plain PyTorch."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Rollout:
     """
     The cost of action sequences under a model and a sum of cost terms.
 
-    The stage costs are weighted with the length of their step over dt, so that a shorter first step
-    counts for less; at full steps the weight is one.
+    Each stage cost is multiplied by the length of its step divided by dt, so that a short first
+    step counts for less.
 
-    Where the model has members, candidates run through them as `particles` says, which also makes
-    one cost of those that a candidate has under them.
+    If the model has members, `particles` says how candidates run through them, and reduces the
+    costs of a candidate under its members to one cost.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class Rollout:
         """
         Return the state (nx, N) after one step, and its stage cost (N,).
 
-        `state` is (nx, N), the actions (nu, N), `time` and `duration` 0-d, s; `time` is that of the
-        end of the step, from the start of the plan. `applied` is what the actuators make of
-        `action`.
+        `state` is (nx, N), the actions are (nu, N), `time` and `duration` are 0-d, s. `time` is
+        from the start of the plan to the end of the step. `applied` is what the actuators apply
+        when `action` is commanded.
         """
         state = self.dynamics.step(state, applied, duration)
         return state, self._stage(state, action, previous_action, time, duration)
@@ -94,8 +94,8 @@ class Rollout:
             sequence: (H, nu, N).
             previous_action: (nu,), the action in force until now.
             durations: (H,), s.
-            actuators: what follows the actions with a lag; None for what does at once.
-            with_returns: whether what the model itself says counts, where it says something.
+            actuators: the lag with which actuators follow the actions; None for no lag.
+            with_returns: whether the return of a model that `judges` is subtracted.
         """
         samples, members = sequence.shape[-1], self.dynamics.members
         applied = actuators.follow(sequence, durations) if actuators else sequence
@@ -130,7 +130,7 @@ class Rollout:
         """
         Return what each cost contributes (len(costs),) to one action sequence (H, nu).
 
-        Of a model that judges, what its return contributes comes last.
+        If the model `judges`, the contribution of its return comes last.
         """
         given = (state, actions.unsqueeze(-1), previous_action, durations, actuators)
         alone = [Rollout(self.dynamics, [t], self.dt, self.particles) for t in self.costs]
@@ -143,10 +143,11 @@ class Rollout:
         self, states: torch.Tensor, actions: torch.Tensor, durations: torch.Tensor
     ) -> torch.Tensor:
         """
-        Return what each cost makes (len(costs),) of the states (nx, H) after actions (nu, H).
+        Return what each cost contributes (len(costs),) for states (nx, H) after actions (nu, H).
 
-        The steps of one candidate are judged like as many samples, so it takes as long as one step
-        does, not H. `durations` is (H,), s; before the first action it was in force already.
+        The H steps of the candidate are evaluated as H samples in one call, which takes as long as
+        one step. `durations` is (H,), s. The action in force before the plan is taken to be the
+        first action.
         """
         previous = torch.cat((actions[:, :1], actions[:, :-1]), 1)
         times = torch.cumsum(durations, 0)
@@ -154,7 +155,7 @@ class Rollout:
         for term in self.costs:
             try:
                 stage = term.stage(states, actions, previous, times).expand(len(times))
-            except (RuntimeError, ValueError, TypeError):  # It needs the time to be one number.
+            except (RuntimeError, ValueError, TypeError):  # It needs a 0-d time.
                 columns = (part.split(1, 1) for part in (states, actions, previous))
                 steps = zip(*columns, times, strict=True)
                 stage = torch.cat([term.stage(*step).expand(1) for step in steps])
@@ -168,9 +169,9 @@ class Rollout:
         """
         Return the states (H + 1, nx) that an action sequence (H, nu) leads through.
 
-        The first row is `state` (nx,); `durations` is (H,), s; the actions are what the actuators
-        apply. For sequences (H, nu, n) they are (H + 1, nx, n). Of a model with members it is the
-        mean of their states.
+        The first row is `state` (nx,). `durations` is (H,), s. The actions are what the actuators
+        apply. For sequences (H, nu, n) the result is (H + 1, nx, n). If the model has members, the
+        result is the mean of their states.
         """
         sequence = actions.reshape(*actions.shape[:2], -1)
         shape = self.dynamics.members, sequence.shape[-1]
@@ -187,7 +188,7 @@ class Rollout:
         durations: np.ndarray,
         device: torch.device | str = "cpu",
     ) -> np.ndarray:
-        """Return what `trajectory` does, arrays of arrays, float64 of float32."""
+        """Return what `trajectory` does, computed in float32, as NumPy arrays of float64."""
         given = (
             torch.tensor(value, dtype=torch.float32, device=device)
             for value in (state, actions, durations)

@@ -14,24 +14,24 @@ from cem_planner_ros.planning.settings import Search
 
 class Belief(NamedTuple):
     """
-    What the search knows: the distribution over knots and the candidates worth another look.
+    The sampling distribution over knots, and candidates that are evaluated again.
 
-    P knots, nu actions, M modes, J = `Search.injected` slots: the kept elites, the mean, the best,
-    and what a policy proposes.
+    P knots, nu actions, M modes. The J = `Search.injected` slots hold the kept elites, the mean,
+    the best candidate, and the proposals of a policy.
     """
 
     mean: torch.Tensor  # (P, nu, M)
     std: torch.Tensor  # (P, nu, M)
     injected: torch.Tensor  # (P, nu, M, J)
-    best_cost: torch.Tensor  # (M,), of the best; inf if there is none
+    best_cost: torch.Tensor  # (M,), cost of the best candidate; inf if there is none
 
 
 class Limits(NamedTuple):
     """
-    What a candidate may do, per action.
+    The limits of candidates, for each action.
 
-    `step` is how far neighbouring knots may lie apart, `first` how far the first knot may lie from
-    the action in force; inf where there is no rate limit.
+    `step` is the largest difference between neighbouring knots. `first` is the largest difference
+    between the first knot and the action in force. Both are inf if there is no rate limit.
     """
 
     low: torch.Tensor  # (nu,)
@@ -43,14 +43,14 @@ class Limits(NamedTuple):
 
 
 class Numbers(NamedTuple):
-    """Settings that may change between two plans, 0-d."""
+    """Settings that may change between two plans, as 0-d tensors."""
 
     temperature: torch.Tensor
     momentum: torch.Tensor
 
 
 class Problem(NamedTuple):
-    """What the iterations of one period share, in tensors that are filled anew for each."""
+    """The inputs of all iterations of one plan; the tensors are filled again for each plan."""
 
     state: torch.Tensor  # (nx,), where all candidates begin
     previous_action: torch.Tensor  # (nu,), in force until now
@@ -70,9 +70,10 @@ def within(knots: torch.Tensor, limits: Limits) -> torch.Tensor:
 
 def limit_rate(knots: torch.Tensor, previous_action: torch.Tensor, limits: Limits) -> torch.Tensor:
     """
-    Return knots (P, nu, M, n), each within reach of the one before it, and within bounds.
+    Return knots (P, nu, M, n) that keep the rate limits and the bounds.
 
-    Where bounds were narrowed, the action in force may lie outside of them: bounds win.
+    If the bounds were narrowed, the action in force may be outside them. The bounds then have
+    priority over the rate limit.
     """
     reach = limits.first[:, None, None]
     low, high = limits.low[:, None, None], limits.high[:, None, None]
@@ -90,9 +91,9 @@ class Iteration:
     """
     One CEM iteration: sample, bound, roll out, score, weigh, refit.
 
-    `evaluate` is called as `Rollout` is, `limit_rate` as the function of that name. `precision`
-    (nu, P, P), float64, is the inverse of the noise's covariance over the knots, None if it is
-    white; only the control cost needs it.
+    `evaluate` is called like a `Rollout`, and `limit_rate` like the function of that name.
+    `precision` (nu, P, P), float64, is the inverse of the covariance of the noise over the knots;
+    None for white noise. Only the control cost needs it.
     """
 
     def __init__(
@@ -114,9 +115,9 @@ class Iteration:
         Return the refitted belief, and knots (P, nu, M n) and cost (M, n) of every candidate.
 
         Args:
-            problem: what the iterations of a period share.
-            belief: the distribution to draw from.
-            use: (J,), which injected slots replace drawn candidates in this iteration.
+            problem: the inputs of the plan.
+            belief: the distribution from which candidates are drawn.
+            use: (J,), whether each injected slot replaces a drawn candidate in this iteration.
             noise: (P, nu, M, n), standard normal, coloured.
         """
         previous, limits = problem.previous_action, problem.limits
@@ -164,10 +165,10 @@ class Iteration:
 
     def _control_cost(self, belief: Belief, knots: torch.Tensor) -> torch.Tensor:
         """
-        Return gamma u' Sigma^-1 (v - u) (M, n) of knots v (P, nu, M, n), u being the mean.
+        Return gamma u' Sigma^-1 (v - u) (M, n) of knots v (P, nu, M, n) with the mean u.
 
         With gamma = temperature it is the control cost of MPPI (Williams et al., 2017, algorithm
-        2), by which candidates count as if they had been drawn around zero.
+        2): candidates are weighted as if they had been drawn around zero.
         """
         drift = (belief.mean / belief.std).double()
         if self.precision is not None:
@@ -201,7 +202,7 @@ class Iteration:
         std = torch.where(any_valid, std, belief.std)
 
         first = index[:, :1]
-        if search.control_cost:  # The best candidate is the cheapest, whatever its control cost.
+        if search.control_cost:  # The best candidate is the cheapest one without the control cost.
             first = torch.where(score.isfinite(), cost, torch.inf).argmin(-1, keepdim=True)
         cheapest = torch.gather(cost, -1, first).squeeze(-1)
         better = any_valid & (cheapest < belief.best_cost)
@@ -216,7 +217,7 @@ class Iteration:
 
 
 def truncated(noise: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
-    """Return the normal deviates `noise` mapped into [low, high] by their quantiles."""
+    """Return normal `noise` mapped to the normal distribution truncated to [low, high]."""
     below, above = torch.special.ndtr(low), torch.special.ndtr(high)
     quantile = below + (above - below) * torch.special.ndtr(noise)
     return torch.clamp(torch.special.ndtri(quantile), low, high)

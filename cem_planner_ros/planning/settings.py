@@ -1,4 +1,4 @@
-"""The settings of the search: what each means, what it may be, and whether they go together."""
+"""The settings of the search: meaning and range of each, and checks between them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ INJECT_MEAN = ("never", "last", "each")
 @dataclass(frozen=True)
 class Search:
     """
-    How candidates are drawn, weighed and kept; what each setting means is said in SETTINGS.
+    The settings of the search; SETTINGS has the meaning of each.
 
-    The defaults won in `bench quality` (docs/benchmarks.md).
+    The defaults had the least cost in `bench quality` (docs/benchmarks.md).
 
     Raises ConfigurationError if the settings do not go together.
     """
@@ -84,28 +84,28 @@ class Search:
 
     @property
     def spline(self) -> Spline:
-        """The spline that makes action sequences of knots."""
+        """The spline that converts knots to action sequences."""
         return Spline(self.horizon, self.order, self.knot_spacing)
 
     @property
     def through_members(self) -> Particles:
-        """How candidates run through the members of a model."""
+        """The settings of candidates in a model with members."""
         return Particles(
             *(self.propagation, self.particles, self.risk, self.cvar_alpha, self.std_factor)
         )
 
     @property
     def kept(self) -> int:
-        """Elites of each mode that are candidates again in the next iteration and period."""
+        """The number of elites of each mode that are candidates again in the next iteration."""
         return round(self.keep * self.elites)
 
     @property
     def injected(self) -> int:
-        """Slots for candidates of each mode that are not drawn: elites, mean, best, proposals."""
+        """Number of candidates of a mode that are not drawn: elites, mean, best, proposals."""
         return self.kept + 2 + self.proposals
 
     def population(self, iteration: int) -> int:
-        """Return the candidates of each mode in an iteration, decayed to a floor (iCEM, 3.2)."""
+        """Return the number of candidates of each mode, which decays to a floor (iCEM, 3.2)."""
         first = self.samples // self.modes
         least = min(first, max(2 * self.elites, self.injected))
         return max(int(first * self.decay**-iteration), least)

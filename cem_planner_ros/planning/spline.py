@@ -12,14 +12,14 @@ ORDERS = (0, 1, 3)
 @dataclass(frozen=True)
 class Spline:
     """
-    Uniform B-splines over a horizon, the knots `spacing` model steps apart on an absolute grid.
+    Uniform B-splines; their knots are `spacing` model steps apart on an absolute grid.
 
-    The basis sums to one and is never negative (de Boor, A Practical Guide to Splines, IX), so a
-    sequence stays within the bounds that its knots keep, and changes no faster than they do.
+    The basis sums to one and is never negative (de Boor, A Practical Guide to Splines, IX), so an
+    action sequence keeps the bounds and rate limits of its knots.
 
     Attributes:
         horizon: H.
-        order: 0 holds, 1 interpolates linearly, 3 is twice differentiable.
+        order: 0 holds a knot, 1 interpolates linearly, 3 is twice differentiable.
         spacing: model steps from knot to knot.
     """
 
@@ -29,14 +29,15 @@ class Spline:
 
     @property
     def knots(self) -> int:
-        """Knots P that any horizon may touch, wherever it begins between two knots."""
+        """The number of knots P that a horizon needs, wherever it begins between two knots."""
         return (self.horizon + 2 * (self.spacing - 1)) // self.spacing + self.order
 
     def basis(self, cell: int) -> tuple[np.ndarray, np.ndarray]:
         """
-        Return first knots (H,) and weights (H, order + 1) of the steps of a plan from `cell` on.
+        Return the first knot (H,) and the weights (H, order + 1) of each step of a plan.
 
-        The action of step k is the weighted sum of the knots first[k], first[k] + 1, ...
+        The plan begins in `cell`. The action of step k is the weighted sum of the knots first[k],
+        first[k] + 1, ...
         """
         steps = cell % self.spacing + np.arange(self.horizon)
         first = steps // self.spacing
