@@ -1,1 +1,1 @@
-"""The control loop: schedule, budget, what goes out when there is no plan. Knows time, no ROS."""
+"""The control loop: schedule, budget, and commands when there is no plan. Knows time, no ROS."""

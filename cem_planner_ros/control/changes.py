@@ -1,4 +1,4 @@
-"""The parameters and the planner that the control loop uses, and changes of them."""
+"""Changes of the parameters and of the planner while the control loop runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cem_planner_ros.planning.planner import Planner
 
 
 class Setup(NamedTuple):
-    """What the loop works with; replaced whole."""
+    """The parameters and the planner in use; always replaced as a whole."""
 
     parameters: ParameterSet
     planner: Planner
@@ -23,14 +23,15 @@ class Setup(NamedTuple):
 
 class Changes:
     """
-    Takes changes over between two periods, or leaves what is in use.
+    Takes over a change between two periods, or keeps the setup in use.
 
-    A plugin may refuse a value, and a planner may not be able to go on. A set of parameters may
-    hold a value that is refused, now or before, and others that are good. These are taken over.
+    A plugin may refuse a value, and a new planner may fail to take over. A set of parameters may
+    contain a refused value beside good ones. The good values are then taken over without the
+    refused one.
 
     Args:
-        parameters, planner, iteration_time: what is used first.
-        use: called with the settings that count from now on.
+        parameters, planner, iteration_time: the first setup.
+        use: called with the settings that apply from now on.
     """
 
     def __init__(
@@ -48,11 +49,11 @@ class Changes:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a change came that was neither taken over nor refused."""
+        """Whether a change waits that is neither taken over nor refused yet."""
         return self._asked is not self.used
 
     def ask(self, parameters: ParameterSet, planner: Planner | None, iteration_time: float) -> None:
-        """Ask for other values, and another planner if it is not None; by any thread."""
+        """Request other values, and another planner if it is not None. Any thread may call it."""
         with self._lock:
             if planner is None:
                 _, planner, iteration_time = self._asked
@@ -61,12 +62,12 @@ class Changes:
 
     def take(self, plan: Plan | None) -> str | None:
         """
-        Take over what was asked for last; by the loop's thread.
+        Take over the last request. Only the planner thread calls it.
 
         Args:
-            plan: that another planner goes on with.
+            plan: the plan with which another planner continues.
 
-        Returns: why it cannot be, "" if it was, None if nothing was asked for.
+        Returns: why the request was refused; "" if it was taken over; None without a request.
         """
         asked = self._asked
         if asked is self.used:
@@ -76,19 +77,19 @@ class Changes:
             self.used = asked
             return ""
         self.used = self._good_part(asked)
-        with contextlib.suppress(Exception):  # Whatever was tried last.
+        with contextlib.suppress(Exception):  # Restore the values in use.
             self.used.parameters.tune(self.used.planner)
         with self._lock:
             if self._asked is asked:
                 self._asked = self.used
                 self._use(self.used.parameters.control_settings)
-            elif self._asked.planner is asked.planner:  # Others came meanwhile, for that planner.
+            elif self._asked.planner is asked.planner:  # A newer request for it came.
                 _, planner, iteration_time = self.used
                 self._asked = Setup(self._asked.parameters, planner, iteration_time)
         return f"a change was not taken over: {describe(error)}"
 
     def _try(self, setup: Setup, plan: Plan | None) -> Exception | None:
-        """Bring a planner to the values; return what a plugin or the planner raised, if it did."""
+        """Set the values in a planner; return the error of a plugin or planner, if there is one."""
         try:
             setup.parameters.tune(setup.planner)
             if setup.planner is not self.used.planner and plan is not None:
@@ -98,7 +99,7 @@ class Changes:
         return None
 
     def _good_part(self, asked: Setup) -> Setup:
-        """Return what is in use with those of the values that nobody refuses."""
+        """Return the configuration in use, updated with the values that no plugin refuses."""
         used = self.used
 
         def is_accepted(parameters: ParameterSet) -> bool:

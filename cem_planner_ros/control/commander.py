@@ -1,4 +1,4 @@
-"""One command a period, whoever comes first: the planner with its plan, or the watchdog."""
+"""One command in each period, from the planner thread or from the watchdog."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
 from cem_planner_ros.planning.plan import Plan
 
 HISTORY = 1000
-"""Ticks, and plans, whose times are remembered for diagnostics."""
+"""Number of ticks and plans whose times are kept for diagnostics."""
 
 MAX_GAP = 1.0
-"""s by which a clock that is not the steady one may move between two looks without a jump."""
+"""Largest step of a clock other than the steady one that is not a jump, s."""
 
 
 class Commander:
     """
-    Chooses, limits and sends the command of each period, once.
+    Chooses, limits and sends the command of each period, exactly once.
 
-    What does so holds a lock for the time of sending and telling, never while there is planning. No
-    PyTorch is used, so that a command can go out whatever the planner's thread is doing.
+    The thread that sends a command holds a lock while it sends and reports, never while it plans.
+    No PyTorch is used, so the watchdog can send a command whatever the planner thread is doing.
 
     Args:
         settings: rates, limits and the safe action.
         send: publishes an action (nu,).
-        report: called with each tick after its command is out.
-        clock: of the schedule and the states, s.
-        steady: of costs, s.
-        goal_checker: when a robot that drives should stand; None for other plants.
-        stop_guard: which commands a robot that sees a costmap may follow; None for other plants.
+        report: called with each tick after its command was sent.
+        clock: clock of the schedule and of the states, s.
+        steady: clock for measuring computing times, s.
+        goal_checker: says when a mobile robot should stand; None for other plants.
+        stop_guard: checks commands of a mobile robot with a costmap; None for other plants.
     """
 
     def __init__(
@@ -71,37 +71,37 @@ class Commander:
         self._steady = steady
         self._lock = threading.Lock()
         self.is_closed = False
-        """Whether nothing is sent any more."""
+        """Whether sending has ended."""
         self.epoch = 0
-        """Counts how often all was forgotten; what was begun before counts no more."""
+        """Number of calls of `forget`; a plan that was begun in an earlier epoch is not used."""
         self.halted = ""
-        """PAUSED or EMERGENCY_STOP while only the safe action goes out; `halt` sets it."""
+        """PAUSED or EMERGENCY_STOP while only the safe action is sent; `halt` sets it."""
         self.failure = ""
-        """What went wrong in sending or reporting in the last period; for diagnostics."""
+        """Error of sending or reporting in the last period, for diagnostics."""
         self.state: StateSample | None = None
-        """The newest one; see `take`."""
+        """The newest state; see `take`."""
         self.due = 0.0
-        """When the first period begins whose command is not out yet."""
+        """Start of the first period whose command has not been sent yet, s."""
         self.ladder = Ladder()
         self.last_plan: Plan | None = None
-        """The last good one, also while it may not be followed."""
+        """The last good plan, also while it may not be followed."""
         self.tick: Tick | None = None
-        """The last one."""
+        """The last tick."""
         self.history = History(("margin", "state_age", "latency", "interval", "late"), HISTORY)
-        """Of all ticks, s; `margin` is from the command to the end of its period."""
+        """Times of the last ticks, s; `margin` is from the command to the end of its period."""
         self.plan_times = History(("plan_time",), HISTORY)
-        """Of all plans, also those that came too late for their period, s."""
+        """Computing times of the last plans, s, including plans that came too late."""
         self.commands = 0
         self.late = 0
         self.missing = 0
         self.overdue = 0
-        """Plans that came after the command of their period was out."""
+        """Number of plans that came after the command of their period was sent."""
         self.period = settings.period
         self._publish_time = Quantile(HIGH)
         self._published = math.nan
         self._state_time = math.nan
         self.surroundings: Surroundings = NOTHING
-        """What is around a robot that drives; replaced whole, by any thread."""
+        """The surroundings of a mobile robot. Any thread may replace them, always as a whole."""
         self.goal_checker = goal_checker
         self.stop_guard = stop_guard
         self._stop_action = StopAction(settings)
@@ -111,7 +111,7 @@ class Commander:
         self._settings = settings
 
     def use(self, settings: ControlSettings) -> None:
-        """Use other values from now on; called by any thread."""
+        """Use other values from now on. Any thread may call it."""
         with self._lock:
             self._settings = self._fallback.settings = settings
             self._stop_action.use(settings)
@@ -122,7 +122,7 @@ class Commander:
                         part.settings = settings.drive
 
     def take(self, sample: StateSample) -> None:
-        """Take in the newest state; by the planner's thread."""
+        """Use a new state. Only the planner thread calls it."""
         self.state = sample
         if not self._stop_action.is_placed:
             with self._lock:
@@ -131,16 +131,17 @@ class Commander:
 
     def stop_action(self) -> np.ndarray | None:
         """
-        Return what stops the plant now (nu,): the safe action, which does not jump at the start.
+        Return the action (nu,) that stops the plant now, without a jump at the start.
 
-        None as long as that depends on a state, and there was none; nothing is to be sent then.
+        It is the safe action, or None if that depends on a state and no state has come yet. Nothing
+        must be sent then.
         """
         if not self._stop_action.is_placed:
             return None
         return self.last_action if self._stop_action.is_starting else self._safe_action()
 
     def _safe_action(self) -> np.ndarray | None:
-        """Return the safe action (nu,), None while no state says what it is."""
+        """Return the safe action (nu,); None while it depends on a state and there is none."""
         return self._stop_action.action(None if self.state is None else self.state.state)
 
     def begin(self, time: float) -> None:
@@ -149,7 +150,7 @@ class Commander:
             self.due = time
 
     def forget(self, begin: float | None = None) -> None:
-        """Forget the plan and what was sent; begin a schedule anew at `begin` if that is given."""
+        """Forget the plan and the sent commands; start a new schedule at `begin` if it is given."""
         with self._lock:
             self.epoch += 1
             self.ladder.stop()
@@ -164,8 +165,8 @@ class Commander:
         """
         Send the safe action from now on; any thread may call it.
 
-        The first one is out when this returns, and no other command comes after it. Raises what
-        sending raises; the safe action is then sent with the next period.
+        When the method returns, the safe action has been sent, and no other command follows. Raises
+        what sending raises; the safe action is then sent in the next period.
 
         Args:
             cause: PAUSED or EMERGENCY_STOP; "" to control again.
@@ -173,7 +174,7 @@ class Commander:
         self.halted = cause
         if not cause:
             return
-        with self._lock:  # After a command that is being sent now.
+        with self._lock:  # Waits for a command that is being sent now.
             action = self.stop_action()
             if not self.is_closed and action is not None:
                 self._send(action)
@@ -181,18 +182,18 @@ class Commander:
                 self._sent.add(self._clock() + self._settings.actuation_delay, action)
 
     def close(self) -> None:
-        """Send nothing more, whoever asks for it."""
+        """Send nothing more, from any thread."""
         with self._lock:
             self.is_closed = True
 
     @property
     def publish_time(self) -> float:
-        """What sending a command takes, s."""
+        """Time for sending a command, s."""
         return self._publish_time.value
 
     @property
     def is_goal_reached(self) -> bool:
-        """Whether a robot that drives has reached the goal that there is."""
+        """Whether a mobile robot has reached its present goal."""
         checker = self.goal_checker
         return checker is not None and checker.is_reached(self.surroundings.goal)
 
@@ -202,7 +203,7 @@ class Commander:
         return self.stop_guard is not None and self.stop_guard.is_imminent
 
     def refusal(self, sample: StateSample, now: float) -> tuple[str, str]:
-        """Return a cause of CAUSES and a reason not to drive in a state now (s), "" for none."""
+        """Return a cause of CAUSES and a reason for which the robot must stand now (s), or ""."""
         cause = reason = ""
         if self.goal_checker is not None:
             cause, reason = self.goal_checker.check(
@@ -213,13 +214,13 @@ class Commander:
         return cause, reason
 
     def deadline(self, scheduled: float) -> float:
-        """Return when the command of a period goes out even without a plan made for it."""
-        # Midway between the end of the budget and that of the period.
+        """Return the time (s) at which the command of a period is sent even without a new plan."""
+        # Halfway between the end of the budget and the end of the period.
         share = 0.5 * (1.0 + self._settings.budget_fraction)
         return scheduled + share * self.period - self.publish_time
 
     def sent(self, begin: float, end: float, dt: float) -> tuple[Plan, np.ndarray]:
-        """Return what `SentCommands.between` does, and what the actuators apply at `end` (nu,)."""
+        """Return the plan of `SentCommands.between`, and what actuators apply at `end` (nu,)."""
         with self._lock:
             return self._sent.between(begin, end, dt), self._sent.applied(end)
 
@@ -227,13 +228,14 @@ class Commander:
         """
         Send the command of the period that began at `scheduled`; return what happened.
 
-        If it is out already, a plan is taken for the periods to come, and None returned.
+        If the command was sent already, the plan is kept for the next periods, and the result is
+        None.
         """
         with self._lock:
             if self.is_closed or attempt.epoch not in (None, self.epoch):
                 return None
             if attempt.plan is not None:
-                # What took half of the time that it may be read for cannot be followed for long.
+                # A plan that took half of its usable time cannot be followed for long.
                 longest = max(0.5 * self._settings.max_plan_age, self.period)
                 is_prompt = self._clock() - attempt.began <= longest
                 self.ladder.offer(attempt.plan, attempt.began, is_prompt)
@@ -251,7 +253,7 @@ class Commander:
             self.failure = tick.problem
             try:
                 self._report(tick)
-            except Exception as error:  # Telling about a command must not cost the next one.
+            except Exception as error:  # An error in a report must not prevent the next command.
                 self.failure = f"reporting failed: {describe(error)}"
             return tick
 
@@ -260,8 +262,8 @@ class Commander:
         status, cause, action = self._choose(attempt, now)
         reason = attempt.reason
         if self.stop_guard is not None and cause in (*RESTING, PAUSED, EMERGENCY_STOP):
-            self.stop_guard.is_imminent = False  # It is not asked where nothing drives.
-        # A late command does not catch up with one jump.
+            self.stop_guard.is_imminent = False  # The guard is not asked while the robot stands.
+        # After a late command the rate limit does not allow a larger jump.
         elapsed = min(now - self._published, self.period)
         elapsed = self.period if math.isnan(elapsed) else max(elapsed, 0.0)
         if status == STOPPED:
@@ -277,7 +279,7 @@ class Commander:
                 wanted = self._safe_action()
             try:
                 action = None if wanted is None else self._bounded(wanted, now)
-            except Exception as error:  # Whatever it is, the robot must not drive on.
+            except Exception as error:  # Whatever the error, the robot must stop.
                 action, reason = None, f"braking failed: {describe(error)}"
             if action is None:
                 status, cause, action = self.ladder.stop(), COLLISION_IMMINENT, self._safe_action()
@@ -288,7 +290,7 @@ class Commander:
         try:
             if action is not None:
                 self._send(action)
-            if self.halted and status != STOPPED:  # Halted meanwhile; the safe action comes last.
+            if self.halted and status != STOPPED:  # Halted meanwhile: send the safe action last.
                 status, cause, action = self.ladder.stop(), self.halted, self._safe_action()
                 if action is not None:
                     self._send(action)
@@ -327,13 +329,13 @@ class Commander:
         self.tick = tick
         behind = max(0, math.floor((published - self.due) / self.period))
         self.due += behind * self.period
-        # A simulation's clock that was set forward skips periods that never were.
+        # If a simulated clock jumps forward, the skipped periods do not count as missing.
         if self._clock is self._steady or behind * self.period < MAX_GAP:
             self.missing += behind
         return tick
 
     def _bounded(self, action: np.ndarray, now: float) -> np.ndarray | None:
-        """Return a command after which a robot that drives could still stop, None for no such."""
+        """Return a command after which a mobile robot can still stop; None if there is none."""
         if self.stop_guard is None or self.state is None:
             return action
         state, time = self.state
@@ -344,13 +346,13 @@ class Commander:
         return self.stop_guard.bounded(self.surroundings.costmap, state, age, before, action, safe)
 
     def _choose(self, attempt: Attempt, now: float) -> tuple[str, str, np.ndarray | None]:
-        """Return status, cause and action of a command that is sent now; None to send nothing."""
+        """Return status, cause and action of the command to send now; no action sends nothing."""
         halted, settings, stop_action = self.halted, self._settings, self._stop_action
         if halted:
             action = self._safe_action() if stop_action.is_placed else None
             return self.ladder.stop(), halted, action
         before = self.ladder.status
-        # Stopped in the middle of a period, the process may wake up much later.
+        # A process that was suspended in a period may continue much later.
         oldest = max(settings.max_plan_age, self.period)
         status = self.ladder.step(
             now,
@@ -368,7 +370,7 @@ class Commander:
             elapsed = now - self.ladder.fallback_since
             return status, cause, self._fallback.action(now, elapsed, self.state, self._safe_action)
         if status == STOPPED or self.ladder.plan is None:
-            # As it is: what stops the plant must not be slowed by a limit meant for comfort.
+            # Sent unchanged: limits for driving must not delay a stop.
             return status, cause, self._safe_action() if stop_action.is_placed else None
         effect = now + self.publish_time + settings.actuation_delay
         return status, cause, self.ladder.plan.action_at(effect)

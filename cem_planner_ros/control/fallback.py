@@ -1,4 +1,4 @@
-"""The action for a short time after no usable plan is left."""
+"""The fallback: the command for a short time when no usable plan is left."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from cem_planner_ros.control.tick import StateSample
 
 class Fallback:
     """
-    Returns the actions of the status `fallback`, by the parameter of that name.
+    Returns the actions of the status `fallback`; the parameter `fallback` chooses them.
 
-    `ramp_to_safe` goes evenly from the last command to the safe one, `keep_last` repeats the last
-    command, and `policy` follows a policy for as long as there is a young state, else it goes
-    evenly from the last command to the safe one.
+    `ramp_to_safe` moves evenly from the last command to the safe action. `keep_last` repeats the
+    last command. `policy` follows a policy while there is a recent state, and otherwise ramps to
+    the safe action.
 
     Args:
-        settings: those of the loop; replaced whole, by any thread.
+        settings: settings of the loop; any thread may replace them as a whole.
         last_action: (nu,), the last command.
     """
 
@@ -29,7 +29,7 @@ class Fallback:
         self._last_action = last_action
 
     def begin(self, last_action: np.ndarray) -> None:
-        """Begin at the last command (nu,)."""
+        """Start the fallback at the last command (nu,)."""
         self._last_action = last_action
 
     def action(
@@ -46,7 +46,7 @@ class Fallback:
             now: s.
             elapsed: s since the fallback began.
             sample: the newest state.
-            safe_action: returns the safe action (nu,), None if it is not known; called only where
+            safe_action: returns the safe action (nu,), or None if it is not known; called only if
                 it is needed.
         """
         settings = self.settings

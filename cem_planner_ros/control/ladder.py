@@ -1,4 +1,4 @@
-"""What a command rests on, from the best to the last resort."""
+"""The ladder: the four sources of a command, from the best to the last resort."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ PREVIOUS_PLAN = "previous_plan"
 FALLBACK = "fallback"
 STOPPED = "stopped"
 STATUSES = (FRESH, PREVIOUS_PLAN, FALLBACK, STOPPED)
-"""This period's plan, the previous plan at the present time, the fallback, the safe action."""
+"""This period's plan; the previous plan, read at the present time; fallback; safe action."""
 
 
 class Ladder:
     """
-    Steps down one rung at a time while there is no good plan, and up again in one step.
+    Goes down one status at a time while there is no good plan, and up in one step.
 
-    The way up from `fallback` and `stopped` takes several good plans in a row, so that one good
-    plan among bad ones does not jerk the plant. Between `fresh` and `previous_plan` nothing is
-    gained by waiting: both read the same plan. Times are s on any one clock.
+    From `fallback` and `stopped` the way up needs several good plans in a row, so that one good
+    plan among bad ones does not jerk the plant. From `previous_plan` to `fresh` no wait is needed,
+    because both read the same plan. All times are s on one clock.
     """
 
     def __init__(self):
         self.status = STOPPED
         self.steps: Counter[str] = Counter()
-        """How often each status was stepped to."""
+        """How often each status was entered."""
         self.plan: Plan | None = None
         """The last good plan."""
         self.planned = 0.0
-        """When planning it began."""
+        """When its planning began, s."""
         self.fallback_since = 0.0
-        """When `fallback` was stepped to."""
+        """When `fallback` was entered, s."""
         self._good = 0
 
     def offer(self, plan: Plan, began: float, is_prompt: bool) -> None:
         """
-        Take a good plan in, on which planning began at `began` (s).
+        Add a good plan whose planning began at `began` (s).
 
-        A plan that is not prompt is used while it is young, but does not help to end `fallback` or
-        `stopped`.
+        A plan that is not prompt is used while it is young. It does not count towards the plans
+        that end `fallback` and `stopped`.
         """
         self.plan, self.planned = plan, began
         self._good = self._good + 1 if is_prompt else 0
 
     def fail(self) -> None:
-        """Take note that no good plan could be made."""
+        """Note that no good plan could be made."""
         self._good = 0
 
     def abandon(self) -> None:
@@ -64,14 +64,14 @@ class Ladder:
         recover_periods: int,
     ) -> str:
         """
-        Return the status of the command that goes out at `time`.
+        Return the status of the command that is sent at `time`.
 
         Args:
             time: s.
             is_fresh: whether the last good plan was made for this command.
-            max_plan_age: s for which an earlier plan may be used after planning it began.
-            hold_time: s on `fallback` before `stopped`.
-            recover_periods: good plans in a row that end `fallback` and `stopped`.
+            max_plan_age: s after the begin of its planning for which a plan may be used.
+            hold_time: s in `fallback` before `stopped`.
+            recover_periods: number of good plans in a row that end `fallback` and `stopped`.
         """
         planned = self.status in (FRESH, PREVIOUS_PLAN)
         may_move = planned or self._good >= recover_periods
@@ -90,7 +90,7 @@ class Ladder:
         return self._go(status)
 
     def stop(self) -> str:
-        """Step down to `stopped` at once, and forget the plan."""
+        """Go to `stopped` at once, and forget the plan."""
         self.abandon()
         return self._go(STOPPED)
 

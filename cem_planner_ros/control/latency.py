@@ -1,4 +1,4 @@
-"""From the time at which a state was true to the time at which a command takes effect."""
+"""The commands between the time of a state and the time at which the next command takes effect."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from cem_planner_ros.planning.actuators import INSTANT
 from cem_planner_ros.planning.plan import Plan
 
 MAX_AHEAD = 0.005
-"""s that a stamp may lie in the future: clocks of two machines are never quite the same."""
+"""How far a stamp may be in the future, s; the clocks of two machines are never equal."""
 
 MAX_BEHIND = 60.0
-"""s; a stamp older than this is that of another clock: no state is a minute on its way."""
+"""Largest age of a stamp, s; an older stamp must be from another clock."""
 
 MAX_STEPS = 20
-"""Model steps that a prediction may take."""
+"""Largest number of model steps of a prediction."""
 
 REMEMBERED = 1000
-"""Commands."""
+"""Number of commands that are kept."""
 
 
 def distrust(age: float) -> str:
-    """Return why a stamp of this age (s) cannot be used, "" if it can."""
+    """Return why a stamp of this age (s) cannot be used; "" if it can."""
     if age < -MAX_AHEAD:
         return "stamp in the future"
     if age > MAX_BEHIND:
@@ -35,25 +35,25 @@ def distrust(age: float) -> str:
 
 class SentCommands:
     """
-    What was commanded when, as far as a prediction looks back, and what actuators made of it.
+    The sent commands with their times, and what the actuators applied.
 
     Args:
-        before: action (nu,) in force before the first command.
-        lag: (nu,), time constants with which actuators follow commands, s; 0 for at once.
+        before: (nu,), the action in force before the first command.
+        lag: (nu,), time constants with which actuators follow commands, s; 0 for no lag.
     """
 
     def __init__(self, before: np.ndarray, lag: np.ndarray):
         self.follow(lag)
-        # When, the command from then on, and what the actuators apply then.
+        # Time, the command from then on, and what the actuators apply at that time.
         self._sent = deque([(-math.inf, before, before)], maxlen=REMEMBERED)
 
     def follow(self, lag: np.ndarray) -> None:
-        """Let actuators have other time constants (nu,), s, from now on."""
+        """Use other time constants (nu,), s, of the actuators from now on."""
         self._lag = np.maximum(lag, INSTANT)
         self._is_instant = not np.any(lag)
 
     def add(self, time: float, action: np.ndarray) -> None:
-        """Take note that `action` (nu,) is in force from `time` (s) on."""
+        """Add a command `action` (nu,) that is in force from `time` (s) on."""
         self._sent.append((time, action, self.applied(time)))
 
     def applied(self, time: float) -> np.ndarray:
@@ -66,11 +66,11 @@ class SentCommands:
 
     def between(self, begin: float, end: float, dt: float) -> Plan:
         """
-        Return what was applied from `begin` to `end` (s), as a plan of equal steps of at most dt.
+        Return what was applied from `begin` to `end` (s), as a plan with equal steps.
 
-        Each step holds the mean over it. In a step as short as the model's, that the action was not
-        constant matters no more than it does for the model itself, and a prediction of one or two
-        steps costs little.
+        The steps last at most dt, unless MAX_STEPS of them are too few. Each step holds the mean of
+        what was applied in it. The mean is as exact as the model, which also holds an action over a
+        step, and a prediction of one or two steps is fast.
         """
         count = min(max(math.ceil((end - begin) / dt - 1e-6), 1), MAX_STEPS)
         edges = begin + (end - begin) / count * np.arange(count + 1)
@@ -79,7 +79,7 @@ class SentCommands:
 
     def _mean(self, begin: float, end: float) -> np.ndarray:
         if not end > begin:
-            return self.applied(end)  # For no time at all.
+            return self.applied(end)  # The command was in force for no time.
         total = 0.0
         until = end
         for time, action, applied in reversed(self._sent):
@@ -88,12 +88,12 @@ class SentCommands:
             start = max(time, begin)
             total = total + action * (until - start)
             if not self._is_instant:
-                # The integral of the actuator's exponential way to the command.
+                # The integral of the actuator's exponential approach to the command.
                 ways = np.exp((time - start) / self._lag) - np.exp((time - until) / self._lag)
                 total = total + (applied - action) * self._lag * ways
             until = start
             if until <= begin:
                 break
-        else:  # What came before is forgotten: as the oldest that is known.
+        else:  # Earlier commands are forgotten; the oldest known one stands for them.
             total = total + applied * (until - begin)
         return total / (end - begin)

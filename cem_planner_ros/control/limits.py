@@ -1,4 +1,4 @@
-"""What every command keeps to, whatever was planned."""
+"""Limits of every command, and the safe action."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from cem_planner_ros.dynamics.base import MEASURED
 
 TINY = 1e-9
-"""s; keeps quotients and products of 0 and inf from being NaN."""
+"""Smallest time, s, so that quotients and products of 0 and inf are not NaN."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class CommandLimits:
         """
         Return the command for an action, `elapsed` s after the command `before` was sent.
 
-        The bounds come last: they hold also when they were moved past the command before.
+        The bounds are applied last, so they hold even if `before` is outside of them.
         """
         elapsed = max(elapsed, TINY)
-        # Exact for an action that is held, whatever the periods are.
+        # Exact for a constant action, for any length of the periods.
         share = -np.expm1(-elapsed / np.maximum(self.low_pass, TINY))
         filtered = np.where(self.low_pass > 0.0, before + share * (action - before), action)
         reach = self.rate * elapsed
@@ -46,12 +46,12 @@ class CommandLimits:
 @dataclass(frozen=True)
 class SafeAction:
     """
-    What is commanded while no plan may be used.
+    The action that is sent while no plan may be used.
 
     Attributes:
-        values: (nu), numbers, or MEASURED for what the state says.
-        rows: (nu), the index of the state that measures an action, None where none does.
-        low, high: (nu), bounds, within which a measured action is commanded.
+        values: (nu), numbers, or MEASURED for the measured value.
+        rows: (nu), the index of the state that measures each action; None if no state does.
+        low, high: (nu), bounds of a measured action.
     """
 
     values: tuple[float | str, ...]
@@ -60,12 +60,12 @@ class SafeAction:
     high: tuple[float, ...]
 
     def at(self, state: np.ndarray | None) -> np.ndarray | None:
-        """Return the action in a state (nx,); None if it is measured and no state is known."""
+        """Return the action in a state (nx,); None if it needs a state and there is none."""
         numbers = np.array([np.nan if value == MEASURED else value for value in self.values])
         action = np.where(np.isnan(numbers), self.measured(state), numbers)
         return None if np.isnan(action).any() else action
 
     def measured(self, state: np.ndarray | None) -> np.ndarray:
-        """Return what a state (nx,) measures of an action (nu,), NaN where it does not."""
+        """Return the measured values of the actions (nu,) in a state (nx,); NaN if not measured."""
         values = [np.nan if state is None or row is None else state[row] for row in self.rows]
         return np.clip(values, self.low, self.high)

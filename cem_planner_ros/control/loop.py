@@ -1,4 +1,4 @@
-"""Every period one command, on time: the planner's thread, and the watchdog beside it."""
+"""The control loop: one command in each period, on time; and the watchdog."""
 
 from __future__ import annotations
 
@@ -32,40 +32,41 @@ from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
 
 CLOCK_LOOK = 0.002
-"""s between two looks at a clock that is not the steady one."""
+"""Time between two readings of a clock that is not the steady one, s."""
 
 LOST: list[Planner] = []
 """
-Planners whose device was lost, kept for as long as the process lives.
+Planners whose device was lost; they are kept until the process ends.
 
-PyTorch cannot free what they have on it, and ends the process where it tries.
+PyTorch cannot free their memory on the device. If it tries, it ends the process.
 """
 
 
 class ControlLoop:
     """
-    Reads the newest state, predicts it, plans, sends, on an absolute schedule.
+    In each period: reads the newest state, predicts it, plans, and sends a command.
 
-    The planner's thread does all this, and begins no iteration that, by a high quantile of the
-    measured times, would not end within the budget. A second thread, the watchdog, sends what the
-    ladder says shortly before a period ends whose command is not out: a plan that takes longer,
-    for whatever reason, never keeps a command. It counts, shifted, as soon as it is there. A period
-    in which neither came to send is counted in `missing`, never made up for.
+    The planner thread does this on an absolute schedule. It begins an iteration only if, by a high
+    quantile of the measured times, the iteration ends within the budget. A second thread, the
+    watchdog, waits until shortly before the end of the period. If the command has not been sent by
+    then, the watchdog sends what the ladder says. So a slow plan never delays a command. A late
+    plan is used, read at the present time, as soon as it is there. A period without a command
+    counts as `missing`; its command is not sent later.
 
     Args:
-        planner: the planner; the loop's thread alone uses it from now on.
+        planner: the planner; from now on only the loop's thread uses it.
         parameters: rates, limits and the safe action; the numbers of the planner.
         latest_state: returns the newest state, or None before the first.
         send: publishes an action (nu,).
-        report: called with each tick after its command is out, by either thread.
-        show: called with each plan, and the state (nx,) and what actuators apply (nu,) when it
-            begins, by the planner's thread, after the command is out.
-        clock: of the schedule and the states, s.
-        stamp_clock: on which states and paths are stamped, s; that of `Cost.prepare`. The same as
-            `clock` if None.
-        steady: of costs and deadlines, s; that of the planner, `time.monotonic`.
-        iteration_time: s, first guess of what an iteration takes.
-        warn: called with a line about what the system refuses.
+        report: called with each tick after its command was sent, by either thread.
+        show: called by the planner thread after the command was sent, with the plan, and with the
+            state (nx,) and what actuators apply (nu,) when the plan begins.
+        clock: clock of the schedule and of the states, s.
+        stamp_clock: clock of the stamps of states and paths, and of `Cost.prepare`, s; `clock` if
+            None.
+        steady: clock of computing times and deadlines, s; the planner uses `time.monotonic`.
+        iteration_time: first guess of the time of an iteration, s.
+        warn: called with a line for each setting that the system refuses.
     """
 
     def __init__(
@@ -102,9 +103,9 @@ class ControlLoop:
         self._changes = Changes(parameters, planner, iteration_time, self.commander.use)
         self._forget = False
         self.has_begun = False
-        """Whether there is a schedule: not before a simulation's clock moves."""
+        """Whether the schedule has begun; under a simulated clock, not before the clock moves."""
         self.problem = ""
-        """Why the last change was not taken over, or the loop ended; for diagnostics."""
+        """Why the last change was refused, or the loop ended; for diagnostics."""
         self._failed: Planner | None = None
         """The planner whose device failed last."""
         self._iteration_time = _iteration_times(iteration_time)
@@ -120,24 +121,24 @@ class ControlLoop:
         iteration_time: float = 0.0,
     ) -> None:
         """
-        Use other values, and another planner, which goes on with the plan.
+        Use other values, and another planner, which continues with the plan in use.
 
-        What limits commands counts at once, the rest from the next tick on. A change that a plugin
-        refuses leaves what is in use; one that comes meanwhile, or later, is taken over without it.
-        May be called from any thread.
+        Limits of commands apply at once, other values from the next tick on. If a plugin refuses a
+        value, the values in use stay; other changes that come at the same time or later are taken
+        over. Any thread may call it.
         """
         self._changes.ask(parameters, planner, iteration_time)
 
     @property
     def needs_another_device(self) -> bool:
-        """Whether the planner's device failed in the last period, and no other planner waits."""
+        """Whether the planner's device failed in the last period and no other planner waits."""
         tick = self.commander.tick
         has_failed = tick is not None and tick.cause == DEVICE_FAILED
         return has_failed and self._failed is self.planner and not self._changes.is_waiting
 
     def forget(self, *, is_jump: bool = False) -> None:
         """
-        Forget the warm start, the plan and what was sent; after a jump of the clock, the schedule.
+        Forget the warm start, the plan and the sent commands; after a clock jump, the schedule too.
 
         May be called from any thread.
         """
@@ -145,12 +146,11 @@ class ControlLoop:
         self.commander.forget(self._clock() if is_jump else None)
 
     def run(self, stop: threading.Event) -> None:
-        """Tick until `stop` is set, from the first reading of the clock on."""
+        """Run a tick in each period until `stop` is set."""
         self._stop = stop
         commander = self.commander
         first = self._clock()
-        # A simulation's clock shows what it did before the node was busy, or nothing yet: the
-        # schedule begins when it moves.
+        # A simulated clock may show an old time, or none yet. The schedule begins when it moves.
         while not self._is_steady and self._clock() == first:
             if stop.wait(CLOCK_LOOK):
                 return
@@ -162,7 +162,7 @@ class ControlLoop:
             while not self._wait(commander.due):
                 try:
                     self.tick(commander.due)
-                except Exception as error:  # Whatever it is, the watchdog goes on.
+                except Exception as error:  # Whatever the error, the watchdog continues.
                     self.problem = f"a period failed: {describe(error)}"
                     stop.wait(commander.period)
         finally:
@@ -170,7 +170,7 @@ class ControlLoop:
             watchdog.join()
 
     def _watch(self) -> None:
-        """Send what the ladder says in each period whose command is not out near its end."""
+        """Send what the ladder says if a command has not been sent near the end of its period."""
         outrank(self._warn)
         commander = self.commander
         attempt = Attempt(OVER_BUDGET, "no plan in this period yet", is_failure=False)
@@ -179,11 +179,11 @@ class ControlLoop:
             deadline = commander.deadline(due)
             if self._wait(deadline):
                 return
-            # Otherwise the clock was set back, and another schedule begins.
+            # Otherwise the clock was set back, and a new schedule begins.
             if self._clock() >= deadline:
                 try:
                     commander.complete(due, attempt)
-                except Exception as error:  # It must not be the last command.
+                except Exception as error:  # An error must not end the commands.
                     self.problem = f"the watchdog failed: {describe(error)}"
                     self._stop.wait(commander.period)
             elif self._stop.wait(CLOCK_LOOK):
@@ -193,7 +193,7 @@ class ControlLoop:
         """Wait for a time on the loop's clock; return whether the loop was stopped meanwhile."""
         if self._is_steady:
             return self._stop.wait(max(0.0, until - self._clock()))
-        # A simulation's clock may run at any rate, stand still or be set back.
+        # A simulated clock may run at any rate, stand still or be set back.
         while 0.0 < until - self._clock() <= 2.0 * self.commander.period:
             if self._stop.wait(CLOCK_LOOK):
                 return True
@@ -203,7 +203,7 @@ class ControlLoop:
         """
         Plan for the period that began at `scheduled` and send its command; return what happened.
 
-        It is None if the watchdog sent it.
+        The result is None if the watchdog sent the command.
         """
         self._take_change()
         epoch, began = self.commander.epoch, self._clock()
@@ -227,20 +227,20 @@ class ControlLoop:
         return self._changes.used.parameters.control_settings
 
     def _phase(self, scheduled: float) -> float:
-        """Return before when the command of a period does not go out."""
+        """Return the earliest time at which the command of a period may be sent, s."""
         return scheduled + self._settings.command_phase * self.commander.period
 
     def _attempt(self, began: float, scheduled: float) -> tuple[Attempt, tuple[np.ndarray, ...]]:
-        """Return what comes of planning, and the state and what is applied when the plan begins."""
+        """Try to plan; return the attempt, and state and applied action when the plan begins."""
         reason = ""
         try:
             sample = self._latest_state()
-        except Exception as error:  # A reader that breaks must not end control.
+        except Exception as error:  # An error of the reader must not end control.
             sample, reason = None, f"reading failed: {describe(error)}"
         if sample is None:
             return Attempt(NO_STATE, reason, began=began), ()
         self.commander.take(sample)
-        age = self._clock() - sample.time  # It may have come after the period's work began.
+        age = self._clock() - sample.time  # The state may have come after the period's work began.
         settings = self._settings
         if not -MAX_AHEAD <= age <= settings.max_state_age:
             reason = f"the state is {age:.3f} s old"
@@ -254,12 +254,12 @@ class ControlLoop:
         plan_time = self._plan_time.value * self._speed.value
         sent = max(began + plan_time, self._phase(scheduled))
         delay = self.commander.publish_time + settings.actuation_delay
-        # A time that goes back would reset the warm start.
+        # If this time went back, the warm start would be reset.
         effect = self._effect = max(sent + delay, self._effect)
         steady = self._steady()
         try:
             plan, state, applied = self._plan(sample, effect, scheduled)
-        except Exception as error:  # A plugin may raise anything; the robot must not coast on.
+        except Exception as error:  # A plugin may raise anything; the robot must stop.
             cause = PLAN_FAILED
             if _is_device_failure(error):
                 cause, self._failed = DEVICE_FAILED, self.planner
@@ -274,7 +274,7 @@ class ControlLoop:
             self._reset()
             reason = "every candidate has a NaN or infinite cost"
             return attempt._replace(cause=NO_VALID_PLAN, reason=reason), ()
-        took = self._steady() - steady  # A simulation's clock moves in steps.
+        took = self._steady() - steady  # A simulated clock moves in steps.
         self._plan_time.add(took)
         return attempt._replace(is_failure=False, plan_time=took, plan=plan), (state, applied)
 
@@ -282,7 +282,7 @@ class ControlLoop:
         self, sample: StateSample, effect: float, scheduled: float
     ) -> tuple[Plan | None, np.ndarray, np.ndarray]:
         """
-        Return the plan for the time `effect`, and state and applied action predicted to then.
+        Return the plan for the time `effect`, and the predicted state and applied action then.
 
         The plan is None if the predicted state is not finite.
         """
@@ -325,17 +325,17 @@ class ControlLoop:
     def _reset(self) -> None:
         try:
             self.planner.reset()
-        except Exception as error:  # A lost device; planning will say so too.
+        except Exception as error:  # The device is lost; planning will report it too.
             self.problem = f"the planner cannot be reset: {describe(error)}"
 
 
 def _iteration_times(first: float) -> Quantile:
-    """Return a quantile that one slow iteration does not move, from the first one on."""
+    """Return a quantile that one slow iteration hardly changes, even at the start."""
     return Quantile(HIGH, [first] * 20 if first else ())
 
 
 def _is_device_failure(error: Exception) -> bool:
-    """Return whether a device ran out of memory or was lost, which another device may mend."""
+    """Return whether a device ran out of memory or was lost, so that another one may help."""
     full = torch.cuda.OutOfMemoryError
     kinds = (full, getattr(torch, "AcceleratorError", full))
     return isinstance(error, kinds) or "CUDA error" in str(error)

@@ -1,4 +1,4 @@
-"""What a process may ask of the operating system and of Python to be on time."""
+"""Settings of the operating system and of Python for punctual threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MCL_CURRENT, MCL_FUTURE = 1, 2
 
 
 class _Undo(contextlib.ExitStack):
-    """Settings that are undone in the end; what the system refuses is told, and left out."""
+    """Settings that are undone at the end. Refused settings are reported and skipped."""
 
     def __init__(self, warn: Callable[[str], None]):
         super().__init__()
@@ -34,13 +34,13 @@ def thread_settings(
     *, priority: int = 0, cpus: Collection[int] = (), warn: Callable[[str], None]
 ) -> Iterator[None]:
     """
-    Run the calling thread, and those that it starts, with these settings; undo them afterwards.
+    Run the calling thread, and threads that it starts, with these settings; undo them at the end.
 
     What the system refuses is told to `warn`, and left out.
 
     Args:
-        priority: of SCHED_FIFO; 0 leaves the scheduler as it is.
-        cpus: on which the thread runs; all if empty.
+        priority: priority under SCHED_FIFO; 0 keeps the present scheduler.
+        cpus: cores on which the thread runs; all if empty.
         warn: called with a line for each setting that is refused.
     """
     with _Undo(warn) as undo:
@@ -74,9 +74,10 @@ def process_settings(
     What the system refuses is told to `warn`, and left out.
 
     Args:
-        lock_memory: keep the process's memory from being swapped out.
-        freeze_garbage: Python's collector does not look at what exists now, nor starts by itself.
-        switch_interval: s after which a Python thread has to let another run.
+        lock_memory: whether the memory of the process must not be swapped out.
+        freeze_garbage: whether Python's garbage collector ignores the present objects and does not
+            start by itself.
+        switch_interval: time after which a Python thread must let another one run, s.
         warn: called with a line for each setting that is refused.
     """
     with _Undo(warn) as undo:
@@ -86,7 +87,7 @@ def process_settings(
             undo.callback(sys.setswitchinterval, sys.getswitchinterval())
             sys.setswitchinterval(switch_interval)
         if freeze_garbage:
-            # With torch imported a full collection takes 0.1 s.
+            # A full collection takes 0.1 s when PyTorch is imported.
             gc.collect()
             gc.freeze()
             gc.disable()
@@ -97,9 +98,9 @@ def process_settings(
 
 def outrank(warn: Callable[[str], None]) -> None:
     """
-    Put the calling thread above the one that started it, if that runs under SCHED_FIFO.
+    Raise the calling thread above the thread that started it, if that is under SCHED_FIFO.
 
-    If the system refuses, it is told to `warn`.
+    If the system refuses, `warn` is called.
     """
     try:
         if os.sched_getscheduler(0) != os.SCHED_FIFO:

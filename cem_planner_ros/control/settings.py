@@ -1,4 +1,4 @@
-"""What the control loop needs of the node's parameters."""
+"""The settings of the control loop, taken from the node's parameters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RAMP_TO_SAFE = "ramp_to_safe"
 KEEP_LAST = "keep_last"
 POLICY = "policy"
 FALLBACKS = (RAMP_TO_SAFE, KEEP_LAST, POLICY)
-"""What is sent for `hold_time` when no usable plan is left."""
+"""The commands for `hold_time` when no usable plan is left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,18 +29,18 @@ class ControlSettings:
     Attributes:
         control_rate: commands per second, Hz.
         budget_fraction: share of the control period that planning may use.
-        command_phase: share of the control period before which no command goes out.
-        actuation_delay: s from sending a command to its arrival at the actuators.
-        max_state_age: s; an older state is not planned from.
-        max_plan_age: s for which an earlier plan may be followed after planning it began.
-        hold_time: s on `fallback` before `stopped`.
-        recover_periods: good plans in a row that end `fallback` and `stopped`.
+        command_phase: share of the control period before which no command is sent.
+        actuation_delay: time from sending a command until it acts on the robot, s.
+        max_state_age: s; the loop does not plan from an older state.
+        max_plan_age: s after the begin of its planning for which a plan may be followed.
+        hold_time: s in `fallback` before `stopped`.
+        recover_periods: number of good plans in a row that end `fallback` and `stopped`.
         fallback: one of FALLBACKS.
         limits: bounds, rate and low-pass of the commands.
-        safe: what is commanded when it is `stopped`.
-        lag: (nu,), time constants with which actuators follow commands, s; 0 for at once.
+        safe: the action in status `stopped`.
+        lag: (nu,), time constants with which actuators follow commands, s; 0 for no lag.
         policy: returns an action (nu,) for a state (nx,); None without a policy.
-        drive: how a robot that drives is checked and braked; None for other plants.
+        drive: settings of goal checker and stop guard; None for plants that are no mobile robot.
     """
 
     control_rate: float
@@ -66,9 +66,9 @@ class ControlSettings:
 
 class ParameterSet(Protocol):
     """
-    Values of all parameters, as the loop sees them: `configuration.Configuration` is one.
+    The values of all parameters, as the loop sees them, such as `configuration.Configuration`.
 
-    The loop reads its settings, brings the planner to the values, and does not look further.
+    The loop reads its settings and sets the values in the planner. It uses nothing else.
     """
 
     @property
@@ -76,15 +76,15 @@ class ParameterSet(Protocol):
         """The settings of the loop."""
 
     def goal_checker(self) -> GoalChecker | None:
-        """Return what says when a robot that drives should stand, None for other plants."""
+        """Return the goal checker of a mobile robot; None for other plants."""
 
     def stop_guard(self) -> StopGuard | None:
-        """Return what checks commands against the costmap, None without a costmap."""
+        """Return the stop guard of a mobile robot; None without a costmap."""
 
     def tune(self, planner: Planner) -> None:
-        """Bring the numbers of a planner and of its plugins to these values; may raise anything."""
+        """Set these values in a planner and its plugins. May raise any error."""
 
     def merged(
         self, wanted: ParameterSet, is_accepted: Callable[[ParameterSet], bool]
     ) -> ParameterSet:
-        """Return these values with those of the wanted ones that are accepted one by one."""
+        """Return these values, replaced by each wanted value that is accepted on its own."""

@@ -1,4 +1,4 @@
-"""The action that stops the plant, and where commands begin before the first plan."""
+"""The action that stops the plant, and the first commands before there is a plan."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from cem_planner_ros.dynamics.base import MEASURED
 
 class StopAction:
     """
-    The safe action, which stays where it is from when it is first asked for.
+    The safe action; it does not change during a stop.
 
-    An action that a state measures begins where the plant is: it must not jump to a number when the
-    node is activated. It keeps its rate from there on, until the first plan is followed.
+    An action that a state measures starts at the measured value, because it must not jump to a
+    number when the node is activated. It then keeps its rate limit until the first plan is
+    followed.
 
     Args:
-        settings: those of the loop.
+        settings: settings of the loop.
     """
 
     def __init__(self, settings: ControlSettings):
@@ -27,11 +28,11 @@ class StopAction:
         is_safe_there = np.array([value == MEASURED for value in self._safe.values])
         can_be = np.array([row is not None for row in self._safe.rows])
         self._begins_measured = can_be & (is_safe_there | np.isfinite(self._limits.rate))
-        """Actions (nu,) that begin where the plant is."""
+        """Whether each action (nu,) starts at its measured value."""
         self.is_placed = not self._begins_measured.any()
-        """Whether it is known where all actions begin; nothing is sent before."""
+        """Whether all starting values are known; nothing is sent before."""
         self.is_starting = not self.is_placed
-        """Whether no plan was followed yet by actions that begin where the plant is."""
+        """Whether actions that start at their measured values have not followed a plan yet."""
 
     def use(self, settings: ControlSettings) -> None:
         """Use other values from now on."""
@@ -40,18 +41,18 @@ class StopAction:
         self._safe, self._limits = settings.safe, settings.limits
 
     def first_action(self) -> np.ndarray:
-        """Return what counts as the command before the first one (nu,), before it is placed."""
+        """Return the assumed last command (nu,) before the first state."""
         numbers = [0.0 if value == MEASURED else value for value in self._safe.values]
         return np.clip(numbers, self._limits.low, self._limits.high)
 
     def place(self, state: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """Return the command before the first one (nu,), as the first state (nx,) measures it."""
+        """Return the assumed last command (nu,) after the first state (nx,)."""
         self.is_placed = True
         return np.where(self._begins_measured, self._safe.measured(state), action)
 
     def action(self, state: np.ndarray | None) -> np.ndarray | None:
         """
-        Return the safe action (nu,); None if a state has to say what it is, and there was none.
+        Return the safe action (nu,); None if it depends on a state and there is none.
 
         Args:
             state: (nx,), the newest one.
@@ -62,12 +63,12 @@ class StopAction:
 
     def paced(self, action: np.ndarray, before: np.ndarray, elapsed: float) -> np.ndarray:
         """
-        Return the safe action on its way from where the plant was at the start.
+        Return the safe action, rate-limited on the way from the starting value.
 
         Args:
             action: (nu,), the safe action.
-            before: (nu,), the command before.
-            elapsed: s since that was sent.
+            before: (nu,), the last command.
+            elapsed: s since the last command was sent.
         """
         if not self.is_starting:
             return action
@@ -75,10 +76,10 @@ class StopAction:
         return np.where(self._begins_measured, reached, action)
 
     def follow_plan(self) -> None:
-        """Take note that a plan is followed: the next stop begins anew."""
+        """Note that a plan is followed; the next stop gets a new safe action."""
         self.is_starting = False
         self.forget()
 
     def forget(self) -> None:
-        """Let the next one be where the plant is then."""
+        """Let the next stop use the measured values at that time."""
         self._action = None

@@ -1,4 +1,4 @@
-"""What comes into a period and what is known of it afterwards."""
+"""Records of a control period: its state, the attempt to plan, and the result."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ CAUSES = (
     SLOWED,
     COLLISION_IMMINENT,
 )
-"""Why a command does not rest on a fresh plan; "" if it does."""
+"""Why a command does not come from a fresh plan; "" if it does."""
 
 
 RESTING = (NO_GOAL, GOAL_REACHED)
-"""Causes for which a robot that stands still does what it should."""
+"""Causes for which it is right that the robot stands still."""
 
 
 class StateSample(NamedTuple):
-    """A state (nx,) and the time (s, on the loop's clock) at which it was true."""
+    """A state (nx,), and the time at which it was measured (s, on the loop's clock)."""
 
     state: np.ndarray
     time: float
@@ -57,17 +57,17 @@ class StateSample(NamedTuple):
 
 class Attempt(NamedTuple):
     """
-    What came of planning for a period.
+    The result of planning in a period.
 
     Attributes:
         cause: one of CAUSES; `reason` says more.
-        is_failure: whether planning was tried in vain, or could not be tried.
+        is_failure: whether planning failed, or could not be tried.
         began: when the period's work began, s.
-        state_time: of the state that was planned from, s.
-        plan_time: for prediction and plan, s.
-        plan: None if there is none that may be used.
-        is_over: whether the earlier plan must not be followed either.
-        epoch: that of the commander when the work began; None if it does not matter.
+        state_time: time of the state from which was planned, s.
+        plan_time: computing time of prediction and plan, s.
+        plan: None if there is no usable plan.
+        is_over: whether the earlier plan must not be followed any more.
+        epoch: the commander's epoch when the work began; None if it does not matter.
     """
 
     cause: str
@@ -84,19 +84,19 @@ class Attempt(NamedTuple):
 @dataclass(frozen=True)
 class Tick:
     """
-    What happened in one period; times in s on the loop's clock, NaN where there was none.
+    What happened in one period. Times are s on the loop's clock, NaN if there is none.
 
     Attributes:
         status: one of `ladder.STATUSES`.
         cause: one of CAUSES; `reason` says more.
-        interval: since the last publication.
-        state_age: of the newest state when the period's work began.
-        latency: from the time of the state that the command rests on to the publication.
-        plan_time: for prediction and plan.
-        late: whether the command went out after the end of its period.
-        action: (nu,), that was sent; NaN if none was, since a state has to say what is safe.
-        plan: what was planned in this period, good or not sent yet.
-        problem: why the command could not be sent, "" if it was.
+        interval: time since the last publication.
+        state_age: age of the newest state when the period's work began.
+        latency: from the time of the state on which the command is based to the publication.
+        plan_time: computing time of prediction and plan.
+        late: whether the command was sent after the end of its period.
+        action: (nu,), the command; NaN if none was sent because the safe action needs a state.
+        plan: the plan of this period, also if it is not followed yet.
+        problem: why the command could not be sent; "" if it was sent.
     """
 
     status: str

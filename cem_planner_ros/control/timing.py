@@ -1,4 +1,4 @@
-"""Measured times, kept bounded."""
+"""Measured times in buffers of a fixed size."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ One slow iteration in a hundred does not shorten the plans that follow, five do.
 """
 
 SPEED_INTERVAL = 0.5
-"""Steady s over which the speed of a clock is measured."""
+"""Time on the steady clock over which the speed of a clock is measured, s."""
 
 SLOWEST, FASTEST = 0.01, 100.0
-"""What a simulation's clock is taken to run at least and at most; it may stand still."""
+"""Assumed limits of the speed of a simulated clock; it may also stand still."""
 
 
 class Quantile:
@@ -28,9 +28,9 @@ class Quantile:
     A quantile of the last measurements.
 
     Args:
-        share: of the measurements that lie at or below it, in [0, 1].
-        first: measurements to begin with.
-        window: how many measurements count.
+        share: share of the measurements that are at or below it, in [0, 1].
+        first: first measurements.
+        window: number of measurements that are kept.
     """
 
     def __init__(self, share: float, first: Iterable[float] = (), window: int = 100):
@@ -40,7 +40,7 @@ class Quantile:
         self._window = window
 
     def add(self, value: float) -> None:
-        """Take in a measurement; the oldest one goes."""
+        """Add a measurement; the oldest one is dropped."""
         if len(self._newest) == self._window:
             del self._ordered[bisect.bisect_left(self._ordered, self._newest.popleft())]
         self._newest.append(value)
@@ -48,14 +48,14 @@ class Quantile:
 
     @property
     def value(self) -> float:
-        """The quantile; 0 without a measurement."""
+        """The quantile; 0 without measurements."""
         if not self._ordered:
             return 0.0
         return self._ordered[round(self._share * (len(self._ordered) - 1))]
 
 
 class Speed:
-    """How fast a clock runs, in its seconds per steady second: 1 until it was measured."""
+    """The speed of a clock, in its seconds per steady second; 1 until it is measured."""
 
     def __init__(self):
         self.value = 1.0
@@ -63,7 +63,7 @@ class Speed:
         self._last = self._moved = -math.inf
 
     def look(self, time: float, steady: float) -> None:
-        """Take in what both clocks show, s; a time in which the clock stands still is left out."""
+        """Add readings of both clocks, s; a time in which the clock stands still is ignored."""
         if time == self._last:
             return
         stood = steady - self._moved > SPEED_INTERVAL
@@ -79,11 +79,11 @@ class Speed:
 
 class History:
     """
-    The last rows of numbers, each overwriting the oldest: it allocates nothing as it goes.
+    The last rows of numbers in a ring buffer, which allocates no memory while it runs.
 
     Args:
-        columns: their names.
-        size: rows that are kept.
+        columns: names of the columns.
+        size: number of rows that are kept.
     """
 
     def __init__(self, columns: Sequence[str], size: int):
@@ -92,11 +92,11 @@ class History:
         self._count = 0
 
     def add(self, *values: float) -> None:
-        """Take in a row, in the order of the columns; the oldest one goes."""
+        """Add a row, in the order of the columns; the oldest row is dropped."""
         self._rows[self._count % len(self._rows)] = values
         self._count += 1
 
     def column(self, name: str) -> np.ndarray:
-        """Return the numbers of a column that are not NaN (n,), in no order."""
+        """Return the numbers of a column that are not NaN (n,), in no special order."""
         values = self._rows[:, self._columns[name]]
         return values[~np.isnan(values)]

@@ -255,7 +255,7 @@ def _check_normal(mean: torch.Tensor, std: torch.Tensor) -> None:
     if mean.shape != std.shape:
         raise ValueError(f"std has shape {tuple(std.shape)}, expected that of mean")
     if not (torch.isfinite(mean).all() and torch.isfinite(std).all() and (std >= 0.0).all()):
-        raise ValueError("mean or std is not finite, or std is negative")
+        raise ValueError("mean is NaN or infinite, or std is NaN, infinite or below 0")
 
 
 def _check_shape(what: str, value: torch.Tensor, samples: int) -> None:
