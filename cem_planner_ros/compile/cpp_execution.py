@@ -10,26 +10,25 @@ import torch
 from cem_planner_ros.compile.cpu import BLOCK, Kernel, Trajectory, padded, tiled
 from cem_planner_ros.planning import cross_entropy
 from cem_planner_ros.planning import noise as coloured
-from cem_planner_ros.planning.execution import Setup
+from cem_planner_ros.planning.execution import InPlaceExecution, Setup
 
 
-class CppExecution:
+class CppExecution(InPlaceExecution):
     """Iterations as a generated C++ library on the CPU."""
 
     name = "kernel"
 
     def __init__(self, setup: Setup, reason: str = "", kernel: Kernel | None = None):
+        super().__init__(setup, reason)
         rollout, search, _, problem, belief, seed, threads = setup
-        self.reason = reason
         self.kernel = kernel or Kernel(rollout)
         """What the rollout was compiled into; another search of the same rollout can use it."""
-        self._rollout = rollout
         self._trajectories: dict[int, Trajectory] = {}
         self._modes = search.modes
         self._populations = [search.population(i) for i in range(search.iterations)]
         knots, actions, _ = belief.mean.shape
         stride = padded(search.modes * self._populations[0])
-        self._costs = torch.zeros(stride)
+        self._all_costs = torch.zeros(stride)
         self.candidates = torch.zeros(knots, actions, stride)
         """Knots of the last iteration, and room beside them."""
         limits = problem.limits
@@ -49,7 +48,7 @@ class CppExecution:
             threads=threads,
             seed=seed & 0xFFFFFFFF,
             candidates=self.candidates,
-            costs=self._costs,
+            costs=self._all_costs,
             ranks=cross_entropy.rank_weights(search.elites),
             state=problem.state,
             before=problem.previous_action,
@@ -119,7 +118,8 @@ class CppExecution:
         self.kernel.refresh()
         done = self.kernel.search(self._arguments)
         samples = self._populations[iterations.start + done - 1]
-        return self._costs[: self._modes * samples].view(self._modes, samples), done
+        self._costs = self._all_costs[: self._modes * samples].view(self._modes, samples)
+        return self._costs, done
 
     def outdated(self) -> str:
         """Return what a plugin changed that the kernel was compiled with, in words."""

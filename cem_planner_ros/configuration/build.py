@@ -22,8 +22,8 @@ from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError, describe, did_you_mean
 from cem_planner_ros.fields import COMMAND_TYPES, MULTI_ARRAY, NUMBER, STATE_TYPES, Grammar
 from cem_planner_ros.paths import find, share
-from cem_planner_ros.planning.arguments import usable_device
 from cem_planner_ros.planning.planner import Planner
+from cem_planner_ros.planning.planner_arguments import usable_device
 from cem_planner_ros.plugins import loading
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter, named
 from cem_planner_ros.policies.linear_policy import load as load_policy

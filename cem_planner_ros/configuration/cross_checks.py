@@ -17,7 +17,7 @@ from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.paths import find
-from cem_planner_ros.planning.arguments import bounds_problem
+from cem_planner_ros.planning.planner_arguments import bounds_problem
 from cem_planner_ros.planning.settings import Search
 from cem_planner_ros.plugins.checking import ATTEMPTS, FAR, costs_nothing
 from cem_planner_ros.policies.linear_policy import MatchedPolicy

@@ -2,7 +2,7 @@
 
 from cem_planner_ros.compile.choose import BACKEND
 from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
-from cem_planner_ros.planning.arguments import ARGUMENTS, PERIOD
+from cem_planner_ros.planning.planner_arguments import ARGUMENTS, PERIOD
 from cem_planner_ros.planning.settings import SETTINGS
 from cem_planner_ros.plugins.parameter import INACTIVE, READ_ONLY, Parameter
 

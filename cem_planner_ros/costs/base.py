@@ -79,7 +79,7 @@ class Cost(Parameterised, ABC):
 
     def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:
         """
-        Bring tensors of its own, best those of `Staged`, up to what a plan begins with, in place.
+        Bring tensors of its own, best `PlanInputs`, up to what a plan begins with, in place.
 
         Called before each plan, by the thread that plans.
 

@@ -12,7 +12,7 @@ from cem_planner_ros.costs.base import Cost, rows_of
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.plugins.parameter import Parameter
-from cem_planner_ros.plugins.plan_inputs import Staged
+from cem_planner_ros.plugins.plan_inputs import PlanInputs
 
 
 class GoalPose(Cost):
@@ -76,7 +76,7 @@ class GoalPose(Cost):
         super().__init__(dynamics, values, device=device)
         self._rows = rows_of(dynamics, "x", "y", "yaw")
         # The goal: x, y, cosine and sine of the heading.
-        self._staged = Staged(device, goal=(4,), counts=())
+        self._inputs = PlanInputs(device, goal=(4,), counts=())
 
     def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:
         """Take the goal over, and see whether it counts yet."""
@@ -86,13 +86,13 @@ class GoalPose(Cost):
             distance = np.hypot(x - goal.x, y - goal.y)
             counts = surroundings.path is None or distance < self.value("within")
             place = (goal.x, goal.y) - self.origin[self._rows[:2]]
-            self._staged.host["goal"][:] = *place, np.cos(goal.yaw), np.sin(goal.yaw)
-        self._staged.host["counts"][...] = counts
-        self._staged.send()
+            self._inputs.host["goal"][:] = *place, np.cos(goal.yaw), np.sin(goal.yaw)
+        self._inputs.host["counts"][...] = counts
+        self._inputs.send()
 
     def _distance(self, state: torch.Tensor) -> torch.Tensor:
         """Return the squared distance (N,), m^2."""
-        x, y = (state[row] - self._staged.goal[i] for i, row in enumerate(self._rows[:2]))
+        x, y = (state[row] - self._inputs.goal[i] for i, row in enumerate(self._rows[:2]))
         return x * x + y * y
 
     def stage(
@@ -105,15 +105,15 @@ class GoalPose(Cost):
         """Return the cost of distance and heading after one step, shape (N,)."""
         squared, yaw = self._distance(state), state[self._rows[2]]
         heading = 1.0 - (
-            torch.cos(yaw) * self._staged.goal[2] + torch.sin(yaw) * self._staged.goal[3]
+            torch.cos(yaw) * self._inputs.goal[2] + torch.sin(yaw) * self._inputs.goal[3]
         )
         near = 1.0 / (1.0 + squared / (self.yaw_within * self.yaw_within))
         cost = self.weight * self._far(squared) + self.yaw_weight * heading * near
-        return self._staged.counts * cost
+        return self._inputs.counts * cost
 
     def terminal(self, state: torch.Tensor) -> torch.Tensor:
         """Return the cost of the last distance, shape (N,)."""
-        return self._staged.counts * self.terminal_weight * self._far(self._distance(state))
+        return self._inputs.counts * self.terminal_weight * self._far(self._distance(state))
 
     def _far(self, squared: torch.Tensor) -> torch.Tensor:
         return torch.sqrt(1.0 + squared / (self.tolerance * self.tolerance)) - 1.0

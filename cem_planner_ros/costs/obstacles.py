@@ -14,7 +14,7 @@ from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.poses import Pose, compose
 from cem_planner_ros.navigation.surroundings import SUBDIVIDED, Costmap, Surroundings
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
-from cem_planner_ros.plugins.plan_inputs import Staged
+from cem_planner_ros.plugins.plan_inputs import PlanInputs
 
 
 class Obstacles(Cost):
@@ -110,7 +110,7 @@ class Obstacles(Cost):
         self._field = torch.zeros(self._size**2, device=device)
         self._disc_radius = tensor(self.robot_footprint.radius)
         # Of the map: its corner, its direction, finer cells per m, and the last of them.
-        self._staged = Staged(device, place=(7,))
+        self._inputs = PlanInputs(device, place=(7,))
         self._told: Costmap | None = None
         self._cut = self._kept = (0, 0)
         self._forget()
@@ -138,12 +138,12 @@ class Obstacles(Cost):
         finer = SUBDIVIDED / costmap.resolution
         cos, sin = np.cos(costmap.origin.yaw), np.sin(costmap.origin.yaw)
         rows, columns = self._kept
-        self._staged.host["place"][:] = (
+        self._inputs.host["place"][:] = (
             *((x, y) - self.origin[self._rows[:2]]),
             *(cos * finer, sin * finer),
             *(rows - 1.0, columns - 1.0, float(self._size)),
         )
-        self._staged.send()
+        self._inputs.send()
 
     def _cut_out(self, costmap: Costmap, here: np.ndarray, room: list[int]) -> None:
         """Copy the part of the distance field around a cell, row and column, to the device."""
@@ -161,7 +161,7 @@ class Obstacles(Cost):
         """Return the distance (N,), m, from the footprint in states (nx, N) to obstacles."""
         x, y, yaw = (state[row] for row in self._rows)
         cos, sin = torch.cos(yaw), torch.sin(yaw)
-        left, low, along, across, last_row, last_column, size = self._staged.place
+        left, low, along, across, last_row, last_column, size = self._inputs.place
         dx = x + cos * self._ahead - sin * self._aside - left
         dy = y + sin * self._ahead + cos * self._aside - low
         column = torch.floor(along * dx + across * dy).clamp(min=0.0)

@@ -12,7 +12,7 @@ from cem_planner_ros.costs.base import Cost, rows_of
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.navigation.surroundings import ReferencePath, Surroundings
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
-from cem_planner_ros.plugins.plan_inputs import Staged
+from cem_planner_ros.plugins.plan_inputs import PlanInputs
 
 POINTS = 32
 """Of the path, among which each candidate looks for the one that is nearest."""
@@ -106,7 +106,7 @@ class PathFollow(Cost):
         # x, y, direction by cosine and sine, and progress, of each point of the window; when each
         # part of the schedule begins and ends, s from the plan's start, and its speed.
         facts = dict.fromkeys(("is_there", "end", "ends", "spacing", "first", "has_times"), ())
-        self._staged = Staged(device, points=(POINTS, 5), schedule=(STAGES, 3), **facts)
+        self._inputs = PlanInputs(device, points=(POINTS, 5), schedule=(STAGES, 3), **facts)
         self._path: ReferencePath | None = None
         self.place = 0.0
         """Arc length, m, where the robot is."""
@@ -114,14 +114,14 @@ class PathFollow(Cost):
     def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:
         """Find the robot's place on the path, and cut the window and the schedule."""
         path = surroundings.path
-        self._staged.host["is_there"][...] = path is not None
+        self._inputs.host["is_there"][...] = path is not None
         if path is not None:
             self._cut(path, state, time)
         self._path = path
-        self._staged.send()
+        self._inputs.send()
 
     def _cut(self, path: ReferencePath, state: np.ndarray, time: float) -> None:
-        host = self._staged.host
+        host = self._inputs.host
         here = np.array([state[row] for row in self._rows[:2]])
         window = self.value("window")
         is_known = self._path is not None and _is_moved(self._path, path)
@@ -159,10 +159,10 @@ class PathFollow(Cost):
     def errors(self, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return squared distance (N,), m^2, 1 - cos of the heading's error, and progress, m."""
         x, y, yaw = (state[row] for row in self._rows)
-        nearest = self._staged.points[0]
+        nearest = self._inputs.points[0]
         chosen = [torch.zeros_like(x) + value for value in nearest]
         least = (x - nearest[0]) ** 2 + (y - nearest[1]) ** 2
-        for point in self._staged.points[1:]:
+        for point in self._inputs.points[1:]:
             distance = (x - point[0]) ** 2 + (y - point[1]) ** 2
             closer = distance < least
             least = torch.where(closer, distance, least)
@@ -170,11 +170,11 @@ class PathFollow(Cost):
         near_x, near_y, cos, sin, progress = chosen
         dx, dy = x - near_x, y - near_y
         along, across = cos * dx + sin * dy, cos * dy - sin * dx
-        spacing = self._staged.spacing
+        spacing = self._inputs.spacing
         within = torch.maximum(torch.minimum(along, spacing), -spacing)
         beyond = along - within
         # Ahead of the window the path goes on, if it does not end there.
-        beyond = torch.where(beyond > 0.0, self._staged.ends * beyond, beyond)
+        beyond = torch.where(beyond > 0.0, self._inputs.ends * beyond, beyond)
         heading = 1.0 - (torch.cos(yaw) * cos + torch.sin(yaw) * sin)
         return across * across + beyond * beyond, heading, progress + within
 
@@ -187,18 +187,18 @@ class PathFollow(Cost):
     ) -> torch.Tensor:
         """Return the cost of one step, shape (N,)."""
         squared, heading, progress = self.errors(state)
-        staged = self._staged
+        inputs = self._inputs
         off = squared / (self.tolerance * self.tolerance)
         cost = self.lateral_weight * (torch.sqrt(1.0 + off) - 1.0)
         cost = cost + self.heading_weight * heading
-        left = torch.relu(staged.end - progress)
+        left = torch.relu(inputs.end - progress)
         cost = cost + self.progress_weight * left
-        wanted = staged.first
-        for begin, end, speed in staged.schedule:
+        wanted = inputs.first
+        for begin, end, speed in inputs.schedule:
             wanted = wanted + speed * torch.relu(torch.minimum(time, end) - begin)
         late = progress - wanted
-        cost = cost + staged.has_times * self.time_weight * late * late
-        return staged.is_there * cost
+        cost = cost + inputs.has_times * self.time_weight * late * late
+        return inputs.is_there * cost
 
 
 def _is_moved(path: ReferencePath, other: ReferencePath) -> bool:

@@ -1,9 +1,9 @@
 """
-The interface of an executor, which runs the iterations, and the eager PyTorch executor.
+The interface of an execution, which runs the iterations, and the execution in eager PyTorch.
 
-An executor is made from a `Setup`. It reads the tensors of the problem, and refines the tensors of
+An execution is made from a `Setup`. It reads the tensors of the problem, and refines the tensors of
 the belief in place. `EagerExecution` needs only PyTorch. `cem_planner_ros.compile.choose` chooses
-faster executors.
+faster executions.
 """
 
 from __future__ import annotations
@@ -20,31 +20,90 @@ import torch
 from cem_planner_ros.planning import noise as coloured
 from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.rollout import Rollout
-from cem_planner_ros.planning.search import Belief, Iteration, Problem
+from cem_planner_ros.planning.search import Belief, Iteration, Limits, Numbers, Problem
 from cem_planner_ros.planning.settings import Search
-from cem_planner_ros.plugins.plan_inputs import Staged
+from cem_planner_ros.planning.warm_start import BeliefMover, Move
+from cem_planner_ros.plugins.plan_inputs import PlanInputs, pinned
 
 
 class Setup(NamedTuple):
-    """The arguments of every executor."""
+    """The arguments of every execution."""
 
     rollout: Rollout  # of the model and the costs
     search: Search  # the settings
-    inputs: Staged  # the tensors of `problem` that the host writes before each plan
+    inputs: PlanInputs  # the tensors of `problem` that are written on the host before each plan
     problem: Problem  # the tensors to read
     belief: Belief  # the tensors to refine; they say on which device the search runs
     seed: int  # of the noise
     threads: int  # CPU threads for compiled code, and for a rollout through members
 
+    @classmethod
+    def allocate(
+        cls,
+        rollout: Rollout,
+        search: Search,
+        *,
+        device: torch.device | str = "cpu",
+        seed: int = 0,
+        threads: int = 1,
+    ) -> Setup:
+        """Return a setup with new tensors; limits, numbers and belief are still to be filled."""
+
+        def zeros(*shape: int) -> torch.Tensor:
+            return torch.zeros(shape, device=device)
+
+        nx, nu = len(rollout.dynamics.state_names), len(rollout.dynamics.action_names)
+        spline = search.spline
+        inputs = PlanInputs(
+            device, state=(nx,), previous_action=(nu,), applied=(nu,), durations=(search.horizon,)
+        )
+        inputs.host["durations"][:] = search.dt
+        inputs.send()
+        first, basis = spline.basis(0)
+        problem = Problem(
+            state=inputs.state,
+            previous_action=inputs.previous_action,
+            durations=inputs.durations,
+            first=torch.from_numpy(first).to(device),
+            basis=torch.from_numpy(basis).to(device),
+            limits=Limits(*(zeros(nu) for _ in Limits._fields)),
+            actuators=Actuators(lag=zeros(nu), applied=inputs.applied),
+            numbers=Numbers(*(zeros() for _ in Numbers._fields)),
+        )
+        shape = (spline.knots, nu, search.modes)
+        belief = Belief(
+            mean=zeros(*shape),
+            std=zeros(*shape),
+            injected=zeros(*shape, search.injected),
+            best_cost=zeros(search.modes),
+        )
+        return cls(rollout, search, inputs, problem, belief, seed, threads)
+
+
+class Found(NamedTuple):
+    """What the last iterations found, in arrays that are valid until the next plan."""
+
+    mean: np.ndarray  # (P, nu, M)
+    best: np.ndarray  # (P, nu, M), the best candidate
+    best_cost: np.ndarray  # (M,), inf if no candidate was valid
+    valid_share: float  # of the candidates of the last iteration
+
 
 class Execution(Protocol):
-    """An executor: it runs the iterations of a search."""
+    """What runs the iterations of a search; for each plan `begin`, `run` and `found`."""
 
     name: str
     reason: str
-    """Why no faster executor runs; empty if this is the fastest one for the device."""
+    """Why no faster execution runs; empty if this is the fastest one for the device."""
     candidates: torch.Tensor
     """Knots (P, nu, at least M n) of the last iteration."""
+
+    def begin(self, move: Move) -> None:
+        """
+        Bring the plan inputs to the device, and move the belief of the last plan.
+
+        Both may be left for `run` to do.
+        """
 
     def run(
         self,
@@ -68,22 +127,80 @@ class Execution(Protocol):
                 noise.
         """
 
+    def found(self) -> Found:
+        """Return what the last run found."""
+
     def trajectory(
         self, state: np.ndarray, actions: np.ndarray, durations: np.ndarray
     ) -> np.ndarray:
         """Return the states that action sequences lead through, as `Rollout.predict` does."""
 
     def outdated(self) -> str:
-        """Return why the executor no longer computes what the plugins do; empty if it does."""
+        """Return why the execution no longer computes what the plugins do; empty if it does."""
 
 
-class EagerExecution:
+class InPlaceExecution:
+    """What those executions share that leave moving and reading the belief to PyTorch."""
+
+    def __init__(self, setup: Setup, reason: str):
+        self.reason = reason
+        self.candidates = setup.belief.mean
+        self._rollout = setup.rollout
+        self._inputs = setup.inputs
+        self._belief = belief = setup.belief
+        self._device = belief.mean.device
+        self._best = setup.search.kept + 1
+        self._move = BeliefMover(setup.search, setup.problem, belief)
+        self._costs = torch.full((setup.search.modes, setup.search.population(0)), torch.nan)
+        self._fetched = None
+        if self._device.type == "cuda":
+            size = 2 * belief.mean.numel() + belief.best_cost.numel() + self._costs.numel()
+            self._fetched = pinned(torch.zeros(size))
+
+    def begin(self, move: Move) -> None:
+        """Do as `Execution.begin`."""
+        self._inputs.send()
+        self._move(move)
+
+    def found(self) -> Found:
+        """Do as `Execution.found`."""
+        belief = self._belief
+        mean, best, best_cost, costs = self._on_host(
+            belief.mean, belief.injected[..., self._best], belief.best_cost, self._costs
+        )
+        return Found(mean, best, best_cost, np.count_nonzero(np.isfinite(costs)) / costs.size)
+
+    def trajectory(
+        self, state: np.ndarray, actions: np.ndarray, durations: np.ndarray
+    ) -> np.ndarray:
+        """Return what `Rollout.predict` does."""
+        return self._rollout.predict(state, actions, durations, self._device)
+
+    def outdated(self) -> str:
+        """Return "": each step calls the plugins themselves."""
+        return ""
+
+    def _on_host(self, *tensors: torch.Tensor) -> list[np.ndarray]:
+        """Return the tensors as arrays on the host, valid until the next call."""
+        if self._fetched is None:
+            return [tensor.numpy() for tensor in tensors]
+        sizes = [tensor.numel() for tensor in tensors]
+        parts = self._fetched[: sum(sizes)].split(sizes)
+        here = [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+        for place, tensor in zip(here, tensors, strict=True):
+            place.copy_(tensor, non_blocking=True)
+        # One wait for all copies.
+        torch.cuda.current_stream(self._device).synchronize()
+        return [place.numpy() for place in here]
+
+
+class EagerExecution(InPlaceExecution):
     """
     Iterations in PyTorch, on any device.
 
     Args:
         setup: see `Setup`.
-        reason: why no faster executor runs.
+        reason: why no faster execution runs.
         evaluate: a faster replacement of the rollout.
         **others: further arguments of `Iteration`.
     """
@@ -97,12 +214,9 @@ class EagerExecution:
         evaluate: Callable[..., torch.Tensor] | None = None,
         **others: Callable[..., torch.Tensor] | torch.Tensor,
     ):
-        self.reason = reason
-        rollout, self._search, _, self._problem, self._belief, self._seed, threads = setup
-        self._device = self._belief.mean.device
+        super().__init__(setup, reason)
+        rollout, self._search, _, self._problem, _, self._seed, threads = setup
         self._generator = torch.Generator(self._device)
-        self._rollout = rollout
-        self.candidates = self._belief.mean
         knots, actions, _ = self._belief.mean.shape
         factors = coloured.factors(knots, self._search.noise_beta, actions)
         self._factors = None
@@ -131,24 +245,14 @@ class EagerExecution:
             # Python's hash of integers is the same in every process.
             self._generator.manual_seed(hash((self._seed, plan, iteration)) & (2**63 - 1))
             population = self._search.population(iteration)
-            self.candidates, cost = self._refine(population, uses[iteration], noise)
+            self.candidates, self._costs = self._refine(population, uses[iteration], noise)
             done += 1
             if until < math.inf and self._device.type == "cuda":
                 # The GPU works asynchronously; the time counts when it has finished.
                 torch.cuda.current_stream(self._device).synchronize()
             if time.monotonic() >= until:
                 break
-        return cost, done
-
-    def trajectory(
-        self, state: np.ndarray, actions: np.ndarray, durations: np.ndarray
-    ) -> np.ndarray:
-        """Return what `Rollout.predict` does."""
-        return self._rollout.predict(state, actions, durations, self._device)
-
-    def outdated(self) -> str:
-        """Return "": each step calls the plugins themselves."""
-        return ""
+        return self._costs, done
 
     def _refine(
         self, population: int, use: torch.Tensor, noise: torch.Tensor | None = None

@@ -109,3 +109,22 @@ class Candidates(NamedTuple):
     """(step H, action nu, candidate n); units of the model."""
     costs: np.ndarray
     """(candidate n)"""
+
+
+def by_cost(costs: np.ndarray, elites: int, count: int | None = None) -> np.ndarray:
+    """
+    Return the indices of candidates with costs (n,), the cheapest first, the invalid ones last.
+
+    With a `count` there are at most so many: half of them of the elites, evenly chosen by rank,
+    half of the others.
+    """
+    order = np.argsort(costs)  # NaN comes last.
+    if count is None:
+        return order
+    chosen = [
+        part[np.linspace(0, len(part) - 1, min(share, len(part))).astype(int)]
+        for part, share in zip(
+            np.split(order, [elites]), (count - count // 2, count // 2), strict=True
+        )
+    ]
+    return np.concatenate(chosen)

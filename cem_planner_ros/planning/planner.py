@@ -5,44 +5,33 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
 
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
-from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
 from cem_planner_ros.planning.actuators import Actuators
-from cem_planner_ros.planning.arguments import (
+from cem_planner_ros.planning.execution import EagerExecution, Execution, Setup
+from cem_planner_ros.planning.plan import Candidates, Plan, by_cost
+from cem_planner_ros.planning.planner_arguments import (
     ARGUMENTS,
     PERIOD,
     action_limits,
     check_plugins,
+    check_times,
+    search_settings,
     usable_device,
     vector,
 )
-from cem_planner_ros.planning.execution import EagerExecution, Execution, Setup
-from cem_planner_ros.planning.plan import Candidates, Plan, TimeGrid
 from cem_planner_ros.planning.record import Recording
 from cem_planner_ros.planning.rollout import Rollout
-from cem_planner_ros.planning.search import (
-    Belief,
-    Limits,
-    Numbers,
-    Problem,
-    limit_rate,
-    within,
-)
-from cem_planner_ros.planning.settings import Search
+from cem_planner_ros.planning.warm_start import WarmStart
 from cem_planner_ros.plugins.checking import try_out, try_samples
-from cem_planner_ros.plugins.plan_inputs import Staged, pinned
 
 _logger = logging.getLogger(__name__)
-
-SAME_MODE = 0.2
-"""Two modes are merged if the RMS distance of their means is below this share of std_initial."""
 
 LIVE = ("temperature", "momentum", "std_initial", "std_min", "std_carry")
 """Settings of `Search` that `Planner.tune` can change."""
@@ -96,11 +85,8 @@ class Planner:
         policy: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
         **settings,
     ):
-        unknown = set(settings) - {field.name for field in fields(Search)}
-        if unknown:
-            raise TypeError(f"Planner has no setting '{min(unknown)}'")
         check_plugins(dynamics, costs)
-        self.search = Search(**settings)
+        self.search = search_settings(settings, dynamics)
         for parameter, value in zip(ARGUMENTS, (str(device), threads, seed), strict=True):
             parameter.check(value)
         device = usable_device(device)
@@ -113,74 +99,28 @@ class Planner:
             self.rollout.reads_numbers = like.rollout.reads_numbers
         try_samples(dynamics, self.search.samples, self.search.dt, device)
         self.device = device
-        self._seed = seed
         self._policy = policy
         self._period = self.search.dt if period is None else PERIOD.check(period)
-        beta = self.search.noise_beta
-        if isinstance(beta, tuple) and len(beta) != len(dynamics.action_names):
-            raise ConfigurationError(
-                f"noise_beta has {len(beta)} entries, allowed: one number, or one for each of "
-                f"{', '.join(dynamics.action_names)}"
-            )
         self._recording: Recording | None = None
         self._origin = np.zeros(len(dynamics.state_names))
         self._last: tuple[Plan, np.ndarray, np.ndarray, torch.Tensor] | None = None
-        self._spline = self.search.spline
-        self._uses_of: dict[bool, torch.Tensor] = {}
-        self._moved: dict[int, torch.Tensor] = {}
-        self._nu = len(dynamics.action_names)
-        self._allocate(len(dynamics.state_names))
-        self._setup = Setup(
-            self.rollout, self.search, self._inputs, self._problem, self._belief, seed, threads
+        self._phase = 0
+        self._setup = setup = Setup.allocate(
+            self.rollout, self.search, device=device, seed=seed, threads=threads
         )
+        self._problem, limits = setup.problem, setup.problem.limits
+        self._warm_start = WarmStart(self.search, limits, setup.belief, seed, policy is not None)
+        nu = len(dynamics.action_names)
         self.tune(
             low=dynamics.action_low if low is None else low,
             high=dynamics.action_high if high is None else high,
-            rate=[np.inf] * self._nu if rate is None else rate,
-            lag=[0.0] * self._nu if lag is None else lag,
+            rate=[np.inf] * nu if rate is None else rate,
+            lag=[0.0] * nu if lag is None else lag,
             **{name: getattr(self.search, name) for name in LIVE},
         )
         self.reset()
-        nx = len(dynamics.state_names)
-        self._load(np.zeros(nx), self._middle, self._middle, np.arange(self.search.horizon + 1), 0)
         self.execution = self._execution(backend, None if like is None else like.execution)
         self.reset()
-
-    def _allocate(self, nx: int) -> None:
-        """
-        Make the tensors that executions read and refine, filled anew for every plan.
-
-        They stay where they are, so an execution looks for them once.
-        """
-
-        def zeros(*shape: int) -> torch.Tensor:
-            return torch.zeros(shape, device=self.device)
-
-        nu, horizon, spline = self._nu, self.search.horizon, self._spline
-        self._inputs = inputs = Staged(
-            self.device, state=(nx,), previous_action=(nu,), applied=(nu,), durations=(horizon,)
-        )
-        self._problem = Problem(
-            state=inputs.state,
-            previous_action=inputs.previous_action,
-            durations=inputs.durations,
-            first=zeros(horizon).long(),
-            basis=zeros(horizon, spline.order + 1),
-            limits=Limits(*(zeros(nu) for _ in Limits._fields)),
-            actuators=Actuators(lag=zeros(nu), applied=inputs.applied),
-            numbers=Numbers(*(zeros() for _ in Numbers._fields)),
-        )
-        self._phase: int | None = None
-        shape = (spline.knots, nu, self.search.modes)
-        self._belief = Belief(
-            mean=zeros(*shape),
-            std=zeros(*shape),
-            injected=zeros(*shape, self.search.injected),
-            best_cost=zeros(self.search.modes),
-        )
-        if self._belief.mean.is_cuda:
-            most = self.search.population(0) + 1 + spline.knots * nu
-            self._fetched = pinned(torch.zeros(self.search.modes * most))
 
     def tune(
         self,
@@ -206,60 +146,22 @@ class Planner:
             self.dynamics, low=low, high=high, rate=rate, lag=lag
         )
         self.search = replace(self.search, **numbers)
-        # A spline of order 0 changes within one model step, other splines from knot to knot.
-        step = self.search.dt * (self._spline.spacing if self._spline.order else 1)
-        half_range = 0.5 * (high_ - low_)
-        values = Limits(
-            low=low_,
-            high=high_,
-            step=rate_ * step,
-            first=rate_ * self._period,
-            std_initial=std_initial * half_range,
-            std_min=std_min * half_range,
-        )
-        for tensor, value in zip(self._problem.limits, values, strict=True):
-            tensor.copy_(torch.as_tensor(value))
-        # If bounds are narrowed, the earlier belief must not lie outside.
-        for kept in (self._belief.mean, self._belief.injected):
-            kept.copy_(within(kept, self._problem.limits))
+        self._problem.limits.fill(self.search, low_, high_, rate_, self._period)
+        self._warm_start.tune(self.search)
         self._problem.actuators.lag.copy_(torch.from_numpy(lag_))
         self._has_lag = bool(lag_.any())
-        # Momentum keeps a share of the last mean, which may violate the rate limit.
-        self._keeps_far_mean = bool(self.search.momentum) and bool(np.isfinite(rate_).any())
         self._problem.numbers.temperature.fill_(temperature)
         self._problem.numbers.momentum.fill_(momentum)
         self._middle = 0.5 * (low_ + high_)
 
     def reset(self) -> None:
         """Forget the last plan, and restart the noise."""
-        self._grid: TimeGrid | None = None
-        self._cell = 0
-        self._plans = 0
-        self._has_elites = False
-        mean, std, injected, best_cost = self._belief
-        middle = torch.as_tensor(self._middle, device=self.device)
-        mean.copy_(middle[:, None])
-        std.copy_(self._problem.limits.std_initial[:, None])
-        injected.copy_(middle[:, None, None])
-        best_cost.fill_(torch.inf)
-        for mode in range(1, self.search.modes):
-            self._reseed(mode)
+        self._warm_start.reset()
 
     @torch.no_grad()
     def adopt(self, plan: Plan) -> None:
         """Start again around a plan, such as the plan of a planner with another grid."""
-        self.reset()
-        self._grid = TimeGrid(float(plan.edges[0]), self.search.dt)
-        spacing, order = self._spline.spacing, self._spline.order
-        # A knot acts around the middle of its basis function, on a grid that begins with the plan.
-        middles = (np.arange(self._spline.knots) + 0.5 * (1 - order)) * spacing * self.search.dt
-        actions = np.array([plan.action_at(plan.edges[0] + middle) for middle in middles])
-        actions = torch.as_tensor(actions, dtype=torch.float32, device=self.device)
-        limits = self._problem.limits
-        actions = actions.clamp(limits.low, limits.high)
-        self._belief.mean[..., 0] = actions
-        self._belief.injected[:, :, 0] = actions[..., None]
-        self._has_elites = True
+        self._warm_start.adopt(plan)
 
     def spread(self) -> tuple[float, float]:
         """
@@ -268,11 +170,7 @@ class Planner:
         Both are shares of half the range of the actions. If they are close to std_min, the search
         has collapsed.
         """
-        limits = self._problem.limits
-        half_range = 0.5 * (limits.high - limits.low)[:, None]
-        kept = self._belief.injected[..., : max(1, self.search.kept)]
-        elites = kept.std(-1, correction=0)
-        return float((self._belief.std / half_range).mean()), float((elites / half_range).mean())
+        return self._warm_start.spread()
 
     @torch.no_grad()
     def plan(
@@ -312,32 +210,17 @@ class Planner:
         previous_action = self._middle if previous_action is None else previous_action
         previous_action = vector("previous_action", previous_action, actions)
         applied = previous_action if applied is None else vector("applied", applied, actions)
-        if not math.isfinite(time):
-            raise ValueError(f"time is {time}, expected a finite time in s")
-        if math.isnan(until):
-            raise ValueError("until is nan, expected a time in s; inf for no limit")
-        edges, cell = self._shift(time)
-        self._origin = self._origin_of(state)
-        self._load(state - self._origin, previous_action, applied, edges, cell)
-        for cost in self.costs:
-            cost.move(self._origin)
-            cost.prepare(state, time if stamp is None else stamp, surroundings)
-        self.dynamics.remember(state, applied, time)
+        check_times(time, until)
+        stamp = time if stamp is None else stamp
+        self._prepare_plugins(state, applied, time, stamp, surroundings)
+        self._fall_back_if_outdated()
+        edges = self._begin(state, previous_action, applied, time)
         if self._policy is not None:
             self._propose(self._policy(state, edges))
-        if self._keeps_far_mean:
-            mean, problem = self._belief.mean, self._problem
-            near = limit_rate(mean.unsqueeze(-1), problem.previous_action, problem.limits)
-            mean.copy_(near.squeeze(-1))
-        at_most = self.search.iterations
-        at_most = at_most if iterations is None else max(1, min(iterations, at_most))
-        self._fall_back()
-        cost, done = self.execution.run(self._uses(), self._plans, range(at_most), until)
-        plan = self._read(edges, cost, done)
-        self._last = plan, np.array(state), np.array(applied), cost
-        self._plans += 1
-        self._has_elites = True
-        self._reseed_dead()
+        costs, done = self._iterate(iterations, until)
+        plan = self._read(edges, done)
+        self._warm_start.keep()
+        self._last = plan, np.array(state), np.array(applied), costs
         if self._recording is not None:
             self._recording.add(
                 state=state,
@@ -357,7 +240,7 @@ class Planner:
 
         return choose(backend, self._setup, like)
 
-    def _fall_back(self) -> None:
+    def _fall_back_if_outdated(self) -> None:
         """Plan in eager PyTorch from now on, if what was compiled is not what plugins are."""
         reason = self.execution.outdated()
         if reason:
@@ -374,7 +257,7 @@ class Planner:
         """Return what must be equal for equal plans; `record.replay` compares it."""
         return {
             "search": asdict(self.search),
-            "seed": self._seed,
+            "seed": self._setup.seed,
             "execution": self.execution.name,
             "states": list(self.dynamics.state_names),
             "actions": list(self.dynamics.action_names),
@@ -395,16 +278,9 @@ class Planner:
             raise RuntimeError("nothing was planned yet: call plan() first")
         plan, state, applied, cost = self._last
         costs = cost.flatten().cpu().numpy()
-        order = np.argsort(costs)  # NaN comes last.
-        if count is not None:
-            elites, others = np.split(order, [self.search.elites])
-            chosen = [
-                part[np.linspace(0, len(part) - 1, min(share, len(part))).astype(int)]
-                for part, share in ((elites, count - count // 2), (others, count // 2))
-            ]
-            order = np.concatenate(chosen)
+        order = by_cost(costs, self.search.elites, count)
         knots = self.execution.candidates[..., torch.as_tensor(order, device=self.device)]
-        actions = self._actions(knots.cpu().numpy())
+        actions = self.search.spline.actions(knots.cpu().numpy(), self._phase)
         states = self.predict(replace(plan, actions=actions), state, applied)
         return Candidates(states, actions, costs[order])
 
@@ -465,144 +341,62 @@ class Planner:
             return np.zeros_like(state)
         return self.dynamics.origin(state)
 
-    def _shift(self, time: float) -> tuple[np.ndarray, int]:
-        """Shift the belief to `time`; return the edges (H + 1,) of the steps and the first cell."""
-        if self._grid is None or self._grid.cell(time) < self._cell:
-            plans = self._plans
-            self.reset()
-            self._plans = plans
-            self._grid = TimeGrid(time, self.search.dt)
-        cell = self._grid.cell(time)
-        spacing, knots = self._spline.spacing, self._spline.knots
-        mean, std, injected, best_cost = self._belief
-        shift = min(cell // spacing - self._cell // spacing, knots)
-        carry = self.search.std_carry
-        initial = self._problem.limits.std_initial[:, None]
-        if shift:
-            if shift not in self._moved:
-                # New knots at the end of the horizon repeat the last knot.
-                knot = torch.arange(knots, device=self.device) + shift
-                self._moved[shift] = knot.clamp_(max=knots - 1)
-            for rows in (mean, injected, std) if carry else (mean, injected):
-                rows.copy_(rows.index_select(0, self._moved[shift]))
-        if carry:
-            std[knots - shift :] = initial
-            std.lerp_(initial.expand_as(std), 1.0 - carry)
-        else:
-            std.copy_(initial)
-        # The best cost of the last plan was for another state.
-        best_cost.fill_(torch.inf)
-        self._cell = cell
-        return self._grid.edges(time, self.search.horizon), cell
-
-    def _reseed(self, mode: int) -> None:
-        """Restart a mode around a constant action that is drawn at random."""
-        random = np.random.default_rng([self._seed, self._plans, mode])
-        limits = self._problem.limits
-        share = torch.as_tensor(random.random(self._nu, np.float32), device=self.device)
-        action = limits.low + (limits.high - limits.low) * share
-        self._belief.mean[..., mode] = action
-        self._belief.std[..., mode] = limits.std_initial
-        self._belief.injected[:, :, mode] = action[:, None]
-
-    def _reseed_dead(self) -> None:
-        """Reseed each mode that found no valid candidate, or the same mean as a better mode."""
-        if self.search.modes == 1:
-            return
-        mean, _, _, best_cost = self._belief
-        scale = self._problem.limits.std_initial[:, None]
-        order = torch.argsort(best_cost).tolist()
-        for rank, mode in enumerate(order[1:], 1):
-            apart = [
-                torch.sqrt(torch.mean(((mean[..., mode] - mean[..., other]) / scale[:, 0]) ** 2))
-                for other in order[:rank]
-            ]
-            if not torch.isfinite(best_cost[mode]) or min(apart) < SAME_MODE:
-                self._reseed(mode)
-
-    def _load(
+    def _prepare_plugins(
         self,
         state: np.ndarray,
-        previous_action: np.ndarray,
         applied: np.ndarray,
-        edges: np.ndarray,
-        cell: int,
+        time: float,
+        stamp: float,
+        surroundings: Surroundings,
     ) -> None:
-        """Write the inputs of a plan to the tensors that the executor reads."""
-        host = self._inputs.host
-        host["state"][:], host["durations"][:] = state, np.diff(edges)
+        """Tell costs and model what the next plan begins with."""
+        self._origin = self._origin_of(state)
+        for cost in self.costs:
+            cost.move(self._origin)
+            cost.prepare(state, stamp, surroundings)
+        self.dynamics.remember(state, applied, time)
+
+    def _begin(
+        self, state: np.ndarray, previous_action: np.ndarray, applied: np.ndarray, time: float
+    ) -> np.ndarray:
+        """Give the execution what the plan begins with; return the edges (H + 1,) of its steps."""
+        edges, move = self._warm_start.advance(time)
+        host = self._setup.inputs.host
+        host["state"][:], host["durations"][:] = state - self._origin, np.diff(edges)
         host["previous_action"][:], host["applied"][:] = previous_action, applied
-        self._inputs.send()
-        phase = cell % self._spline.spacing
-        if phase != self._phase:
-            self._basis = first, basis = self._spline.basis(cell)
-            self._problem.first.copy_(torch.from_numpy(first))
-            self._problem.basis.copy_(torch.from_numpy(basis))
-            self._phase = phase
+        self.execution.begin(move)
+        self._phase = move.phase
+        return edges
+
+    def _iterate(self, iterations: int | None, until: float) -> tuple[torch.Tensor, int]:
+        """Refine the belief; return the last costs (M, n) and how many iterations were done."""
+        at_most = self.search.iterations
+        at_most = at_most if iterations is None else max(1, min(iterations, at_most))
+        uses, number = self._warm_start.uses(), self._warm_start.plans
+        return self.execution.run(uses, number, range(at_most), until)
 
     def _propose(self, sequences: np.ndarray) -> None:
         """Make action sequences (E, H, nu) candidates; numbers not finite become the middle."""
-        expected = (self.search.proposals, self.search.horizon, self._nu)
+        expected = (self.search.proposals, self.search.horizon, len(self._middle))
         if np.shape(sequences) != expected:
             raise ValueError(
                 f"the policy returned shape {np.shape(sequences)}, expected {expected}"
             )
         sequences = np.where(np.isfinite(sequences), sequences, self._middle)
-        first, basis = self._spline.basis(self._cell)
-        weights = np.zeros((self.search.horizon, self._spline.knots))
-        for k in range(basis.shape[1]):
-            weights[np.arange(len(first)), first + k] += basis[:, k]
-        # The knots whose spline is closest; exact if every step has its own knot.
-        knots = np.einsum("ph,ehu->pue", np.linalg.pinv(weights), sequences)
-        proposals = self._belief.injected[..., self.search.kept + 2 :]
+        knots = self.search.spline.nearest_knots(sequences, self._phase)
+        proposals = self._setup.belief.injected[..., self.search.kept + 2 :]
         proposals.copy_(torch.as_tensor(knots[:, :, None]))
 
-    def _uses(self) -> torch.Tensor:
-        """Return whether each injected slot is a candidate in each iteration (I, J)."""
-        search = self.search
-        if self._has_elites not in self._uses_of:
-            uses = torch.zeros(search.iterations, search.injected, dtype=torch.bool)
-            kept = search.kept
-            uses[:, :kept] = True
-            uses[-1 if search.inject_mean == "last" else 0 :, kept] = search.inject_mean != "never"
-            uses[:, kept + 1] = search.inject_best
-            if not self._has_elites:
-                uses[0] = False
-            uses[0, kept + 2 :] = self._policy is not None
-            self._uses_of[self._has_elites] = uses.to(self.device)
-        return self._uses_of[self._has_elites]
-
-    def _read(self, edges: np.ndarray, cost: torch.Tensor, done: int) -> Plan:
+    def _read(self, edges: np.ndarray, done: int) -> Plan:
         """Return the plan: the mean, or the best candidate, of the best mode."""
-        mean, _, injected, best_cost = self._belief
-        chosen = injected[..., self.search.kept + 1] if self.search.execute == "best" else mean
-        knots, best_cost, cost = self._on_host(chosen, best_cost, cost)
-        mode = int(best_cost.argmin())
+        found = self.execution.found()
+        knots = found.best if self.search.execute == "best" else found.mean
+        mode = int(found.best_cost.argmin())
         return Plan(
             edges=edges,
-            actions=self._actions(knots[..., mode]),
-            cost=float(best_cost[mode]),
+            actions=self.search.spline.actions(knots[..., mode], self._phase),
+            cost=float(found.best_cost[mode]),
             iterations=done,
-            invalid_share=1.0 - np.count_nonzero(np.isfinite(cost)) / cost.size,
+            invalid_share=1.0 - found.valid_share,
             action_names=tuple(self.dynamics.action_names),
         )
-
-    def _actions(self, knots: np.ndarray) -> np.ndarray:
-        """Return the actions (H, nu, ...) of knots (P, nu, ...)."""
-        first, basis = self._basis
-        # For a spline of order 0 the sum has one term with weight one.
-        weights = basis.T.reshape(basis.shape[1], -1, *(1,) * (knots.ndim - 1))
-        return sum(w * knots[first + k] for k, w in enumerate(weights)).astype(np.float64)
-
-    def _on_host(self, *tensors: torch.Tensor) -> list[np.ndarray]:
-        """Return the tensors as arrays on the host, valid until the next call."""
-        if self.device.type == "cpu":
-            return [tensor.numpy() for tensor in tensors]
-        sizes = [tensor.numel() for tensor in tensors]
-        parts = self._fetched[: sum(sizes)].split(sizes)
-        here = [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
-        for place, tensor in zip(here, tensors, strict=True):
-            place.copy_(tensor, non_blocking=True)
-        # One wait for all copies.
-        torch.cuda.current_stream(self.device).synchronize()
-        return [place.numpy() for place in here]

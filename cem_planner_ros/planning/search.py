@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from cem_planner_ros.planning import cross_entropy
@@ -40,6 +41,32 @@ class Limits(NamedTuple):
     first: torch.Tensor  # (nu,)
     std_initial: torch.Tensor  # (nu,)
     std_min: torch.Tensor  # (nu,)
+
+    def fill(
+        self, search: Search, low: np.ndarray, high: np.ndarray, rate: np.ndarray, period: float
+    ) -> None:
+        """
+        Change the tensors in place.
+
+        Args:
+            search: the settings.
+            low, high: (nu,), bounds of the actions.
+            rate: (nu,), how fast they may change, per s; inf for no limit.
+            period: s, in which the first action of a plan may change by rate * period.
+        """
+        # A spline of order 0 changes within one model step, other splines from knot to knot.
+        step = search.dt * (search.knot_spacing if search.order else 1)
+        half_range = 0.5 * (high - low)
+        values = Limits(
+            low=low,
+            high=high,
+            step=rate * step,
+            first=rate * period,
+            std_initial=search.std_initial * half_range,
+            std_min=search.std_min * half_range,
+        )
+        for tensor, value in zip(self, values, strict=True):
+            tensor.copy_(torch.as_tensor(value))
 
 
 class Numbers(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,3 +53,28 @@ class Spline:
             )
             weights = weights / 6
         return first.astype(np.int64), np.ascontiguousarray(weights.T, np.float32)
+
+    def actions(self, knots: np.ndarray, phase: int) -> np.ndarray:
+        """Return the actions (H, nu, ...) of knots (P, nu, ...) of a plan from a phase on."""
+        first, basis = _basis(self, phase)
+        if self.order == 0:
+            return knots[first].astype(np.float64)
+        weights = basis.T.reshape(basis.shape[1], -1, *(1,) * (knots.ndim - 1))
+        return sum(w * knots[first + k] for k, w in enumerate(weights)).astype(np.float64)
+
+    def nearest_knots(self, sequences: np.ndarray, phase: int) -> np.ndarray:
+        """
+        Return the knots (P, nu, E) whose splines are closest to action sequences (E, H, nu).
+
+        The splines are exact if every step has its own knot.
+        """
+        first, basis = _basis(self, phase)
+        weights = np.zeros((self.horizon, self.knots))
+        for k in range(basis.shape[1]):
+            weights[np.arange(len(first)), first + k] += basis[:, k]
+        return np.einsum("ph,ehu->pue", np.linalg.pinv(weights), sequences)
+
+
+@functools.lru_cache(maxsize=64)
+def _basis(spline: Spline, phase: int) -> tuple[np.ndarray, np.ndarray]:
+    return spline.basis(phase)

@@ -21,7 +21,7 @@ def pinned(tensor: torch.Tensor) -> torch.Tensor:
     return _KEPT[-1]
 
 
-class Staged:
+class PlanInputs:
     """
     Tensors that are written on the host and brought to a GPU in one piece.
 
@@ -45,7 +45,7 @@ class Staged:
             shapes.items(), self._here.split(sizes), self._there.split(sizes), strict=True
         ):
             if hasattr(self, name):
-                raise ValueError(f"no tensor of Staged can be called '{name}'")
+                raise ValueError(f"no tensor of PlanInputs can be called '{name}'")
             self.host[name] = here.view(shape).numpy()
             setattr(self, name, there.view(shape))
 

@@ -357,7 +357,7 @@ def test_the_first_action_is_one_that_can_be_commanded_in_a_period(backend, exec
         **{"rate": [2.0, np.inf], "period": period, "backend": backend, "execute": execute},
     )
     limits = CommandLimits(
-        *(np.full(2, -1.0), np.full(2, 1.0), np.array([2.0, np.inf]), np.zeros(2), np.zeros(2))
+        *(np.full(2, -1.0), np.full(2, 1.0), np.array([2.0, np.inf]), np.zeros(2))
     )
     changes = []
     for tick, before in enumerate(([-0.8, 0.0], [0.9, 0.0], [-0.5, 0.3])):

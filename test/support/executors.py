@@ -15,7 +15,7 @@ from cem_planner_ros.planning.execution import Setup
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Belief, Limits, Numbers, Problem
 from cem_planner_ros.planning.settings import Search
-from cem_planner_ros.plugins.plan_inputs import Staged
+from cem_planner_ros.plugins.plan_inputs import PlanInputs
 
 HIGH = 0.55
 
@@ -106,7 +106,9 @@ def given(rate=(np.inf, np.inf), lag=(0.0, 0.0), phase=0, low=(-1.0, -2.0), **se
         std_initial=tensor(search.std_initial * half),
         std_min=tensor(search.std_min * half),
     )
-    inputs = Staged("cpu", state=(2,), previous_action=(2,), applied=(2,), durations=(len(first),))
+    inputs = PlanInputs(
+        "cpu", state=(2,), previous_action=(2,), applied=(2,), durations=(len(first),)
+    )
     inputs.host["state"][:], inputs.host["previous_action"][:] = state, previous
     inputs.host["applied"][:], inputs.host["durations"][:] = applied, durations
     inputs.send()

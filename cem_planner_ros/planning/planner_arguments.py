@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ import torch
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError, first_line
+from cem_planner_ros.planning.settings import Search
 from cem_planner_ros.plugins.parameter import FLOAT32_MAX, INACTIVE, Parameter
 
 ARGUMENTS = (
@@ -49,6 +52,26 @@ def check_plugins(dynamics: Dynamics, costs: Sequence[Cost]) -> None:
     for cost in costs:
         if not isinstance(cost, Cost):
             raise ConfigurationError(f"costs has {cost!r}, expected Cost objects")
+
+
+def search_settings(settings: Mapping[str, Any], dynamics: Dynamics) -> Search:
+    """
+    Return the settings of the search of a model after checking them.
+
+    Raises TypeError for a name that is no setting, ConfigurationError for a value that is not
+    allowed.
+    """
+    unknown = set(settings) - {field.name for field in fields(Search)}
+    if unknown:
+        raise TypeError(f"Planner has no setting '{min(unknown)}'")
+    search = Search(**settings)
+    beta = search.noise_beta
+    if isinstance(beta, tuple) and len(beta) != len(dynamics.action_names):
+        raise ConfigurationError(
+            f"noise_beta has {len(beta)} entries, allowed: one number, or one for each of "
+            f"{', '.join(dynamics.action_names)}"
+        )
+    return search
 
 
 def usable_device(name: torch.device | str) -> torch.device:
@@ -117,6 +140,14 @@ def action_limits(
         if problem:
             raise ConfigurationError(problem)
     return found
+
+
+def check_times(time: float, until: float) -> None:
+    """Raise ValueError if a plan cannot begin at `time`, s, or search until then."""
+    if not math.isfinite(time):
+        raise ValueError(f"time is {time}, expected a finite time in s")
+    if math.isnan(until):
+        raise ValueError("until is nan, expected a time in s; inf for no limit")
 
 
 def vector(what: str, values: np.ndarray, names: Sequence[str]) -> np.ndarray:

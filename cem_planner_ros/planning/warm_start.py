@@ -1,0 +1,208 @@
+"""What a search keeps from plan to plan, and how it moves with time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from cem_planner_ros.planning.plan import Plan, TimeGrid
+from cem_planner_ros.planning.search import Belief, Limits, Problem, limit_rate, within
+from cem_planner_ros.planning.settings import Search
+
+SAME_MODE = 0.2
+"""Two modes are merged if the RMS distance of their means is below this share of std_initial."""
+
+
+class Move(NamedTuple):
+    """How the belief of the last plan becomes the one that the next plan begins with."""
+
+    shift: int
+    """By how many knots, from 0 to P; new knots at the end repeat the last knot."""
+    phase: int
+    """Model steps from the first knot to the start of the plan, below the spacing of the knots."""
+    std_carry: float
+    """Share of the std that is kept; the rest is `Limits.std_initial`."""
+    bounds_mean: bool
+    """Whether the mean is brought to where rates and bounds allow it to be."""
+
+
+class WarmStart:
+    """
+    The belief of the last plan, on a grid of model steps that is fixed in absolute time.
+
+    Args:
+        search: the settings; `tune` brings others.
+        limits: of the actions.
+        belief: the tensors that are kept up to date.
+        seed: of the modes that begin anew.
+        has_proposals: whether each plan is given proposals of a policy.
+    """
+
+    def __init__(
+        self, search: Search, limits: Limits, belief: Belief, seed: int, has_proposals: bool = False
+    ):
+        self.belief = belief
+        self.plans = 0
+        """Number of plans since the last `reset`; the noise of a plan depends on it."""
+        self._search = search
+        self.limits = limits
+        self._seed = seed
+        self._has_proposals = has_proposals
+        self._grid: TimeGrid | None = None
+        self._cell = 0
+        self._has_elites = False
+        self._has_rates = False
+        self._uses_of: dict[bool, torch.Tensor] = {}
+
+    def tune(self, search: Search) -> None:
+        """Take other settings and limits over; bounds may have become narrower."""
+        self._search = search
+        # If bounds are narrowed, the earlier belief must not lie outside.
+        for kept in (self.belief.mean, self.belief.injected):
+            kept.copy_(within(kept, self.limits))
+        self._has_rates = bool(torch.isfinite(self.limits.step).any())
+
+    def reset(self) -> None:
+        """Forget the last plan, and restart the noise."""
+        self.plans = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        self._grid = None
+        self._cell = 0
+        self._has_elites = False
+        mean, std, injected, best_cost = self.belief
+        middle = 0.5 * (self.limits.low + self.limits.high)
+        mean.copy_(middle[:, None])
+        std.copy_(self.limits.std_initial[:, None])
+        injected.copy_(middle[:, None, None])
+        best_cost.fill_(torch.inf)
+        for mode in range(1, self._search.modes):
+            self._reseed(mode)
+
+    def adopt(self, plan: Plan) -> None:
+        """Start again around a plan, such as the plan of a planner with another grid."""
+        self.reset()
+        self._grid = TimeGrid(float(plan.edges[0]), self._search.dt)
+        spline, dt = self._search.spline, self._search.dt
+        # A knot acts around the middle of its basis function, on a grid that begins with the plan.
+        middles = (np.arange(spline.knots) + 0.5 * (1 - spline.order)) * spline.spacing * dt
+        found = np.array([plan.action_at(plan.edges[0] + middle) for middle in middles])
+        actions = torch.as_tensor(found, dtype=torch.float32, device=self.belief.mean.device)
+        actions = actions.clamp(self.limits.low, self.limits.high)
+        self.belief.mean[..., 0] = actions
+        self.belief.injected[:, :, 0] = actions[..., None]
+        self._has_elites = True
+
+    def advance(self, time: float) -> tuple[np.ndarray, Move]:
+        """
+        Go on to a plan at `time`, s; return the edges (H + 1,) of its steps and the belief's move.
+
+        A time earlier than that of the last plan forgets the last plan.
+        """
+        search = self._search
+        if self._grid is None or self._grid.cell(time) < self._cell:
+            self._forget()
+            self._grid = TimeGrid(time, search.dt)
+        cell, spacing = self._grid.cell(time), search.spline.spacing
+        shift = min(cell // spacing - self._cell // spacing, search.spline.knots)
+        self._cell = cell
+        # Momentum keeps a share of the last mean, which may violate the rate limit.
+        bounds_mean = bool(search.momentum) and self._has_rates
+        move = Move(shift, cell % spacing, search.std_carry, bounds_mean)
+        return self._grid.edges(time, search.horizon), move
+
+    def uses(self) -> torch.Tensor:
+        """Return whether each injected slot is a candidate in each iteration (I, J)."""
+        search = self._search
+        if self._has_elites not in self._uses_of:
+            uses = torch.zeros(search.iterations, search.injected, dtype=torch.bool)
+            kept = search.kept
+            uses[:, :kept] = True
+            uses[-1 if search.inject_mean == "last" else 0 :, kept] = search.inject_mean != "never"
+            uses[:, kept + 1] = search.inject_best
+            if not self._has_elites:
+                uses[0] = False
+            uses[0, kept + 2 :] = self._has_proposals
+            self._uses_of[self._has_elites] = uses.to(self.belief.mean.device)
+        return self._uses_of[self._has_elites]
+
+    def keep(self) -> None:
+        """Keep the belief for the next plan; modes that are of no use begin anew."""
+        self.plans += 1
+        self._has_elites = True
+        if self._search.modes > 1:
+            self._reseed_useless()
+
+    def spread(self) -> tuple[float, float]:
+        """Return the mean std and the std of the kept elites, as shares of half the range."""
+        half_range = 0.5 * (self.limits.high - self.limits.low)[:, None]
+        kept = self.belief.injected[..., : max(1, self._search.kept)]
+        elites = kept.std(-1, correction=0)
+        return float((self.belief.std / half_range).mean()), float((elites / half_range).mean())
+
+    def _reseed(self, mode: int) -> None:
+        """Restart a mode around a constant action that is drawn at random."""
+        random = np.random.default_rng([self._seed, self.plans, mode])
+        mean, std, injected, _ = self.belief
+        limits = self.limits
+        share = torch.as_tensor(random.random(len(limits.low), np.float32), device=mean.device)
+        action = limits.low + (limits.high - limits.low) * share
+        mean[..., mode] = action
+        std[..., mode] = limits.std_initial
+        injected[:, :, mode] = action[:, None]
+
+    def _reseed_useless(self) -> None:
+        """Reseed each mode that found no valid candidate, or the same mean as a better mode."""
+        mean, _, _, best_cost = self.belief
+        scale = self.limits.std_initial[:, None]
+        order = torch.argsort(best_cost).tolist()
+        for rank, mode in enumerate(order[1:], 1):
+            apart = [
+                torch.sqrt(torch.mean(((mean[..., mode] - mean[..., other]) / scale[:, 0]) ** 2))
+                for other in order[:rank]
+            ]
+            if not torch.isfinite(best_cost[mode]) or min(apart) < SAME_MODE:
+                self._reseed(mode)
+
+
+class BeliefMover:
+    """Moves a belief where it lies, in PyTorch; for executions that do not do so themselves."""
+
+    def __init__(self, search: Search, problem: Problem, belief: Belief):
+        self._spline = search.spline
+        self._problem = problem
+        self._belief = belief
+        self._phase: int | None = None
+        self._rows: dict[int, torch.Tensor] = {}
+
+    def __call__(self, move: Move) -> None:
+        """Move the belief, and bring the spline of `problem` to the phase of the plan."""
+        mean, std, injected, best_cost = self._belief
+        knots, shift, carry = self._spline.knots, move.shift, move.std_carry
+        initial = self._problem.limits.std_initial[:, None]
+        if shift:
+            if shift not in self._rows:
+                rows = torch.arange(knots, device=mean.device) + shift
+                self._rows[shift] = rows.clamp_(max=knots - 1)
+            for moved in (mean, injected, std) if carry else (mean, injected):
+                moved.copy_(moved.index_select(0, self._rows[shift]))
+        if carry:
+            std[knots - shift :] = initial
+            std.lerp_(initial.expand_as(std), 1.0 - carry)
+        else:
+            std.copy_(initial)
+        # The best cost of the last plan was for another state.
+        best_cost.fill_(torch.inf)
+        if move.phase != self._phase:
+            first, basis = self._spline.basis(move.phase)
+            self._problem.first.copy_(torch.from_numpy(first))
+            self._problem.basis.copy_(torch.from_numpy(basis))
+            self._phase = move.phase
+        if move.bounds_mean:
+            near = limit_rate(
+                mean.unsqueeze(-1), self._problem.previous_action, self._problem.limits
+            )
+            mean.copy_(near.squeeze(-1))
