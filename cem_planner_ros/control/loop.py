@@ -65,6 +65,7 @@ class ControlLoop:
         stamp_clock: clock of the stamps of states and paths, and of `Cost.prepare`, s; `clock` if
             None.
         steady: clock of computing times and deadlines, s; the planner uses `time.monotonic`.
+        sleep: waits for some s of `steady` unless an event is set; returns whether it is set.
         iteration_time: first guess of the time of an iteration, s.
         warn: called with a line for each setting that the system refuses.
     """
@@ -80,6 +81,7 @@ class ControlLoop:
         clock: Callable[[], float] = time.monotonic,
         stamp_clock: Callable[[], float] | None = None,
         steady: Callable[[], float] = time.monotonic,
+        sleep: Callable[[threading.Event, float], bool] = threading.Event.wait,
         iteration_time: float = 0.0,
         warn: Callable[[str], None] = lambda text: None,
     ):
@@ -100,6 +102,7 @@ class ControlLoop:
         self._stamp_clock = clock if stamp_clock is None else stamp_clock
         self._steady = steady
         self._is_steady = clock is steady
+        self._sleep = sleep
         self._changes = Changes(parameters, planner, iteration_time, self.commander.use)
         self._forget = False
         self.has_begun = False
@@ -192,7 +195,7 @@ class ControlLoop:
     def _wait(self, until: float) -> bool:
         """Wait for a time on the loop's clock; return whether the loop was stopped meanwhile."""
         if self._is_steady:
-            return self._stop.wait(max(0.0, until - self._clock()))
+            return self._sleep(self._stop, max(0.0, until - self._clock()))
         # A simulated clock may run at any rate, stand still or be set back.
         while 0.0 < until - self._clock() <= 2.0 * self.commander.period:
             if self._stop.wait(CLOCK_LOOK):

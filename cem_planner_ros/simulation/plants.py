@@ -88,6 +88,11 @@ class MujocoPlant:
         self.action_range = 0.5 * (limits[:, 1] - limits[:, 0])
         self._surplus = 0.0
 
+    @property
+    def time(self) -> float:
+        """How long the physics ran, s."""
+        return self._data.time
+
     def state(self) -> np.ndarray:
         """Return positions, then velocities, of all joints."""
         return np.concatenate((self._data.qpos[self._positions], self._data.qvel[self._velocities]))

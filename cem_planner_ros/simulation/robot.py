@@ -67,8 +67,8 @@ class RobotPlant:
         self._seed = seed
         self._range_noise = range_noise
         try:
-            self._radius = float(model.geom("left_wheel").size[0])
-            self._half_track = float(model.body("left_wheel").pos[1])
+            self.wheel_radius = float(model.geom("left_wheel").size[0])
+            self.wheel_separation = 2.0 * float(model.body("left_wheel").pos[1])
             self._site = model.site("lidar").id
         except KeyError as error:
             raise ConfigurationError(
@@ -132,8 +132,9 @@ class RobotPlant:
                 now + min(max(aim - now, -limit * step), limit * step)
                 for now, aim, limit in zip(self._twist, target, ACCELERATION, strict=True)
             ]
-            v, difference = self._twist[0], self._twist[1] * self._half_track
-            self._data.ctrl[:] = (v - difference) / self._radius, (v + difference) / self._radius
+            v, difference = self._twist[0], 0.5 * self._twist[1] * self.wheel_separation
+            rims = np.array([v - difference, v + difference])
+            self._data.ctrl[:] = rims / self.wheel_radius
             self._mujoco.mj_step(self._model, self._data)
             geoms = self._data.contact.geom
             touches = geoms[self._kind[geoms].prod(axis=1) == 2]

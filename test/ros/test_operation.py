@@ -13,6 +13,7 @@ from std_srvs.srv import SetBool, Trigger
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.control.ladder import FRESH, STATUSES, STOPPED
 from cem_planner_ros.control.tick import DEVICE_FAILED, EMERGENCY_STOP, PAUSED
+from cem_planner_ros.plugins.parameter import LIVE
 from cem_planner_ros.ros import planner_swap
 from cem_planner_ros.ros.ready_planner import make_planner
 
@@ -345,11 +346,11 @@ def test_values_dumped_and_loaded_again_are_the_same(
     planner = node()
     planner.autostart()
     assert observer.set(goal__target__x=-0.25, fallback="keep_last", action__rate__y_ddot=2.0) == []
-    values = planner._table.current()
+    values = {name: observer.get(name) for name in observer.parameters()}
     # What `ros2 param dump` writes: every parameter, strings in quotes.
     dump = {k: f"'{v}'" if isinstance(v, str) else v for k, v in values.items()}
     again = configure(load_yaml(write_yaml(dump)))
-    assert again.values == planner._table.configuration.values
+    assert again.values == {name: values[name] for name in again.values}
 
 
 def test_another_commander_is_warned_of(node, observer, states, newest, wait_until):
@@ -384,7 +385,7 @@ def test_ten_thousand_random_changes_leave_finite_commands_within_limits(
     planner.autostart()
     wait_until(lambda: statistics.status == FRESH)
     rng = random.Random(0)
-    names = list(planner._table.names)
+    names = list(planner.ready.configuration.parameters)
     kinds = {name: planner.get_parameter(name).value for name in names}
     accepted = 0
     for _ in range(10_000):
@@ -409,6 +410,6 @@ def test_ten_thousand_random_changes_leave_finite_commands_within_limits(
         for value in message.data
     )
     for name, value in kinds.items():
-        if planner._table._declared[name].when == "live":
+        if planner.ready.configuration.parameters[name].when == LIVE:
             planner.set_parameters([Parameter(name, value=value)])
     wait_until(lambda: statistics.status == FRESH)

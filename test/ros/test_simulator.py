@@ -15,6 +15,7 @@ from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Bool, Float64MultiArray
 
 from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.dynamics.mujoco import load
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.readers import stamp_of
 from cem_planner_ros.ros import process
@@ -44,7 +45,7 @@ def test_the_cartpole_begins_hanging_at_rest(cartpole):
 def test_no_time_is_lost_between_steps(cartpole):
     for _ in range(100):
         cartpole.step(np.zeros(1), 0.00149)
-    assert cartpole._data.time == pytest.approx(0.149, abs=0.0011)
+    assert cartpole.time == pytest.approx(0.149, abs=0.0011)
 
 
 def test_the_force_moves_the_cart(cartpole):
@@ -57,7 +58,7 @@ def test_masses_and_limits_are_those_of_the_planners_configuration(cartpole):
         load_yaml(ROOT / "config" / "cartpole.yaml") | {"planner.device": "cpu"}
     )
     value = configuration.values
-    model = cartpole._model
+    model = load(ROOT / "models" / "cartpole.xml")
     assert model.body("cart").mass[0] == value["dynamics.cart_mass"]
     assert model.body("pole").mass[0] == value["dynamics.pole_mass"]
     assert model.body("pole").ipos[2] == value["dynamics.half_length"]

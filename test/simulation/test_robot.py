@@ -102,8 +102,8 @@ def test_wheels_are_those_of_gazebo_s_robot():
     made = plant()
     model = ET.parse(ROOT / "models" / "diff_drive" / "model.sdf").find("model")
     system = model.find("plugin[@name='gz::sim::systems::DiffDrive']")
-    assert made._radius == float(system.findtext("wheel_radius"))
-    assert 2 * made._half_track == float(system.findtext("wheel_separation"))
+    assert made.wheel_radius == float(system.findtext("wheel_radius"))
+    assert made.wheel_separation == float(system.findtext("wheel_separation"))
 
 
 @pytest.mark.parametrize("name", ["rooms", "pillars", "clutter"])
@@ -127,9 +127,10 @@ def test_beams_end_where_something_stands_and_nowhere_before(name):
 
 
 def test_it_does_not_see_itself():
-    made = plant(range_noise=0.0)
+    world = worlds.load(str(ROOT / "worlds" / "rooms.xml"), 0)
+    made = robot.RobotPlant(world, range_noise=0.0)
     expected = made.scan()
-    made._model.site("lidar").pos[2] = 0.12  # in the middle of the chassis
+    world.model.site("lidar").pos[2] = 0.12  # in the middle of the chassis
     np.testing.assert_allclose(made.scan(), expected, atol=1e-6)
 
 
@@ -138,8 +139,9 @@ def test_what_is_out_of_range_is_infinite():
     assert np.isposinf(ranges).any()
     assert not np.isneginf(ranges).any()
     assert ranges[np.isfinite(ranges)].max() <= 8.0
-    made = plant("rooms")
-    made._model.site("lidar").pos[0] = -0.93  # 2 cm from the western wall
+    world = worlds.load(str(ROOT / "worlds" / "rooms.xml"), 0)
+    made = robot.RobotPlant(world)
+    world.model.site("lidar").pos[0] = -0.93  # 2 cm from the western wall
     ranges = made.scan()
     assert np.isneginf(ranges[:60]).all()
     assert not np.isneginf(ranges[120:240]).any()
