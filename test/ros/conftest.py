@@ -46,6 +46,12 @@ class Statistics:
 
 
 @pytest.fixture
+def unhurried():
+    """Parameters with which a node keeps up on a machine that is busy with other things."""
+    return {"control_rate": 5.0, "max_state_age": 2.0, "max_plan_age": 2.0}
+
+
+@pytest.fixture
 def states(observer):
     return StateSource(observer)
 

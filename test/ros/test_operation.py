@@ -201,9 +201,9 @@ def test_values_set_together_must_fit_together(node, observer, states):
 
 
 def test_a_new_planner_is_made_while_the_old_one_controls(
-    node, observer, states, statistics, newest, wait_until, monkeypatch
+    node, observer, states, statistics, newest, unhurried, wait_until, monkeypatch
 ):
-    planner = node(allow_rebuild=True, control_rate=20.0)
+    planner = node(allow_rebuild=True, **unhurried)
     planner.autostart()
     wait_until(lambda: statistics.status == FRESH)
     made = planner.ready
@@ -219,7 +219,7 @@ def test_a_new_planner_is_made_while_the_old_one_controls(
     assert observer.set(atomically=True, **changes) == []
     # The old planner controls meanwhile, and can be tuned.
     count = len(statistics.messages)
-    wait_until(lambda: len(statistics.messages) > count + 20)
+    wait_until(lambda: len(statistics.messages) > count + 5)
     assert planner.ready is made
     assert "a new planner is being made" in newest()["message"]
     assert observer.set(goal__weight__y=3.0) == []
@@ -237,9 +237,9 @@ def test_a_new_planner_is_made_while_the_old_one_controls(
 
 
 def test_a_rebuild_that_cannot_be_leaves_the_old_planner(
-    node, observer, states, statistics, newest, wait_until
+    node, observer, states, statistics, newest, unhurried, wait_until
 ):
-    planner = node(allow_rebuild=True)
+    planner = node(allow_rebuild=True, **unhurried)
     planner.autostart()
     wait_until(lambda: statistics.status == FRESH)
     made = planner.ready
@@ -253,9 +253,9 @@ def test_a_rebuild_that_cannot_be_leaves_the_old_planner(
 
 
 def test_a_planner_that_was_superseded_while_it_was_made_never_controls(
-    node, observer, states, statistics, monkeypatch, wait_until
+    node, observer, states, statistics, unhurried, monkeypatch, wait_until
 ):
-    planner = node(allow_rebuild=True)
+    planner = node(allow_rebuild=True, **unhurried)
     planner.autostart()
     wait_until(lambda: statistics.status == FRESH)
     first, ready, asked = planner.ready, threading.Event(), []

@@ -182,7 +182,7 @@ def test_states_that_are_old_when_they_come_are_told(node, says, observer, repea
 
 
 def test_a_frame_that_is_not_frame_id_is_told_for_any_cost(
-    node, says, repeat, statistics, wait_until
+    node, says, repeat, statistics, unhurried, wait_until
 ):
     def odometry():
         message = Odometry()
@@ -192,6 +192,7 @@ def test_a_frame_that_is_not_frame_id_is_told_for_any_cost(
     fields = {"x": "x", "y": "y", "x_dot": "linear.x", "y_dot": "linear.y"}
     node(
         state__type="nav_msgs/msg/Odometry",
+        **unhurried,
         **{f"state__fields__{name}": field for name, field in fields.items()},
     ).autostart()
     repeat(odometry, "state", 30.0)
@@ -212,8 +213,10 @@ def test_two_plants_are_told_by_name(node, says, states, elsewhere):
     says("several nodes publish states on '/state': /elsewhere, /observer")
 
 
-def test_invalid_candidates_are_told_by_their_share(node, says, states, statistics, wait_until):
-    planner = node()
+def test_invalid_candidates_are_told_by_their_share(
+    node, says, states, statistics, unhurried, wait_until
+):
+    planner = node(**unhurried)
     planner.autostart()
     wait_until(lambda: statistics.status == FRESH)
     cost = planner.ready.planner.costs[0]
@@ -234,10 +237,12 @@ def test_a_clock_that_nobody_publishes_is_told(node, says, states):
     says(r"the clock stands still.*publishers on '/clock': 0")
 
 
-def test_nothing_is_said_where_all_is_well(node, states, statistics, observer, wait_until, capfd):
+def test_nothing_is_said_where_all_is_well(
+    node, states, statistics, observer, unhurried, wait_until, capfd
+):
     observer.listen(Float64MultiArray, "command")
-    node().autostart()
-    wait_until(lambda: len(statistics.messages) > 150)
+    node(**unhurried).autostart()
+    wait_until(lambda: len(statistics.messages) > 15)
     said = capfd.readouterr().err
     assert "stopped" not in said.partition("active:")[2].replace("planning again", "")
     assert "nobody listens" not in said
