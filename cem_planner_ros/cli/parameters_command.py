@@ -83,11 +83,11 @@ def reference(configuration: Configuration, given: dict) -> str:
 HEAD = """\
 # Parameters
 
-Made by `python -m cem_planner_ros parameters --markdown`. `parameters FILE.yaml` shows those of
-one's own model and costs, with their values.
+Made by `python -m cem_planner_ros parameters --markdown`. `parameters FILE.yaml` shows
+the parameters of your own model and costs, with their values.
 
-When a parameter may change: *live*, while the node controls; *inactive-only*, while it does not;
-*read-only*, only at the start.
+The column "when" says when a parameter may change: *live*, also while the node controls;
+*inactive-only*, only while it does not control; *read-only*, only at the start.
 
 ## The node
 """
@@ -95,13 +95,13 @@ When a parameter may change: *live*, while the node controls; *inactive-only*, w
 NAMES = """\
 ## For each state, action and cost
 
-STATE and ACTION stand for the names of the model, COST for a name in `costs`. Bounds have the
-model's as defaults, and its units. Fields are `data[0]`, `data[1]` and so on by default in a
-Float64MultiArray, and `data` in a Float64; in other messages they have to be given.
+STATE and ACTION stand for the names of the model, COST for a name in `costs`. The default
+bounds and the units are those of the model. The default fields are `data[0]`, `data[1]` and so on
+in a Float64MultiArray, and `data` in a Float64. In other messages the fields must be given.
 """
 
 ONE_S_OWN = ("action.low.", "action.high.", "state.fields.", "command.fields.")
-"""Parameters whose defaults are the model's or the message's."""
+"""Parameters whose defaults come from the model or the message."""
 
 
 def markdown() -> str:
@@ -128,7 +128,9 @@ def markdown() -> str:
             plugin = loading.load(kind, name)
             text = summary(plugin)
             if kind == "dynamics":
-                text += f" States: {', '.join(plugin.state_names)}. Actions: {actions(plugin)}."
+                states = ", ".join(plugin.state_names)
+                given = f" States: {states}. Actions: {actions(plugin)}."
+                text += given if states else " The file gives states and actions."
             lines += ["", f"## {title} `{name}`", "", *textwrap.wrap(text, WIDTH)]
             if declared(plugin):
                 lines += ["", *_table(p.under(prefix) for p in declared(plugin))]
@@ -141,7 +143,7 @@ def _table(parameters: Iterable[Parameter]) -> list[str]:
     for p in parameters:
         default, text = f"`{_scalar(p.default)}`", p.description
         if p.name.startswith(ONE_S_OWN):
-            # What follows a field's colon is the message's.
+            # The text after the colon of a field depends on the message.
             default, text = "", text.partition(":")[0].rstrip(".") + "."
         cells = (f"`{p.name}`", default, p.unit, replace(p, unit="").allowed, p.when, text)
         lines.append(f"| {' | '.join(map(_cell, cells))} |")
@@ -153,7 +155,7 @@ def _cell(text: str) -> str:
 
 
 def _grouped(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
-    """Return the parameters with those of a group together, where its first one stands."""
+    """Return the parameters; those of a group follow the first one of the group."""
     first: dict[str, int] = {}
     keys = {}
     for index, name in enumerate(parameters):

@@ -1,1 +1,1 @@
-"""Cost plugins: one file a cost, the interface in `base`."""
+"""Cost plugins: one file for each kind of cost, and the interface in `base`."""

@@ -1,4 +1,4 @@
-"""What actions cost: their size, and their change."""
+"""Costs of the size and of the change of actions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cem_planner_ros.plugins.parameter import Parameter, named
 
 
 class Effort(Cost):
-    """The weighted squared distance of the action from where it rests, at every step."""
+    """The weighted squared distance of the action from its rest value, at every step."""
 
     places = ()
     weight: torch.Tensor
@@ -18,10 +18,10 @@ class Effort(Cost):
 
     @classmethod
     def parameters_for(cls, dynamics: Dynamics) -> tuple[Parameter, ...]:
-        """Return a weight and a place of rest for each action."""
+        """Return a weight and a rest value for each action."""
         return named(
             "weight", dynamics.action_names, 0.0, "Weight of (action - rest)^2 of {name}.", low=0.0
-        ) + named("rest", dynamics.action_names, 0.0, "The {name} that costs nothing.")
+        ) + named("rest", dynamics.action_names, 0.0, "Value of {name} that has no cost.")
 
     def stage(
         self,

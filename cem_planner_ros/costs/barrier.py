@@ -14,10 +14,10 @@ FAR = 1e9
 
 class Barrier(Cost):
     """
-    The weighted squares of how far states lie beyond their limits, nothing within.
+    The weighted squared distance of states beyond their limits; zero within the limits.
 
-    It is a quadratic penalty (Nocedal and Wright, Numerical Optimization, section 17.1): the larger
-    the weight, the less a limit is passed. Angles are not wrapped.
+    This is a quadratic penalty (Nocedal and Wright, Numerical Optimization, section 17.1). With a
+    larger weight, a limit is exceeded less. Angles are not wrapped.
     """
 
     places = ("low", "high")
@@ -31,8 +31,8 @@ class Barrier(Cost):
         names = dynamics.state_names
         return (
             named("weight", names, 0.0, "Weight of the squared excess of {name}.", low=0.0)
-            + named("low", names, -FAR, "Below it {name} costs.")
-            + named("high", names, FAR, "Above it {name} costs.")
+            + named("low", names, -FAR, "Limit below which {name} has a cost.")
+            + named("high", names, FAR, "Limit above which {name} has a cost.")
         )
 
     def stage(

@@ -16,21 +16,21 @@ from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.plugins.parameter import Parameter, Parameterised
 
 INPUTS = ("goal", "path", "costmap")
-"""What a cost may have to know of the surroundings."""
+"""Inputs from the surroundings that a cost may use."""
 
 
 class Cost(Parameterised, ABC):
     """
-    One term of what a candidate pays; the terms of all cost plugins add up.
+    One term of the cost of a candidate; the planner adds the terms of all cost plugins.
 
-    A subclass declares `parameters`, or `parameters_for` where they depend on the model's names,
-    and writes `stage`, `terminal` or both, in plain PyTorch. Samples are the last dimension and
-    must not influence one another.
+    A subclass declares `parameters`, or `parameters_for` if they depend on the names of the model.
+    It implements `stage`, `terminal` or both, in plain PyTorch. Samples are the last dimension. The
+    cost of a sample must not depend on other samples.
 
     Args:
-        dynamics: the model whose states and actions are judged.
-        values: parameter values by name; what is not given has its default.
-        device: where the parameter tensors live.
+        dynamics: the model whose states and actions are evaluated.
+        values: parameter values by name; other parameters have their defaults.
+        device: the device of the parameter tensors.
 
     Raises ConfigurationError for an unknown name or a value that is not allowed.
     """
@@ -67,7 +67,7 @@ class Cost(Parameterised, ABC):
 
     @classmethod
     def parameters_for(cls, dynamics: Dynamics) -> tuple[Parameter, ...]:
-        """Return the parameters that this cost has for a model."""
+        """Return the parameters of this cost for a model."""
         return cls.parameters
 
     def move(self, origin: np.ndarray) -> None:
@@ -81,13 +81,14 @@ class Cost(Parameterised, ABC):
         """
         Bring tensors of its own, best `PlanInputs`, up to what a plan begins with, in place.
 
-        Called before each plan, by the thread that plans.
+        The planner calls it before each plan, in the planner thread.
 
         Args:
-            state: (nx,), where all candidates begin, before `origin` is subtracted.
-            time: s, when the plan begins, on the clock on which states are stamped: ROS time in the
-                node, about 1.7e9, which float32 cannot hold; it jumps when that clock is set.
-            surroundings: what is known now.
+            state: (nx,), the state in which all candidates begin; `origin` is not subtracted.
+            time: when the plan begins, s, on the clock with which states are stamped. In the node
+                this is ROS time, about 1.7e9, which float32 cannot resolve. It jumps when the clock
+                is set.
+            surroundings: the goal, path and costmap that are known now.
         """
 
     def stage(
@@ -100,12 +101,13 @@ class Cost(Parameterised, ABC):
         """
         Return the cost (N,) of one model step.
 
-        The planner adds it up over the horizon, weighted with the step's length over dt.
+        The planner adds the stage costs over the horizon, each multiplied by the step's length /
+        dt.
 
         Args:
             state: (nx, N), at the end of the step.
             action: (nu, N), held during the step.
-            previous_action: (nu, N), held during the step before.
+            previous_action: (nu, N), held during the previous step.
             time: 0-d, s from the start of the plan to the end of the step.
         """
         return torch.zeros_like(state[0])
@@ -116,7 +118,7 @@ class Cost(Parameterised, ABC):
 
 
 def rows_of(dynamics: Dynamics, *names: str) -> list[int]:
-    """Return the rows of states by name; raise ConfigurationError if the model lacks one."""
+    """Return the rows of states by name. Raises ConfigurationError if the model lacks one."""
     missing = [name for name in names if name not in dynamics.state_names]
     if missing:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""The way to a goal."""
+"""The distance to a goal."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from cem_planner_ros.plugins.parameter import Parameter, named
 
 class Goal(TargetCost):
     """
-    The distance to a goal in tolerances: squared within them, proportional far away.
+    The distance to a goal, in units of tolerances: quadratic nearby, linear far away.
 
     weight (sqrt(1 + d^2) - 1) with d^2 = sum_i (error_i / tolerance_i)^2, the pseudo-Huber cost
-    (Hartley and Zisserman, Multiple View Geometry, A6.8). Unlike a squared error, a goal far away
-    does not outweigh every other cost.
+    (Hartley and Zisserman, Multiple View Geometry, A6.8). With a squared error, a goal far away
+    would outweigh every other cost; here it does not.
     """
 
     weight: torch.Tensor
@@ -57,5 +57,5 @@ class Goal(TargetCost):
         return self.weight * self.distance(state)
 
     def terminal(self, state: torch.Tensor) -> torch.Tensor:
-        """Return the cost of the last distance, shape (N,)."""
+        """Return the cost of the distance at the end of the horizon, shape (N,)."""
         return self.terminal_weight * self.distance(state)

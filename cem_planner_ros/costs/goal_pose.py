@@ -1,4 +1,4 @@
-"""Arriving at a pose, and standing there."""
+"""The distance to a goal pose."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from cem_planner_ros.plugins.plan_inputs import PlanInputs
 
 class GoalPose(Cost):
     """
-    Distance to the goal, and the heading near it.
+    The distance to the goal, and near the goal the error of the heading.
 
-    A step costs weight (sqrt(1 + (d / tolerance)^2) - 1) for the distance d, which grows evenly far
-    away (as `goal`), and yaw_weight (1 - cos h) / (1 + (d / yaw_within)^2) for the error h of the
-    heading. While there is a path it counts only where the robot is nearer than `within`: the
-    straight way to the goal may lead through walls. Without a goal nothing costs.
+    A step costs weight (sqrt(1 + (d / tolerance)^2) - 1) for the distance d, which is linear far
+    away (as in `goal`), and yaw_weight (1 - cos h) / (1 + (d / yaw_within)^2) for the error h of
+    the heading. While there is a path, the cost is zero if the robot is farther from the goal than
+    `within`, because the straight way to the goal may lead through walls. Without a goal the cost
+    is zero.
     """
 
     places = ()
@@ -53,7 +54,7 @@ class GoalPose(Cost):
         Parameter(
             "within",
             1.0,
-            "While there is a path, how near it counts.",
+            "Distance to the goal below which the cost is active while there is a path.",
             unit="m",
             low=0.0,
         ),
@@ -79,7 +80,7 @@ class GoalPose(Cost):
         self._inputs = PlanInputs(device, goal=(4,), counts=())
 
     def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:
-        """Take the goal over, and see whether it counts yet."""
+        """Take over the goal, and decide whether the cost is active."""
         goal, counts = surroundings.goal, False
         if goal is not None:
             x, y, _ = (state[row] for row in self._rows)
@@ -112,7 +113,7 @@ class GoalPose(Cost):
         return self._inputs.counts * cost
 
     def terminal(self, state: torch.Tensor) -> torch.Tensor:
-        """Return the cost of the last distance, shape (N,)."""
+        """Return the cost of the distance at the end of the horizon, shape (N,)."""
         return self._inputs.counts * self.terminal_weight * self._far(self._distance(state))
 
     def _far(self, squared: torch.Tensor) -> torch.Tensor:

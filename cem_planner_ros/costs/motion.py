@@ -1,4 +1,4 @@
-"""How a robot should move: forward, at a speed, without turning for nothing."""
+"""Costs of the speeds of a mobile robot: backwards, off a wanted speed, turning."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cem_planner_ros.plugins.parameter import Parameter
 
 
 class MotionCost(Cost):
-    """A cost of one speed of the robot, a state of the model or else an action."""
+    """A cost of one speed of the robot: a state, or an action if there is no such state."""
 
     places = ()
     kind = "forward"
@@ -48,7 +48,7 @@ class MotionCost(Cost):
 
 
 class PreferForward(MotionCost):
-    """The speed backwards, at every step."""
+    """The backward speed, at every step."""
 
     parameters = (Parameter("weight", 1.0, "Weight of each m/s backwards.", unit="s/m", low=0.0),)
 
@@ -66,7 +66,7 @@ class PreferForward(MotionCost):
 
 
 class VelocityTracking(MotionCost):
-    """The squared difference to a speed, at every step."""
+    """The squared difference from a wanted speed, at every step."""
 
     parameters = (
         Parameter("weight", 1.0, "Weight of the squared difference.", unit="s^2/m^2", low=0.0),
@@ -89,7 +89,7 @@ class VelocityTracking(MotionCost):
 
 
 class Twirling(MotionCost):
-    """The squared yaw rate, at every step: turning about is not a way to go."""
+    """The squared yaw rate, at every step, so that the robot does not turn without need."""
 
     kind = "turning"
     parameters = (

@@ -1,4 +1,4 @@
-"""Obstacles of a costmap that a robot's footprint must not touch."""
+"""The cost of obstacles in a costmap."""
 
 from __future__ import annotations
 
@@ -19,24 +19,26 @@ from cem_planner_ros.plugins.plan_inputs import PlanInputs
 
 class Obstacles(Cost):
     """
-    What it costs to be near obstacles, and the cost of touching one.
+    The cost of being near obstacles, and of touching one.
 
-    The footprint is covered by discs; the clearance c is the least distance of a disc's centre to
-    an obstacle, less its radius, looked up in the map's distance field. A step costs
+    Discs cover the footprint. The clearance c is the smallest distance between the centre of a disc
+    and an obstacle, minus the radius of the disc. The distance is read from the distance field of
+    the costmap. The cost of a step is
 
         weight max(0, 1 - c / inflation)^2,   and collision_weight more where c < margin.
 
-    collision_weight is so much larger than whatever else a plan may cost that a collision is never
-    traded: among plans that collide the one that does for the shortest time is the best. Without a
-    map nothing costs; whether the robot may drive then is not the planner's to say.
+    collision_weight is so much larger than all other costs of a plan that the search never accepts
+    a collision to reduce another cost. Among plans that all collide, the one with the shortest
+    collision is the best. Without a costmap the cost is zero; the control loop decides whether the
+    robot may then drive.
 
-    A map larger than `cells` on a side is cut to what is around the robot.
+    Of a costmap with more than `cells` on a side, only the part around the robot is used.
     """
 
     places = ()
     inputs = ("costmap",)
     parameters = (
-        Parameter("weight", 0.5, "Weight of clearances below `inflation`.", low=0.0),
+        Parameter("weight", 0.5, "Weight of a clearance below inflation.", low=0.0),
         Parameter(
             "inflation",
             0.25,
@@ -47,7 +49,7 @@ class Obstacles(Cost):
         Parameter(
             "collision_weight",
             1e4,
-            "Cost of each step in which the robot touches an obstacle.",
+            "Cost of each model step in which the robot touches an obstacle.",
             low=0.0,
         ),
         Parameter(
@@ -56,17 +58,23 @@ class Obstacles(Cost):
         Parameter(
             "footprint",
             "",
-            "Corners of the robot, x and y of each in turn, such as '0.2 0.2 0.2 -0.2 -0.2 -0.2 "
-            "-0.2 0.2'; if empty, it is a circle.",
+            "Corners of the robot's outline, x and y of each in turn, such as '0.2 0.2 0.2 -0.2 "
+            "-0.2 -0.2 -0.2 0.2'; if empty, the outline is a circle.",
             when=INACTIVE,
         ),
         Parameter(
-            "radius", 0.25, "Of the robot, if it is a circle.", unit="m", low=1e-3, when=INACTIVE
+            "radius",
+            0.25,
+            "Radius of the robot's outline if it is a circle.",
+            unit="m",
+            low=1e-3,
+            when=INACTIVE,
         ),
         Parameter(
             "discs",
             24,
-            "Discs that cover the border of a footprint with corners; with few they stick out.",
+            "Number of discs that cover the border of a footprint with corners. With few discs, "
+            "they stick out.",
             low=3,
             high=200,
             when=INACTIVE,
@@ -74,7 +82,7 @@ class Obstacles(Cost):
         Parameter(
             "cells",
             200,
-            "Of the map that are kept, on a side.",
+            "Number of cells on a side of the part of the costmap that is used.",
             low=8,
             high=2048,  # With more, float32 would not count the finer cells exactly.
             when=INACTIVE,
@@ -109,7 +117,7 @@ class Obstacles(Cost):
         self._size = SUBDIVIDED * int(self.cells)
         self._field = torch.zeros(self._size**2, device=device)
         self._disc_radius = tensor(self.robot_footprint.radius)
-        # Of the map: its corner, its direction, finer cells per m, and the last of them.
+        # The corner of the map, its direction, finer cells per m, and the last finer cell.
         self._inputs = PlanInputs(device, place=(7,))
         self._told: Costmap | None = None
         self._cut = self._kept = (0, 0)
@@ -120,7 +128,7 @@ class Obstacles(Cost):
         self._field.fill_(float(torch.finfo(torch.float32).max) / 1e6)
 
     def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:
-        """Take over the map around the robot, if it is another one or the robot left its middle."""
+        """Take over the costmap around the robot if it is new or the robot left its middle."""
         costmap = surroundings.costmap
         if costmap is None:
             if self._told is not None:
@@ -132,7 +140,7 @@ class Obstacles(Cost):
         moved = any(r and o > 0.25 * self._size for r, o in zip(room, off, strict=True))
         if moved or costmap is not self._told:
             self._cut_out(costmap, here, room)
-        # The corner of the part that is kept.
+        # The corner of the part in use.
         along, across = np.array(self._cut[::-1]) * (costmap.resolution / SUBDIVIDED)
         x, y, _ = compose(costmap.origin, Pose(along, across, 0.0))
         finer = SUBDIVIDED / costmap.resolution
@@ -146,7 +154,7 @@ class Obstacles(Cost):
         self._inputs.send()
 
     def _cut_out(self, costmap: Costmap, here: np.ndarray, room: list[int]) -> None:
-        """Copy the part of the distance field around a cell, row and column, to the device."""
+        """Copy the part of the distance field around a cell (row, column) to the device."""
         cut = [
             int(np.clip(np.nan_to_num(h) - 0.5 * self._size, 0, r))
             for h, r in zip(here, room, strict=True)
@@ -166,7 +174,7 @@ class Obstacles(Cost):
         dy = y + sin * self._ahead + cos * self._aside - low
         column = torch.floor(along * dx + across * dy).clamp(min=0.0)
         row = torch.floor(along * dy - across * dx).clamp(min=0.0)
-        # A state that is not finite is looked up in some cell, and has no clearance all the same.
+        # A state that is not finite is read from any cell; its clearance becomes NaN all the same.
         place = torch.minimum(row, last_row) * size + torch.minimum(column, last_column)
         place = torch.where(place == place, place, 0.0)
         clearance = self._field[place.long()].amin(0) - self._disc_radius

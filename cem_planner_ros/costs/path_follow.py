@@ -1,4 +1,4 @@
-"""The way along a reference path."""
+"""The cost of following a reference path."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 from cem_planner_ros.plugins.plan_inputs import PlanInputs
 
 POINTS = 32
-"""Of the path, among which each candidate looks for the one that is nearest."""
+"""Number of points of the path among which each state looks for the nearest one."""
 
 BACK = 0.1
 """Share of the window that lies behind the robot."""
 
 LOST = 2.0
-"""m from the path within the window, beyond which all of the path is looked at again."""
+"""Distance from the path, m, beyond which the whole path is searched for the nearest point."""
 
 SAME_LENGTH = 0.01
-"""m by which lengths along two paths differ that are one, turned or moved."""
+"""Largest difference of lengths along two paths that count as the same path, moved, m."""
 
 STAGES = 16
-"""Parts of the horizon in which a path with times is kept at one speed each."""
+"""Number of parts of the horizon; in each part a path with times has one speed."""
 
 
 class PathFollow(Cost):
     """
-    Lateral error, heading and progress along a path, and being there on time if it has times.
+    The distance from a path, the error of the heading, the progress, and the error of time.
 
-    Once a period the robot's place on the path is found, near that of the period before, and a
-    window of the path around it is cut into POINTS; every state of every candidate looks for its
-    own place among them, so nothing has to be remembered from step to step, and a path may cross
-    itself, though not within one window. A new path that ends where it begins is driven from its
+    Once a period, the place of the robot on the path is searched near its place in the period
+    before. A window of the path around this place is cut into POINTS. Each state of each candidate
+    looks for its nearest point in the window, so nothing is carried from step to step. The path may
+    cross itself, but not within one window. A new path that ends where it begins is driven from its
     beginning. With the distance e from the path, the error h of the heading, and the progress p
-    from where the robot is, a step costs
+    since the place of the robot, the cost of a step is
 
         lateral_weight (sqrt(1 + (e / tolerance)^2) - 1) + heading_weight (1 - cos h)
         + progress_weight (end of the window - p) + time_weight (p - p(t))^2,
 
-    the last term for paths with times only. Without a path nothing costs.
+    where the last term is only for paths with times. Without a path the cost is zero.
     """
 
     places = ()
@@ -103,8 +103,8 @@ class PathFollow(Cost):
     ):
         super().__init__(dynamics, values, device=device)
         self._rows = rows_of(dynamics, "x", "y", "yaw")
-        # x, y, direction by cosine and sine, and progress, of each point of the window; when each
-        # part of the schedule begins and ends, s from the plan's start, and its speed.
+        # For each point of the window: x, y, cosine and sine of the direction, progress. For each
+        # part of the schedule: begin and end, s from the start of the plan, and speed.
         facts = dict.fromkeys(("is_there", "end", "ends", "spacing", "first", "has_times"), ())
         self._inputs = PlanInputs(device, points=(POINTS, 5), schedule=(STAGES, 3), **facts)
         self._path: ReferencePath | None = None
@@ -132,7 +132,7 @@ class PathFollow(Cost):
         def distance(place: float) -> float:
             return float(np.linalg.norm(path.at(np.asarray(place)) - here))
 
-        # Also where the place is not known, as after a state that was not finite.
+        # Also if the place is unknown, as after a state that was not finite.
         if not (is_known and distance(self.place) <= LOST):
             self.place = path.nearest(here)
         if not is_known:
@@ -173,7 +173,7 @@ class PathFollow(Cost):
         spacing = self._inputs.spacing
         within = torch.maximum(torch.minimum(along, spacing), -spacing)
         beyond = along - within
-        # Ahead of the window the path goes on, if it does not end there.
+        # Beyond the window the path continues, unless it ends there.
         beyond = torch.where(beyond > 0.0, self._inputs.ends * beyond, beyond)
         heading = 1.0 - (torch.cos(yaw) * cos + torch.sin(yaw) * sin)
         return across * across + beyond * beyond, heading, progress + within
@@ -202,7 +202,7 @@ class PathFollow(Cost):
 
 
 def _is_moved(path: ReferencePath, other: ReferencePath) -> bool:
-    """Return whether one path is the other, or where a correction of its frame put that."""
+    """Return whether two paths are equal, except for a correction of their frame."""
     return path is other or (
         path.points.shape == other.points.shape
         and np.abs(path.points - other.points).max() < LOST

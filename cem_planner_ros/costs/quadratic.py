@@ -1,4 +1,4 @@
-"""Squared errors, added up over the horizon and at its end."""
+"""Squared errors over the horizon and at its end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cem_planner_ros.plugins.parameter import Parameter, named
 
 
 class TargetCost(Cost):
-    """A cost of how far the state is from a target."""
+    """A cost of the difference between the state and a target."""
 
     places = ("target",)
     target: torch.Tensor
@@ -34,7 +34,7 @@ class TargetCost(Cost):
 
 
 class StateCost(TargetCost):
-    """The weighted squared distance between a state and a target, angles wrapped."""
+    """The weighted squared difference between the state and a target, angles wrapped."""
 
     weight: torch.Tensor
 
@@ -43,7 +43,7 @@ class StateCost(TargetCost):
         """Return a weight and a target for each state."""
         return named(
             "weight", dynamics.state_names, 0.0, "Weight of the squared error of {name}.", low=0.0
-        ) + named("target", dynamics.state_names, 0.0, "Where {name} should be.")
+        ) + named("target", dynamics.state_names, 0.0, "Target value of {name}.")
 
     def squared_error(self, state: torch.Tensor) -> torch.Tensor:
         """Return sum_i weight_i (state_i - target_i)^2, shape (N,), angles wrapped."""
@@ -52,14 +52,14 @@ class StateCost(TargetCost):
 
 
 class Quadratic(StateCost):
-    """Squared state error, action and change of action at every step, each weighted by name."""
+    """Squared state error, action and change of action at every step, with a weight for each."""
 
     action_weight: torch.Tensor
     rate_weight: torch.Tensor
 
     @classmethod
     def parameters_for(cls, dynamics: Dynamics) -> tuple[Parameter, ...]:
-        """Return the weights and targets of the states and the weights of the actions."""
+        """Return weights and targets of the states, and weights of the actions."""
         return (
             super().parameters_for(dynamics)
             + named(

@@ -1,1 +1,1 @@
-"""Dynamics plugins: one file a model, the interface in `base`."""
+"""Dynamics plugins: one file for each family of models, and the interface in `base`."""

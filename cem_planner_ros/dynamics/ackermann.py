@@ -1,4 +1,4 @@
-"""A car that rolls without slip."""
+"""Cars that roll without slip."""
 
 import torch
 
@@ -9,11 +9,11 @@ from cem_planner_ros.plugins.parameter import Parameter
 
 class Ackermann(DifferentialEquation):
     """
-    The kinematic bicycle: speed of the rear axle and steering angle are the actions.
+    The kinematic bicycle. The actions are the speed of the rear axle and the steering angle.
 
     x_dot = v cos yaw, y_dot = v sin yaw, yaw_dot = v tan(steering) / wheel_base, for the middle of
-    the rear axle (LaValle, Planning Algorithms, section 13.1.2.1). How fast speed and steering may
-    change is `action.rate` of the node.
+    the rear axle (LaValle, Planning Algorithms, section 13.1.2.1). The parameter `action.rate` of
+    the node limits how fast speed and steering may change.
     """
 
     state_names = ("x", "y", "yaw")
@@ -43,11 +43,11 @@ class Ackermann(DifferentialEquation):
 
 class AckermannDrive(DifferentialEquation):
     """
-    A car commanded by speed and yaw rate, as drivers that take a twist want it.
+    A car commanded by speed and yaw rate, for drivers that take a twist.
 
-    What turns tighter than the steering can is turned as tightly as it can: |yaw_rate| <=
-    |v| / turning_radius, for the command, as Gazebo's and Nav2's cars do, and for the speeds at
-    hand; both follow by `velocity_loop`.
+    The steering limits the yaw rate to |yaw_rate| <= |v| / turning_radius, both for the command, as
+    for cars in Gazebo and Nav2, and for the present speeds. Both speeds follow the command by
+    `velocity_loop`.
     """
 
     state_names = ("x", "y", "yaw", "v", "yaw_rate")
@@ -83,7 +83,7 @@ class AckermannDrive(DifferentialEquation):
     yaw_acceleration: torch.Tensor
 
     def _turned(self, v: torch.Tensor, yaw_rate: torch.Tensor) -> torch.Tensor:
-        """Return the yaw rate (N,) that the steering makes of a wanted one at a speed."""
+        """Return the wanted yaw rate (N,), limited by the steering at a speed."""
         most = torch.abs(v) / self.turning_radius
         return torch.maximum(torch.minimum(yaw_rate, most), -most)
 

@@ -22,12 +22,12 @@ INTEGRATOR = Parameter(
     choices=("euler", "midpoint", "rk4"),
     when=INACTIVE,
 )
-"""For the `parameters` of every `DifferentialEquation`."""
+"""Belongs in the `parameters` of every `DifferentialEquation`."""
 
 
 def wrap(values: torch.Tensor, is_angle: Sequence[bool]) -> torch.Tensor:
     """
-    Return rows (n, N) whose angles are brought to [-pi, pi).
+    Return rows (n, N) with their angles wrapped to [-pi, pi).
 
     `is_angle` (n,) says which rows are angles. It is plain Python, so that nothing is computed for
     the other rows.
@@ -43,19 +43,20 @@ def wrap(values: torch.Tensor, is_angle: Sequence[bool]) -> torch.Tensor:
 
 
 MEASURED = "measured"
-"""In place of a number, the safe action that is what the state says, where it was measured last."""
+"""A safe action that is the measured position instead of a number."""
 
 
 class Dynamics(Parameterised, ABC):
     """
-    A model of the plant: how the state moves under an action.
+    A model of the plant: it computes the next state from a state and an action.
 
-    A subclass declares names, default action bounds and parameters as class attributes and writes
-    `step`, in plain PyTorch. Samples are the last dimension and must not influence one another.
+    A subclass declares names, default action bounds and parameters as class attributes. It
+    implements `step` in plain PyTorch. Samples are the last dimension. The result for a sample must
+    not depend on other samples.
 
     Args:
-        values: parameter values by name; what is not given has its default.
-        device: where the parameter tensors live.
+        values: parameter values by name; other parameters have their defaults.
+        device: the device of the parameter tensors.
 
     Raises ConfigurationError for an unknown name or a value that is not allowed.
     """
@@ -73,9 +74,9 @@ class Dynamics(Parameterised, ABC):
     """States that live on a circle (rad): costs wrap their errors to [-pi, pi)."""
     measured_by: Mapping[str, str] = {}
     """
-    {action: state} where the state measures, in the same unit, what the action commands.
+    {action: state} for each state that measures what the action commands, in the same unit.
 
-    So does the position of a joint for the set-point of a position controller.
+    For example, the position of a joint measures the set-point of a position controller.
     """
     position_names: tuple[str, ...] = ()
     """States of which only changes matter: a rollout from elsewhere is the same one, moved."""
@@ -86,12 +87,14 @@ class Dynamics(Parameterised, ABC):
     turning_names: tuple[str, ...] = ("yaw_rate",)
     """The same for its yaw rate, rad/s."""
     judges: bool = False
-    """Whether `returns` says, beside the costs, what a candidate is worth."""
+    """Whether `returns` predicts a return that is subtracted from the costs."""
     members: int = 1
-    """P variants in one; `step` then gets N = P n samples, the p-th n of them for the p-th."""
+    """
+    Number of members, P. `step` gets N = P n samples: the first n for the first member, and so on.
+    """
     member: Dynamics | None = None
     """
-    The first of the members, where the others differ in numbers alone; they are then compiled.
+    The first member, if the others differ from it only in numbers; the members are then compiled.
 
     `variant(p, numbers)` returns tensors, those of the first one's numbers replaced by the p-th's,
     and `refresh()` brings these to what was tuned.
@@ -119,8 +122,8 @@ class Dynamics(Parameterised, ABC):
         """
         Return the H states (nx, N) after each step of `sequence` (H, nu, N) from `state` (nx, N).
 
-        A plant that is no PyTorch function, such as a physics engine, overrides this; nothing is
-        compiled then. `durations` is (H,), s.
+        A model that is no PyTorch function, such as a physics engine, overrides this method;
+        nothing is compiled then. `durations` is (H,), s.
         """
         states = []
         for action, duration in zip(sequence, durations, strict=True):
@@ -130,11 +133,11 @@ class Dynamics(Parameterised, ABC):
 
     def origin(self, state: np.ndarray) -> np.ndarray:
         """
-        Return what is subtracted from all states of a rollout from `state` (nx,), float64 (nx,).
+        Return the origin (nx,), float64, that is subtracted from all states of a rollout.
 
-        These are the positions of `state`, and the full turns of its angles, for a model with
-        `position_names`: what is left has all the digits of float32 wherever the robot is. For
-        other models it is zero.
+        For a model with `position_names`, the origin has the positions of `state` (nx,), the start
+        of the rollout, and the full turns of its angles. The differences then use all digits of
+        float32, wherever the robot is. For other models the origin is zero.
         """
         origin = np.zeros(len(self.state_names))
         if self.position_names and np.isfinite(state).all():
@@ -147,13 +150,14 @@ class Dynamics(Parameterised, ABC):
 
     def remember(self, state: np.ndarray, action: np.ndarray, time: float) -> None:
         """
-        Take note of what a plan begins with; for models that need to know what came before.
+        Note the start of a plan; for models that need the past.
 
-        Called before each plan. Whatever is remembered must not change until the next call.
+        The planner calls it before each plan. What the model stores must not change until the next
+        call.
 
         Args:
-            state: (nx,), measured and predicted to `time`.
-            action: (nu,), applied until then.
+            state: (nx,), the measured state, predicted to `time`.
+            action: (nu,), the action applied until then.
             time: s, on any clock; it may jump.
         """
 
@@ -161,7 +165,7 @@ class Dynamics(Parameterised, ABC):
         self, state: torch.Tensor, sequence: torch.Tensor, durations: torch.Tensor
     ) -> torch.Tensor:
         """
-        Return what the model itself says that sequences are worth (N,); called if it `judges`.
+        Return the predicted return (N,) of each sequence; called if the model `judges`.
 
         The arguments are those of `rollout`; all columns of `state` are the same.
         """
@@ -169,18 +173,18 @@ class Dynamics(Parameterised, ABC):
 
     @property
     def rolls_out_itself(self) -> bool:
-        """Whether a rollout is more than `step` again and again, so that it runs as it is."""
+        """Whether a rollout is not just repeated calls of `step`; it is then not compiled."""
         return self.judges or type(self).rollout is not Dynamics.rollout
 
     def check_dt(self, dt: float) -> None:
-        """Raise ConfigurationError if `dt`, s, is a model step that it cannot be planned with."""
+        """Raise ConfigurationError if the model cannot be used with the model step `dt`, s."""
 
     def warnings(self) -> list[str]:
-        """Return what is allowed, but hardly meant, for `check` and the node to tell."""
+        """Return warnings about what is allowed but probably not intended."""
         return []
 
     def check(self) -> None:
-        """Raise ConfigurationError if the names, bounds and units do not go together."""
+        """Raise ConfigurationError if names, bounds and units do not fit together."""
         name = type(self).__name__
         for what, names in (("state_names", self.state_names), ("action_names", self.action_names)):
             good = not isinstance(names, str) and all(
@@ -227,16 +231,16 @@ class Dynamics(Parameterised, ABC):
         """Return the parameters of each action: bounds, rate, safe value, noise and lag."""
         none = [0.0] * len(self.action_names)
         groups = (
-            ("low", self.action_low, "", None, "Smallest {name} ever commanded."),
-            ("high", self.action_high, "", None, "Largest {name} ever commanded."),
-            ("rate", none, "/s", 0.0, "How fast a plan may change {name}; 0 for no limit."),
+            ("low", self.action_low, "", None, "Smallest {name} that is commanded."),
+            ("high", self.action_high, "", None, "Largest {name} that is commanded."),
+            ("rate", none, "/s", 0.0, "Largest change of {name} per second; 0 for no limit."),
             (
                 "safe",
                 none,
                 "",
                 None,
-                "The {name} commanded when no plan may be used; measured is what the state of "
-                "action.measured_by says when that begins.",
+                "The {name} that is commanded when no plan may be used. measured commands the "
+                "value that the state in action.measured_by has when the stop begins.",
             ),
         )
         parameters = tuple(
@@ -254,14 +258,14 @@ class Dynamics(Parameterised, ABC):
                 strict=True,
             )
         )
-        beta = "Exponent of the noise of {name}; below 0 it is planner.noise_beta."
-        lag = "Time constant with which an actuator follows the {name} that is sent; 0 for at once."
+        beta = "Exponent of the noise of {name}; a value below 0 uses planner.noise_beta."
+        lag = "Time constant with which the actuator follows the commanded {name}; 0 for no lag."
         states = tuple(
             Parameter(
                 f"action.measured_by.{name}",
                 self.measured_by.get(name, ""),
-                f"The state that measures what {name} commands, in the same unit, such as the "
-                "position of a joint for its position controller; empty for none.",
+                f"Name of the state that measures what {name} commands, in the same unit, such as "
+                "the position of a joint for its position controller; empty if there is none.",
                 when=INACTIVE,
             )
             for name in self.action_names
@@ -279,17 +283,17 @@ class Dynamics(Parameterised, ABC):
 
 class DifferentialEquation(Dynamics):
     """
-    Dynamics given by their time derivative; `INTEGRATOR` belongs into `parameters`.
+    A model given by the time derivative of its state; `parameters` must have `INTEGRATOR`.
 
-    Euler evaluates the derivative once a step, midpoint twice, the classical Runge-Kutta method RK4
-    four times; a step errs with dt^2, dt^3 and dt^5 (Hairer, Norsett, Wanner, Solving Ordinary
-    Differential Equations I, II.1).
+    In each step, Euler evaluates the derivative once, midpoint twice, and the classical Runge-Kutta
+    method RK4 four times. The error of a step is of order dt^2, dt^3 and dt^5 (Hairer, Norsett,
+    Wanner, Solving Ordinary Differential Equations I, II.1).
     """
 
     integrator: str
 
     def check(self) -> None:
-        """Raise ConfigurationError too if INTEGRATOR is missing."""
+        """Raise ConfigurationError also if INTEGRATOR is missing."""
         super().check()
         if not hasattr(self, "integrator"):
             raise ConfigurationError(
@@ -302,7 +306,7 @@ class DifferentialEquation(Dynamics):
         """Return d(state)/dt, (nx, N), in state units per second."""
 
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
-        """Integrate `derivative` over `dt` with the action held."""
+        """Integrate `derivative` over `dt` with a constant action."""
         slope = self.derivative(state, action)
         if self.integrator == "euler":
             return state + dt * slope

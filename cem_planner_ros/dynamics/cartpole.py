@@ -11,8 +11,8 @@ class CartPole(DifferentialEquation):
     A uniform pole on a cart, without friction; theta = 0 is upright.
 
     Equations of motion as in Florian, "Correct equations for the dynamics of the cart-pole system"
-    (2007), eq. 23 and 24 with the friction terms left out. With the default parameters they are
-    those of Barto, Sutton and Anderson (1983).
+    (2007), eq. 23 and 24 with the friction terms left out. The default parameters are those of
+    Barto, Sutton and Anderson (1983).
     """
 
     state_names = ("x", "x_dot", "theta", "theta_dot")

@@ -1,4 +1,4 @@
-"""A robot with two driven wheels on one axis."""
+"""Robots with two driven wheels on one axis."""
 
 import torch
 
@@ -36,16 +36,16 @@ def velocity_loop(
     """
     Return the acceleration (N,) of a motor's speed loop, clamp((command - speed) / lag, +-limit).
 
-    A loop of first order that saturates (Astrom and Murray, Feedback Systems).
+    This is a first-order loop with saturation (Astrom and Murray, Feedback Systems).
     """
     return torch.clamp((command - speed) / lag, -acceleration, acceleration)
 
 
 class DiffDriveLag(DifferentialEquation):
     """
-    The same robot with motors: both speeds follow the commands by `velocity_loop`.
+    A unicycle with motors: both speeds follow their commands by `velocity_loop`.
 
-    What slips is left out: the speeds are those of the robot.
+    Slip is not modelled: the speeds are those of the robot.
     """
 
     state_names = ("x", "y", "yaw", "v", "yaw_rate")

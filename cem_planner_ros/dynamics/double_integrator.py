@@ -1,4 +1,4 @@
-"""A point that is accelerated in the plane."""
+"""A point mass in the plane."""
 
 import torch
 
@@ -6,7 +6,7 @@ from cem_planner_ros.dynamics.base import Dynamics
 
 
 class DoubleIntegrator(Dynamics):
-    """A point mass in the plane driven by its acceleration, stepped exactly."""
+    """A point mass in the plane; the action is its acceleration. The step is exact."""
 
     state_names = ("x", "y", "x_dot", "y_dot")
     action_names = ("x_ddot", "y_ddot")
@@ -16,7 +16,7 @@ class DoubleIntegrator(Dynamics):
     position_names = ("x", "y")
 
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
-        """Integrate constant acceleration over `dt`, without error."""
+        """Integrate the constant acceleration over `dt` exactly."""
         position, velocity = state[:2], state[2:]
         return torch.cat(
             (position + dt * velocity + 0.5 * dt * dt * action, velocity + dt * action)

@@ -1,4 +1,4 @@
-"""A model that was learned: an ensemble of networks from a file."""
+"""A learned model: an ensemble of networks from a file."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ TENSORS = ("input_mean", "input_std", "output_mean", "output_std")
 
 class Ensemble(Dynamics):
     """
-    P networks, each of which predicts how the state changes in `dt`.
+    P networks; each predicts the change of the state in `dt`.
 
-    x' = x + duration / dt * (m_out + s_out * network((f(x, u) - m_in) / s_in)), f(x, u) being the
-    states, angles as sine and cosine, and the actions; SiLU between the layers. MODEL
-    .safetensors holds the weights, MODEL.json the names, dt and what the data were like; `train`
-    writes both.
+    x' = x + duration / dt * (m_out + s_out * network((f(x, u) - m_in) / s_in)), where f(x, u) has
+    the states, with sine and cosine of angles, and the actions. SiLU is between the layers.
+    MODEL.safetensors has the weights; MODEL.json has the names, dt and statistics of the data.
+    `train` writes both.
 
-    Raises ConfigurationError if a file cannot be read or does not hold what it should.
+    Raises ConfigurationError if a file cannot be read or has the wrong content.
     """
 
     parameters = (
@@ -85,18 +85,18 @@ class Ensemble(Dynamics):
         """Do nothing: weights are not tuned."""
 
     def variant(self, member: int, numbers: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Return tensors, the weights of the first member replaced by those of a member."""
+        """Return tensors with the weights of the first member replaced by those of member p."""
         own = {layer.data_ptr(): layer[member] for layer in self._layers}
         return [own.get(number.data_ptr(), number) for number in numbers]
 
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
-        """Return the states (nx, N) after `dt`, s, a P-th of the columns by each member."""
+        """Return the states (nx, N) after `dt`, s; each member computes 1 / P of the columns."""
         input_mean, input_std, output_mean, output_std = self._scale
         inputs = (features(state, action, self.is_angle) - input_mean) / input_std
         inputs = torch.cat((inputs, torch.ones_like(inputs[:1])))
         values = inputs.view(len(inputs), self.members, -1).transpose(0, 1)
         for index, weights in enumerate(self._layers):
-            # In place saves memory; what is compiled, one member, keeps no memory anyway.
+            # In place saves memory. Compiled code, with one member, needs no memory here.
             values = silu(values, inplace=self.members > 1) if index else values
             values = torch.bmm(weights, values)
         outputs = values.transpose(0, 1).flatten(1)
@@ -104,7 +104,7 @@ class Ensemble(Dynamics):
 
 
 def features(state: torch.Tensor, action: torch.Tensor, is_angle: Sequence[bool]) -> torch.Tensor:
-    """Return what networks see of states (nx, N) and actions (nu, N): (inputs, N)."""
+    """Return the inputs of the networks (inputs, N) for states (nx, N) and actions (nu, N)."""
     rows = []
     for row, angle in zip(state, is_angle, strict=True):
         rows += [torch.sin(row), torch.cos(row)] if angle else [row]
@@ -113,10 +113,10 @@ def features(state: torch.Tensor, action: torch.Tensor, is_angle: Sequence[bool]
 
 def folded(tensors: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
     """
-    Return the weights (P, out + 1, in + 1) of layers whose last input, and output, is one.
+    Return weights (P, out + 1, in + 1) of layers whose last input and last output are one.
 
-    So the products of matrices add the constants too, which would be one more pass over memory.
-    `tensors` holds layerI.weight (P, out, in) and layerI.bias (P, out, 1).
+    The products of matrices then include the biases, which saves a pass over the memory. `tensors`
+    holds layerI.weight (P, out, in) and layerI.bias (P, out, 1).
     """
     count = max(1, sum(name.endswith(".weight") for name in tensors))
     layers = []
@@ -131,7 +131,7 @@ def folded(tensors: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
 
 
 def load_tensors(file: Path, device: torch.device | str) -> dict[str, torch.Tensor]:
-    """Return the tensors of a safetensors file; raise ConfigurationError if it holds none."""
+    """Return the tensors of a safetensors file. Raises ConfigurationError for other files."""
     try:
         from safetensors.torch import load_file
     except ImportError as error:
@@ -140,12 +140,12 @@ def load_tensors(file: Path, device: torch.device | str) -> dict[str, torch.Tens
         ) from error
     try:
         return load_file(file, device=str(device))
-    except Exception as error:  # What a broken file raises is the library's own.
+    except Exception as error:  # A broken file raises errors of the library.
         raise ConfigurationError(f"file '{file}' is no safetensors file: {error}") from error
 
 
 def description(file: Path) -> dict[str, Any]:
-    """Return names, bounds and dt that the JSON of a model says, lists as tuples."""
+    """Return names, bounds and dt from the JSON of a model, lists as tuples."""
     try:
         content = json.loads(file.read_text())
         made: dict[str, Any] = {name: tuple(map(str, content[name])) for name in NAMES}

@@ -1,4 +1,4 @@
-"""A model that is a file: a network, or any other PyTorch function."""
+"""A model from a file: a network, or any other PyTorch function."""
 
 from __future__ import annotations
 
@@ -25,23 +25,24 @@ CONVERT = "Call float() on the network before it is exported, and export it with
 
 class Exported(Dynamics):
     """
-    A function (state, action) -> next state from a file, with a JSON beside it.
+    A function (state, action) -> next state from a file, with a JSON file beside it.
 
-    FILE.pt2 is a program of `torch.export`, FILE.pt one of TorchScript; shapes are (nx, N), (nu, N)
-    and (nx, N), with N free: a prediction takes N = 1, a plan N = planner.samples. Floating-point
-    weights, buffers and constants that are not float32 are converted when the file is loaded.
-    FILE.json holds state_names, action_names, action_low, action_high, dt (s, between state and
-    next state) and, if wanted, action_units, angle_names and position_names. A step that is shorter
-    or longer takes its share of the change. What may be trusted: docs/models_from_files.md.
+    FILE.pt2 is a program of `torch.export`, FILE.pt a program of TorchScript. The shapes are (nx,
+    N), (nu, N) and (nx, N). N must be free: a prediction uses N = 1, a plan N = planner.samples.
+    Floating-point weights, buffers and constants that are not float32 are converted when the file
+    is loaded. FILE.json has state_names, action_names, action_low, action_high, dt (s, between
+    state and next state) and optionally action_units, angle_names and position_names. For a step of
+    another length, the change of the state is scaled with the length. Which files can be trusted:
+    docs/models_from_files.md.
 
-    Raises ConfigurationError if a file cannot be read or does not hold what it should.
+    Raises ConfigurationError if a file cannot be read or has the wrong content.
     """
 
     parameters = (Parameter("file", "", "The .pt2 or .pt file of the model.", when=INACTIVE),)
 
     file: str
     dt: float
-    """s, between a state and the next one."""
+    """Time between a state and the next state, s."""
 
     def __init__(
         self, values: Mapping[str, Any] | None = None, *, device: torch.device | str = "cpu"
@@ -54,14 +55,14 @@ class Exported(Dynamics):
         self._device = device
 
     def check(self) -> None:
-        """Raise ConfigurationError too if the function returns something else than next states."""
+        """Raise ConfigurationError also if the function does not return next states."""
         super().check()
         nx, nu = len(self.state_names), len(self.action_names)
         for samples in (2, 3, 1):
             given = f"a state ({nx}, {samples}) and an action ({nu}, {samples})"
             try:
                 result = self._try(samples, torch.float32)
-            except Exception as error:  # What is not as it was exported raises anything.
+            except Exception as error:  # It may raise any error.
                 self._refuse_type(samples)
                 raise ConfigurationError(
                     f"file '{self.file}' cannot be called with a state ({nx}, N) and an action "
@@ -82,18 +83,18 @@ class Exported(Dynamics):
                 )
 
     def _try(self, samples: int, kind: torch.dtype) -> Any:
-        """Return what the function makes of zeros."""
+        """Return the function's result for zeros."""
         rows = len(self.state_names), len(self.action_names)
         given = (torch.zeros(row, samples, dtype=kind, device=self._device) for row in rows)
         with torch.no_grad():
             return self._function(*given)
 
     def _refuse_type(self, samples: int) -> None:
-        """Raise ConfigurationError if the function takes numbers, but no float32."""
+        """Raise ConfigurationError if the function takes another type than float32."""
         for kind in (torch.float64, torch.float16, torch.bfloat16):
             try:
                 self._try(samples, kind)
-            except Exception:  # As above.
+            except Exception:  # It may raise any error.
                 continue
             raise ConfigurationError(
                 f"file '{self.file}' takes states and actions of {kind}, expected torch.float32. "
@@ -101,12 +102,12 @@ class Exported(Dynamics):
             )
 
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
-        """Return the state (nx, N) after `dt`, s, changed in proportion to it."""
+        """Return the state (nx, N) after `dt`, s; the change is proportional to `dt`."""
         return state + dt / self.dt * (self._function(state, action) - state)
 
 
 def _description(file: Path) -> dict[str, Any]:
-    """Return what the JSON says, checked, lists as tuples."""
+    """Return the checked content of the JSON file, lists as tuples."""
     try:
         content = json.loads(file.read_text())
     except (OSError, ValueError) as error:
@@ -136,16 +137,16 @@ def _function(file: Path, device: torch.device | str) -> Callable[..., torch.Ten
         if file.suffix != ".pt2":
             return torch.jit.load(str(file), map_location=device).eval().float()
         _refuse_pickles(file)
-        # Older archives, and examples in newer ones, go through torch.load.
+        # torch.load reads older archives, and the examples in newer ones.
         with mock.patch.dict(os.environ, TORCH_FORCE_WEIGHTS_ONLY_LOAD="1"):
             module = torch.export.load(file).module()
-        for name, value in vars(module).items():  # Constants, which are no buffers.
+        for name, value in vars(module).items():  # Constants are no buffers.
             if isinstance(value, torch.Tensor) and value.is_floating_point():
                 setattr(module, name, value.float())
         return module.to(device).float()
     except ConfigurationError:
         raise
-    except Exception as error:  # What a broken file makes PyTorch raise is anything.
+    except Exception as error:  # For a broken file PyTorch may raise any error.
         raise ConfigurationError(
             f"file '{file}' cannot be loaded as a "
             f"{'torch.export program' if file.suffix == '.pt2' else 'TorchScript file'}: "
@@ -154,7 +155,7 @@ def _function(file: Path, device: torch.device | str) -> Callable[..., torch.Ten
 
 
 def _refuse_pickles(file: Path) -> None:
-    """Raise ConfigurationError if an archive has pickled objects, which may run any code."""
+    """Raise ConfigurationError if an archive has pickled objects, which could run any code."""
     with zipfile.ZipFile(file) as archive:
         for name in archive.namelist():
             if not name.endswith("_config.json"):

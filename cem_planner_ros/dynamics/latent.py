@@ -1,4 +1,4 @@
-"""Models that predict in a latent space, and say themselves what action sequences are worth."""
+"""Models that predict in a latent space, and predict the return of action sequences."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class RecurrentStateSpace(nn.Module):
     A recurrent state-space model: h' = GRU(h, (s, a)), s ~ N(mean(h), std(h)), o and r of (h, s).
 
     Hafner et al., Learning Latent Dynamics for Planning from Pixels, 2019, section 3, with
-    observations that are vectors. Samples are the first dimension here, as usual for modules.
+    observations that are vectors. Here samples are the first dimension, as usual for modules.
 
     Args:
-        observations, actions: how many.
-        memory: of h.
-        latent: of s.
-        hidden: units of the hidden layers.
+        observations, actions: number of observations and of actions.
+        memory: size of h.
+        latent: size of s.
+        hidden: size of the hidden layers.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class RecurrentStateSpace(nn.Module):
 
 
 class Evaluates(Protocol):
-    """A latent model of any make."""
+    """The interface of any latent model that predicts returns."""
 
     def evaluate_rollout(
         self, h: torch.Tensor, s: torch.Tensor, actions: torch.Tensor
@@ -101,13 +101,13 @@ class Evaluates(Protocol):
 
 class EvaluatedRollout(Dynamics):
     """
-    Lets the planner maximise what any `evaluate_rollout(h, s, actions)` returns.
+    A model whose `evaluate_rollout(h, s, actions)` the planner maximises.
 
-    The state for `Planner.plan` is h and s, joined. Only the model knows what comes after, so a
-    predicted state is the one it began with.
+    The state for `Planner.plan` is h and s, joined. Later states are known only inside the model,
+    so each predicted state is the first state.
 
     Args:
-        model: of any make.
+        model: any latent model.
         memory, latent: sizes of h and s.
         low, high: (nu,), bounds of the actions.
     """
@@ -135,34 +135,34 @@ class EvaluatedRollout(Dynamics):
         super().__init__({}, device=device)
 
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
-        """Return the state as it is."""
+        """Return the unchanged state."""
         return state
 
     def rollout(
         self, state: torch.Tensor, sequence: torch.Tensor, durations: torch.Tensor
     ) -> list[torch.Tensor]:
-        """Return the state as it is, H times."""
+        """Return the unchanged state H times."""
         return [state] * len(sequence)
 
     def returns(
         self, state: torch.Tensor, sequence: torch.Tensor, durations: torch.Tensor
     ) -> torch.Tensor:
-        """Return what the model returns (N,)."""
+        """Return the returns (N,) that the model predicts."""
         h, s = state[: self._memory, :1].T, state[self._memory :, :1].T
         return self.model.evaluate_rollout(h, s, sequence.permute(2, 0, 1))
 
 
 class Latent(Dynamics):
     """
-    A recurrent state-space model from a file, which judges candidates by its predicted return.
+    A recurrent state-space model from a file; the planner maximises its predicted return.
 
-    From plan to plan the measured states are encoded to (h, s), h being what is remembered of those
-    before, the candidates are imagined in latent space, and what costs see is decoded.
-    MODEL.safetensors holds the weights, MODEL.json the names and dt, which has to be `planner.dt`.
-    A step that is shorter or longer takes its share of the change of what is decoded; in latent
-    space, and in the predicted return, it is a whole one.
+    Before each plan the measured state is encoded to (h, s); the memory h contains the earlier
+    states. Candidates are simulated in latent space. Costs receive decoded states.
+    MODEL.safetensors has the weights; MODEL.json has the names and dt, which must be equal to
+    `planner.dt`. For a step of another length, the change of the decoded state is scaled with the
+    length. In latent space, and in the predicted return, it is a whole step.
 
-    Raises ConfigurationError if a file cannot be read or does not hold what it should.
+    Raises ConfigurationError if a file cannot be read or has the wrong content.
     """
 
     judges = True
@@ -213,7 +213,7 @@ class Latent(Dynamics):
 
     @torch.no_grad()
     def remember(self, state: np.ndarray, action: np.ndarray, time: float) -> None:
-        """Bring the memory to `time` in steps of dt; it begins empty after a gap of MAX_GAP s."""
+        """Update the memory to `time` in steps of dt. After a gap of MAX_GAP s it starts empty."""
         if not 0.0 <= time - self._time <= MAX_GAP:
             self._forget(time)
         seen, done = (
@@ -226,11 +226,11 @@ class Latent(Dynamics):
         _, self._s = self.encode(seen)
 
     def observe(self, state: torch.Tensor) -> torch.Tensor:
-        """Return observations (N, k) of states (nx, N): angles as sine and cosine, scaled."""
+        """Return observations (N, k) of states (nx, N), scaled, with sine and cosine of angles."""
         return features(state, state[:0], self._is_angle).T / self._scale
 
     def encode(self, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (h, s) of states (nx, N), observed with the present memory."""
+        """Return (h, s) of states (nx, N), encoded with the present memory."""
         return self.model.observed(self._h.expand(state.shape[-1], -1), self.observe(state))
 
     def decode(self, both: torch.Tensor) -> torch.Tensor:
@@ -243,7 +243,7 @@ class Latent(Dynamics):
         return torch.stack(rows)
 
     def check_dt(self, dt: float) -> None:
-        """Raise ConfigurationError if `dt`, s, is not that of the model."""
+        """Raise ConfigurationError if `dt`, s, is not the dt of the model."""
         if not math.isclose(dt, self.dt, rel_tol=1e-6):
             raise ConfigurationError(
                 f"parameter 'planner.dt' is {dt}, allowed with the model of file '{self.file}': "
@@ -252,14 +252,14 @@ class Latent(Dynamics):
 
     @torch.no_grad()
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
-        """Return the state (nx, N) after `dt`, s, changed in proportion to it."""
+        """Return the state (nx, N) after `dt`, s; the change is proportional to `dt`."""
         return self.rollout(state, action.unsqueeze(0), dt.reshape(1))[0]
 
     @torch.no_grad()
     def rollout(
         self, state: torch.Tensor, sequence: torch.Tensor, durations: torch.Tensor
     ) -> list[torch.Tensor]:
-        """Return the H states (nx, N), changed as what is decoded changes."""
+        """Return the H states (nx, N), decoded."""
         h, s = self.encode(state)
         states, before = [], state
         for both, duration in zip(
@@ -280,5 +280,5 @@ class Latent(Dynamics):
         return self.model.evaluate_rollout(h, s, self._scaled(sequence))
 
     def _scaled(self, sequence: torch.Tensor) -> torch.Tensor:
-        """Return actions (N, H, nu) between -1 and 1."""
+        """Return actions (N, H, nu), scaled to [-1, 1]."""
         return (sequence / self._action_scale).permute(2, 0, 1)

@@ -1,4 +1,4 @@
-"""A model that is a physics engine: any MJCF or URDF file in MuJoCo."""
+"""A physics engine as the model: any MJCF or URDF file in MuJoCo."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _OF_A_JOINT = (0, 1)
 
 class Mujoco(Dynamics):
     """
-    The physics of an MJCF or URDF file, rolled out by MuJoCo in threads, on the CPU.
+    The physics of an MJCF or URDF file; MuJoCo simulates candidates in CPU threads.
 
-    The states are the positions of the joints under their names, their speeds as NAME_dot, and the
-    activations of actuators that have one as NAME_act; a ball joint has the positions NAME_qw,
-    NAME_qx, NAME_qy, NAME_qz and the speeds NAME_wx to NAME_wz, a free joint NAME_x, NAME_y, NAME_z
-    and their speeds too. A joint or actuator without a name is called joint or actuator and a
-    number that is not taken. Actions are the actuators that the file does not disable, within their
-    control range; where the file gives none, [0, 1] for a muscle and [-1, 1] for others are a
-    guess. A file without actuators, as all of URDF, gets a motor in each hinge and slide joint that
-    does not follow another joint by an equality (mimic in URDF), within its effort limit. A model
-    step is a whole number of the file's time steps, at least one, so `planner.dt` should be a few
-    of them. From where a simulation became unstable its states are NaN.
+    The states are the positions of the joints (NAME), their speeds (NAME_dot), and the activations
+    of actuators that have one (NAME_act). A ball joint has the positions NAME_qw, NAME_qx, NAME_qy,
+    NAME_qz and the speeds NAME_wx, NAME_wy, NAME_wz. A free joint also has NAME_x, NAME_y, NAME_z
+    and their speeds. A joint or actuator without a name is called joint or actuator plus the next
+    free number. The actions are the actuators that the file does not disable, within their control
+    range. If the file has no control range, the bounds are a guess: [0, 1] for a muscle, [-1, 1]
+    for other actuators. In a file without actuators, such as URDF, each hinge and slide joint gets
+    a motor within its effort limit, unless the joint follows another one by an equality (mimic in
+    URDF). A model step is a whole number of the file's time steps, at least one; `planner.dt`
+    should be a few of them. When a simulation becomes unstable, its states are NaN from then on.
 
     Raises ConfigurationError if mujoco is not installed, if it cannot load the file, or if no
     actuator of the file acts.
@@ -90,11 +90,11 @@ class Mujoco(Dynamics):
         self.measured_by = _measured_by(model, self._actuators)
         threads = int(self.threads)
         self._data = [mujoco.MjData(model) for _ in range(threads)]
-        # Without threads it runs in the one that calls.
+        # Without threads it runs in the calling thread.
         self._engine = Rollout(nthread=threads if threads > 1 else 0)
 
     def check(self) -> None:
-        """Raise ConfigurationError too, naming the file, if two states have one name."""
+        """Raise ConfigurationError also, naming the file, if two states have the same name."""
         for name, count in Counter(self.state_names).items():
             if count > 1:
                 raise ConfigurationError(
@@ -105,7 +105,7 @@ class Mujoco(Dynamics):
         super().check()
 
     def warnings(self) -> list[str]:
-        """Return which joints and actuators of the file do not do what their names promise."""
+        """Return warnings about joints and actuators of the file."""
         model, found = self.model, []
         idle = [model.actuator(i).name for i in range(model.nu) if i not in self._actuators]
         if idle:
@@ -145,7 +145,7 @@ class Mujoco(Dynamics):
             )
 
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
-        """Return the state (nx, N) after the time steps in `dt`, s."""
+        """Return the state (nx, N) after the time steps that fit into `dt`, s."""
         return self.rollout(state, action.unsqueeze(0), dt.reshape(1))[0]
 
     def rollout(
@@ -162,7 +162,7 @@ class Mujoco(Dynamics):
         states, _ = self._engine.rollout(
             self.model, self._data, start, control.repeat(steps, axis=1)
         )
-        # MuJoCo begins anew, at time zero, where it became unstable, or stands still.
+        # After instability MuJoCo restarts at time zero, or time stands still.
         times = np.concatenate((start[:, None, 0], states[..., 0]), 1)
         failed = np.maximum.accumulate(np.diff(times) <= 0.0, 1)
         states[failed] = np.nan
@@ -199,7 +199,7 @@ class Mujoco(Dynamics):
 
 
 def _measured_by(model: mujoco.MjModel, actuators: Iterable[int]) -> dict[str, str]:
-    """Return {actuator: state} of those that are controllers of a joint's position or speed."""
+    """Return {actuator: state} for actuators that control the position or speed of a joint."""
     import mujoco
 
     found = {}
@@ -225,17 +225,16 @@ def _measured_by(model: mujoco.MjModel, actuators: Iterable[int]) -> dict[str, s
 
 def load(file: Path) -> mujoco.MjModel:
     """
-    Return the physics of an MJCF or URDF file, with names and motors as `Mujoco` says.
+    Return the physics of an MJCF or URDF file, with names and motors as in `Mujoco`.
 
-    The simulator loads what it simulates in the same way, so that the fields of its messages are
-    the states and actions of the model. Raises ConfigurationError, naming the file, if MuJoCo
-    refuses it.
+    The simulator uses this function too, so that the fields of its messages are the states and
+    actions of the model. Raises ConfigurationError, naming the file, if MuJoCo refuses the file.
     """
     import mujoco
 
     try:
         spec = mujoco.MjSpec.from_file(str(file))
-        model = spec.compile()  # Numbers joints and actuators.
+        model = spec.compile()  # Number unnamed joints and actuators.
         taken = {item.name for item in (*spec.joints, *spec.actuators)}
         for kind, items in (("joint", spec.joints), ("actuator", spec.actuators)):
             for item in items:
@@ -255,7 +254,7 @@ def load(file: Path) -> mujoco.MjModel:
 
 
 def acting(model: mujoco.MjModel) -> list[int]:
-    """Return the numbers of the actuators that act: those that the file does not disable."""
+    """Return the indices of the actuators that the file does not disable."""
     import mujoco
 
     if model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_ACTUATION:
@@ -265,7 +264,7 @@ def acting(model: mujoco.MjModel) -> list[int]:
 
 
 def control_range(model: mujoco.MjModel) -> np.ndarray:
-    """Return the control range (nu, 2) of each actuator, a guess where the file gives none."""
+    """Return the control range (nu, 2) of each actuator; a guess if the file has none."""
     import mujoco
 
     is_muscle = model.actuator_dyntype == mujoco.mjtDyn.mjDYN_MUSCLE
@@ -274,7 +273,7 @@ def control_range(model: mujoco.MjModel) -> np.ndarray:
 
 
 def followers(model: mujoco.MjModel) -> dict[int, int]:
-    """Return {joint: the joint it follows by an active equality, or -1 for a fixed position}."""
+    """Return {joint: the joint that it follows by an active equality; -1 for a fixed position}."""
     import mujoco
 
     bits = mujoco.mjtDisableBit
@@ -288,7 +287,7 @@ def followers(model: mujoco.MjModel) -> dict[int, int]:
 
 
 def _free_name(kind: str, number: int, taken: set[str]) -> str:
-    """Return KIND and the first number from `number` on that makes no name of a state twice."""
+    """Return KIND plus the first number, from `number` on, that gives a new name."""
     names = (f"{kind}{count}" for count in itertools.count(number))
     return next(
         name

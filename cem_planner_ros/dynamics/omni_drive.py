@@ -9,11 +9,11 @@ from cem_planner_ros.plugins.parameter import Parameter
 
 class OmniDrive(DifferentialEquation):
     """
-    A robot on omnidirectional wheels, whose speeds follow the commands as its motors allow.
+    A robot on omnidirectional wheels with motors.
 
     x_dot = v_x cos yaw - v_y sin yaw, y_dot = v_x sin yaw + v_y cos yaw, yaw_dot = yaw_rate
     (Siegwart and Nourbakhsh, Introduction to Autonomous Mobile Robots, section 3.2); the speeds, in
-    the robot's frame, follow by `velocity_loop`.
+    the robot's frame, follow their commands by `velocity_loop`.
     """
 
     state_names = ("x", "y", "yaw", "v_x", "v_y", "yaw_rate")

@@ -8,10 +8,10 @@ from cem_planner_ros.plugins.parameter import Parameter
 
 class Pendulum(DifferentialEquation):
     """
-    A point mass on a massless rod, damped in its hinge; theta = 0 is upright.
+    A point mass on a massless rod, with damping in the hinge; theta = 0 is upright.
 
     m l^2 theta_ddot = m g l sin theta - b theta_dot + torque (Tedrake, Underactuated Robotics,
-    chapter 2, theta counted from the top).
+    chapter 2, with theta measured from the top).
     """
 
     state_names = ("theta", "theta_dot")

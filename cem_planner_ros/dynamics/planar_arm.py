@@ -11,9 +11,9 @@ class PlanarArm(DifferentialEquation):
     Two uniform rods with a motor in each joint.
 
     M(q) q_ddot + C(q, q_dot) q_dot + G(q) + damping q_dot = torques (Spong, Hutchinson and
-    Vidyasagar, Robot Modeling and Control, the planar elbow manipulator). The shoulder
-    counts from the horizontal, up being pi / 2, the elbow from the stretched arm. With gravity 0
-    the plane is a horizontal one.
+    Vidyasagar, Robot Modeling and Control, the planar elbow manipulator). The shoulder angle is
+    measured from the horizontal (pi / 2 is up), the elbow angle from the stretched arm. With
+    gravity 0 the plane is horizontal.
     """
 
     state_names = ("shoulder", "elbow", "shoulder_dot", "elbow_dot")
@@ -42,7 +42,8 @@ class PlanarArm(DifferentialEquation):
     def derivative(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         """Return the joint speeds and accelerations, shape (4, N)."""
         q1, q2, w1, w2 = state
-        # A uniform rod has its centre in its middle and m l^2 / 3 about its end.
+        # A uniform rod has its centre of mass in the middle, and the moment of inertia m l^2 / 3
+        # about its end.
         lower = self.lower_mass * self.lower_length * self.lower_length / 3.0
         upper = (self.upper_mass / 3.0 + self.lower_mass) * self.upper_length * self.upper_length
         coupling = 0.5 * self.lower_mass * self.upper_length * self.lower_length

@@ -8,12 +8,12 @@ from cem_planner_ros.plugins.parameter import Parameter
 
 class Quadrotor(DifferentialEquation):
     """
-    A rigid body under gravity and a thrust along its z axis; the actions are thrust and body rates.
+    A rigid body under gravity and thrust; the actions are thrust and body rates.
 
     p_dot = v, v_dot = R(q) (0, 0, thrust) - (0, 0, g) - drag v, q_dot = q * (0, rates) / 2
     (Faessler, Franchi and Scaramuzza, Differential Flatness of Quadrotor Dynamics Subject to Rotor
-    Drag, 2018, with one drag coefficient). q is a unit quaternion from body to world; the thrust is
-    per mass.
+    Drag, 2018, with one drag coefficient). q is a unit quaternion from body to world. The thrust is
+    per mass, along the body's z axis.
     """
 
     state_names = ("x", "y", "z", "x_dot", "y_dot", "z_dot", "qw", "qx", "qy", "qz")
@@ -35,8 +35,8 @@ class Quadrotor(DifferentialEquation):
         """Return the time derivative of the state, shape (10, N)."""
         _, _, _, vx, vy, vz, w, x, y, z = state
         thrust, p, q, r = action
-        # Integration lets the quaternion's norm drift; the rotation is that of the unit one. All
-        # zero, as in a state that nobody filled in, it is none, and there is no thrust.
+        # Integration changes the norm of the quaternion, so it is normalised here. An all-zero
+        # quaternion, as in an empty state, is no rotation; the thrust is then zero.
         scale = 2.0 * thrust / torch.clamp(w * w + x * x + y * y + z * z, min=1e-6)
         return torch.stack(
             (

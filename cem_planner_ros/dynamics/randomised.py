@@ -1,4 +1,4 @@
-"""A model whose numbers are not quite known: variants of it, run side by side."""
+"""Variants of a model with uncertain numbers, which run side by side."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ UNCHANGED = ("state_names", "action_names", "action_low", "action_high", "action
 
 class Randomised(Dynamics):
     """
-    P variants of a model, each with numbers of its own, drawn once around those of the model.
+    P variants of a model; the numbers of each are drawn once around those of the model.
 
-    A number of a variant is the model's times 1 + spread * u, u uniform in [-1, 1]; those of the
-    first variant are the model's. What is tuned in the model changes in all variants.
+    A number of a variant is the number of the model times 1 + spread * u, with u uniform in [-1,
+    1]. The first variant has the numbers of the model. When a number of the model is tuned, it
+    changes in all variants.
 
     Args:
-        model: written with operations that keep samples apart, so that each may have its number.
-        spreads: share by number of the model, such as {"pole_mass": 0.3}.
+        model: the model. Its operations must keep samples apart, so that each sample can have its
+            own number.
+        spreads: spread of each number by name, such as {"pole_mass": 0.3}.
         members: P.
-        seed: of what is drawn.
+        seed: seed of the random numbers.
     """
 
     def __init__(self, model: Dynamics, spreads: Mapping[str, float], members: int, seed: int = 0):
@@ -55,14 +57,14 @@ class Randomised(Dynamics):
         self.refresh()
 
     def refresh(self) -> None:
-        """Bring the numbers of the variants, as `variant` shows them, to those of the model."""
+        """Update the numbers of the variants, which `variant` returns, to those of the model."""
         for group, factor in self._factors.items():
             # (P,) of a number, (n, P) of a vector (n, 1).
             numbers = (getattr(self.member, group) * factor).movedim(-1, 0)
             self._stacks[group].copy_(numbers.view_as(self._stacks[group]))
 
     def variant(self, member: int, numbers: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        """Return tensors, those of the model's numbers replaced by a variant's, in place."""
+        """Return tensors with the model's numbers replaced by those of a variant."""
         own = {getattr(self.member, g).data_ptr(): stack for g, stack in self._stacks.items()}
         return [own[n.data_ptr()][member] if n.data_ptr() in own else n for n in numbers]
 
@@ -72,7 +74,7 @@ class Randomised(Dynamics):
         return self._model.number_tensors
 
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
-        """Return the states (nx, N) after `dt`, s, a P-th of the columns under each variant."""
+        """Return the states (nx, N) after `dt`, s; each variant computes 1 / P of the columns."""
         variant = copy.copy(self._model)
         each = state.shape[-1] // self.members
         for name, factor in self._factors.items():

@@ -1,4 +1,4 @@
-"""A car whose tyres slip."""
+"""A car with slipping tyres."""
 
 import torch
 
@@ -8,17 +8,18 @@ from cem_planner_ros.plugins.parameter import Parameter
 
 class SingleTrack(DifferentialEquation):
     """
-    The dynamic bicycle with a tyre model; the actions are steering angle and acceleration.
+    The dynamic bicycle with a tyre model. The actions are steering angle and acceleration.
 
-    Newton and Euler for the centre of gravity (Rajamani, Vehicle Dynamics and Control, section 2.3,
-    with v_x not constant). The lateral force of an axle is that of Pacejka's formula without
-    curvature, mu F_z sin(C atan(B slip)), F_z being its load at rest (Pacejka, Tyre and Vehicle
-    Dynamics, section 4.3); that the tyres also accelerate takes nothing from it.
+    The equations are those of The equations are those of Newton and Euler for the centre of gravity
+    (Rajamani, Vehicle Dynamics and Control, section 2.3, with v_x not constant). The lateral force
+    of an axle is that of Pacejka's formula without curvature, mu F_z sin(C atan(B slip)), where F_z
+    is the load of the axle at rest (Pacejka, Tyre and Vehicle Dynamics, section 4.3). The
+    acceleration of the car does not reduce it.
 
     slip = atan(-v_lateral / max(|v_along|, low_speed)), both in the axes of the wheel. Below
-    `low_speed` this is not the slip angle, which has no value at standstill and makes the equation
-    stiff, but a force that ends lateral motion of the wheel: the car goes over into the kinematic
-    bicycle, stands where it stands, and drives backwards too.
+    `low_speed` this is not the slip angle, which is undefined at standstill and makes the equations
+    stiff. There the force ends the lateral motion of the wheel: the car becomes a kinematic
+    bicycle, can stand still, and can drive backwards.
     """
 
     state_names = ("x", "y", "yaw", "v_x", "v_y", "yaw_rate")
