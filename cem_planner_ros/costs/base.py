@@ -79,7 +79,7 @@ class Cost(Parameterised, ABC):
 
     def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:
         """
-        Bring tensors of its own, best `PlanInputs`, up to what a plan begins with, in place.
+        Update tensors of the cost, best those of `PlanInputs`, in place.
 
         The planner calls it before each plan, in the planner thread.
 

@@ -36,7 +36,9 @@ def test_check_says_what_a_file_makes(capsys):
     assert "plan time p50" in output
     assert "the period is 20 ms" in output
     assert "execution kernel on cpu: iterations in C++" in output
-    assert re.search(r"cost of a plan from state zero: way [\d.e+-]+, end [\d.e+-]+\n", output)
+    assert re.search(
+        r"cost of a plan from state zero: running [\d.e+-]+, terminal [\d.e+-]+\n", output
+    )
 
 
 def test_check_refuses_with_the_reason(tmp_path, capsys):
