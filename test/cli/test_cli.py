@@ -223,7 +223,8 @@ def test_check_refuses_a_model_that_returns_nan(tmp_path, capsys, monkeypatch):
     file = tmp_path / "nan.yaml"
     text = (CONFIG / "cartpole.yaml").read_text()
     text = (
-        text.replace("[way, end]", "[way, end, broken]") + "    broken: {plugin: 'nan_cost:Nan'}\n"
+        text.replace("[running, terminal]", "[running, terminal, broken]")
+        + "    broken: {plugin: 'nan_cost:Nan'}\n"
     )
     file.write_text(text)
     assert cli.main(["check", str(file)]) == 1
