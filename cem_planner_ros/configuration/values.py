@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from cem_planner_ros.configuration.cross_checks import cross_check, search_settings, warnings
+from cem_planner_ros.control.control_settings import ControlSettings
 from cem_planner_ros.control.limits import CommandLimits, SafeAction
-from cem_planner_ros.control.settings import ControlSettings
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.randomised import Randomised

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import NamedTuple
 
-from cem_planner_ros.control.settings import ControlSettings, ParameterSet
+from cem_planner_ros.control.control_settings import ControlSettings, ParameterSet
 from cem_planner_ros.errors import describe
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner

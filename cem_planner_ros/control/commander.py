@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from cem_planner_ros.control.control_settings import ControlSettings
 from cem_planner_ros.control.fallback import Fallback
 from cem_planner_ros.control.ladder import FALLBACK, FRESH, STOPPED, Ladder
 from cem_planner_ros.control.latency import SentCommands
-from cem_planner_ros.control.settings import ControlSettings
 from cem_planner_ros.control.stop_action import StopAction
 from cem_planner_ros.control.tick import (
     COLLISION_IMMINENT,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from cem_planner_ros.control.control_settings import KEEP_LAST, POLICY, ControlSettings
 from cem_planner_ros.control.latency import MAX_AHEAD
-from cem_planner_ros.control.settings import KEEP_LAST, POLICY, ControlSettings
 from cem_planner_ros.control.tick import StateSample
 
 

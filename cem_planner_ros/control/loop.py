@@ -12,9 +12,9 @@ import torch
 
 from cem_planner_ros.control.changes import Changes
 from cem_planner_ros.control.commander import Commander
+from cem_planner_ros.control.control_settings import ControlSettings, ParameterSet
 from cem_planner_ros.control.latency import MAX_AHEAD
 from cem_planner_ros.control.realtime import outrank
-from cem_planner_ros.control.settings import ControlSettings, ParameterSet
 from cem_planner_ros.control.tick import (
     DEVICE_FAILED,
     NO_STATE,

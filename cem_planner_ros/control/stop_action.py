@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from cem_planner_ros.control.control_settings import ControlSettings
 from cem_planner_ros.control.limits import CommandLimits, SafeAction
-from cem_planner_ros.control.settings import ControlSettings
 from cem_planner_ros.dynamics.base import MEASURED
 
 
