@@ -5,7 +5,7 @@ from __future__ import annotations
 from cem_planner_ros.compile.cpp_execution import CppExecution
 from cem_planner_ros.compile.library import has_compiler
 from cem_planner_ros.compile.torch_compile import TorchCompileExecution
-from cem_planner_ros.compile.translate import UnsupportedError
+from cem_planner_ros.compile.writer import UnsupportedError
 from cem_planner_ros.errors import describe, first_line
 from cem_planner_ros.planning.execution import EagerExecution, Execution, Setup
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter

@@ -26,8 +26,8 @@ import torch
 from cem_planner_ros.compile.arguments import HEADER, Arguments, check_layout
 from cem_planner_ros.compile.generate import fill, step_code
 from cem_planner_ros.compile.library import interruptible, load
-from cem_planner_ros.compile.translate import UnsupportedError
 from cem_planner_ros.compile.watch import watched
+from cem_planner_ros.compile.writer import UnsupportedError
 from cem_planner_ros.planning.actuators import INSTANT, Actuators
 from cem_planner_ros.planning.particles import RISKS
 from cem_planner_ros.planning.rollout import Rollout

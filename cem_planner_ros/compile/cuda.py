@@ -18,8 +18,8 @@ from torch.utils import cpp_extension
 
 from cem_planner_ros.compile.cpu import compare
 from cem_planner_ros.compile.generate import fill, step_code
-from cem_planner_ros.compile.translate import UnsupportedError
 from cem_planner_ros.compile.watch import watched
+from cem_planner_ros.compile.writer import UnsupportedError
 from cem_planner_ros.errors import first_line
 from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.execution import EagerExecution, Setup

@@ -7,14 +7,8 @@ from pathlib import Path
 
 import torch
 
-from cem_planner_ros.compile.translate import (
-    LANES,
-    Translator,
-    UnsupportedError,
-    Value,
-    reads,
-    rows_of,
-)
+from cem_planner_ros.compile.translate import Translator, reads
+from cem_planner_ros.compile.writer import LANES, UnsupportedError, Value, rows_of
 from cem_planner_ros.planning.actuators import INSTANT
 from cem_planner_ros.planning.rollout import Rollout
 

@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cem_planner_ros.compile.translate import UnsupportedError
+from cem_planner_ros.compile.writer import UnsupportedError
 
 COMPILER_FLAGS = (
     "-std=c++14 -O3 -march=native -fopenmp -fPIC -shared "

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch._decomp import core_aten_decompositions, get_decompositions
 
-from cem_planner_ros.compile.translate import (
+from cem_planner_ros.compile.writer import (
     KINDS,
     LANES,
-    Translator,
     UnsupportedError,
     Value,
+    Writer,
     literal,
     rows_of,
 )
@@ -134,10 +134,10 @@ def _kind(dtype: torch.dtype, name: str) -> str:
     return KINDS[dtype]
 
 
-def _operand(arg, kind: str, translator: Translator) -> Value:
+def _operand(arg, kind: str, writer: Writer) -> Value:
     """Return an operand, or a number of Python, in a type."""
     if isinstance(arg, Value):
-        return translator.cast(arg, kind)
+        return writer.cast(arg, kind)
     if isinstance(arg, (bool, int, float)):
         return Value(rows_of([literal(arg, kind)], ()), None, kind)
     raise UnsupportedError(f"an operand of type {type(arg).__name__}")
@@ -153,7 +153,7 @@ def _common(node: torch.fx.Node, name: str, count: int) -> str:
 
 
 def _pointwise(name: str):
-    def translate(translator: Translator, node, args, kwargs) -> Value:
+    def translate(writer: Writer, node, args, kwargs) -> Value:
         kind = _kind(_result(node).dtype, name)
         count = 2 if name in _BINARY else 1
         computed = kind
@@ -161,7 +161,7 @@ def _pointwise(name: str):
             computed = "bool"
         elif name in _COMPARED:
             computed = _common(node, name, count)
-        operands = [_operand(arg, computed, translator) for arg in args[:count]]
+        operands = [_operand(arg, computed, writer) for arg in args[:count]]
         template = _POINTWISE[name]
         if computed == "double":
             template = _DOUBLE.get(name, template)
@@ -184,7 +184,7 @@ def _pointwise(name: str):
             template = {"bitwise_not": "!{0}", "add": "{0} | {1}", "mul": "{0} & {1}"}.get(
                 name, template
             )
-        return translator.each(template, kind, *operands)
+        return writer.each(template, kind, *operands)
 
     return translate
 
@@ -200,34 +200,34 @@ _POWERS = {
 """Exponents for which PyTorch too has formulas."""
 
 
-def _pow(translator, node, args, kwargs):
+def _pow(writer, node, args, kwargs):
     kind = _kind(_result(node).dtype, "pow")
-    base, exponent = (_operand(arg, kind, translator) for arg in args)
+    base, exponent = (_operand(arg, kind, writer) for arg in args)
     if kind not in ("float", "double"):
-        return translator.each("whole_power({0}, {1})", kind, base, exponent)
+        return writer.each("whole_power({0}, {1})", kind, base, exponent)
     if isinstance(args[1], (int, float)) and args[1] in _POWERS:
-        return translator.each(_POWERS[args[1]], kind, base)
+        return writer.each(_POWERS[args[1]], kind, base)
     template = "pow({0}, {1})" if kind == "double" else "power({0}, {1})"
-    return translator.each(template, kind, base, exponent)
+    return writer.each(template, kind, base, exponent)
 
 
-def _clamp(translator, node, args, kwargs):
+def _clamp(writer, node, args, kwargs):
     kind = _kind(_result(node).dtype, "clamp")
     low, high = (*args[1:], None, None)[:2]
     low, high = kwargs.get("min", low), kwargs.get("max", high)
-    value = _operand(args[0], kind, translator)
+    value = _operand(args[0], kind, writer)
     for bound, function in ((low, "at_least"), (high, "at_most")):
         if bound is not None:
-            bound = _operand(bound, kind, translator)
-            value = translator.each(f"{function}({{0}}, {{1}})", kind, value, bound)
+            bound = _operand(bound, kind, writer)
+            value = writer.each(f"{function}({{0}}, {{1}})", kind, value, bound)
     return value
 
 
-def _where(translator, node, args, kwargs):
+def _where(writer, node, args, kwargs):
     kind = _kind(_result(node).dtype, "where")
-    condition = _operand(args[0], "bool", translator)
-    one, other = (_operand(arg, kind, translator) for arg in args[1:])
-    return translator.each("({0} ? {1} : {2})", kind, condition, one, other)
+    condition = _operand(args[0], "bool", writer)
+    one, other = (_operand(arg, kind, writer) for arg in args[1:])
+    return writer.each("({0} ? {1} : {2})", kind, condition, one, other)
 
 
 def _lane_of(shape: Iterable[int]) -> int | None:
@@ -242,16 +242,16 @@ def _rows_shape(shape: Iterable[int]) -> tuple[int, ...]:
     return tuple(1 if length == LANES else length for length in shape)
 
 
-def _same(translator, node, args, kwargs):
+def _same(writer, node, args, kwargs):
     return args[0]
 
 
-def _copy(translator, node, args, kwargs):
+def _copy(writer, node, args, kwargs):
     value = args[0]
     return Value(value.rows.copy(), value.lane, value.kind, value.table, value.fixed)
 
 
-def _select(translator, node, args, kwargs):
+def _select(writer, node, args, kwargs):
     value, dim, index = args
     dim = value.dim(dim)
     # A view, as PyTorch's: what is written into it is written into the whole.
@@ -263,7 +263,7 @@ def _select(translator, node, args, kwargs):
     return value.like(rows, lane)
 
 
-def _slice(translator, node, args, kwargs):
+def _slice(writer, node, args, kwargs):
     value, dim, start, end, step = (*args, *(0, None, None, 1)[len(args) - 1 :])
     if value.lane is not None and dim % value.rank == value.lane:
         if (start or 0) == 0 and (end is None or end >= LANES) and step == 1:
@@ -273,14 +273,14 @@ def _slice(translator, node, args, kwargs):
     return value.like(rows, value.lane)
 
 
-def _unsqueeze(translator, node, args, kwargs):
+def _unsqueeze(writer, node, args, kwargs):
     value, dim = args
     dim %= value.rank + 1
     lane = value.lane + (dim <= value.lane) if value.lane is not None else None
     return value.like(np.expand_dims(value.rows, dim), lane)
 
 
-def _squeeze(translator, node, args, kwargs):
+def _squeeze(writer, node, args, kwargs):
     value, dims = args[0], args[1] if len(args) > 1 else range(args[0].rank)
     dims = [d % max(1, value.rank) for d in ([dims] if isinstance(dims, int) else dims)]
     shape = value.rows.shape
@@ -291,7 +291,7 @@ def _squeeze(translator, node, args, kwargs):
     return value.like(np.squeeze(value.rows, dims), lane)
 
 
-def _view(translator, node, args, kwargs):
+def _view(writer, node, args, kwargs):
     value, shape = args[0], tuple(_result(node).shape)
     lane = _lane_of(shape)
     if value.lane is None:
@@ -305,24 +305,24 @@ def _view(translator, node, args, kwargs):
     return value.like(value.rows.reshape(_rows_shape(shape)), lane)
 
 
-def _expand(translator, node, args, kwargs):
+def _expand(writer, node, args, kwargs):
     value, shape = args[0], tuple(_result(node).shape)
     return value.like(np.broadcast_to(value.rows, _rows_shape(shape)), _lane_of(shape))
 
 
-def _permute(translator, node, args, kwargs):
+def _permute(writer, node, args, kwargs):
     value = args[0]
     order = [d % value.rank for d in args[1]]
     lane = order.index(value.lane) if value.lane is not None else None
     return value.like(np.transpose(value.rows, order), lane)
 
 
-def _flip(translator, node, args, kwargs):
+def _flip(writer, node, args, kwargs):
     value, dims = args
     return value.like(np.flip(value.rows, [value.dim(dim) for dim in dims]), value.lane)
 
 
-def _repeat(translator, node, args, kwargs):
+def _repeat(writer, node, args, kwargs):
     value, counts = args
     lane = _lane_of(_result(node).shape)
     if (lane is None) != (value.lane is None):
@@ -331,10 +331,10 @@ def _repeat(translator, node, args, kwargs):
 
 
 def _joined(join: Callable, grow: int):
-    def translate(translator, node, args, kwargs):
+    def translate(writer, node, args, kwargs):
         values, dim = args[0], args[1] if len(args) > 1 else 0
         kind = _kind(_result(node).dtype, "cat")
-        values = [translator.cast(value, kind) for value in values if value.rows.size]
+        values = [writer.cast(value, kind) for value in values if value.rows.size]
         if not values:
             raise UnsupportedError("joining tensors without elements")
         if len({value.lane for value in values}) > 1:
@@ -350,7 +350,7 @@ def _joined(join: Callable, grow: int):
 def _parts(bounds: Callable):
     """Views of a tensor, one after the other along a dimension."""
 
-    def translate(translator, node, args, kwargs):
+    def translate(writer, node, args, kwargs):
         value, dim = args[0], value_dim(args, kwargs)
         dim = value.dim(dim)
         edges = np.cumsum([0, *(part.shape[dim] for part in _result(node))])
@@ -363,24 +363,24 @@ def _parts(bounds: Callable):
     return translate
 
 
-def _unbind(translator, node, args, kwargs):
+def _unbind(writer, node, args, kwargs):
     value, dim = args[0], args[1] if len(args) > 1 else 0
     count = value.rows.shape[value.dim(dim)]
-    return [_select(translator, node, (value, dim, index), {}) for index in range(count)]
+    return [_select(writer, node, (value, dim, index), {}) for index in range(count)]
 
 
-def _choose(translator: Translator, options: list[str], place: str, kind: str) -> str:
+def _choose(writer: Writer, options: list[str], place: str, kind: str) -> str:
     """Return the option at a place that is known at run time; from the end if it is negative."""
     if len(options) == 1:
         return options[0]
-    place = translator.assign(f"({place} < 0 ? {place} + {len(options)} : {place})", "long long")
+    place = writer.assign(f"({place} < 0 ? {place} + {len(options)} : {place})", "long long")
     chosen = options[-1]
     for number in reversed(range(len(options) - 1)):
         chosen = f"({place} == {number} ? {options[number]} : {chosen})"
-    return translator.assign(chosen, kind)
+    return writer.assign(chosen, kind)
 
 
-def _index(translator, node, args, kwargs):
+def _index(writer, node, args, kwargs):
     value, indices = args
     given = [entry for entry in indices if entry is not None]
     if any(entry.kind == "bool" for entry in given):
@@ -392,12 +392,12 @@ def _index(translator, node, args, kwargs):
             index = tuple(slice(None) if i is None else next(places) for i in indices)
             return _at(value, index)
         if len(given) == 1:
-            return _index_select(translator, node, (value, _first(indices), given[0]), {})
+            return _index_select(writer, node, (value, _first(indices), given[0]), {})
         raise UnsupportedError("several indices that are computed")
     if len(given) == len(indices) == value.rank and value.table:
-        return _looked_up(translator, value, given)
+        return _looked_up(writer, value, given)
     if len(indices) == 1 and value.lane is None and value.rank == 1:
-        return _picked(translator, value, 0, indices[0])
+        return _picked(writer, value, 0, indices[0])
     raise UnsupportedError("an index by sample into what is no constant")
 
 
@@ -431,7 +431,7 @@ def _at(value: Value, index: tuple) -> Value:
     return value.like(np.take(whole, [0], lane), lane)
 
 
-def _index_select(translator, node, args, kwargs):
+def _index_select(writer, node, args, kwargs):
     value, dim, entry = args
     dim = value.dim(dim)
     places = _fixed_places(entry) if entry.lane is None else None
@@ -442,7 +442,7 @@ def _index_select(translator, node, args, kwargs):
     rows = np.moveaxis(value.rows, dim, 0)
     shape = rows.shape[1:]
     items = [
-        _choose(translator, list(options), str(place), value.kind)
+        _choose(writer, list(options), str(place), value.kind)
         for place in entry.rows.reshape(-1)
         for options in rows.reshape(len(rows), -1).T
     ]
@@ -454,16 +454,16 @@ def _index_select(translator, node, args, kwargs):
     return value.like(np.moveaxis(found, 0, dim), lane)
 
 
-def _picked(translator: Translator, value: Value, dim: int, entry: Value) -> Value:
+def _picked(writer: Writer, value: Value, dim: int, entry: Value) -> Value:
     """Return elements of a constant row at a place that each sample has of its own."""
     if value.rows.size > 64:
         raise UnsupportedError("an index by sample into what is no constant")
     options = list(value.rows)
-    items = [_choose(translator, options, item, value.kind) for item in entry.rows.reshape(-1)]
+    items = [_choose(writer, options, item, value.kind) for item in entry.rows.reshape(-1)]
     return Value(rows_of(items, entry.rows.shape), entry.lane, value.kind)
 
 
-def _gather(translator, node, args, kwargs):
+def _gather(writer, node, args, kwargs):
     value, dim, entry = args[:3]
     dim = value.dim(dim)
     if value.lane is not None and entry.lane not in (None, value.lane):
@@ -474,29 +474,29 @@ def _gather(translator, node, args, kwargs):
     items = []
     for place in np.ndindex(entry.rows.shape):
         other = tuple(p for axis, p in enumerate(place) if axis != dim)
-        items.append(_choose(translator, list(rows[other]), entry.rows[place], value.kind))
+        items.append(_choose(writer, list(rows[other]), entry.rows[place], value.kind))
     lane = value.lane if value.lane is not None else entry.lane
     return Value(rows_of(items, entry.rows.shape), lane, value.kind)
 
 
-def _looked_up(translator: Translator, value: Value, indices: list[Value]) -> Value:
+def _looked_up(writer: Writer, value: Value, indices: list[Value]) -> Value:
     """Look each sample's place up in a table; what lies outside becomes its first or last."""
     shape = value.rows.shape
     place = None
     for length, entry in zip(shape, indices, strict=True):
-        items = [translator.truncated.get(item, item) for item in entry.rows.reshape(-1)]
+        items = [writer.truncated.get(item, item) for item in entry.rows.reshape(-1)]
         entry = Value(rows_of(items, entry.rows.shape), entry.lane, "int")
         template, operands = f"within({{0}}, {length})", [entry]
         if place is not None:
             template, operands = f"{{1}} * {length} + {template}", [entry, place]
-        place = translator.each(template, "int", *operands)
-    return translator.each(f"{value.table}[{{0}}]", value.kind, place)
+        place = writer.each(template, "int", *operands)
+    return writer.each(f"{value.table}[{{0}}]", value.kind, place)
 
 
 def _filled(item: float | None, value_at: int = 1):
     """full, zeros, ones and their like; `item` is None where the value is an argument."""
 
-    def translate(translator, node, args, kwargs):
+    def translate(writer, node, args, kwargs):
         result = _result(node)
         filling = args[value_at] if item is None else item
         if isinstance(filling, Value):
@@ -513,7 +513,7 @@ def _reduced_dims(value: Value, dims) -> tuple[int, ...]:
     return tuple(value.dim(d) for d in ([dims] if isinstance(dims, int) else dims))
 
 
-def _reduce(translator: Translator, value: Value, dims: tuple, keep: bool, fold: Callable) -> Value:
+def _reduce(writer: Writer, value: Value, dims: tuple, keep: bool, fold: Callable) -> Value:
     """Return what `fold` makes of the items along dims, a list for each other element."""
     rows = np.moveaxis(value.rows, dims, range(len(dims)))
     shape = rows.shape[len(dims) :]
@@ -527,24 +527,24 @@ def _reduce(translator: Translator, value: Value, dims: tuple, keep: bool, fold:
     return Value(total, lane, value.kind)
 
 
-def _folded(translator: Translator, combine: str, kind: str) -> Callable[[list[str]], str]:
+def _folded(writer: Writer, combine: str, kind: str) -> Callable[[list[str]], str]:
     def fold(items: list[str]) -> str:
         return functools.reduce(
-            lambda total, item: translator.assign(combine.format(total, item), kind), items
+            lambda total, item: writer.assign(combine.format(total, item), kind), items
         )
 
     return fold
 
 
 def _reduction(combine: str, empty: float | None = None):
-    def translate(translator, node, args, kwargs):
+    def translate(writer, node, args, kwargs):
         kind = _kind(_result(node).dtype, str(node.target))
-        value = translator.cast(args[0], kind)
+        value = writer.cast(args[0], kind)
         dims = _reduced_dims(value, args[1] if len(args) > 1 else kwargs.get("dim"))
         keep = args[2] if len(args) > 2 else kwargs.get("keepdim", False)
-        fold = _folded(translator, combine, kind)
+        fold = _folded(writer, combine, kind)
         return _reduce(
-            translator, value, dims, keep, lambda items: fold(items or [literal(empty, kind)])
+            writer, value, dims, keep, lambda items: fold(items or [literal(empty, kind)])
         )
 
     return translate
@@ -553,73 +553,73 @@ def _reduction(combine: str, empty: float | None = None):
 _sum = _reduction("{0} + {1}", 0)
 
 
-def _mean(translator, node, args, kwargs):
-    total = _sum(translator, node, args, kwargs)
+def _mean(writer, node, args, kwargs):
+    total = _sum(writer, node, args, kwargs)
     count = args[0].rows.size // max(1, total.rows.size)
-    return translator.each(f"{{0}} / {literal(count, total.kind)}", total.kind, total)
+    return writer.each(f"{{0}} / {literal(count, total.kind)}", total.kind, total)
 
 
 def _deviation(template: str):
     """Var and std, computed in double as PyTorch does."""
 
-    def translate(translator, node, args, kwargs):
+    def translate(writer, node, args, kwargs):
         kind = _kind(_result(node).dtype, "var")
-        value = translator.cast(args[0], "double")
+        value = writer.cast(args[0], "double")
         dims = _reduced_dims(value, args[1] if len(args) > 1 else kwargs.get("dim"))
         correction, keep = kwargs.get("correction"), kwargs.get("keepdim", False)
         correction = 1 if correction is None else correction
 
         def fold(items: list[str]) -> str:
-            add = _folded(translator, "{0} + {1}", "double")
-            mean = translator.assign(f"{add(items)} / {len(items)}.0", "double")
+            add = _folded(writer, "{0} + {1}", "double")
+            mean = writer.assign(f"{add(items)} / {len(items)}.0", "double")
             apart = [f"({item} - {mean})" for item in items]
-            squares = [translator.assign(f"{item} * {item}", "double") for item in apart]
+            squares = [writer.assign(f"{item} * {item}", "double") for item in apart]
             divisor = literal(max(0, len(items) - correction), "double")
-            return translator.assign(template.format(f"{add(squares)} / {divisor}"), "double")
+            return writer.assign(template.format(f"{add(squares)} / {divisor}"), "double")
 
-        return translator.cast(_reduce(translator, value, dims, keep, fold), kind)
+        return writer.cast(_reduce(writer, value, dims, keep, fold), kind)
 
     return translate
 
 
-def _vector_norm(translator, node, args, kwargs):
+def _vector_norm(writer, node, args, kwargs):
     value, order, dims, keep = (*args, *(2, None, False)[len(args) - 1 :])
     kind = _kind(_result(node).dtype, "vector_norm")
-    value = translator.cast(value, kind)
+    value = writer.cast(value, kind)
     dims = _reduced_dims(value, dims)
-    add = _folded(translator, "{0} + {1}", kind)
-    size = translator.each("fabs({0})", kind, value)
+    add = _folded(writer, "{0} + {1}", kind)
+    size = writer.each("fabs({0})", kind, value)
     if math.isinf(order):
         bound = "maximum({0}, {1})" if order > 0 else "minimum({0}, {1})"
-        return _reduce(translator, size, dims, keep, _folded(translator, bound, kind))
+        return _reduce(writer, size, dims, keep, _folded(writer, bound, kind))
     if order == 0:
-        size = translator.each("({0} != 0 ? 1 : 0)", kind, size)
+        size = writer.each("({0} != 0 ? 1 : 0)", kind, size)
     elif order == 2:
-        size = translator.each("{0} * {0}", kind, size)
+        size = writer.each("{0} * {0}", kind, size)
     elif order != 1:
-        size = translator.each(f"pow({{0}}, {literal(order, kind)})", kind, size)
-    total = _reduce(translator, size, dims, keep, add)
+        size = writer.each(f"pow({{0}}, {literal(order, kind)})", kind, size)
+    total = _reduce(writer, size, dims, keep, add)
     if order == 2:
-        return translator.each("sqrt({0})", kind, total)
+        return writer.each("sqrt({0})", kind, total)
     if order in (0, 1):
         return total
-    return translator.each(f"pow({{0}}, {literal(1.0 / order, kind)})", kind, total)
+    return writer.each(f"pow({{0}}, {literal(1.0 / order, kind)})", kind, total)
 
 
 def _best(comparison: str):
     """The place of the smallest or largest; a NaN is both, and the first one counts."""
 
-    def places(translator, value: Value, dims: tuple, keep: bool) -> tuple[Value, Value]:
+    def places(writer, value: Value, dims: tuple, keep: bool) -> tuple[Value, Value]:
         kind = value.kind
 
         def fold(items: list[str]) -> tuple[str, str]:
             best, place = items[0], literal(0, "long long")
             for number, item in enumerate(items[1:], 1):
                 test = f"(({item} {comparison} {best}) | ({item} != {item})) & ({best} == {best})"
-                better = translator.assign(test, "bool")
-                best = translator.assign(f"({better} ? {item} : {best})", kind)
+                better = writer.assign(test, "bool")
+                best = writer.assign(f"({better} ? {item} : {best})", kind)
                 number = literal(number, "long long")
-                place = translator.assign(f"({better} ? {number} : {place})", "long long")
+                place = writer.assign(f"({better} ? {number} : {place})", "long long")
             return best, place
 
         found: list[tuple[str, str]] = []
@@ -628,7 +628,7 @@ def _best(comparison: str):
             found.append(fold(items))
             return found[-1][0]
 
-        best = _reduce(translator, value, dims, keep, note)
+        best = _reduce(writer, value, dims, keep, note)
         where = rows_of([place for _, place in found], best.rows.shape)
         return best, Value(where, best.lane, "long long")
 
@@ -639,12 +639,12 @@ def _extremum(comparison: str):
     """Min or max: of all, or of a dimension with the places."""
     both = _best(comparison)
 
-    def translate(translator, node, args, kwargs):
+    def translate(writer, node, args, kwargs):
         value, keep = args[0], args[2] if len(args) > 2 else kwargs.get("keepdim", False)
         if len(args) == 1 and "dim" not in kwargs:
-            return both(translator, value, _reduced_dims(value, None), False)[0]
+            return both(writer, value, _reduced_dims(value, None), False)[0]
         dim = args[1] if len(args) > 1 else kwargs["dim"]
-        return both(translator, value, _reduced_dims(value, dim), keep)
+        return both(writer, value, _reduced_dims(value, dim), keep)
 
     return translate
 
@@ -652,32 +652,32 @@ def _extremum(comparison: str):
 def _arg_extremum(comparison: str):
     both = _best(comparison)
 
-    def translate(translator, node, args, kwargs):
+    def translate(writer, node, args, kwargs):
         value, dim = args[0], args[1] if len(args) > 1 else kwargs.get("dim")
         keep = args[2] if len(args) > 2 else kwargs.get("keepdim", False)
-        return both(translator, value, _reduced_dims(value, dim), keep)[1]
+        return both(writer, value, _reduced_dims(value, dim), keep)[1]
 
     return translate
 
 
 def _cumulative(combine: str):
-    def translate(translator, node, args, kwargs):
+    def translate(writer, node, args, kwargs):
         kind = _kind(_result(node).dtype, str(node.target))
-        value = translator.cast(args[0], kind)
+        value = writer.cast(args[0], kind)
         if not value.rank:
             return value
         rows = np.moveaxis(value.rows, value.dim(args[1]), 0)
         items = [list(rows[0].reshape(-1))]
         for row in rows[1:]:
             pairs = zip(items[-1], row.reshape(-1), strict=True)
-            items.append([translator.assign(combine.format(*pair), kind) for pair in pairs])
+            items.append([writer.assign(combine.format(*pair), kind) for pair in pairs])
         found = rows_of(list(itertools.chain(*items)), rows.shape)
         return Value(np.moveaxis(found, 0, value.dim(args[1])), value.lane, kind)
 
     return translate
 
 
-def _sort(translator, node, args, kwargs):
+def _sort(writer, node, args, kwargs):
     """Sort by exchanging neighbours. NaN is the largest, as in PyTorch; equals keep their order."""
     is_topk = "topk" in str(node.target)
     value, defaults = args[0], (-1, True) if is_topk else (-1, False)
@@ -699,10 +699,10 @@ def _sort(translator, node, args, kwargs):
         for last in range(count - 1, 0, -1):
             for i in range(last):
                 (a, pa), (b, pb) = items[i : i + 2]
-                swap = translator.assign(f"({worse}) | {nan}".format(a, b), "bool")
+                swap = writer.assign(f"({worse}) | {nan}".format(a, b), "bool")
                 for this, (x, y), (px, py) in ((i, (b, a), (pb, pa)), (i + 1, (a, b), (pa, pb))):
-                    item = translator.assign(f"({swap} ? {x} : {y})", value.kind)
-                    place = translator.assign(f"({swap} ? {px} : {py})", "long long")
+                    item = writer.assign(f"({swap} ? {x} : {y})", value.kind)
+                    place = writer.assign(f"({swap} ? {px} : {py})", "long long")
                     items[this] = (item, place)
         sorted_ += [item for item, _ in items[:wanted]]
         places += [place for _, place in items[:wanted]]
@@ -714,7 +714,7 @@ def _sort(translator, node, args, kwargs):
     )
 
 
-def _median(translator, node, args, kwargs):
+def _median(writer, node, args, kwargs):
     """The lower one of the two in the middle; a NaN wins."""
     value = args[0]
     if len(args) == 1:
@@ -723,24 +723,24 @@ def _median(translator, node, args, kwargs):
             raise UnsupportedError("an operation across the samples")
     else:
         dim, keep = value.dim(args[1]), args[2] if len(args) > 2 else False
-    ways = _sort(translator, node, (value, dim, False), {})
+    ways = _sort(writer, node, (value, dim, False), {})
     middle = (value.rows.shape[dim] - 1) // 2
-    last = [_slice(translator, node, (way, dim, -1, None), {}) for way in ways]
-    half = [_slice(translator, node, (way, dim, middle, middle + 1), {}) for way in ways]
-    is_nan = translator.each("{0} != {0}", "bool", last[0])
+    last = [_slice(writer, node, (way, dim, -1, None), {}) for way in ways]
+    half = [_slice(writer, node, (way, dim, middle, middle + 1), {}) for way in ways]
+    is_nan = writer.each("{0} != {0}", "bool", last[0])
     found = [
-        translator.each("({0} ? {1} : {2})", a.kind, is_nan, a, b)
+        writer.each("({0} ? {1} : {2})", a.kind, is_nan, a, b)
         for a, b in zip(last, half, strict=True)
     ]
     if not keep:
-        found = [_squeeze(translator, node, (way, dim), {}) for way in found]
+        found = [_squeeze(writer, node, (way, dim), {}) for way in found]
     return found[0] if len(args) == 1 else tuple(found)
 
 
-def _product(translator, node, args, kwargs):
+def _product(writer, node, args, kwargs):
     """mm, bmm, mv and dot: sums of products over the last dimension of the left one."""
     kind = _kind(_result(node).dtype, "mm")
-    left, right = (translator.cast(value, kind) for value in args[-2:])
+    left, right = (writer.cast(value, kind) for value in args[-2:])
     inner = max(0, right.rank - 2)
     if left.lane == left.rank - 1 or (right.lane is not None and right.lane == inner):
         raise UnsupportedError("a matrix product across the samples")
@@ -754,43 +754,43 @@ def _product(translator, node, args, kwargs):
     items = []
     for one, other in zip(a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1]), strict=True):
         terms = [f"{x} * {y}" for x, y in zip(one, other, strict=True)]
-        items.append(translator.assign(" + ".join(terms) or "0", kind))
+        items.append(writer.assign(" + ".join(terms) or "0", kind))
     return Value(rows_of(items, _rows_shape(shape)), lane, kind)
 
 
-def _to_copy(translator, node, args, kwargs):
+def _to_copy(writer, node, args, kwargs):
     value, kind = args[0], _kind(_result(node).dtype, "_to_copy")
     if value.kind == kind:
-        return _copy(translator, node, args, kwargs)
-    result = translator.each(
-        translator.cast(Value(np.array("{0}", object), None, value.kind), kind).rows.item(),
+        return _copy(writer, node, args, kwargs)
+    result = writer.each(
+        writer.cast(Value(np.array("{0}", object), None, value.kind), kind).rows.item(),
         kind,
         value,
     )
     if kind == "long long" and value.kind == "float":
         # In vectors there is int everywhere, and int64 not; for a place in a table it does.
         pairs = zip(result.rows.reshape(-1), value.rows.reshape(-1), strict=True)
-        translator.truncated |= {name: f"((int)({item}))" for name, item in pairs}
+        writer.truncated |= {name: f"((int)({item}))" for name, item in pairs}
     return result
 
 
-def _scattered(translator, node, args, kwargs):
+def _scattered(writer, node, args, kwargs):
     """select_scatter and slice_scatter: a copy with a part of it written."""
     value, source, dim, *rest = args
-    result = _copy(translator, node, (value,), {})
+    result = _copy(writer, node, (value,), {})
     take = _select if "select" in str(node.target) else _slice
-    translator.write(take(translator, node, (result, dim, *rest), {}), source)
+    writer.write(take(writer, node, (result, dim, *rest), {}), source)
     return result
 
 
-def _copied(translator, node, args, kwargs):
+def _copied(writer, node, args, kwargs):
     """copy, of which copy_ writes the result."""
     return args[1]
 
 
-def _fill(translator, node, args, kwargs):
+def _fill(writer, node, args, kwargs):
     value, filling = args[:2]
-    filling = _operand(filling, value.kind, translator)
+    filling = _operand(filling, value.kind, writer)
     return Value(np.broadcast_to(filling.rows, ()), None, value.kind)
 
 
@@ -828,7 +828,7 @@ OPERATIONS: dict[str, Callable] = {
     "slice_scatter": _scattered,
     "copy": _copied,
     "fill": _fill,
-    "zero": lambda translator, node, args, kwargs: _fill(translator, node, (args[0], 0), {}),
+    "zero": lambda writer, node, args, kwargs: _fill(writer, node, (args[0], 0), {}),
     "sum": _sum,
     "mean": _mean,
     "var": _deviation("{0}"),

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cem_planner_ros.compile.translate import UnsupportedError
+from cem_planner_ros.compile.writer import UnsupportedError
 from cem_planner_ros.planning.rollout import Rollout
 
 _LARGEST_ARRAY = 4096

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from cem_planner_ros.compile.cpu import Kernel
-from cem_planner_ros.compile.translate import UnsupportedError
+from cem_planner_ros.compile.writer import UnsupportedError
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.costs.quadratic import Quadratic, Terminal
 from cem_planner_ros.dynamics.base import Dynamics

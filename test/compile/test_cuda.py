@@ -11,7 +11,7 @@ import torch
 
 from cem_planner_ros.compile import cuda
 from cem_planner_ros.compile.cuda import THREADS, CudaRollout
-from cem_planner_ros.compile.translate import UnsupportedError
+from cem_planner_ros.compile.writer import UnsupportedError
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.navigation.surroundings import Costmap, Pose, ReferencePath, Surroundings

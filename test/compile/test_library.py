@@ -9,7 +9,7 @@ import pytest
 
 from cem_planner_ros.compile.arguments import Arguments, check_layout
 from cem_planner_ros.compile.library import load
-from cem_planner_ros.compile.translate import UnsupportedError
+from cem_planner_ros.compile.writer import UnsupportedError
 
 SOURCE = 'extern "C" int answer() { return 42; }\n'
 
