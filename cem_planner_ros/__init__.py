@@ -58,7 +58,7 @@ _MODULES = {
     "minimize": "planning.cross_entropy",
     "rare_event": "planning.cross_entropy",
 }
-"""Where each public name stands; it is imported on first use, for PyTorch takes seconds."""
+"""Module of each public name. It is imported on first use, because PyTorch takes seconds."""
 
 __all__ = [
     "Candidates",

@@ -6,10 +6,10 @@ import sys
 
 
 def run() -> int:
-    """Run the command of the command line and return its exit status."""
+    """Run a command and return its exit status."""
     before = signal.getsignal(signal.SIGINT)
     if before is signal.default_int_handler:
-        # Imports take seconds. What Ctrl-C raises within one may become another error.
+        # Imports take seconds, and Ctrl-C in an import may become another error.
         signal.signal(signal.SIGINT, lambda number, _: os._exit(130))
     from cem_planner_ros import cli
 

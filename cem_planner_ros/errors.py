@@ -1,4 +1,4 @@
-"""What this package raises when it is used wrongly."""
+"""Errors of this package, and the texts of errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ class ConfigurationError(ValueError):
     A parameter, a plugin or a combination of them cannot work.
 
     The message names the parameter, its value, what is allowed and, where known, the file.
-    `parameters` holds the declarations, by name, of all parameters that were known by then.
+    `parameters` has the declarations, by name, of all parameters that were known when the error was
+    raised.
     """
 
     def __init__(self, message: str, parameters: Mapping[str, Any] | None = None):
@@ -27,7 +28,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     Return ", did you mean 'X'?" for the known name that is closest to `name`, or "".
 
-    Case does not count, and the last part of a name, after a slash or a dot, may stand for it.
+    Upper and lower case are equal, and the last part of a name, after a slash or dot, is enough.
     """
     known = {other.lower(): other for other in known}
     last = {re.split(r"[/.]", other)[-1]: other for other in known}
@@ -42,7 +43,8 @@ def describe(error: BaseException) -> str:
     """
     Return type and first line of an error, and file and line of the plugin that raised it.
 
-    The line is the last one of the plugin's own file, also where what it called raised the error.
+    The line is the last one in the file of the plugin, also if a function that it called raised the
+    error.
     """
     text = first_line(error)
     text = f"{type(error).__name__}: {text}" if text else type(error).__name__
@@ -51,7 +53,7 @@ def describe(error: BaseException) -> str:
 
 
 def _plugin_line(error: BaseException) -> str:
-    """Return FILE:LINE of the plugin in an error's traceback, "" if there is none."""
+    """Return FILE:LINE of the plugin in the traceback of an error; "" if there is none."""
     frames = [
         (str(frame.f_globals.get("__name__")), frame.f_code.co_filename, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
@@ -63,10 +65,10 @@ def _plugin_line(error: BaseException) -> str:
     foreign = [(f, line) for name, f, line in frames if name.partition(".")[0] not in libraries]
     own = [(f, line) for name, f, line in frames if name.startswith(kinds) and name not in bases]
     found = foreign or own
-    # What the plugin calls may be of other files; it is the plugin that has to be mended.
+    # The plugin may call functions in other files, but the plugin has to be corrected.
     return ":".join(map(str, [f for f in found if f[0] == found[0][0]][-1])) if found else ""
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says."""
+    """Return the first line of the text of an error."""
     return (str(error).strip().splitlines() or [""])[0]

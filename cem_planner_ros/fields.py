@@ -1,7 +1,7 @@
 """
-How a YAML names a field of a message, such as `position[hinge]` or `angular.z`.
+The names of message fields in YAML files, such as `position[hinge]` or `angular.z`.
 
-Positions in a message are never assumed: each state and action says which field it is.
+The node never assumes an order of fields: each state and action names its field.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Grammar:
     words: str
 
     def match(self, field: str) -> re.Match[str] | None:
-        """Return the match of a whole field, None if it is no field of this message."""
+        """Return the match of a whole field; None if the message has no such field."""
         return re.fullmatch(self.pattern, field)
 
 
@@ -40,7 +40,7 @@ STATE_TYPES = {
     "nav_msgs/msg/Odometry": ODOMETRY,
     "std_msgs/msg/Float64MultiArray": MULTI_ARRAY,
 }
-"""Message types that a state may come in."""
+"""Message types of states."""
 
 COMMAND_TYPES = {
     "std_msgs/msg/Float64": NUMBER,
@@ -48,4 +48,4 @@ COMMAND_TYPES = {
     "geometry_msgs/msg/Twist": TWIST,
     "geometry_msgs/msg/TwistStamped": TWIST,
 }
-"""Message types that a command may go out as."""
+"""Message types of commands."""

@@ -1,4 +1,4 @@
-"""Where the package's data files are."""
+"""Data files of the package."""
 
 import importlib.util
 import os
@@ -12,8 +12,8 @@ def share(folder: str) -> Path:
     """
     Return the package's folder "config", "launch", "models" or "worlds".
 
-    It is looked for where ROS installs it (AMENT_PREFIX_PATH), where pip installs it, and in a
-    source tree, in this order. Raises FileNotFoundError if it is in none of them.
+    The folder is searched where ROS installs it (AMENT_PREFIX_PATH), where pip installs it, and in
+    a source tree, in this order. Raises FileNotFoundError if it is not found.
     """
     prefixes = [path for path in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if path]
     candidates = [
@@ -30,9 +30,9 @@ def find(file: str) -> Path:
     """
     Return the file that a parameter names: a path, a name in `models`, or MODULE:PATH.
 
-    A name in `models` may be in a folder there, as diff_drive/robot.xml is. MODULE:PATH is a
-    file of an installed Python package, which is not imported. Raises ConfigurationError if there
-    is no such file.
+    A name in `models` may include a folder, such as diff_drive/robot.xml. MODULE:PATH is a file of
+    an installed Python package; the package is not imported. Raises ConfigurationError if the file
+    does not exist.
     """
     module, colon, inside = file.partition(":")
     if colon and module.isidentifier():

@@ -1,7 +1,8 @@
 """
-From messages to vectors, by the names that the YAML gives.
+Reading messages into vectors, by the fields that the YAML names.
 
-A message is anything with the fields of its type, so a bag is read without ROS as a topic is with.
+A message is any object with the fields of its type. Bags without ROS and topics with ROS are
+therefore read in the same way.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ import numpy as np
 from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
 
 SHORTEST = 1e-6
-"""Length of a quaternion, of which one that is shorter says nothing."""
+"""Smallest length of a quaternion; a shorter one is no rotation."""
 
 
 class MessageError(ValueError):
-    """A message cannot be used; the text says why, in the same words for the same cause."""
+    """A message cannot be used; the text gives the reason, always the same text for a reason."""
 
 
 def stamp_of(message) -> float | None:
-    """Return a message's stamp in s, None if it has none or it was left at zero."""
+    """Return the stamp of a message, s; None if it has none or the stamp is zero."""
     header = getattr(message, "header", None)
     if header is None or (header.stamp.sec == 0 and header.stamp.nanosec == 0):
         return None
@@ -31,9 +32,9 @@ def stamp_of(message) -> float | None:
 
 def state_reader(type_name: str, fields: Mapping[str, str]) -> Callable[[object], np.ndarray]:
     """
-    Return a function from a message of the type to the state (nx,), in the order of `fields`.
+    Return a function that reads the state (nx,), in the order of `fields`, from a message.
 
-    It raises MessageError if a field is missing or not finite.
+    The function raises MessageError if a field is missing or not finite.
     """
     read_part = part_reader(type_name, fields)
 
@@ -48,10 +49,10 @@ def state_reader(type_name: str, fields: Mapping[str, str]) -> Callable[[object]
 
 def part_reader(type_name: str, fields: Mapping[str, str]) -> Callable[[object], np.ndarray]:
     """
-    Return a function from a message to what it says of the state (nx,), NaN for what it lacks.
+    Return a function that reads parts of the state (nx,) from a message; NaN if missing.
 
-    Only a JointState may lack something: a joint, or the positions, velocities or efforts as a
-    whole. The function raises MessageError if a field is not finite, or missing in any other way.
+    Only a JointState may lack parts: a joint, or all positions, velocities or efforts. The function
+    raises MessageError if a field is not finite, or missing in any other way.
     """
     matches = [STATE_TYPES[type_name].match(field) for field in fields.values()]
     if type_name.endswith("JointState"):
@@ -71,21 +72,21 @@ def part_reader(type_name: str, fields: Mapping[str, str]) -> Callable[[object],
 
 
 def missing(fields: Mapping[str, str], lacks: np.ndarray, joints: Iterable[str]) -> str:
-    """Return in words which fields of a state are not among joints; `lacks` is (nx,), bool."""
+    """Return a message that names the missing fields of a state; `lacks` is (nx,), bool."""
     names = ", ".join(field for field, lack in zip(fields.values(), lacks, strict=True) if lack)
     return f"no {names}; there are the joints: {', '.join(joints) or 'none'}"
 
 
 def frame_name(name: str) -> str:
-    """Return the name of a frame without the leading slash that tf knew and tf2 does not."""
+    """Return the name of a frame without the leading slash, which tf allowed and tf2 does not."""
     return name.lstrip("/")
 
 
 def command_reader(type_name: str, fields: Mapping[str, str]) -> Callable[[object], np.ndarray]:
     """
-    Return a function from a command message to the action (nu,), in the order of `fields`.
+    Return a function that reads the action (nu,), in the order of `fields`, from a message.
 
-    It raises MessageError if a field is missing.
+    The function raises MessageError if a field is missing.
     """
     matches = [COMMAND_TYPES[type_name].match(field) for field in fields.values()]
     if type_name.endswith("Float64"):
@@ -104,9 +105,9 @@ def command_reader(type_name: str, fields: Mapping[str, str]) -> Callable[[objec
 
 def euler(x: float, y: float, z: float, w: float) -> tuple[float, float, float]:
     """
-    Return (roll, pitch, yaw) in rad of a quaternion of any length; the inverse of `quaternion`.
+    Return (roll, pitch, yaw), rad, of a quaternion of any length; inverse of `quaternion`.
 
-    Raises MessageError if the quaternion is no rotation: its numbers are all zero or not finite.
+    Raises MessageError if the quaternion is no rotation: all zero or not finite.
     """
     length = math.hypot(x, y, z, w)
     if not SHORTEST < length < math.inf:
@@ -120,7 +121,7 @@ def euler(x: float, y: float, z: float, w: float) -> tuple[float, float, float]:
 
 
 def offsets(entries: list[tuple[str | None, ...]]) -> np.ndarray:
-    """Return what is added to the fields of a joint state, given their groups in JOINT_STATE."""
+    """Return the offsets of the fields of a joint state, from their groups in JOINT_STATE."""
     return np.array([float(f"{sign or '+'}{number or 0}") for *_, sign, number in entries])
 
 
@@ -139,7 +140,7 @@ def _joint_reader(
 
     def read(message) -> np.ndarray:
         nonlocal joints, places
-        # Looked up again only when the publisher changes its joints or their order.
+        # Looked up again only if the publisher changes its joints or their order.
         if message.name != joints:
             given = list(message.name)
             repeated = sorted(joint for joint in wanted if given.count(joint) > 1)
@@ -156,7 +157,7 @@ def _joint_reader(
             return state
         values = {kind: getattr(message, kind) for kind in kinds}
         for kind, given in values.items():
-            if len(given) not in (0, len(joints)):  # Empty: the publisher does not know them.
+            if len(given) not in (0, len(joints)):  # Empty: the publisher has none.
                 raise MessageError(
                     f"{len(given)} values of {kind}, expected one for each of the {len(joints)} "
                     "joints, or none"

@@ -1,1 +1,1 @@
-"""What a robot that drives needs besides costs: goal, path, costmap, footprint, stop guard."""
+"""What a mobile robot needs besides costs: goal, path, costmap, footprint, stop guard."""

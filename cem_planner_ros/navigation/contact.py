@@ -1,4 +1,4 @@
-"""What a robot touches, and how much nearer it may come there."""
+"""The cells that a robot touches, and how near it may come to them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ import math
 import numpy as np
 
 SAME_CELL = 0.75
-"""Cells that are nearer than so many sides of a cell are one, also in the costmap that follows."""
+"""Largest distance of two cells, in sides of a cell, that are the same cell in two costmaps."""
 
 BESIDE = 2.0
-"""A cell within so many sides of a touched one belongs to the same obstacle."""
+"""Largest distance of a cell from a touched cell of the same obstacle, in sides of a cell."""
 
 
 class Contact:
     """
     The cells that a robot touches, with the clearance that each had when contact began.
 
-    While contact lasts a cell keeps that clearance: whoever pushes for a minute is as near as in
-    the first period. A robot may slide along an obstacle: a cell beside a touched one may come as
-    near as that one was. The share of the footprint that is on obstacles is kept in the same way.
+    While contact lasts, each cell keeps this clearance, so the robot never comes nearer, however
+    long it is commanded to. The robot may slide along an obstacle: a cell beside a touched cell may
+    come as near as the touched cell was. The share of the footprint that is on obstacles is limited
+    in the same way.
     """
 
     def __init__(self):
@@ -28,7 +29,7 @@ class Contact:
     def _clear(self) -> None:
         self._points, self._clearance = np.zeros((0, 2)), np.zeros(0)
         self.overlap = 0.0
-        """Share of the footprint that was on occupied cells when the first came under it."""
+        """Share of the footprint that was on occupied cells when the contact began."""
 
     def __bool__(self) -> bool:
         return bool(len(self._points))
@@ -37,14 +38,15 @@ class Contact:
         self, points: np.ndarray, clearance: np.ndarray, overlap: float, margin: float, side: float
     ) -> None:
         """
-        Take in where the robot is now.
+        Update the contact for the present pose of the robot.
 
         Args:
             points: (m, 2), centres of the cells around it, m.
-            clearance: (m,), distance of each to the footprint, below zero within it, m.
+            clearance: (m,), distance of each cell to the footprint, m; negative inside the
+                footprint.
             overlap: share of the footprint that is on occupied cells.
             margin: clearance below which a cell is touched, m.
-            side: of a cell, m.
+            side: side of a cell, m.
         """
         touched = clearance < margin
         if not touched.any():
@@ -52,7 +54,7 @@ class Contact:
             return
         points, clearance = points[touched], clearance[touched]
         own, beside = self._kept(points, side)
-        # By sliding, a cell may come as near as those beside it, and then that is what it keeps.
+        # When the robot slides, a cell may come as near as its neighbours, and then keeps that.
         slid = np.minimum(own, np.maximum(clearance, beside))
         self._points, self._clearance = points, np.where(np.isinf(own), clearance, slid)
         if not overlap or not self.overlap:

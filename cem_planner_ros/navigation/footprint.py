@@ -12,25 +12,25 @@ import numpy as np
 from cem_planner_ros.errors import ConfigurationError
 
 DENSE = 2000
-"""Points of the outline that a cover is tried on."""
+"""Number of points of the outline at which a cover by discs is checked."""
 
 INTERIOR = 15
-"""Points along a side of the square around a footprint, of which those within it are kept."""
+"""Number of points along a side of the square around a footprint; points inside it are kept."""
 
 INSETS = np.linspace(0.02, 0.98, 49)
-"""How far towards the middle of the robot centres of discs are tried."""
+"""Distances towards the middle of the robot at which centres of discs are tried."""
 
 
 @dataclass(frozen=True, eq=False)
 class Footprint:
     """
-    Equal discs that cover the border of a robot, so that what touches it touches one of them.
+    Equal discs that cover the border of a robot; whatever touches the robot touches a disc.
 
     Attributes:
         corners: (n, 2), m, in the robot's frame, x ahead and y to the left; empty for a circle.
         centers: (discs, 2), m.
-        radius: of each disc, m.
-        overhang: how far a disc sticks out at most, m.
+        radius: radius of each disc, m.
+        overhang: largest distance by which a disc sticks out, m.
     """
 
     corners: np.ndarray
@@ -41,9 +41,9 @@ class Footprint:
     @classmethod
     def of(cls, corners: str, radius: float, discs: int) -> Footprint:
         """
-        Return the footprint with corners given as text, or a circle if there is none.
+        Return the footprint with corners given as text; a circle if the text is empty.
 
-        Raises ConfigurationError if the text does not give three corners or more around the origin.
+        Raises ConfigurationError unless the text gives three or more corners around the origin.
         """
         if not corners.strip():
             return cls(np.zeros((0, 2)), np.zeros((1, 2)), radius, 0.0)
@@ -72,28 +72,28 @@ class Footprint:
             if best is None or overhang < best[0]:
                 best = overhang, cover, centers
         overhang, cover, centers = best
-        # The outline between two of its dense points too.
+        # This also covers the outline between two of its points.
         around = np.linalg.norm(np.roll(polygon, -1, axis=0) - polygon, axis=1).sum()
         slack = 0.5 * around / DENSE
         return cls(polygon, centers, float(cover + slack), float(overhang + slack))
 
     @functools.cached_property
     def reach(self) -> float:
-        """The largest distance of the outline from the robot's origin, m."""
+        """The largest distance from the robot's origin to the outline, m."""
         if not len(self.corners):
             return self.radius
         return float(np.linalg.norm(self.corners, axis=1).max())
 
     @functools.cached_property
     def interior(self) -> np.ndarray:
-        """Points (n, 2), m, that lie evenly within the outline, at most INTERIOR on a side."""
+        """Evenly spaced points (n, 2), m, inside the outline, at most INTERIOR on a side."""
         steps = np.linspace(-self.reach, self.reach, INTERIOR)
         x, y = (values.ravel() for values in np.meshgrid(steps, steps))
         is_within = self.distance(x, y) <= 0.0
         return np.column_stack((x[is_within], y[is_within]))
 
     def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Return the distance (...), m, of points (...) in the robot's frame, below 0 within it."""
+        """Return the distance (...), m, of points (...) in the robot's frame; negative inside."""
         if not len(self.corners):
             return np.hypot(x, y) - self.radius
         squared = np.full(x.shape, math.inf)
@@ -114,7 +114,7 @@ class Footprint:
         return np.where(is_inside, -distance, distance)
 
     def at(self, x: float, y: float, yaw: float) -> np.ndarray:
-        """Return the outline (m, 2), closed, of the robot in a pose."""
+        """Return the closed outline (m, 2) of the robot in a pose."""
         corners = self.corners
         if not len(corners):
             angle = np.linspace(0.0, 2.0 * math.pi, 33)
@@ -137,7 +137,7 @@ class Footprint:
 
 
 def _with_corners(polygon: np.ndarray, count: int) -> np.ndarray:
-    """Return about `count` points (n, 2) along a closed polygon, its corners among them."""
+    """Return about `count` points (n, 2) along a closed polygon, including its corners."""
     sides = np.roll(polygon, -1, axis=0) - polygon
     lengths = np.linalg.norm(sides, axis=1)
     parts = np.maximum(1, np.round(count * lengths / lengths.sum()).astype(int))

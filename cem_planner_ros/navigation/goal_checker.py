@@ -1,4 +1,4 @@
-"""Whether a robot has somewhere to drive to, and whether it is there."""
+"""The goal checker: whether a robot has a goal, and whether it has reached the goal."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ GOAL_REACHED = "goal_reached"
 
 class GoalChecker:
     """
-    Says when a robot should stand: without a goal, and at it.
+    Says when a robot should stand: without a goal, and at the goal.
 
-    A goal is reached where position, heading and all speeds, those that are measured and those that
-    are commanded, are within tolerance, and where the pose at which the robot will stand after
-    braking is within tolerance too. It stays reached until there is another one.
+    A goal is reached if position, heading and all speeds (measured and commanded) are within
+    tolerance, and if the pose at which the robot will stand after braking is within tolerance too.
+    It stays reached until another goal comes.
 
     Args:
-        robot: where pose and speeds are.
-        targets: of "goal" and "path", what the costs look at; one of them has to be known.
+        robot: where pose and speeds stand in states and actions.
+        targets: "goal", "path" or both: the inputs of the costs. One of them must be known.
         settings: the tolerances.
     """
 
     def __init__(self, robot: PlanarRobot, targets: Collection[str], settings: DriveSettings):
         self.settings = settings
-        """Replaced whole, by any thread."""
+        """Any thread may replace them as a whole."""
         self.reached: Pose | None = None
         """The goal that was reached last."""
         self.standing = 0.0
-        """s for which the robot has stood though there is somewhere to drive to."""
+        """How long the robot has stood although it should drive, s."""
         self._robot = robot
         self._targets = sorted(targets)
         self._moved = math.inf
 
     def is_reached(self, goal: Pose | None) -> bool:
-        """Return whether a goal is the one that was reached last."""
+        """Return whether a goal is the goal that was reached last."""
         return goal is not None and goal is self.reached
 
     def check(
         self, surroundings: Surroundings, state: np.ndarray, action: np.ndarray, now: float
     ) -> tuple[str, str]:
         """
-        Return why the robot should stand, NO_GOAL or GOAL_REACHED, and a reason; "" for no cause.
+        Return the cause for standing, NO_GOAL or GOAL_REACHED, and a reason; "" if it may drive.
 
         Args:
-            surroundings: with the goal and the path.
-            state: (nx,), the newest one.
+            surroundings: goal and path.
+            state: (nx,), the newest state.
             action: (nu,), the command in force.
-            now: s.
+            now: the present time, s.
         """
         measured = self._robot.measured(state, action)
         cause, reason = self._check(surroundings, state, measured, action)
@@ -68,7 +68,7 @@ class GoalChecker:
     ) -> tuple[str, str]:
         if not self._targets:
             return "", ""
-        # What no cost looks at leads nowhere: all candidates would cost the same.
+        # If no cost uses a goal or path, all candidates cost the same.
         if all(getattr(surroundings, name) is None for name in self._targets):
             return NO_GOAL, f"no {' and no '.join(self._targets)}"
         goal = surroundings.goal
@@ -93,7 +93,7 @@ class GoalChecker:
         return off < self.settings.xy_tolerance and turned < self.settings.yaw_tolerance
 
     def _at_rest(self, pose: Pose, twist: Twist) -> Pose:
-        """Return where the robot stands after the fallback has braked evenly from these speeds."""
+        """Return the pose at which the robot stands after the fallback has braked evenly."""
         settings = self.settings
         time = settings.actuation_delay + settings.reaction + 0.5 * settings.hold_time
         return compose(pose, Pose(*(time * speed for speed in twist)))

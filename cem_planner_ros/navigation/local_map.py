@@ -1,4 +1,4 @@
-"""A local occupancy grid made of laser scans."""
+"""A local occupancy grid from laser scans."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from collections.abc import Sequence
 import numpy as np
 
 UNKNOWN, FREE, OCCUPIED = -1, 0, 100
-"""What a cell can be, as in nav_msgs/OccupancyGrid."""
+"""The values of a cell, as in nav_msgs/OccupancyGrid."""
 
 MAX_MARGIN = 0.2
-"""m before its end at which a beam stops clearing at the latest, where its neighbours ended."""
+"""Largest distance before its end at which a beam stops clearing because of its neighbours, m."""
 
 
 class LocalMap:
     """
-    A square occupancy grid that rolls with the sensor, in a fixed frame.
+    A square occupancy grid in a fixed frame; its window moves with the sensor.
 
-    A cell holds what was last seen of it. A beam makes the cell in which it ends occupied, and
-    those free that it crossed before. Whatever a scan hits is occupied after it, even where another
-    beam crossed the same cell; an occupied cell is cleared only by a beam that crosses that very
-    cell and ends behind it. Between two neighbouring beams that both go on, unknown cells become
-    free: far away beams are more than a cell apart.
+    A cell has the value that was seen last. A beam makes the cell in which it ends occupied, and
+    the cells that it crossed before free. A cell that a beam of the scan hits is occupied after the
+    scan, even if another beam crossed it. Only a beam that crosses an occupied cell and ends behind
+    it clears that cell. Between two neighbouring beams that both continue, unknown cells become
+    free, because far away beams are more than a cell apart.
 
-    What a beam means is decided cell by cell, from the nearest beam (Thrun, Burgard, Fox:
-    Probabilistic Robotics, table 9.2, without probabilities).
+    The value of each cell is computed from the nearest beam (Thrun, Burgard, Fox: Probabilistic
+    Robotics, table 9.2, without probabilities).
 
     Args:
-        size: cells along a side.
+        size: number of cells along a side.
         resolution: length of a cell's side, m.
     """
 
@@ -41,7 +41,7 @@ class LocalMap:
 
     @property
     def origin(self) -> tuple[float, float]:
-        """Where in the fixed frame the corner of the first cell is, (x, y) in m."""
+        """Position of the corner of the first cell in the fixed frame, (x, y) in m."""
         x, y = self._corner * self.resolution
         return float(x), float(y)
 
@@ -55,20 +55,20 @@ class LocalMap:
         range_max: float,
     ) -> None:
         """
-        Move the window to the sensor, and take a scan in.
+        Move the window to the sensor, and add a scan.
 
-        Ranges mean what they do in sensor_msgs/LaserScan and REP 117: what is below `range_min` or
-        above `range_max`, -inf and NaN say nothing and are discarded; inf says that nothing is
-        there up to `range_max`.
+        Ranges have the meaning of sensor_msgs/LaserScan and REP 117. Ranges below `range_min` or
+        above `range_max`, -inf and NaN are discarded. inf means that there is no obstacle up to
+        `range_max`.
 
         Args:
-            pose: of the sensor in the fixed frame: x, y (m), yaw (rad).
+            pose: pose of the sensor in the fixed frame: x, y (m), yaw (rad).
             ranges: (B,), m.
-            angle_min: of the first beam, in the sensor's frame, rad.
-            angle_increment: from beam to beam, rad; negative if the sensor turns clockwise.
+            angle_min: angle of the first beam in the sensor's frame, rad.
+            angle_increment: angle from beam to beam, rad; negative if the sensor turns clockwise.
             range_min, range_max: m.
 
-        Raises ValueError if there is no beam, or pose or angles are no numbers.
+        Raises ValueError if there is no beam, or if pose or angles are not finite.
         """
         ranges = np.asarray(ranges, np.float64)
         numbers = (*pose, angle_min, angle_increment)
@@ -91,7 +91,7 @@ class LocalMap:
         self.cells[rows[inside], columns[inside]] = OCCUPIED
 
     def _roll(self, x: float, y: float) -> None:
-        """Move the window by whole cells, so that (x, y), m, is in its middle."""
+        """Move the window by whole cells so that (x, y), m, is in the middle."""
         corner = np.floor(np.array((x, y)) / self.resolution).astype(int) - self.size // 2
         (right, up), self._corner = corner - self._corner, corner
         if right or up:
@@ -104,10 +104,11 @@ class LocalMap:
 
     def _reach(self, ends: np.ndarray) -> np.ndarray:
         """
-        Return up to which distance (B,), m, each beam clears, given where it ended (B,) or NaN.
+        Return the distance (B,), m, up to which each beam clears; it ended at (B,), m, or NaN.
 
-        Half a cell before its end; earlier where a neighbour ended earlier: of a surface seen at a
-        flat angle, a beam crosses cells that the surface is in before it hits it.
+        A beam clears up to half a cell before its end, and less if a neighbour ended earlier: on a
+        surface seen at a flat angle, a beam crosses cells of the surface before it hits the
+        surface.
         """
         nearer = np.fmin(np.roll(ends, 1), np.roll(ends, -1))
         stop = np.fmax(np.fmin(ends, nearer), ends - MAX_MARGIN) - 0.5 * self.resolution
@@ -116,13 +117,14 @@ class LocalMap:
     def _clear(
         self, x: float, y: float, angles: np.ndarray, increment: float, reach: np.ndarray
     ) -> None:
-        """Free what the beams from (x, y) crossed; `angles` and `reach` are (B,)."""
+        """Clear the cells that the beams from (x, y) crossed; `angles` and `reach` are (B,)."""
         count = len(reach)
-        # Behind the last beam comes the first one again, or none that clears.
+        # The last beam is followed by the first one, or by a beam that clears nothing.
         closed = (count + 0.5) * increment > math.tau
         reach = np.append(reach, [reach[0] if closed else 0.0] * 2).astype(np.float32)
-        # Half the width of a cell as the beam sees it: its centre is nearer if the beam crosses it.
-        # A little more, for beams along the edge of cells, which end in one of them by rounding.
+        # Half the width of a cell across the beam: a beam that crosses a cell is nearer to its
+        # centre. A little more, for beams along the edge of two cells, which end in either by
+        # rounding.
         width = 0.505 * self.resolution * (np.abs(np.cos(angles)) + np.abs(np.sin(angles)))
         width = np.append(width, [width[0]] * 2).astype(np.float32)
         steps = np.arange(self.size) + 0.5

@@ -1,4 +1,4 @@
-"""A robot that drives in the plane, as the goal checker and the stop guard see it."""
+"""Pose and speeds of a mobile robot, for the goal checker and the stop guard."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cem_planner_ros.navigation.poses import Pose
 
 
 class Twist(NamedTuple):
-    """Speeds in the robot's frame: forward and to the left, m/s, and turning left, rad/s."""
+    """Speeds in the robot's frame: forward, to the left (m/s), and turning left (rad/s)."""
 
     forward: float
     sideways: float
@@ -25,8 +25,8 @@ class PlanarRobot:
     Where pose and speeds stand in the states and actions of a model.
 
     Attributes:
-        state_names, action_names: of the model; x, y and yaw are states.
-        forward, sideways, turning: names of the speeds, of which the model has one each at most.
+        state_names, action_names: names of the model; x, y and yaw are states.
+        forward, sideways, turning: names of each speed; the model has at most one of each.
     """
 
     state_names: tuple[str, ...]
@@ -37,7 +37,7 @@ class PlanarRobot:
 
     @functools.cached_property
     def _rows(self) -> tuple[list[int], list[int | None], list[int | None]]:
-        """The rows of the pose, of the speeds among the states and of those among the actions."""
+        """The rows of the pose, of speeds among the states, and of speeds among the actions."""
         kinds = self.forward, self.sideways, self.turning
 
         def rows(names: tuple[str, ...]) -> list[int | None]:
@@ -51,7 +51,7 @@ class PlanarRobot:
         return Pose(*(float(state[row]) for row in self._rows[0]))
 
     def measured(self, state: np.ndarray, action: np.ndarray) -> Twist:
-        """Return the speeds in a state (nx,), those of the action (nu,) for what is no state."""
+        """Return the speeds in a state (nx,); from the action (nu,) if a speed is no state."""
         return Twist(
             *(
                 commanded if row is None else float(state[row])
@@ -60,7 +60,7 @@ class PlanarRobot:
         )
 
     def commanded(self, action: np.ndarray) -> Twist:
-        """Return the speeds that an action (nu,) commands, 0 for what is no action."""
+        """Return the speeds that an action (nu,) commands; 0 for a speed that is no action."""
         return Twist(*(0.0 if row is None else float(action[row]) for row in self._rows[2]))
 
 
@@ -70,18 +70,18 @@ class DriveSettings:
     The parameters `drive.*` of the node that the goal checker and the stop guard use.
 
     Attributes:
-        xy_tolerance: distance from the goal at which it is reached, m.
-        yaw_tolerance: error of the heading at which it is reached, rad.
-        speed_tolerance: speed at which the robot counts as standing, m/s.
-        yaw_rate_tolerance: the same for turning, rad/s.
-        max_costmap_age: age of a costmap beyond which the robot stops, s.
-        reaction: from sending a command to its effect, beside `actuation_delay`, s.
-        margin: clearance that braking leaves, m.
-        acceleration, yaw_acceleration: the largest that the robot can, m/s^2 and rad/s^2.
-        deceleration, yaw_deceleration: with which it surely brakes, m/s^2 and rad/s^2.
-        actuation_delay: s from sending a command to its arrival at the actuators.
-        hold_time: s in which the fallback brakes evenly to a standstill.
-        period: of control, s.
+        xy_tolerance: distance from the goal below which it can count as reached, m.
+        yaw_tolerance: error of the heading below which the goal can count as reached, rad.
+        speed_tolerance: speed below which the robot counts as standing, m/s.
+        yaw_rate_tolerance: yaw rate below which the robot counts as standing, rad/s.
+        max_costmap_age: age of the costmap above which the robot stops, s.
+        reaction: time from sending a command to its effect, in addition to `actuation_delay`, s.
+        margin: clearance that the robot keeps after braking, m.
+        acceleration, yaw_acceleration: largest accelerations of the robot, m/s^2 and rad/s^2.
+        deceleration, yaw_deceleration: guaranteed decelerations, m/s^2 and rad/s^2.
+        actuation_delay: time from sending a command until it acts on the robot, s.
+        hold_time: time in which the fallback brakes evenly to a standstill, s.
+        period: control period, s.
     """
 
     xy_tolerance: float

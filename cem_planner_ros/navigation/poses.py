@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Pose(NamedTuple):
-    """A place in the plane, m, and a heading, rad."""
+    """A pose in the plane: position, m, and heading, rad."""
 
     x: float
     y: float
@@ -18,12 +18,12 @@ class Pose(NamedTuple):
 
 def interpolate(poses: Sequence[tuple[float, Pose]], time: float, max_gap: float) -> Pose | None:
     """
-    Return the pose at a time, s, on the line between its neighbours; the yaw the short way round.
+    Return the pose at a time, s, interpolated between its neighbours; the yaw the short way.
 
     Args:
         poses: (time, pose), in the order of time.
         time: s.
-        max_gap: s that the neighbours may be apart.
+        max_gap: largest time between the neighbours, s.
 
     Returns: None if the time is not between two poses, or they are too far apart.
     """
@@ -44,7 +44,7 @@ def interpolate(poses: Sequence[tuple[float, Pose]], time: float, max_gap: float
 
 
 def compose(pose: Pose, offset: Pose) -> Pose:
-    """Return the pose, in the frame of `pose`, of what is at `offset` on the body at `pose`."""
+    """Return the pose that is at `offset` from `pose`, in the frame in which `pose` is given."""
     x, y, yaw = pose
     forward, left, turn = offset
     cosine, sine = math.cos(yaw), math.sin(yaw)

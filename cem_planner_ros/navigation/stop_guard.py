@@ -1,4 +1,4 @@
-"""No command after which a robot could not stop before it touches something."""
+"""The stop guard: checks that the robot can still stop before it touches an obstacle."""
 
 from __future__ import annotations
 
@@ -15,61 +15,62 @@ STALE_COSTMAP = "stale_costmap"
 OUTSIDE_COSTMAP = "outside_costmap"
 
 STEP = 0.04
-"""s between two poses of a way that are looked at."""
+"""Time between two poses that are checked, s."""
 
 SHARES = (1.0, 0.75, 0.5, 0.25)
-"""Of a command, tried in turn until the robot could stop after one."""
+"""Shares of a command that are tried in turn until the robot can stop after one."""
 
 HALF_DIAGONAL = math.sqrt(0.5)
-"""Of a cell of side 1: a disc of that radius around its centre covers it."""
+"""Half the diagonal of a cell of side 1: a disc of this radius covers the cell."""
 
 ROUNDING = 1e-6
-"""m by which a clearance may be less than it must be, for the rounding of float64."""
+"""Tolerance of clearances for the rounding of float64, m."""
 
 OVERLAP_ROUNDING = 0.02
-"""Share of the footprint by which its overlap may grow, for the points that stand for it."""
+"""Tolerance of the overlap, as a share of the footprint, because points represent the footprint."""
 
 
 class StopGuard:
     """
-    Lets no command through after which the robot could not brake before it touches an obstacle.
+    Refuses commands after which the robot could not brake before it touches an obstacle.
 
-    The distance from the footprint to each occupied cell is exact, its inside included, with the
-    cell as the disc around it. Where the robot touches something already (`Contact`), it may drive
-    away and along, but come no nearer than it was when contact began. It uses no PyTorch.
+    The distance from the footprint, including its inside, to the disc around each occupied cell is
+    exact. If the robot touches something already (`Contact`), it may drive away or along, but come
+    no nearer than it was when contact began. The stop guard uses no PyTorch.
 
     Args:
-        robot: where pose and speeds are.
+        robot: where pose and speeds stand in states and actions.
         footprint: the outline of the robot.
-        settings: how it brakes, and what clearance it has to keep.
+        settings: accelerations, delays, and the clearance to keep.
     """
 
     def __init__(self, robot: PlanarRobot, footprint: Footprint, settings: DriveSettings):
         self.footprint = footprint
         self.settings = settings
-        """Replaced whole, by any thread."""
+        """Any thread may replace them as a whole."""
         self.is_imminent = False
         """Whether the last command was refused because the robot could not have stopped."""
         self.stopping: np.ndarray | None = None
-        """Poses (n, 3) on the way to where the robot stands if it brakes after the last command."""
+        """Predicted poses (n, 3) until the robot stands if it brakes after the last command."""
         self._robot = robot
         self._contact = Contact()
 
     def check(self, costmap: Costmap | None, state: np.ndarray, now: float) -> tuple[str, str]:
         """
-        Return why the robot drives blind, STALE_COSTMAP or OUTSIDE_COSTMAP, and a reason.
+        Return why the costmap cannot be used, STALE_COSTMAP or OUTSIDE_COSTMAP, and a reason.
 
-        Both are "" if it does not.
+        Both are "" if it can be used.
 
         Args:
             costmap: the newest one.
             state: (nx,), the newest one.
-            now: s, on the clock of the costmap.
+            now: present time on the clock of the costmap, s.
         """
         if costmap is None:
             return STALE_COSTMAP, "no costmap yet"
         age = now - costmap.time
-        # Also one from the future, as after a clock was set back, and one without a time.
+        # This also refuses a costmap from the future, as after a clock was set back, or without a
+        # time.
         if not abs(age) <= self.settings.max_costmap_age:
             return STALE_COSTMAP, f"the costmap is {age:.2f} s old"
         x, y, _ = self._robot.pose(state)
@@ -87,10 +88,10 @@ class StopGuard:
         safe: np.ndarray,
     ) -> np.ndarray | None:
         """
-        Return the first command on the way from one to the safe one after which it can stop.
+        Return the first command, between `action` and `safe`, after which the robot can stop.
 
-        None if it could not even stop after the last of those tried. `safe` is (nu,); the other
-        arguments are those of `can_stop`.
+        The result is None if the robot cannot stop after any of the commands tried. `safe` is
+        (nu,); the other arguments are those of `can_stop`.
         """
         for share in SHARES:
             tried = safe + share * (action - safe)
@@ -109,16 +110,16 @@ class StopGuard:
         action: np.ndarray,
     ) -> bool:
         """
-        Return whether the robot can brake before it touches anything, after one more command.
+        Return whether the robot can brake before it touches anything after one more command.
 
-        Without a costmap it can. Where it touches something already, see `Contact`; where it has
-        come nearer than it was when contact began, pushed or by sliding, what is nowhere nearer
-        than braking at once is allowed.
+        Without a costmap the result is true. If the robot touches something already, the limits of
+        `Contact` apply. If it has come nearer than when contact began, because it was pushed or
+        slid, commands are allowed that come nowhere nearer than braking at once.
 
         Args:
             costmap: the newest one.
             state: (nx,), the newest one.
-            age: of the state, s.
+            age: age of the state, s.
             before: (nu,), the command in force.
             action: (nu,), the next command.
         """
@@ -148,9 +149,9 @@ class StopGuard:
 
     def _reach(self, side: float) -> float:
         """
-        Return the distance from the robot's origin, m, within which the centre of a cell counts.
+        Return the distance from the robot's origin, m, within which a cell can matter.
 
-        A cell further away keeps the margin, however the robot is turned.
+        A cell farther away keeps the margin for any heading of the robot.
         """
         return self.footprint.reach + self.settings.margin + HALF_DIAGONAL * side
 
@@ -164,7 +165,7 @@ class StopGuard:
         """
         Return the distance (n, m), m, of cells (m, 2) to the footprint in poses (n, 3).
 
-        It is inf for a cell that is too far away to count.
+        It is inf for a cell that is too far away to matter.
         """
         dx = points[:, 0] - way[:, :1]
         dy = points[:, 1] - way[:, 1:2]
@@ -195,9 +196,9 @@ class StopGuard:
         """
         Return poses (n, 3), m and rad, from the state to a standstill, STEP apart in time.
 
-        Until the command takes effect the robot goes on as it moves, or gains the speed that the
-        command in force may still give it; then it goes over to the command for a period, no faster
-        than it can, and brakes evenly. Without an action it brakes as soon as it can.
+        Until the command takes effect, the robot keeps its speed, or gains the speed that the
+        command in force may still give it. Then it follows the command for one period, with limited
+        acceleration. Then it brakes evenly. Without an action it brakes as soon as possible.
         """
         value = self.settings
         begin = max(age, 0.0) + value.actuation_delay + value.reaction
@@ -216,7 +217,7 @@ class StopGuard:
             second = first
             if abs(commanded) > abs(first) and commanded * first >= 0.0:
                 second = _towards(commanded, first, faster * begin)
-            if wanted * second < 0.0:  # First to a stop, no faster than it surely brakes.
+            if wanted * second < 0.0:  # First brake to a stop, with the guaranteed deceleration.
                 wanted = 0.0
             rate = faster if abs(wanted) > abs(second) else slower
             third = _towards(wanted, second, rate * value.period)
@@ -239,5 +240,5 @@ class StopGuard:
 
 
 def _towards(wanted: float, speed: float, reach: float) -> float:
-    """Return the speed that is nearest to the wanted one, within reach."""
+    """Return the speed nearest to the wanted one, within reach."""
     return speed + min(max(wanted - speed, -reach), reach)

@@ -1,8 +1,8 @@
 """
-What is around a robot that drives: its goal, the path to follow, and where it must not go.
+The surroundings of a mobile robot: goal, path and costmap.
 
 Everything is in the frame of the state (`frame_id`), in m and rad. Objects of this module never
-change; what is new replaces what was.
+change; a new object replaces an old one.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 from cem_planner_ros.navigation.poses import Pose
 
 OCCUPIED = 100
-"""Of a cell that holds an obstacle (nav_msgs/OccupancyGrid)."""
+"""Value of a cell with an obstacle (nav_msgs/OccupancyGrid)."""
 
 SUBDIVIDED = 2
-"""The distance field has so many times finer cells than the map, so that a look-up need not mix."""
+"""How many times finer the distance field is than the map, so that no interpolation is needed."""
 
 
 CAUTION = 0.17
@@ -34,12 +34,12 @@ it a look-up would say up to 0.66 too much.
 @dataclass(frozen=True, eq=False)
 class ReferencePath:
     """
-    A polygon to drive along.
+    A polyline to drive along.
 
     Attributes:
-        points: (n, 2), n >= 2, each one another than the one before.
-        times: (n,), s, ascending, when to be there, on the clock on which states are stamped (ROS
-            time in the node); None for no matter.
+        points: (n, 2), m, n >= 2; neighbouring points are different.
+        times: (n,), s, ascending: when to be at each point, on the clock with which states are
+            stamped (ROS time in the node); None for a path without times.
     """
 
     points: np.ndarray
@@ -48,9 +48,10 @@ class ReferencePath:
     @classmethod
     def through(cls, points: np.ndarray, times: np.ndarray | None = None) -> ReferencePath:
         """
-        Return a path through points (n, 2), those left out that repeat the one before.
+        Return a path through points (n, 2), without points that repeat the previous one.
 
-        Times that do not ascend are no times. Raises ValueError, saying why, if there is no path.
+        Times that do not ascend are ignored. Raises ValueError, with the reason, if the points make
+        no path.
         """
         points = np.asarray(points, float).reshape(-1, 2)
         if not np.isfinite(points).all():
@@ -73,7 +74,7 @@ class ReferencePath:
         )
 
     def at(self, length: np.ndarray) -> np.ndarray:
-        """Return the points (..., 2) at arc lengths (...), m; beyond the ends these."""
+        """Return the points (..., 2) at arc lengths (...), m; beyond an end the end itself."""
         return np.stack([np.interp(length, self.lengths, self.points[:, i]) for i in (0, 1)], -1)
 
     def heading(self, length: np.ndarray) -> np.ndarray:
@@ -83,13 +84,13 @@ class ReferencePath:
         return np.arctan2(steps[..., 1], steps[..., 0])
 
     def nearest(self, point: np.ndarray, after: float = 0.0, before: float = math.inf) -> float:
-        """Return the arc length, between `after` and `before`, that is nearest to a point (2,)."""
+        """Return the arc length, from `after` to `before`, of the place nearest to a point (2,)."""
         starts, steps = self.points[:-1], np.diff(self.points, axis=0)
         spans = np.diff(self.lengths)
         share = ((point - starts) * steps).sum(1) / spans**2
         low, high = ((bound - self.lengths[:-1]) / spans for bound in (after, before))
         share = np.clip(share, np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0))
-        # Segments wholly outside shrink to their end that is nearer to what is allowed.
+        # A segment outside of the allowed lengths shrinks to its nearer end.
         lengths = self.lengths[:-1] + share * spans
         allowed = (lengths >= after - 1e-9) & (lengths <= before + 1e-9)
         distance = np.linalg.norm(starts + share[:, None] * steps - point, axis=1)
@@ -99,13 +100,13 @@ class ReferencePath:
 @dataclass(frozen=True, eq=False)
 class Costmap:
     """
-    A grid of cells, as nav_msgs/OccupancyGrid.
+    A costmap, as in nav_msgs/OccupancyGrid.
 
     Attributes:
         cells: (rows, columns), int8: -1 unknown, 0 free, up to 100 occupied; row 0 at the origin.
         resolution: side of a cell, m.
         origin: pose of the corner of cell (0, 0).
-        time: s on the clock of the control loop, when it was true.
+        time: time of the costmap on the clock of the control loop, s.
         lethal: cells from this value on are obstacles; unknown ones are not.
     """
 
@@ -118,12 +119,11 @@ class Costmap:
     @functools.cached_property
     def distance(self) -> np.ndarray:
         """
-        Distance from each cell to the nearest obstacle's edge, m, in finer cells.
+        The distance field: distance from each finer cell to the edge of the nearest obstacle, m.
 
-        (SUBDIVIDED rows, SUBDIVIDED columns), float32; outside of obstacles at most half a cell's
-        side too large and 0.7 of it too small, inside below zero; the size of the map where there
-        is no obstacle.
-        Raises ImportError without SciPy.
+        (SUBDIVIDED rows, SUBDIVIDED columns), float32; Outside of obstacles a distance is at most
+        half a cell's side too large and 0.7 of it too small. Inside of obstacles it is negative.
+        Without obstacles it is the size of the map. Raises ImportError without SciPy.
         """
         from scipy.ndimage import distance_transform_edt
 
@@ -131,7 +131,8 @@ class Costmap:
         if not occupied.any():
             shape = [SUBDIVIDED * size for size in occupied.shape]
             return np.full(shape, self.resolution * max(occupied.shape), np.float32)
-        # From centre to centre; an obstacle's edge is half a cell before the centre of its first.
+        # From centre to centre; the edge is half a cell before the centre of the first occupied
+        # cell.
         outside, inside = distance_transform_edt(~occupied), distance_transform_edt(occupied)
         cells = (outside - inside - np.where(occupied, -0.5, 0.5) - CAUTION).astype(np.float32)
         return _finer(_finer(np.float32(self.resolution) * cells).T).T
@@ -149,7 +150,7 @@ class Costmap:
         return bool((place >= 0.0).all() and (place < np.array(self.distance.shape)).all())
 
     def is_occupied(self, points: np.ndarray) -> np.ndarray:
-        """Return whether points (..., 2), m, are on occupied cells (...)."""
+        """Return whether points (..., 2), m, are on occupied cells, (...)."""
         place = np.floor(self.index(points) / SUBDIVIDED)
         last = np.array(self.cells.shape) - 1
         row, column = np.moveaxis(np.clip(place, 0, last).astype(int), -1, 0)
@@ -158,13 +159,13 @@ class Costmap:
 
     def outlines(self, center: np.ndarray, radius: float) -> np.ndarray:
         """
-        Return the centres (m, 2), m, of the cells around obstacles' borders near a point.
+        Return the centres (m, 2), m, of the border cells of obstacles near a point.
 
-        These are the occupied cells of which one of the four neighbours is not occupied.
+        Border cells are occupied cells with at least one of four neighbours that is not occupied.
 
         Args:
             center: (2,), m.
-            radius: m; some of the cells may be up to 1.5 times as far away.
+            radius: m; some of the cells may be up to 1.5 times this distance away.
 
         Raises ValueError if the map has no cells or the center is not finite.
         """
@@ -179,7 +180,7 @@ class Costmap:
             )
             for place, size in zip((row, column), self.cells.shape, strict=True)
         )
-        # A cell more on each side: whether a cell is an inner one depends on its neighbours.
+        # One cell more on each side, because the neighbours decide whether a cell is a border cell.
         first_row, first_column = max(top - 1, 0), max(left - 1, 0)
         cells = self.cells[first_row : bottom + 1, first_column : right + 1] >= self.lethal
         outer = cells.copy()
@@ -195,20 +196,20 @@ class Costmap:
         return np.column_stack((x, y))
 
     def clearance(self, points: np.ndarray) -> np.ndarray:
-        """Return the distance (...), m, of points (..., 2) to obstacles, at most at the edge."""
+        """Return the distance (...), m, of points (..., 2) to obstacles."""
         last = np.array(self.distance.shape) - 1
         row, column = np.moveaxis(np.clip(np.floor(self.index(points)), 0, last).astype(int), -1, 0)
         return self.distance[row, column]
 
 
 def _finer(rows: np.ndarray) -> np.ndarray:
-    """Return twice as many rows, interpolated a quarter before and behind each centre."""
+    """Return twice as many rows, interpolated a quarter cell before and behind each centre."""
     result = np.empty((2 * len(rows), *rows.shape[1:]), rows.dtype)
     mixed = 0.75 * rows
     result[0::2], result[1::2] = mixed, mixed
     result[2::2] += 0.25 * rows[:-1]
     result[1:-1:2] += 0.25 * rows[1:]
-    # Half a cell outside, the edge goes on as it is.
+    # Up to half a cell outside of the map, the value at the edge is used.
     result[0] += 0.25 * rows[0]
     result[-1] += 0.25 * rows[-1]
     return result
@@ -216,7 +217,7 @@ def _finer(rows: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """All that is known of what is around the robot; None for what is not."""
+    """What is known of the surroundings; an unknown part is None."""
 
     goal: Pose | None = None
     path: ReferencePath | None = None

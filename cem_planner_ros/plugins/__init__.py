@@ -1,1 +1,1 @@
-"""What a plugin is: its declared parameters, and how it is found by name and loaded."""
+"""Plugins: declared parameters, loading by name, and trying out."""

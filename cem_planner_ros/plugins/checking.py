@@ -1,4 +1,4 @@
-"""Trying plugins out with random inputs before anything relies on them."""
+"""Plugins are tried out with random inputs before anything relies on them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from cem_planner_ros.errors import ConfigurationError, describe
 from cem_planner_ros.plugins.parameter import Parameterised
 
 TRIALS = 5
-"""Samples that plugins are tried out with."""
+"""Number of samples with which plugins are tried out."""
 
 TRIAL_STEPS = 3
-"""Model steps of a rollout that is tried out."""
+"""Number of model steps of a rollout that is tried out."""
 
 ATTEMPTS = 1000
 FAR = 1e3
-"""Random states at which a cost should not be zero throughout, and how far from zero they are."""
+"""Number of random states at which a cost should not always be zero, and their largest size."""
 
 SAME = 2e-6
-"""Share by which a sample's result may change with the other samples; float32 has 1e-7."""
+"""Relative change of a sample's result that other samples may cause; float32 resolves 1e-7."""
 
 TINY = 1e-7
 
@@ -34,10 +34,10 @@ def try_out(
     """
     Call every plugin with random inputs; return the methods that read numbers in Python.
 
-    What is compiled would keep those numbers. Raises ConfigurationError, naming the plugin, what
-    was expected and what came, if it raises, returns another shape, type or device than it should,
-    changes what it was given, returns something else the second time, or lets samples influence one
-    another.
+    Compiled code would keep such numbers as constants. Raises ConfigurationError, naming the
+    plugin, what was expected and what came, if a method raises an error, returns a wrong shape,
+    type or device, changes its arguments, returns something else the second time, or lets samples
+    influence each other.
     """
     dynamics.check()
     dynamics.check_dt(dt)
@@ -65,11 +65,11 @@ def try_out(
         durations = time.repeat(TRIAL_STEPS)
         shape = (TRIAL_STEPS, nx, columns)
         _try_out(dynamics, "rollout", (states, each, durations), shape, states)
-        if dynamics.judges:  # All candidates begin in one state.
+        if dynamics.judges:  # All candidates begin in the same state.
             alike = state[:, :1].repeat(1, columns)
             _try_out(dynamics, "returns", (alike, each, durations), (columns,))
     else:
-        # Over a short time what samples have to do with one another may be lost in rounding.
+        # Over a short step, rounding may hide an influence between samples.
         second = torch.ones_like(time)
         _try_out(dynamics, "step", (states, actions, second), (nx, columns), states)
         tried.append((dynamics, "step", (states, actions, time)))
@@ -84,7 +84,7 @@ def try_out(
 
 
 def try_samples(dynamics: Dynamics, samples: int, dt: float, device: torch.device) -> None:
-    """Raise ConfigurationError if the model cannot take as many `samples` as a plan has."""
+    """Raise ConfigurationError if the model cannot compute `samples` samples at once."""
     columns = samples * dynamics.members
     state, action = (
         torch.zeros(len(names), columns, device=device)
@@ -111,10 +111,10 @@ def _try_out(
     Call a method of a plugin in several ways.
 
     Args:
-        plugin, method: what is called.
-        arguments: samples are the last dimension of those with two and more.
-        shape: of what it should return.
-        start: what the result is a change of; the change then counts, not the value.
+        plugin, method: the method that is called.
+        arguments: samples are the last dimension of arguments with two or more dimensions.
+        shape: expected shape of the result.
+        start: if given, the change of the result from `start` is compared, not the result.
     """
     name = _name(plugin, method)
     result = _call(plugin, method, arguments, shape)
@@ -127,7 +127,7 @@ def _try_out(
         )
     among_others = [_shifted(value) for value in arguments]
     for sample in range(TRIALS):
-        column = slice(sample, None, TRIALS)  # One for each member.
+        column = slice(sample, None, TRIALS)  # One column for each member.
         mixed, alone = [], []
         for value, other in zip(arguments, among_others, strict=True):
             if value.ndim > 1:
@@ -136,7 +136,7 @@ def _try_out(
             mixed.append(other)
             alone.append(value[..., column] if value.ndim > 1 else value)
         own = result[..., column]
-        # The same operations on the same numbers, so rounding hardly differs.
+        # These are the same operations on the same numbers, so rounding hardly differs.
         got = _call(plugin, method, tuple(mixed), shape)[..., column]
         differing = _difference(own, got, SAME * own.abs() + TINY)
         others = "the same one among other samples"
@@ -154,14 +154,14 @@ def _try_out(
 
 
 def _shifted(value: torch.Tensor) -> torch.Tensor:
-    """Return an argument whose samples have changed places, those of each member apart."""
+    """Return an argument with its samples in another order, within each member."""
     if value.ndim < 2:
         return value
     return value.unflatten(-1, (-1, TRIALS)).roll(1, -1).flatten(-2)
 
 
 def _rounding(own: torch.Tensor, result: torch.Tensor, before: torch.Tensor | None) -> torch.Tensor:
-    """Return by how much a sample's results (..., P) of all (..., N) may differ for rounding."""
+    """Return the difference of results (..., P) of all (..., N) that rounding may cause."""
     size = result.nan_to_num(posinf=0.0, neginf=0.0).abs().amax(-1, keepdim=True)
     if before is None:
         return 1e-4 * own.abs() + 3e-5 * size + TINY
@@ -171,7 +171,7 @@ def _rounding(own: torch.Tensor, result: torch.Tensor, before: torch.Tensor | No
 def _difference(
     one: torch.Tensor, other: torch.Tensor, tolerance: torch.Tensor
 ) -> tuple[str, str] | None:
-    """Return the first two numbers that differ by more than a tolerance, None if none do."""
+    """Return the first two numbers that differ by more than a tolerance; None if there are none."""
     same = (one == other) | ((one - other).abs() <= tolerance) | (one.isnan() & other.isnan())
     if same.all():
         return None
@@ -186,7 +186,7 @@ def _difference(
 def _call(
     plugin: Parameterised, method: str, arguments: tuple[torch.Tensor, ...], shape: tuple[int, ...]
 ) -> torch.Tensor:
-    """Call a method of a plugin and return its result, checked; states of a rollout in one."""
+    """Call a method of a plugin and return its checked result; stacked states of a rollout."""
     name = _name(plugin, method)
     before = [argument.clone() for argument in arguments]
     try:
@@ -236,7 +236,7 @@ def costs_nothing(cost: Cost, dynamics: Dynamics, device: torch.device) -> bool:
 
 
 class _Readings(TorchFunctionMode):
-    """Notes whether a number of a tensor becomes one of Python."""
+    """Notes whether a tensor is converted into a Python number."""
 
     WAYS = tuple(getattr(torch.Tensor, n) for n in ("item", "__float__", "__int__", "__bool__"))
 
@@ -255,6 +255,6 @@ def _reads_numbers(plugin: Parameterised, method: str, arguments: tuple[torch.Te
 
 
 def _name(plugin: Parameterised, method: str) -> str:
-    """Return a method of a plugin in words: its class, and its name in a configuration."""
+    """Return the name of a method for messages: its class, and the plugin's name in the YAML."""
     of = f" of '{plugin.instance}'" if plugin.instance else ""
     return f"{type(plugin).__name__}.{method}{of}"

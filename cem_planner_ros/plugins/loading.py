@@ -1,4 +1,4 @@
-"""Finding dynamics and cost plugins by name."""
+"""Loading of dynamics and cost plugins by name."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from cem_planner_ros.errors import ConfigurationError, describe, did_you_mean
 from cem_planner_ros.plugins.parameter import Parameterised, check_declared
 
 BASES: dict[str, type[Parameterised]] = {"dynamics": Dynamics, "costs": Cost}
-"""The two kinds of plugin. The entry-point groups are `cem_planner_ros.dynamics` and `.costs`."""
+"""The two kinds of plugins. The entry-point groups are `cem_planner_ros.dynamics` and `.costs`."""
 
 
 def installed(kind: str) -> dict[str, list[EntryPoint]]:
     """
-    Return every installed plugin of a kind ("dynamics" or "costs") by name, loading none.
+    Return all installed plugins of a kind ("dynamics" or "costs") by name, without loading.
 
     A name that several distributions register has several entries.
     """
     found: dict[str, list[EntryPoint]] = {}
     for entry in sorted(entry_points(group=f"cem_planner_ros.{kind}"), key=lambda e: e.name):
         entries = found.setdefault(entry.name, [])
-        # One distribution can be seen twice, through its metadata and through a path hook.
+        # A distribution can appear twice, through its metadata and through a path hook.
         if entry.value not in [other.value for other in entries]:
             entries.append(entry)
     return found
@@ -32,11 +32,11 @@ def installed(kind: str) -> dict[str, list[EntryPoint]]:
 
 def load(kind: str, name: str) -> type[Parameterised]:
     """
-    Return the plugin class called `name`, an entry point's name or `package.module:Class`.
+    Return the plugin class `name`: the name of an entry point, or `package.module:Class`.
 
     Raises ConfigurationError, listing what exists, if the name is missing, registered twice, cannot
     be imported, is no class of the right kind, is written for another plugin interface, or declares
-    parameters that cannot be.
+    parameters that are not allowed.
     """
     if ":" in name:
         module, _, attribute = name.partition(":")
@@ -81,7 +81,7 @@ def load(kind: str, name: str) -> type[Parameterised]:
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """Return a sentence that says `name` is unknown, what is close to it, and what exists."""
+    """Return a message that says that `name` is unknown, which name is similar, and all names."""
     return f"unknown {what} '{name}'{did_you_mean(name, known)}"
 
 
@@ -98,7 +98,7 @@ def _broken(kind: str, name: str, error: Exception) -> str:
 
 
 def source(entry: EntryPoint) -> str:
-    """Return which distribution an entry point is from, in words."""
+    """Return the distribution of an entry point, for messages."""
     return (
         f"from {entry.dist.name} {entry.dist.version}" if entry.dist else "from an unknown package"
     )

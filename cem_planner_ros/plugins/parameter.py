@@ -1,8 +1,8 @@
 """
-Declaring parameters: one record carries name, default, range, unit, text and when it may change.
+The declaration of a parameter: name, default, range, unit, text, and when it may change.
 
-The same record describes a parameter of the node and one of a plugin. Declarations, validation,
-`check`, `plugins` and the ROS descriptors are all made from it.
+The same record declares parameters of the node and of plugins. Declarations, validation, `check`,
+`plugins` and the ROS descriptors are all made from it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Parameter:
     One declared parameter.
 
     The type of `default` is the type of the parameter: bool, int, float, str, or a list of str.
-    `low` and `high` are inclusive. `choices` limits a string. `words` are allowed in place of a
+    `low` and `high` are inclusive. `choices` limits a string. `words` are allowed instead of a
     number. `when` is LIVE (may change while the node controls), INACTIVE (only while the node is
     not active) or READ_ONLY.
     """
@@ -62,7 +62,7 @@ class Parameter:
 
     @property
     def allowed(self) -> str:
-        """What a value must be, in words."""
+        """The allowed values, for messages."""
         return ", or ".join((self._allowed, *self.words))
 
     @property
@@ -86,10 +86,10 @@ class Parameter:
 
     def check(self, value: Any) -> Any:
         """
-        Return `value` in the parameter's type.
+        Return `value`, converted to the type of the parameter.
 
-        An integer is accepted for a float, a scalar of NumPy for one of Python, and one of `words`
-        for a number. Raises ConfigurationError if the type, the range or the choice is wrong.
+        An integer is accepted for a float, a NumPy scalar for a Python one, and one of `words` for
+        a number. Raises ConfigurationError if the type, the range or the choice is wrong.
         """
         if isinstance(value, np.generic):
             value = value.item()
@@ -104,7 +104,7 @@ class Parameter:
             right_type = type(value) is type(self.default)
         in_range = right_type
         if right_type and isinstance(value, (int, float)) and not isinstance(value, bool):
-            # What is finite must stay so in float32, in which models compute.
+            # A finite value must be finite in float32 too, in which models compute.
             in_range = (
                 abs(value) <= FLOAT32_MAX
                 and (self.low is None or value >= self.low)
@@ -131,7 +131,7 @@ def named(
     """
     Return one float parameter `group.name` for each name, such as `weight.x`.
 
-    `description` may hold `{name}`. A Parameterised object shows the group as one (n, 1) tensor.
+    `description` may contain `{name}`. In a Parameterised object the group is one (n, 1) tensor.
     """
     return tuple(
         Parameter(f"{group}.{name}", default, description.format(name=name), **options)
@@ -149,7 +149,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def check_declared(owner: type, parameters: Iterable[Parameter]) -> None:
-    """Raise ConfigurationError if parameters cannot be attributes of a class under their names."""
+    """Raise ConfigurationError if a class cannot have attributes with the parameters' names."""
     if not isinstance(parameters, (tuple, list)) or not all(
         isinstance(parameter, Parameter) for parameter in parameters
     ):
@@ -175,21 +175,21 @@ def check_declared(owner: type, parameters: Iterable[Parameter]) -> None:
 
 class Parameterised:
     """
-    An object whose declared numbers are tensors that can change in place.
+    An object whose declared numbers are tensors that change in place.
 
     A parameter `mass` is the attribute `mass`, a 0-d float32 tensor. Parameters `weight.x` and
-    `weight.y` are the attribute `weight`, shape (2, 1), in the order of their declaration. Text,
-    booleans and lists stay plain Python. Because a number keeps its storage when it changes, code
-    that was compiled around it sees the new value without being compiled again.
+    `weight.y` are the attribute `weight`, shape (2, 1), in the order of their declaration. Strings,
+    booleans and lists stay plain Python values. A number keeps its storage when it changes, so
+    compiled code reads the new value without being compiled again.
     """
 
     api_version = 1
-    """The plugin interface. A plugin that states its own is refused once they differ."""
+    """Version of the plugin interface. A plugin that states another version is refused."""
 
     parameters: tuple[Parameter, ...] = ()
 
     instance = ""
-    """Its name in a configuration, for messages: "dynamics", or that of a cost."""
+    """Name in the configuration, for messages: "dynamics", or the name of a cost."""
 
     def __init__(self, values: Mapping[str, Any], device: torch.device | str = "cpu"):
         values = dict(flatten(values))
@@ -204,7 +204,7 @@ class Parameterised:
         self._numbers: dict[str, torch.Tensor] = {}
         self._values: dict[str, float] = {}
         self.readings = 0
-        """How often `value` was asked."""
+        """Number of calls of `value`."""
         groups: dict[str, list[str]] = {}
         for name, parameter in declared.items():
             if isinstance(parameter.default, (bool, str, list)):
@@ -221,7 +221,7 @@ class Parameterised:
 
     @property
     def number_tensors(self) -> tuple[torch.Tensor, ...]:
-        """The storage of the numbers, each of them 0-d."""
+        """The tensors of the numbers, each 0-d."""
         return tuple(self._numbers.values())
 
     @property
@@ -244,18 +244,19 @@ class Parameterised:
 
     def place(self, name: str, origin: float) -> None:
         """
-        Write a number less an origin into its tensor, as if `set` had been given the difference.
+        Write a number minus an origin into its tensor.
 
-        The difference is taken in float64. `value` goes on to return the number itself.
+        The difference is computed in float64. `value` still returns the number itself.
         """
         self._numbers[name].fill_(self._values[name] - origin)
 
     def value(self, name: str) -> float:
         """
-        Return a number as Python's own; reading its tensor would wait for a GPU.
+        Return a number as a Python float; reading its tensor would wait for a GPU.
 
-        For what happens once a period. What is computed for candidates takes the tensor; with this
-        it cannot be compiled. Raises ConfigurationError if there is no such number.
+        For computing that is done once a period. For computing with candidates use the tensor: code
+        that calls this method cannot be compiled. Raises ConfigurationError if there is no such
+        number.
         """
         if name not in self._values:
             raise ConfigurationError(f"{type(self).__name__} has no number '{name}'")

@@ -1,4 +1,4 @@
-"""Tensors on a device that are filled from the host before each plan."""
+"""Tensors that the host fills before each plan."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _KEPT: list[torch.Tensor] = []
 
 def pinned(tensor: torch.Tensor) -> torch.Tensor:
     """
-    Return a copy of a tensor on the CPU in memory that a GPU reads and writes by itself.
+    Return a copy of a CPU tensor in pinned memory, which a GPU can read and write directly.
 
-    It is kept for as long as the process lives, a few kB for each planner: to free it once its GPU
-    is lost would end the process.
+    The memory is kept until the process ends, a few kB for each planner. Freeing it after the GPU
+    was lost would end the process.
     """
     _KEPT.append(tensor.pin_memory())
     return _KEPT[-1]
@@ -23,15 +23,15 @@ def pinned(tensor: torch.Tensor) -> torch.Tensor:
 
 class PlanInputs:
     """
-    Tensors that are written on the host and brought to a GPU in one piece.
+    Tensors that are written on the host and copied to a GPU in one piece.
 
-    A copy for each number, from memory that the GPU cannot read by itself, would take longer than
-    the rest of a plan. On the CPU both are the same memory.
+    A separate copy of each number, from memory that is not pinned, would take longer than the rest
+    of a plan. On the CPU, host and device are the same memory.
 
     Args:
-        device: where the tensors live.
-        **shapes: of each, by name. The tensor, float32, is an attribute of that name, and
-            `host[name]` the array to write to.
+        device: the device of the tensors.
+        **shapes: shape of each tensor by name. The float32 tensor is an attribute of that name.
+            Write to the array `host[name]`.
     """
 
     def __init__(self, device: torch.device | str, **shapes: tuple[int, ...]):
@@ -51,9 +51,9 @@ class PlanInputs:
 
     def send(self) -> None:
         """
-        Bring over what was written to `host`.
+        Copy the content of `host` to the device.
 
-        It may be written again once the stream was waited for, as each plan does for its results.
+        `host` may be written again after waiting for the stream, as each plan does for its results.
         """
         if self._there is not self._here:
             self._there.copy_(self._here, non_blocking=True)
