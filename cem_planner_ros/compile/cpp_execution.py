@@ -21,7 +21,7 @@ class CppExecution(InPlaceExecution):
     def __init__(self, setup: Setup, reason: str = "", kernel: Kernel | None = None):
         super().__init__(setup, reason)
         rollout, search, _, problem, belief, seed, threads = setup
-        self.kernel = kernel or Kernel(rollout)
+        self.kernel = kernel or Kernel(rollout, search.samples)
         """What the rollout was compiled into; another search of the same rollout can use it."""
         self._trajectories: dict[int, Trajectory] = {}
         self._modes = search.modes

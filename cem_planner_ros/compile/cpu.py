@@ -38,6 +38,9 @@ BLOCK = 64
 TILE = 8
 """Rows of a factor that are multiplied together, so that their sums stay in registers."""
 
+COMPARED = BLOCK + 3
+"""Samples that are compared with PyTorch: a block, and a part of one."""
+
 _ROLLOUT, _SEARCH = (Path(__file__).with_name(name) for name in ("rollout.cpp", "search.cpp"))
 
 
@@ -46,9 +49,13 @@ class Kernel:
     What a rollout is compiled into: whole iterations, and the bare rollout, on the CPU.
 
     Raises UnsupportedError if the model or a cost cannot be translated or no compiler works.
+
+    Args:
+        rollout: what is compiled.
+        samples: of how many PyTorch can roll out at once, to compare with.
     """
 
-    def __init__(self, rollout: Rollout):
+    def __init__(self, rollout: Rollout, samples: int = COMPARED):
         members, particles = rollout.dynamics.members, rollout.particles
         traced = rollout
         if members > 1:
@@ -86,7 +93,7 @@ class Kernel:
             "std_factor": particles.std_factor,
         }
         self.watch.add(self._numbers)
-        compare(rollout, self.rollout, torch.device("cpu"))
+        compare(rollout, self.rollout, torch.device("cpu"), samples)
         self.watch.check()
 
     def rollout(
@@ -191,12 +198,17 @@ def tiled(factor: torch.Tensor) -> torch.Tensor:
     return rows.view(actions, tiles, TILE, knots).transpose(2, 3).contiguous()
 
 
-def compare(rollout: Rollout, other: Callable[..., torch.Tensor], device: torch.device) -> None:
+def compare(
+    rollout: Rollout,
+    other: Callable[..., torch.Tensor],
+    device: torch.device,
+    samples: int = COMPARED,
+) -> None:
     """
     Raise UnsupportedError if `other` does not compute what `rollout` does in PyTorch.
 
     A plugin that reads a number in Python, or the count of samples, is traced with what it read
-    then; other numbers and counts show it.
+    then; other numbers and counts show it. A model from a file may be limited to `samples`.
     """
     numbers = [
         number for plugin in (rollout.dynamics, *rollout.costs) for number in plugin.number_tensors
@@ -204,9 +216,9 @@ def compare(rollout: Rollout, other: Callable[..., torch.Tensor], device: torch.
     before = [number.clone() for number in numbers]
     nx, nu = len(rollout.dynamics.state_names), len(rollout.dynamics.action_names)
     generator = torch.Generator().manual_seed(0)
-    for scale, samples in ((1.0, BLOCK + 3), (1.25, 7)):
+    for scale, count in ((1.0, min(COMPARED, samples)), (1.25, min(7, samples))):
         state = torch.randn(nx, generator=generator)
-        sequence = torch.randn(3, nu, samples, generator=generator)
+        sequence = torch.randn(3, nu, count, generator=generator)
         durations = torch.full((3,), rollout.dt) * torch.tensor([0.7, 1.0, 1.0])
         lag = 0.1 * torch.arange(nu)  # None, and some.
         given = (state, sequence, sequence[0, :, 0].contiguous(), durations)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.utils import cpp_extension
 
-from cem_planner_ros.compile.cpu import compare
+from cem_planner_ros.compile.cpu import COMPARED, compare
 from cem_planner_ros.compile.generate import fill, step_code
 from cem_planner_ros.compile.watch import watched
 from cem_planner_ros.compile.writer import UnsupportedError
@@ -68,10 +68,10 @@ class CudaRollout:
     A rollout as one CUDA kernel; called as `Rollout` is.
 
     Raises UnsupportedError if the model or a cost cannot be translated or compiled, or if the
-    kernel does not compute what PyTorch does.
+    kernel does not compute what PyTorch does, compared with at most so many `samples`.
     """
 
-    def __init__(self, rollout: Rollout, device: torch.device):
+    def __init__(self, rollout: Rollout, device: torch.device, samples: int = COMPARED):
         sizes, parts, self._numbers = step_code(rollout, device)
         for number in self._numbers:
             if number.device != device:
@@ -86,7 +86,7 @@ class CudaRollout:
         text = fill(_SOURCES / "rollout.cu", sizes, parts)
         self._launch = _compiled("rollout", text)
         self._nx = sizes["NX"]
-        compare(rollout, self, device)
+        compare(rollout, self, device, samples)
 
     def __call__(
         self,
@@ -162,7 +162,7 @@ class CapturedExecution(EagerExecution):
         with torch.cuda.device(belief.mean.device):
             try:
                 others["limit_rate"] = rate_limiter()
-                self._kernel = CudaRollout(rollout, belief.mean.device)
+                self._kernel = CudaRollout(rollout, belief.mean.device, search.samples)
             except Exception as error:  # Tracing runs the plugin, which may raise anything.
                 reason = f"no CUDA kernel: {first_line(error)}"
             super().__init__(setup, reason, self._kernel or rollout, **others)

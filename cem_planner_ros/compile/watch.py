@@ -146,6 +146,14 @@ def watched(rollout: Rollout, device: torch.device | str) -> Watch:
     return Watch((dynamics, *rollout.costs), read)
 
 
+def _dictionary(instance: object) -> dict[str, object]:
+    """Return the attributes that an instance itself has; a class with slots may have none."""
+    try:
+        return object.__getattribute__(instance, "__dict__")
+    except AttributeError:
+        return {}
+
+
 class _Gone:
     def __repr__(self) -> str:
         return "not there"
@@ -272,13 +280,15 @@ class _Notes:
     def _listen(self, instance: object) -> None:
         """Give an object, for a while, a class that notes which of its attributes are read."""
         kind = type(instance)
+        if kind.__module__.startswith("torch.utils."):
+            return  # How arguments are nested, which never changes.
         ignored = _OF_MODULES if isinstance(instance, torch.nn.Module) else ()
         notes, plain = self, object.__getattribute__
 
         def read(this: object, name: str) -> object:
             value = kind.__getattribute__(this, name)
             if not name.startswith("__") and name not in ignored:
-                own = plain(this, "__dict__") if hasattr(kind, "__dict__") else {}
+                own = _dictionary(this)
                 is_own = name in own
                 if is_own or not callable(value):
                     held = is_own or any(name in vars(owner) for owner in kind.__mro__)

@@ -11,6 +11,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError, first_line
@@ -51,7 +52,7 @@ class Exported(Dynamics):
         file = find(self.file)
         for name, value in _description(file.with_suffix(".json")).items():
             setattr(self, name, value)
-        self._function = _function(file, device)
+        self._function, self._unchecked = _functions(file, device)
         self._device = device
 
     def check(self) -> None:
@@ -103,7 +104,9 @@ class Exported(Dynamics):
 
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
         """Return the state (nx, N) after `dt`, s; the change is proportional to `dt`."""
-        return state + dt / self.dt * (self._function(state, action) - state)
+        # A trace has more samples than a file may be limited to; what is compiled takes any number.
+        function = self._function if get_proxy_mode() is None else self._unchecked
+        return state + dt / self.dt * (function(state, action) - state)
 
 
 def _description(file: Path) -> dict[str, Any]:
@@ -132,18 +135,24 @@ def _description(file: Path) -> dict[str, Any]:
     return {"dt": dt} | {name: tuple(values) for name, values in content.items()}
 
 
-def _function(file: Path, device: torch.device | str) -> Callable[..., torch.Tensor]:
+def _functions(
+    file: Path, device: torch.device | str
+) -> tuple[Callable[..., torch.Tensor], Callable[..., torch.Tensor]]:
+    """Return the function in a file, and the same without a check of the number of samples."""
     try:
         if file.suffix != ".pt2":
-            return torch.jit.load(str(file), map_location=device).eval().float()
+            script = torch.jit.load(str(file), map_location=device).eval().float()
+            return script, script
         _refuse_pickles(file)
         # torch.load reads older archives, and the examples in newer ones.
         with mock.patch.dict(os.environ, TORCH_FORCE_WEIGHTS_ONLY_LOAD="1"):
-            module = torch.export.load(file).module()
-        for name, value in vars(module).items():  # Constants are no buffers.
-            if isinstance(value, torch.Tensor) and value.is_floating_point():
-                setattr(module, name, value.float())
-        return module.to(device).float()
+            program = torch.export.load(file)
+        checked = _converted(program.module(), device)
+        try:
+            # Its hooks, which look at the sizes, are not called.
+            return checked, _converted(program.module(check_guards=False), device).forward
+        except TypeError:  # Of an older PyTorch, which always checks.
+            return checked, checked
     except ConfigurationError:
         raise
     except Exception as error:  # For a broken file PyTorch may raise any error.
@@ -152,6 +161,14 @@ def _function(file: Path, device: torch.device | str) -> Callable[..., torch.Ten
             f"{'torch.export program' if file.suffix == '.pt2' else 'TorchScript file'}: "
             f"{type(error).__name__}: {first_line(error)}"
         ) from error
+
+
+def _converted(module: torch.nn.Module, device: torch.device | str) -> torch.nn.Module:
+    """Return the module on a device, its floating-point numbers float32."""
+    for name, value in vars(module).items():  # Constants are no buffers.
+        if isinstance(value, torch.Tensor) and value.is_floating_point():
+            setattr(module, name, value.float())
+    return module.to(device).float()
 
 
 def _refuse_pickles(file: Path) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import DifferentialEquation, Dynamics
@@ -235,23 +237,38 @@ def costs_nothing(cost: Cost, dynamics: Dynamics, device: torch.device) -> bool:
     return not (stage.any() or cost.terminal(state).any())
 
 
-class _Readings(TorchFunctionMode):
-    """Notes whether a tensor is converted into a Python number."""
+class _Readings(TorchDispatchMode):
+    """Notes whether an operation converts a tensor into a Python number, as item and equal do."""
 
-    WAYS = tuple(getattr(torch.Tensor, n) for n in ("item", "__float__", "__int__", "__bool__"))
+    found = False
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.found |= any("Tensor" not in str(result.type) for result in func._schema.returns)
+        return func(*args, **(kwargs or {}))
+
+
+class _Views(TorchFunctionMode):
+    """Notes whether Python or NumPy gets all numbers of a tensor, without an operation."""
+
+    WAYS = tuple(
+        getattr(torch.Tensor, name)
+        for name in ("tolist", "numpy", "__array__", "__dlpack__", "untyped_storage", "data_ptr")
+    )
 
     found = False
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         self.found |= func in self.WAYS
+        if func in (torch.tensor, torch.as_tensor) and isinstance(args[0], (list, tuple)):
+            self.found |= any(isinstance(leaf, torch.Tensor) for leaf in tree_leaves(args[0]))
         return func(*args, **(kwargs or {}))
 
 
 def _reads_numbers(plugin: Parameterised, method: str, arguments: tuple[torch.Tensor, ...]) -> bool:
     before = plugin.readings
-    with torch.no_grad(), _Readings() as readings:
+    with torch.no_grad(), _Views() as views, _Readings() as readings:
         getattr(plugin, method)(*arguments)
-    return readings.found or plugin.readings > before
+    return views.found or readings.found or plugin.readings > before
 
 
 def _name(plugin: Parameterised, method: str) -> str:

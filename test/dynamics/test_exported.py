@@ -189,10 +189,10 @@ def write_program(file, network, samples, example=4, kind=torch.float32):
     return str(file)
 
 
-def plan_with(model, samples):
+def plan_with(model, samples, backend="eager"):
     cost = Quadratic(model, {"weight": {"position": 1.0}})
     return Planner(
-        model, [cost], samples=samples, elites=2, horizon=3, dt=0.1, iterations=1, backend="eager"
+        model, [cost], samples=samples, elites=2, horizon=3, dt=0.1, iterations=1, backend=backend
     )
 
 
@@ -204,6 +204,13 @@ def test_more_samples_than_a_program_was_exported_for_are_refused(tmp_path):
     text = r"'planner\.samples' is 65, but the model cannot take so many samples.*64"
     with pytest.raises(ConfigurationError, match=text):
         plan_with(model, 65)
+
+
+def test_a_program_for_just_the_samples_of_a_plan_is_compiled(tmp_path):
+    samples = torch.export.Dim("N", min=1, max=8)
+    model = Exported({"file": write_program(tmp_path / "robot.pt2", Network(), samples)})
+    planner = plan_with(model, 8, "auto")
+    assert (planner.execution.name, planner.execution.reason) == ("kernel", "")
 
 
 class FourByFour(torch.nn.Module):

@@ -1,6 +1,7 @@
 import importlib
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -304,8 +305,14 @@ def test_returns_that_cannot_work_are_refused_with_the_reason(returns, text):
         lambda m, s, u, dt: s + float(m.gain) * dt * u,
         lambda m, s, u, dt: s + m.value("gain") * dt * u,
         lambda m, s, u, dt: s + dt * u if dt > 0.05 else s,
+        lambda m, s, u, dt: s + m.gain.reshape(1).tolist()[0] * dt * u,
+        lambda m, s, u, dt: s + dt * u * float(m.gain.numpy()),
+        lambda m, s, u, dt: s + np.asarray(m.gain).item() * dt * u,
+        lambda m, s, u, dt: s + dt * u * (1.0, 2.0)[m.gain.long()],
+        lambda m, s, u, dt: s + dt * u * (1.0 if torch.equal(m.gain, m.gain + 0.0) else 2.0),
+        lambda m, s, u, dt: s + dt * u * torch.tensor([m.gain, 2.0])[0],
     ],
-    ids=["item", "float", "value", "if"],
+    ids=["item", "float", "value", "if", "tolist", "numpy", "array", "index", "equal", "tensor"],
 )
 def test_a_model_that_reads_numbers_in_python_is_not_compiled_and_told_why(step):
     """It would be compiled anew, for seconds, for each length of the first step."""
@@ -314,6 +321,16 @@ def test_a_model_that_reads_numbers_in_python_is_not_compiled_and_told_why(step)
     planner = Planner(model, [Judge(model)], samples=64, elites=8, horizon=3, backend="auto")
     assert planner.execution.name == "eager"
     assert "Reader.step reads a number of a tensor in Python" in planner.execution.reason
+
+
+def test_the_shape_of_a_tensor_is_no_number_of_it():
+    def step(model, state, action, dt):
+        weights = [row * 2.0 for row in model.gain.expand(len(state))]
+        return state + dt * torch.stack(weights)[:, None] * action.sum(0) / state.shape[0]
+
+    parameters = (Parameter("gain", 1.0, "Any."),)
+    model = type("Reader", (Model,), {"step": step, "parameters": parameters})()
+    assert not try_out(model, [Judge(model)], 0.1, CPU)
 
 
 @pytest.mark.parametrize(
