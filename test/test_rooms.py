@@ -182,5 +182,15 @@ def test_no_two_modules_have_one_name():
     assert rooms.isdisjoint(Path(name).stem for name in NAMES)
 
 
+def test_no_two_classes_have_one_name():
+    names = Counter(
+        node.name
+        for module in MODULES
+        for node in ast.parse(module.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    )
+    assert not {name for name, count in names.items() if count > 1}
+
+
 def test_few_modules_stand_at_the_top():
     assert len([name for name in NAMES if "/" not in name]) <= 6

@@ -64,7 +64,7 @@ def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
                 bag = Path(folder) / "bag"
                 record(bag, configuration, task, seconds, seed)
                 data = dataset.make([bags.read(bag, task)], task)
-                settings = training.Settings(seed=seed)
+                settings = training.TrainingSettings(seed=seed)
                 tensors = training.train(data, task, settings)
                 model = training.write(Path(folder), "model", tensors, task, settings, data)
                 unseen.append(training.errors(model, data.test, task.horizon).model[-1])
@@ -169,7 +169,7 @@ def plan_times(device: str, quick: bool) -> Iterator[dict]:
         tensors |= {f"{name}_mean": torch.zeros(size), f"{name}_std": torch.full((size,), 0.1)}
     with tempfile.TemporaryDirectory() as folder:
         nothing = dataset.Dataset([], [], [], [])
-        settings = training.Settings(**ENSEMBLE)
+        settings = training.TrainingSettings(**ENSEMBLE)
         training.write(Path(folder), "model", tensors, task, settings, nothing)
         model = Ensemble({"file": f"{folder}/model.safetensors"}, device=device)
     cost = Quadratic(model, {"weight.theta": 1.0}, device=device)

@@ -50,7 +50,7 @@ FIRST_MINUTE = 60.0
 
 
 @dataclass
-class Recording:
+class LoopRecording:
     """What was seen: arrivals (s), statistics by label, memory (MB) and processor time (s)."""
 
     commands: list[float] = field(default_factory=list)
@@ -117,7 +117,7 @@ def run(
     return result | {name: given[name] for name in given if given[name] != usual[name]}
 
 
-def figures(recording: Recording, rate: float, seconds: float) -> dict:
+def figures(recording: LoopRecording, rate: float, seconds: float) -> dict:
     """
     Return what the JSON holds besides the machine.
 
@@ -229,7 +229,7 @@ def _record(
     logs: Path,
     say: Callable[[str], None],
     rebuild: bool,
-) -> Recording:
+) -> LoopRecording:
     """Listen for `seconds` from a second after the first plan on."""
     import rclpy
     from rclpy.node import Node
@@ -239,7 +239,7 @@ def _record(
     from cem_planner_ros.ros.process import light_executor
 
     value = configure(load_yaml(share("config") / "cartpole.yaml")).values
-    recording = Recording()
+    recording = LoopRecording()
     fresh = STATUSES.index(FRESH)
     began = math.inf
 

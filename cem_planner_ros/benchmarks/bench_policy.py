@@ -38,7 +38,7 @@ def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
     torch.set_num_threads(1)
     seeds = range(2 if quick else 10)
     say("searching a policy in CartPole-v1")
-    found = policy_search.search("CartPole-v1", policy_search.Settings())
+    found = policy_search.search("CartPole-v1", policy_search.PolicySearchSettings())
     file = share("config") / "cartpole.yaml"
     with tempfile.TemporaryDirectory() as folder:
         policy = Path(folder) / "policy.yaml"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from cem_planner_ros.benchmarks.tasks import TASKS, Task
+from cem_planner_ros.benchmarks.tasks import TASKS, BenchmarkTask
 from cem_planner_ros.planning.planner import Planner
 
 PLAIN = {
@@ -110,7 +110,7 @@ def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
 
 
 def closed_loop(
-    task: Task, method: Method, samples: int, iterations: int, horizon: int, seed: int
+    task: BenchmarkTask, method: Method, samples: int, iterations: int, horizon: int, seed: int
 ) -> tuple[float, bool]:
     """Return the accumulated stage cost of a run on the exact model in float64, and its success."""
     model = task.dynamics()

@@ -88,7 +88,7 @@ class PastPillar(Cost):
 
 
 @dataclass(frozen=True)
-class Task:
+class BenchmarkTask:
     """
     A closed loop on the exact model.
 
@@ -120,7 +120,7 @@ def _flew_past(states: np.ndarray) -> bool:
 
 
 TASKS = {
-    "cartpole": Task(
+    "cartpole": BenchmarkTask(
         functools.partial(CartPole, {"integrator": "euler"}),
         SwingUp,
         (0.0, 0.0, math.pi, 0.0),
@@ -128,10 +128,10 @@ TASKS = {
         300,
         _is_up,
     ),
-    "doorway": Task(
+    "doorway": BenchmarkTask(
         DoubleIntegrator, Doorway, (-1.0, 1.0, 0.0, 0.0), 0.1, 100, _went_through_the_door
     ),
-    "quadrotor": Task(
+    "quadrotor": BenchmarkTask(
         Quadrotor, PastPillar, (0.0, 0.0, 1.0, *(0.0,) * 3, 1.0, *(0.0,) * 3), 0.04, 100, _flew_past
     ),
 }

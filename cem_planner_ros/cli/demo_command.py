@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cem_planner_ros.cli.scenarios import SCENARIOS, Recording, Scenario
+from cem_planner_ros.cli.scenarios import SCENARIOS, DemoRecording, Scenario
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.control.ladder import FRESH, PREVIOUS_PLAN, STATUSES
 from cem_planner_ros.errors import ConfigurationError
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
         os.nice(10)
         recording = _record(scenario, configuration, duration, running, options.report)
     period = 1.0 / configuration.values["control_rate"]
-    found, problems = scenario.judge(recording, duration)
+    found, problems = scenario.evaluate(recording, duration)
     timing = _timing(recording, period)
     problems += _lateness(timing, kind.max_late_share)
     summary = {
@@ -144,7 +144,7 @@ def _record(
     duration: float,
     running: dict[str, subprocess.Popen],
     logs: Path,
-) -> Recording:
+) -> DemoRecording:
     """Listen for `duration` s from the first planned command on, and show progress."""
     import rclpy
     from rclpy.node import Node
@@ -157,7 +157,7 @@ def _record(
     value = configuration.values
     read_state = state_reader(value["state.type"], configuration.fields("state"))
     read_action = command_reader(value["command.type"], configuration.fields("command"))
-    recording = Recording()
+    recording = DemoRecording()
     fresh = float(STATUSES.index(FRESH))
     began = math.nan
 
@@ -236,7 +236,7 @@ def _progress(duration: float) -> Iterator[Callable[[float, str], None]]:
     yield show
 
 
-def _timing(recording: Recording, period: float) -> dict:
+def _timing(recording: DemoRecording, period: float) -> dict:
     """Return what the summary says of times, in ms, and of commands."""
     statistics = [s for _, s in recording.statistics]
 
@@ -306,7 +306,7 @@ def _show(scenario: Scenario, summary: dict, problems: list[str], report: Path) 
 
 
 def _plot(
-    scenario: Scenario, action_names: tuple[str, ...], recording: Recording, report: Path
+    scenario: Scenario, action_names: tuple[str, ...], recording: DemoRecording, report: Path
 ) -> None:
     """Write the map, the signals, the commands and the plan time over time as PNG."""
     try:

@@ -26,7 +26,7 @@ PLAN_EVERY = 2.5
 
 
 @dataclass
-class Recording:
+class DemoRecording:
     """What was seen on the topics; times in s since the first planned command."""
 
     states: list[tuple[float, np.ndarray]] = field(default_factory=list)
@@ -72,11 +72,13 @@ class Scenario:
     def watch(self, node, configuration: Configuration) -> None:
         """Listen with a node to more than states, commands and statistics, and speak."""
 
-    def is_over(self, recording: Recording) -> bool:
+    def is_over(self, recording: DemoRecording) -> bool:
         """Return whether there is nothing more to see."""
         return False
 
-    def judge(self, recording: Recording, duration: float) -> tuple[dict[str, Any], list[str]]:
+    def evaluate(
+        self, recording: DemoRecording, duration: float
+    ) -> tuple[dict[str, Any], list[str]]:
         """Return what the summary says of this scenario, and why it did not go well."""
         raise NotImplementedError
 
@@ -84,12 +86,12 @@ class Scenario:
         """Return that in words."""
         raise NotImplementedError
 
-    def draw(self, axis, recording: Recording) -> None:
+    def draw(self, axis, recording: DemoRecording) -> None:
         """Draw a map; only called if `has_map`."""
         raise NotImplementedError
 
 
-class CartPole(Scenario):
+class CartPoleScenario(Scenario):
     """A pole that hangs from a cart is swung up and kept up."""
 
     files: ClassVar = {"simulator": "cartpole_simulator.yaml", "planner": "cartpole.yaml"}
@@ -109,7 +111,9 @@ class CartPole(Scenario):
         noise = {"process_noise": PROCESS_NOISE} if node == "simulator" else {}
         return super().parameters(node) | noise
 
-    def judge(self, recording: Recording, duration: float) -> tuple[dict[str, Any], list[str]]:
+    def evaluate(
+        self, recording: DemoRecording, duration: float
+    ) -> tuple[dict[str, Any], list[str]]:
         """Return when the pole was up for good, and how much of the last seconds."""
         tilts = [(t, abs(self.signals[0][1](state))) for t, state in recording.states]
         last = [tilt < self.TOLERANCE for t, tilt in tilts if t >= duration - LAST]
@@ -130,13 +134,13 @@ class CartPole(Scenario):
         }
 
 
-class LearnedCartPole(CartPole):
+class LearnedCartPoleScenario(CartPoleScenario):
     """The same, planned with a model that was learned from a recording."""
 
     files: ClassVar = {"simulator": "cartpole_simulator.yaml", "planner": "cartpole_learned.yaml"}
 
 
-class DiffDrive(Scenario):
+class DiffDriveScenario(Scenario):
     """A robot drives along a path, around what the path does not know, to a pose."""
 
     files: ClassVar = {
@@ -190,11 +194,13 @@ class DiffDrive(Scenario):
         publisher = node.create_publisher(type(message), values["drive.path_topic"], 1)
         node.create_timer(SAY_AGAIN, lambda: self._is_going or publisher.publish(message))
 
-    def is_over(self, recording: Recording) -> bool:
+    def is_over(self, recording: DemoRecording) -> bool:
         """Return whether it is there, or against something."""
         return self._is_reached or self._has_touched
 
-    def judge(self, recording: Recording, duration: float) -> tuple[dict[str, Any], list[str]]:
+    def evaluate(
+        self, recording: DemoRecording, duration: float
+    ) -> tuple[dict[str, Any], list[str]]:
         """Return when and how it arrived, and whether it touched anything."""
         x, y, yaw = recording.states[-1][1][:3] if recording.states else (math.nan,) * 3
         goal = self._world.goal
@@ -220,7 +226,7 @@ class DiffDrive(Scenario):
             "touched": "something" if summary["touched"] else "nothing",
         }
 
-    def draw(self, axis, recording: Recording) -> None:
+    def draw(self, axis, recording: DemoRecording) -> None:
         """Draw the world from above, the way, the footprint and some plans."""
         from matplotlib.patches import Circle, Rectangle
 
@@ -257,7 +263,7 @@ class DiffDrive(Scenario):
 
 
 SCENARIOS: Mapping[str, type[Scenario]] = {
-    "cartpole": CartPole,
-    "cartpole_learned": LearnedCartPole,
-    "diff_drive": DiffDrive,
+    "cartpole": CartPoleScenario,
+    "cartpole_learned": LearnedCartPoleScenario,
+    "diff_drive": DiffDriveScenario,
 }

@@ -10,7 +10,7 @@ import numpy as np
 
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.learning.plots import pyplot
-from cem_planner_ros.learning.policy_search import SEED_NOTE, TRIALS, Settings, search
+from cem_planner_ros.learning.policy_search import SEED_NOTE, TRIALS, PolicySearchSettings, search
 
 TEXTS = {
     "candidates": "policies an iteration",
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"{SEED_NOTE.elite_share:.0%} elites, {SEED_NOTE.iterations} iterations, "
         f"{SEED_NOTE.max_steps} steps".replace("%", "%%"),
     )
-    for field in fields(Settings):
+    for field in fields(PolicySearchSettings):
         kind = float if field.name in ("elite_share", "std_min") else int
         default = f" (default: {field.default})" if field.default is not None else ""
         option = "--" + field.name.replace("_", "-")
@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the returns of each iteration and write the policy."""
-    settings = SEED_NOTE if options.notebook else Settings()
+    settings = SEED_NOTE if options.notebook else PolicySearchSettings()
     given = {name: getattr(options, name) for name in TEXTS if getattr(options, name) is not None}
     for name, value in given.items():
         low, high = LIMITS[name]

@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         if isinstance(value, dict):
             value = "  ".join(f"{key} {number:g}" for key, number in value.items())
         print(f"  {name:<17} {value}")
-    settings = training.Settings(
+    settings = training.TrainingSettings(
         members=options.members,
         hidden=tuple(options.hidden),
         epochs=options.epochs,

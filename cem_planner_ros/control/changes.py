@@ -13,7 +13,7 @@ from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
 
 
-class Setup(NamedTuple):
+class ControlSetup(NamedTuple):
     """The parameters and the planner in use; always replaced as a whole."""
 
     parameters: ParameterSet
@@ -41,26 +41,28 @@ class Changes:
         iteration_time: float,
         use: Callable[[ControlSettings], None],
     ):
-        self.used = Setup(parameters, planner, iteration_time)
+        self.used = ControlSetup(parameters, planner, iteration_time)
         """What the loop works with."""
-        self._asked = self.used
+        self._requested = self.used
         self._use = use
         self._lock = threading.Lock()
 
     @property
     def is_waiting(self) -> bool:
         """Whether a change waits that is neither taken over nor refused yet."""
-        return self._asked is not self.used
+        return self._requested is not self.used
 
-    def ask(self, parameters: ParameterSet, planner: Planner | None, iteration_time: float) -> None:
+    def request(
+        self, parameters: ParameterSet, planner: Planner | None, iteration_time: float
+    ) -> None:
         """Request other values, and another planner if it is not None. Any thread may call it."""
         with self._lock:
             if planner is None:
-                _, planner, iteration_time = self._asked
-            self._asked = Setup(parameters, planner, iteration_time)
+                _, planner, iteration_time = self._requested
+            self._requested = ControlSetup(parameters, planner, iteration_time)
             self._use(parameters.control_settings)
 
-    def take(self, plan: Plan | None) -> str | None:
+    def take_over(self, plan: Plan | None) -> str | None:
         """
         Take over the last request. Only the planner thread calls it.
 
@@ -69,26 +71,26 @@ class Changes:
 
         Returns: why the request was refused; "" if it was taken over; None without a request.
         """
-        asked = self._asked
-        if asked is self.used:
+        requested = self._requested
+        if requested is self.used:
             return None
-        error = self._try(asked, plan)
+        error = self._try(requested, plan)
         if error is None:
-            self.used = asked
+            self.used = requested
             return ""
-        self.used = self._good_part(asked)
+        self.used = self._good_part(requested)
         with contextlib.suppress(Exception):  # Restore the values in use.
             self.used.parameters.tune(self.used.planner)
         with self._lock:
-            if self._asked is asked:
-                self._asked = self.used
+            if self._requested is requested:
+                self._requested = self.used
                 self._use(self.used.parameters.control_settings)
-            elif self._asked.planner is asked.planner:  # A newer request for it came.
+            elif self._requested.planner is requested.planner:  # A newer request for it came.
                 _, planner, iteration_time = self.used
-                self._asked = Setup(self._asked.parameters, planner, iteration_time)
+                self._requested = ControlSetup(self._requested.parameters, planner, iteration_time)
         return f"a change was not taken over: {describe(error)}"
 
-    def _try(self, setup: Setup, plan: Plan | None) -> Exception | None:
+    def _try(self, setup: ControlSetup, plan: Plan | None) -> Exception | None:
         """Set the values in a planner; return the error of a plugin or planner, if there is one."""
         try:
             setup.parameters.tune(setup.planner)
@@ -98,11 +100,11 @@ class Changes:
             return error
         return None
 
-    def _good_part(self, asked: Setup) -> Setup:
+    def _good_part(self, requested: ControlSetup) -> ControlSetup:
         """Return the configuration in use, updated with the values that no plugin refuses."""
         used = self.used
 
         def is_accepted(parameters: ParameterSet) -> bool:
             return self._try(used._replace(parameters=parameters), None) is None
 
-        return used._replace(parameters=used.parameters.merged(asked.parameters, is_accepted))
+        return used._replace(parameters=used.parameters.merged(requested.parameters, is_accepted))

@@ -34,7 +34,7 @@ from cem_planner_ros.planning.planner import Planner
 CLOCK_LOOK = 0.002
 """Time between two readings of a clock that is not the steady one, s."""
 
-LOST: list[Planner] = []
+LOST_PLANNERS: list[Planner] = []
 """
 Planners whose device was lost; they are kept until the process ends.
 
@@ -59,8 +59,8 @@ class ControlLoop:
         latest_state: returns the newest state, or None before the first.
         send: publishes an action (nu,).
         report: called with each tick after its command was sent, by either thread.
-        show: called by the planner thread after the command was sent, with the plan, and with the
-            state (nx,) and what actuators apply (nu,) when the plan begins.
+        report_plan: called by the planner thread after the command was sent, with the plan, and
+            with the state (nx,) and what actuators apply (nu,) when the plan begins.
         clock: clock of the schedule and of the states, s.
         stamp_clock: clock of the stamps of states and paths, and of `Cost.prepare`, s; `clock` if
             None.
@@ -77,7 +77,7 @@ class ControlLoop:
         latest_state: Callable[[], StateSample | None],
         send: Callable[[np.ndarray], None],
         report: Callable[[Tick], None] = lambda tick: None,
-        show: Callable[[Plan, np.ndarray, np.ndarray], None] = lambda plan, state, applied: None,
+        report_plan: Callable[[Plan, np.ndarray, np.ndarray], None] = lambda *shown: None,
         clock: Callable[[], float] = time.monotonic,
         stamp_clock: Callable[[], float] | None = None,
         steady: Callable[[], float] = time.monotonic,
@@ -96,7 +96,7 @@ class ControlLoop:
             parameters.stop_guard(),
         )
         self._latest_state = latest_state
-        self._show = show
+        self._report_plan = report_plan
         self._warn = warn
         self._clock = clock
         self._stamp_clock = clock if stamp_clock is None else stamp_clock
@@ -130,7 +130,7 @@ class ControlLoop:
         value, the values in use stay; other changes that come at the same time or later are taken
         over. Any thread may call it.
         """
-        self._changes.ask(parameters, planner, iteration_time)
+        self._changes.request(parameters, planner, iteration_time)
 
     @property
     def needs_another_device(self) -> bool:
@@ -220,9 +220,9 @@ class ControlLoop:
         tick = self.commander.complete(scheduled, attempt)
         if attempt.plan is not None and not self.commander.is_closed:
             try:
-                self._show(attempt.plan, *start)
+                self._report_plan(attempt.plan, *start)
             except Exception as error:
-                self.problem = f"showing the plan failed: {describe(error)}"
+                self.problem = f"reporting the plan failed: {describe(error)}"
         return tick
 
     @property
@@ -266,8 +266,9 @@ class ControlLoop:
             cause = PLAN_FAILED
             if _is_device_failure(error):
                 cause, self._failed = DEVICE_FAILED, self.planner
-                if not isinstance(error, torch.cuda.OutOfMemoryError) and self.planner not in LOST:
-                    LOST.append(self.planner)
+                is_lost = not isinstance(error, torch.cuda.OutOfMemoryError)
+                if is_lost and self.planner not in LOST_PLANNERS:
+                    LOST_PLANNERS.append(self.planner)
             return attempt._replace(cause=cause, reason=describe(error)), ()
         if plan is None:
             self._reset()
@@ -317,7 +318,7 @@ class ControlLoop:
             self._reset()
             self._speed = Speed()
             self._effect = -math.inf
-        problem = self._changes.take(self.commander.last_plan)
+        problem = self._changes.take_over(self.commander.last_plan)
         if problem is not None:
             self.problem = problem
         used = self._changes.used

@@ -21,7 +21,7 @@ class Signal(NamedTuple):
     values: np.ndarray
 
 
-class Recorded(NamedTuple):
+class BagContent(NamedTuple):
     """What a bag holds, what was noticed in reading it, and how to call it, in words."""
 
     states: Signal
@@ -30,7 +30,7 @@ class Recorded(NamedTuple):
     name: str
 
 
-def read(folder: Path, task: Task) -> Recorded:
+def read(folder: Path, task: Task) -> BagContent:
     """
     Return states and commands of a bag, in the units and the order of the model.
 
@@ -67,7 +67,7 @@ def read(folder: Path, task: Task) -> Recorded:
         usable = False
     if usable:
         arrived, commanded = stamped, command_stamped if has_stamps else commanded
-    return Recorded(
+    return BagContent(
         _in_order(arrived, states, "states", notes),
         _in_order(commanded, commands, "commands", notes),
         notes,

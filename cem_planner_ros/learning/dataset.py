@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.learning.bags import Recorded, Signal
+from cem_planner_ros.learning.bags import BagContent, Signal
 from cem_planner_ros.learning.task import Task
 from cem_planner_ros.planning.actuators import INSTANT
 
@@ -32,7 +32,7 @@ OUTSIDE = 0.05
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Segment:
     """States (K + 1, nx), angles unwrapped, dt apart, and the actions (K, nu) between them."""
 
     states: np.ndarray
@@ -51,14 +51,14 @@ class Dataset:
         statistics: numbers about the data for the model's file.
     """
 
-    training: list[Stretch]
-    validation: list[Stretch]
-    test: list[Stretch]
+    training: list[Segment]
+    validation: list[Segment]
+    test: list[Segment]
     notes: list[str]
     statistics: dict[str, object] = field(default_factory=dict)
 
 
-def make(recordings: Sequence[Recorded], task: Task) -> Dataset:
+def make(recordings: Sequence[BagContent], task: Task) -> Dataset:
     """
     Return what recordings say about steps of dt.
 
@@ -75,7 +75,7 @@ def make(recordings: Sequence[Recorded], task: Task) -> Dataset:
     notes: list[str] = []
     dt, horizon = task.dt, task.horizon
     is_angle = np.array([name in task.angle_names for name in task.state_names])
-    episodes: list[list[Stretch]] = []
+    episodes: list[list[Segment]] = []
     seconds, periods = 0.0, []
     for recorded in recordings:
         name, found = recorded.name, list(recorded.notes)
@@ -96,7 +96,7 @@ def make(recordings: Sequence[Recorded], task: Task) -> Dataset:
         notes += [f"{name}: {note}" for note in found]
     if not episodes:
         raise ConfigurationError(
-            f"no stretch of the data has states and commands for longer than {2 * dt:g} s"
+            f"no segment of the data has states and commands for longer than {2 * dt:g} s"
         )
     training, validation, test = _split(episodes, horizon, notes)
     for what, names, columns in (
@@ -152,7 +152,7 @@ def _out_of_bounds(commands: Signal, task: Task) -> list[str]:
 def _spans(
     states: Signal, commands: Signal, name: str, notes: list[str]
 ) -> list[tuple[float, float]]:
-    """Return (begin, end), s, of the stretches without a gap in states or commands."""
+    """Return (begin, end), s, of the segments without a gap in states or commands."""
     begin = max(states.times[0], commands.times[0])
     end = min(states.times[-1], commands.times[-1])
     if end <= begin:
@@ -192,8 +192,8 @@ def _cut(
     is_angle: np.ndarray,
     task: Task,
     period: float,
-) -> list[Stretch]:
-    """Return the sequences of a stretch, one for each phase."""
+) -> list[Segment]:
+    """Return the sequences of a segment, one for each phase."""
     usable = np.isfinite(states.values).all(1) & (states.times >= begin) & (states.times <= end)
     times, values = states.times[usable], states.values[usable]
     if len(times) < 2:
@@ -211,7 +211,7 @@ def _cut(
             continue
         at_edges = np.stack([np.interp(edges, times, column) for column in values.T], 1)
         sequences.append(
-            Stretch(at_edges, _mean_applied(command_times, command_values, edges, task.lag))
+            Segment(at_edges, _mean_applied(command_times, command_values, edges, task.lag))
         )
     return sequences
 
@@ -245,19 +245,19 @@ def _mean_applied(
 
 
 def _split(
-    episodes: list[list[Stretch]], horizon: int, notes: list[str]
-) -> tuple[list[Stretch], list[Stretch], list[Stretch]]:
+    episodes: list[list[Segment]], horizon: int, notes: list[str]
+) -> tuple[list[Segment], list[Segment], list[Segment]]:
     """Return the sequences of most episodes, and twice those of some, which are spread evenly."""
     if len(episodes) < EVERY:
         count = len(episodes)
         episodes = [part for episode in episodes for part in _parts(episode, horizon)]
         notes.append(
-            f"only {count} episode{'s' if count > 1 else ''}: stretches of {2 * horizon} steps are "
+            f"only {count} episode{'s' if count > 1 else ''}: segments of {2 * horizon} steps are "
             "held out instead of whole episodes"
         )
     if len(episodes) < EVERY:
         raise ConfigurationError(
-            f"the data has {len(episodes)} stretches of {2 * horizon} steps, expected at least "
+            f"the data has {len(episodes)} segments of {2 * horizon} steps, expected at least "
             f"{EVERY}, so that some can be held out; record longer"
         )
     groups = ([], [], [])
@@ -266,13 +266,13 @@ def _split(
     return groups
 
 
-def _parts(episode: list[Stretch], horizon: int) -> list[list[Stretch]]:
-    """Return an episode in stretches of twice the horizon."""
+def _parts(episode: list[Segment], horizon: int) -> list[list[Segment]]:
+    """Return an episode in segments of twice the horizon."""
     length = 2 * horizon
     parts = []
     for begin in range(0, len(episode[0].actions), length):
         part = [
-            Stretch(s.states[begin : begin + length + 1], s.actions[begin : begin + length])
+            Segment(s.states[begin : begin + length + 1], s.actions[begin : begin + length])
             for s in episode
         ]
         part = [s for s in part if len(s.actions) >= 2]

@@ -23,7 +23,7 @@ TRIALS = 20
 
 
 @dataclass(frozen=True)
-class Settings:
+class PolicySearchSettings:
     """
     How weights are searched.
 
@@ -46,12 +46,14 @@ class Settings:
     seed: int = 0
 
 
-SEED_NOTE = Settings(candidates=10, elite_share=0.4, episodes=1, max_steps=200, std_min=0.0)
+SEED_NOTE = PolicySearchSettings(
+    candidates=10, elite_share=0.4, episodes=1, max_steps=200, std_min=0.0
+)
 """The numbers of the usual notebook on CartPole-v0, whose episodes end after 200 steps."""
 
 
 @dataclass(frozen=True)
-class Found:
+class PolicySearchResult:
     """The policy, the returns (iterations, N) on the way, and those of fresh episodes (TRIALS)."""
 
     policy: LinearPolicy
@@ -61,11 +63,11 @@ class Found:
 
 def search(
     name: str,
-    settings: Settings,
+    settings: PolicySearchSettings,
     report: Callable[[int, np.ndarray], None] = lambda iteration, returns: None,
     states: Sequence[str] = (),
     actions: Sequence[str] = (),
-) -> Found:
+) -> PolicySearchResult:
     """
     Maximise the return of a linear policy, beginning with weights of mean 0 and std 1.
 
@@ -123,7 +125,9 @@ def search(
     mean, std = minimum.mean.numpy(), minimum.std.numpy()
     trials = [_episode(environment, policy, mean) for _ in range(TRIALS)]
     environment.close()
-    return Found(replace(policy, mean=mean, std=std), np.array(returns), np.array(trials))
+    return PolicySearchResult(
+        replace(policy, mean=mean, std=std), np.array(returns), np.array(trials)
+    )
 
 
 def make(name: str, max_steps: int | None) -> Any:

@@ -14,7 +14,7 @@ import torch
 
 from cem_planner_ros.dynamics.ensemble import Ensemble, features
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.learning.dataset import Dataset, Stretch
+from cem_planner_ros.learning.dataset import Dataset, Segment
 from cem_planner_ros.learning.plots import pyplot
 from cem_planner_ros.learning.task import Task
 
@@ -23,7 +23,7 @@ MAX_STARTS = 1000
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """
     Of the networks and their training.
 
@@ -79,7 +79,7 @@ class Errors:
 def train(
     data: Dataset,
     task: Task,
-    settings: Settings,
+    settings: TrainingSettings,
     report: Callable[[int, float, float], None] = lambda epoch, training, validation: None,
 ) -> dict[str, torch.Tensor]:
     """
@@ -160,12 +160,12 @@ def _networks(layers: Sequence[torch.Tensor], values: torch.Tensor) -> torch.Ten
 
 
 def _transitions(
-    stretches: Sequence[Stretch], is_angle: Sequence[bool]
+    segments: Sequence[Segment], is_angle: Sequence[bool]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what networks see (inputs, N), and the changes (nx, N) that follow."""
-    states = np.concatenate([s.states[:-1] for s in stretches])
-    actions = np.concatenate([s.actions for s in stretches])
-    changes = np.concatenate([np.diff(s.states, axis=0) for s in stretches])
+    states = np.concatenate([s.states[:-1] for s in segments])
+    actions = np.concatenate([s.actions for s in segments])
+    changes = np.concatenate([np.diff(s.states, axis=0) for s in segments])
     state, action, change = (
         torch.tensor(values.T, dtype=torch.float32) for values in (states, actions, changes)
     )
@@ -173,19 +173,19 @@ def _transitions(
 
 
 @torch.no_grad()
-def errors(model: Ensemble, stretches: Sequence[Stretch], horizon: int) -> Errors:
+def errors(model: Ensemble, segments: Sequence[Segment], horizon: int) -> Errors:
     """Return how far predictions over 1..H steps are off; the model's is the members' mean."""
-    longest = max(len(s.actions) for s in stretches) - 1
+    longest = max(len(s.actions) for s in segments) - 1
     horizon = max(1, min(horizon, longest))
     starts = [
         (s, k)
-        for s in stretches
+        for s in segments
         for k in range(1, len(s.actions) - horizon + 1)  # One step is needed before.
     ]
     if not starts:
-        raise ConfigurationError("no stretch of the data is three steps long")
+        raise ConfigurationError("no segment of the data is three steps long")
     starts = starts[:: math.ceil(len(starts) / MAX_STARTS)]
-    states = np.concatenate([s.states for s in stretches])
+    states = np.concatenate([s.states for s in segments])
     # Angles spread around their mean direction, within one turn.
     directions = np.angle(np.exp(1j * states).mean(0))
     within = np.remainder(states - directions + np.pi, 2 * np.pi) - np.pi
@@ -215,7 +215,7 @@ def write(
     name: str,
     tensors: dict[str, torch.Tensor],
     task: Task,
-    settings: Settings,
+    settings: TrainingSettings,
     data: Dataset,
 ) -> Ensemble:
     """Write NAME.safetensors and NAME.json into a folder and return the model they make."""

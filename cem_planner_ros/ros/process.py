@@ -131,7 +131,8 @@ def _run(name: str, load: Callable, start: Callable = lambda node, listen: None)
         rclpy.try_shutdown()
     loop = sys.modules.get("cem_planner_ros.control.loop")
     threads = sys.modules["threading"].enumerate()
-    if any(thread.name.startswith("planner") for thread in threads) or (loop and loop.LOST):
+    is_compiling = any(thread.name.startswith("planner") for thread in threads)
+    if is_compiling or (loop and loop.LOST_PLANNERS):
         # A compiler cannot be called off, and Python would wait for it; a lost device cannot be
         # given back, and Python would try.
         _end(status[0])

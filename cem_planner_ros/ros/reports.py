@@ -82,7 +82,7 @@ class Reports:
         self.cost_terms = {}
         self._status = STOPPED
 
-    def tell(self, tick: Tick, commander: Commander) -> None:
+    def publish_tick(self, tick: Tick, commander: Commander) -> None:
         """Tell about a tick; by whoever sent its command, one at a time."""
         values = self._configuration().values
         if tick.status != self._status:
@@ -106,7 +106,7 @@ class Reports:
             )
             self._statistics.publish(message)
 
-    def show(
+    def publish_plan(
         self,
         plan: Plan,
         state: np.ndarray,

@@ -258,7 +258,7 @@ class SimulatorNode(Node):
             if self._robot.time >= self._next_scan:
                 self._next_scan = max(self._next_scan + 1.0 / SCAN_RATE, self._robot.time)
                 self._on_the_way.append((due, self._scan_publisher, self._scan(stamp)))
-            self._tell_touched()
+            self._publish_touched()
         while self._on_the_way and self._on_the_way[0][0] <= now:
             _, publisher, message = self._on_the_way.popleft()
             publisher.publish(message)
@@ -272,7 +272,7 @@ class SimulatorNode(Node):
         message.ranges = array.array("f", ranges.astype(np.float32).tobytes())
         return message
 
-    def _tell_touched(self) -> None:
+    def _publish_touched(self) -> None:
         if self._robot.touched != self._touched:
             self._touched = self._robot.touched
             self.get_logger().warning(f"the robot touched {self._touched[-1]}")

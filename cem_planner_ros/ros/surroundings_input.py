@@ -30,7 +30,7 @@ STILL = 0.01
 """m and rad by which what moves with its frame stays the same; a map is corrected all the time."""
 
 
-class _Told(NamedTuple):
+class _ReceivedPoses(NamedTuple):
     """A goal, as one pose, or a path, in the frame in which it came."""
 
     frame: str
@@ -73,8 +73,8 @@ class SurroundingsInput:
         self._changed = changed
         self._lock = threading.Lock()
         self._frames = Frames(node, configuration.values["frame_id"], self._settle)
-        self._goal: _Told | None = None
-        self._path: _Told | None = None
+        self._goal: _ReceivedPoses | None = None
+        self._path: _ReceivedPoses | None = None
         self._is_path_newer = False
         self.known = NOTHING
         """Replaced whole."""
@@ -183,16 +183,16 @@ class SurroundingsInput:
             self._goal = self._path = None
             self._stand_still(f"{where}: {error}")
         else:
-            self._tell(name, f"{where} ignored: {error}")
+            self._report_problem(name, f"{where} ignored: {error}")
 
-    def _tell(self, name: str, problem: str) -> None:
+    def _report_problem(self, name: str, problem: str) -> None:
         if self.problems.get(name) != problem:
             self._node.get_logger().warning(problem)
         self.problems[name] = problem
 
     def _stand_still(self, problem: str) -> None:
         """Go not on to the goal of before: another one is wanted."""
-        self._tell("way", f"standing still: {problem}")
+        self._report_problem("way", f"standing still: {problem}")
         self._use(goal=None, path=None)
 
     def _use(self, **changes: object) -> None:
@@ -203,7 +203,7 @@ class SurroundingsInput:
     # Goal and path
 
     def _on_goal(self, message: PoseStamped) -> None:
-        self._goal = _Told(message.header.frame_id, [_pose(message)])
+        self._goal = _ReceivedPoses(message.header.frame_id, [_pose(message)])
         self._is_path_newer = False
         self._settle()
 
@@ -221,7 +221,7 @@ class SurroundingsInput:
         times = None
         if None not in stamps:
             times = np.array(stamps)
-        self._path = _Told(max(frames), [_pose(each) for each in message.poses], times)
+        self._path = _ReceivedPoses(max(frames), [_pose(each) for each in message.poses], times)
         self._settle()
 
     def _settle(self) -> None:
@@ -229,7 +229,7 @@ class SurroundingsInput:
         goal = path = end = None
         try:
             if self._path:
-                path, end = self._follow(self._path)
+                path, end = self._path_now(self._path)
         except MessageError as error:
             if self._is_path_newer or self._goal is None:
                 self._stand_still(str(error))
@@ -237,7 +237,7 @@ class SurroundingsInput:
             self._path = None
         try:
             if self._goal:
-                goal = self._place(self._goal)[-1]
+                goal = self._poses_now(self._goal)[-1]
         except MessageError as error:
             if end is None or not self._is_path_newer:
                 self._stand_still(str(error))
@@ -259,15 +259,15 @@ class SurroundingsInput:
         if goal is not known.goal or path is not known.path:
             self._use(goal=goal, path=path)
 
-    def _place(self, told: _Told) -> list[Pose]:
-        frame = self._frames.pose_of(told.frame)
-        return [compose(frame, pose) for pose in told.poses]
+    def _poses_now(self, received: _ReceivedPoses) -> list[Pose]:
+        frame = self._frames.pose_of(received.frame)
+        return [compose(frame, pose) for pose in received.poses]
 
-    def _follow(self, told: _Told) -> tuple[ReferencePath | None, Pose]:
+    def _path_now(self, received: _ReceivedPoses) -> tuple[ReferencePath | None, Pose]:
         """Return a path to follow, None if all its points are one, and where it ends."""
-        poses = self._place(told)
+        poses = self._poses_now(received)
         try:
-            path = ReferencePath.through(np.array([pose[:2] for pose in poses]), told.times)
+            path = ReferencePath.through(np.array([pose[:2] for pose in poses]), received.times)
         except ValueError:
             path = None
         return path, poses[-1]

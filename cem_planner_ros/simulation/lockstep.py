@@ -45,7 +45,7 @@ class Lockstep:
         self._action = np.zeros(len(configuration.dynamics.action_names))
         clock = self.clock
         self.loop = ControlLoop(
-            _Patient(planner, self),
+            _PlannerWithoutDeadline(planner, self),
             configuration,
             lambda: StateSample(state(), self.time),
             self._send,
@@ -79,7 +79,7 @@ class Lockstep:
         self._action = action
 
 
-class _Patient:
+class _PlannerWithoutDeadline:
     """A planner whose plans go through the lockstep."""
 
     def __init__(self, planner: Planner, lockstep: Lockstep):

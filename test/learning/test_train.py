@@ -93,9 +93,9 @@ def test_states_and_commands_are_aligned_in_time(bag, task):
     command_times = np.arange(0.95, 41.0, 0.1)
     torques = (np.arange(len(command_times)) % 2)[:, None].astype(float)
     data = made(bag(times, states, torques, command_times=command_times), task)
-    stretch = data.training[0]
-    np.testing.assert_allclose(np.diff(stretch.states[:, 0]), 0.05, atol=1e-6)
-    np.testing.assert_allclose(stretch.actions, 0.5, atol=1e-6)
+    segment = data.training[0]
+    np.testing.assert_allclose(np.diff(segment.states[:, 0]), 0.05, atol=1e-6)
+    np.testing.assert_allclose(segment.actions, 0.5, atol=1e-6)
 
 
 def test_angles_are_unwrapped(bag, task, oscillator):
@@ -185,8 +185,8 @@ def test_the_spread_of_angles_does_not_depend_on_where_they_are(ensemble_file):
     found = []
     for middle in (0.0, np.pi, -20.0):
         states = np.stack((middle + swing, swing), 1)
-        stretch = dataset.Stretch(states, np.zeros((199, 1)))
-        found.append(training.errors(model, [stretch], 5).unchanged)
+        segment = dataset.Segment(states, np.zeros((199, 1)))
+        found.append(training.errors(model, [segment], 5).unchanged)
     np.testing.assert_allclose(found, [found[0]] * 3, rtol=1e-6)
 
 
