@@ -163,7 +163,7 @@ class Obstacles(Cost):
         self._kept = rows, columns = part.shape
         field = self._field.view(self._size, self._size)
         field[:rows, :columns] = torch.from_numpy(np.ascontiguousarray(part))
-        self._told, self._cut = costmap, tuple(cut)
+        self._told, self._cut = costmap, (cut[0], cut[1])
 
     def clearance(self, state: torch.Tensor) -> torch.Tensor:
         """Return the distance (N,), m, from the footprint in states (nx, N) to obstacles."""

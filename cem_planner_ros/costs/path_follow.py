@@ -105,10 +105,12 @@ class PathFollow(Cost):
         self._rows = rows_of(dynamics, "x", "y", "yaw")
         # For each point of the window: x, y, cosine and sine of the direction, progress. For each
         # part of the schedule: begin and end, s from the start of the plan, and speed.
-        facts = dict.fromkeys(("is_there", "end", "ends", "spacing", "first", "has_times"), ())
+        facts: dict[str, tuple[int, ...]] = dict.fromkeys(
+            ("is_there", "end", "ends", "spacing", "first", "has_times"), ()
+        )
         self._inputs = PlanInputs(device, points=(POINTS, 5), schedule=(STAGES, 3), **facts)
         self._path: ReferencePath | None = None
-        self.place = 0.0
+        self.arc_length = 0.0
         """Arc length, m, where the robot is."""
 
     def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:
@@ -126,22 +128,22 @@ class PathFollow(Cost):
         window = self.value("window")
         is_known = self._path is not None and _is_moved(self._path, path)
         if is_known:
-            around = (self.place - BACK * window, self.place + window)
-            self.place = path.nearest(here, *around)
+            around = (self.arc_length - BACK * window, self.arc_length + window)
+            self.arc_length = path.nearest(here, *around)
 
         def distance(place: float) -> float:
             return float(np.linalg.norm(path.at(np.asarray(place)) - here))
 
         # Also if the place is unknown, as after a state that was not finite.
-        if not (is_known and distance(self.place) <= LOST):
-            self.place = path.nearest(here)
+        if not (is_known and distance(self.arc_length) <= LOST):
+            self.arc_length = path.nearest(here)
         if not is_known:
             first = path.nearest(here, before=window)
-            if distance(first) <= distance(self.place) + self.value("tolerance"):
-                self.place = first
-        ahead = min(window, path.lengths[-1] - self.place)
-        progress = np.linspace(max(-BACK * window, -self.place), ahead, POINTS)
-        lengths = self.place + progress
+            if distance(first) <= distance(self.arc_length) + self.value("tolerance"):
+                self.arc_length = first
+        ahead = min(window, path.lengths[-1] - self.arc_length)
+        progress = np.linspace(max(-BACK * window, -self.arc_length), ahead, POINTS)
+        lengths = self.arc_length + progress
         points, heading = path.at(lengths), path.heading(lengths)
         points = points - self.origin[self._rows[:2]]
         host["points"].T[:] = *points.T, np.cos(heading), np.sin(heading), progress
@@ -151,7 +153,7 @@ class PathFollow(Cost):
         host["has_times"][...] = path.times is not None
         if path.times is not None:
             edges = np.linspace(0.0, self.value("horizon"), STAGES + 1)
-            wanted = np.interp(time + edges, path.times, path.lengths) - self.place
+            wanted = np.interp(time + edges, path.times, path.lengths) - self.arc_length
             speed = np.diff(wanted) / np.diff(edges)
             host["schedule"].T[:] = edges[:-1], edges[1:], speed
             host["first"][...] = wanted[0]

@@ -274,8 +274,13 @@ class Dynamics(Parameterised, ABC):
             *parameters,
             *states,
             *named(
-                *("action.noise_beta", self.action_names, -1.0, beta),
-                **{"low": -1.0, "high": 8.0, "when": INACTIVE},
+                "action.noise_beta",
+                self.action_names,
+                -1.0,
+                beta,
+                low=-1.0,
+                high=8.0,
+                when=INACTIVE,
             ),
             *named("action.lag", self.action_names, 0.0, lag, unit="s", low=0.0, high=10.0),
         )

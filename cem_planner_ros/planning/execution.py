@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -212,7 +212,7 @@ class EagerExecution(InPlaceExecution):
         setup: Setup,
         reason: str = "",
         evaluate: Callable[..., torch.Tensor] | None = None,
-        **others: Callable[..., torch.Tensor] | torch.Tensor,
+        **others: Any,
     ):
         super().__init__(setup, reason)
         rollout, self._search, _, self._problem, _, self._seed, threads = setup
@@ -260,10 +260,10 @@ class EagerExecution(InPlaceExecution):
         """Do one iteration in place; return knots (P, nu, M n) and costs (M, n)."""
         if noise is None:
             noise = self._draw(population)
-        problem = self._problem
-        if self.name == "eager" and problem.state.is_cpu and not problem.actuators.lag.any():
-            problem = problem._replace(actuators=None)  # No actuator has a lag.
-        refined, knots, cost = self._iteration(problem, self._belief, use, noise)
+        # A GPU would be waited for.
+        has_lag = self.name != "eager" or self._belief.mean.is_cuda
+        has_lag = has_lag or bool(self._problem.actuators.lag.any())
+        refined, knots, cost = self._iteration(self._problem, self._belief, use, noise, has_lag)
         for mine, value in zip(self._belief, refined, strict=True):
             mine.copy_(value)
         return knots, cost
@@ -295,9 +295,7 @@ class SharedRollout:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, "rollout", lambda: torch.set_num_threads(1))
 
-    def __call__(
-        self, state: torch.Tensor, sequence: torch.Tensor, *others: torch.Tensor | Actuators | None
-    ) -> torch.Tensor:
+    def __call__(self, state: torch.Tensor, sequence: torch.Tensor, *others: Any) -> torch.Tensor:
         """Return the cost (N,) of each sequence, as `Rollout.__call__`."""
 
         def evaluate(part: torch.Tensor) -> torch.Tensor:

@@ -119,7 +119,8 @@ class Planner:
             **{name: getattr(self.search, name) for name in LIVE},
         )
         self.reset()
-        self.execution = self._execution(backend, None if like is None else like.execution)
+        compiled = None if like is None else like.execution
+        self.execution: Execution = self._execution(backend, compiled)
         self.reset()
 
     def tune(
@@ -140,12 +141,17 @@ class Planner:
 
         Raises ConfigurationError if a value is not allowed, and then changes nothing.
         """
-        numbers = {"temperature": temperature, "momentum": momentum, "std_initial": std_initial}
-        numbers |= {"std_min": std_min, "std_carry": std_carry}
         low_, high_, rate_, lag_ = action_limits(
             self.dynamics, low=low, high=high, rate=rate, lag=lag
         )
-        self.search = replace(self.search, **numbers)
+        self.search = replace(
+            self.search,
+            temperature=temperature,
+            momentum=momentum,
+            std_initial=std_initial,
+            std_min=std_min,
+            std_carry=std_carry,
+        )
         self._problem.limits.fill(self.search, low_, high_, rate_, self._period)
         self._warm_start.tune(self.search)
         self._problem.actuators.lag.copy_(torch.from_numpy(lag_))

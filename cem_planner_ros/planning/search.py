@@ -57,16 +57,16 @@ class Limits(NamedTuple):
         # A spline of order 0 changes within one model step, other splines from knot to knot.
         step = search.dt * (search.knot_spacing if search.order else 1)
         half_range = 0.5 * (high - low)
-        values = Limits(
-            low=low,
-            high=high,
-            step=rate * step,
-            first=rate * period,
-            std_initial=search.std_initial * half_range,
-            std_min=search.std_min * half_range,
-        )
-        for tensor, value in zip(self, values, strict=True):
-            tensor.copy_(torch.as_tensor(value))
+        values = {
+            "low": low,
+            "high": high,
+            "step": rate * step,
+            "first": rate * period,
+            "std_initial": search.std_initial * half_range,
+            "std_min": search.std_min * half_range,
+        }
+        for name, value in values.items():
+            getattr(self, name).copy_(torch.as_tensor(value))
 
 
 class Numbers(NamedTuple):
@@ -85,7 +85,7 @@ class Problem(NamedTuple):
     first: torch.Tensor  # (H,), first knot of each step
     basis: torch.Tensor  # (H, order + 1), weights of the knots from there on
     limits: Limits
-    actuators: Actuators | None
+    actuators: Actuators
     numbers: Numbers
 
 
@@ -136,7 +136,12 @@ class Iteration:
         self.precision = precision
 
     def __call__(
-        self, problem: Problem, belief: Belief, use: torch.Tensor, noise: torch.Tensor
+        self,
+        problem: Problem,
+        belief: Belief,
+        use: torch.Tensor,
+        noise: torch.Tensor,
+        has_lag: bool = True,
     ) -> tuple[Belief, torch.Tensor, torch.Tensor]:
         """
         Return the refitted belief, and knots (P, nu, M n) and cost (M, n) of every candidate.
@@ -146,13 +151,18 @@ class Iteration:
             belief: the distribution from which candidates are drawn.
             use: (J,), whether each injected slot replaces a drawn candidate in this iteration.
             noise: (P, nu, M, n), standard normal, coloured.
+            has_lag: False if no actuator has a lag, which takes less time.
         """
         previous, limits = problem.previous_action, problem.limits
         knots = self._draw(belief, noise, use, previous, limits)
         flat = knots.flatten(2)
         sequence = self._sequence(flat, problem.first, problem.basis)
         cost = self.evaluate(
-            problem.state, sequence, previous, problem.durations, problem.actuators
+            problem.state,
+            sequence,
+            previous,
+            problem.durations,
+            problem.actuators if has_lag else None,
         )
         cost = cost.reshape(noise.shape[2:])
         return self._refit(belief, knots, cost, limits, problem.numbers), flat, cost

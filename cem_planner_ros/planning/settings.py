@@ -17,6 +17,9 @@ SAMPLINGS = ("clip", "truncate")
 INJECT_MEAN = ("never", "last", "each")
 
 
+NOISE_BETA = 2.0
+
+
 @dataclass(frozen=True)
 class Search:
     """
@@ -40,7 +43,7 @@ class Search:
     std_min: float = 0.02
     std_carry: float = 0.0
     momentum: float = 0.0
-    noise_beta: float | tuple[float, ...] = 2.0
+    noise_beta: float | tuple[float, ...] = NOISE_BETA
     keep: float = 0.2
     decay: float = 1.0
     explore: float = 0.0
@@ -221,7 +224,7 @@ _DECLARED = (
     ),
     Parameter(
         "planner.noise_beta",
-        Search.noise_beta,
+        NOISE_BETA,
         "Exponent of the power spectrum f^-beta of the sampled noise. 0 is white noise; a "
         "larger exponent gives smoother candidates (iCEM: 0.25 to 3.5).",
         low=0.0,

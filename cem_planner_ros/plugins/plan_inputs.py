@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -48,6 +49,10 @@ class PlanInputs:
                 raise ValueError(f"no tensor of PlanInputs can be called '{name}'")
             self.host[name] = here.view(shape).numpy()
             setattr(self, name, there.view(shape))
+
+    if TYPE_CHECKING:  # The tensors have the names that were given.
+
+        def __getattr__(self, name: str) -> torch.Tensor: ...
 
     def send(self) -> None:
         """

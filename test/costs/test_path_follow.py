@@ -97,7 +97,7 @@ def test_where_a_path_crosses_itself_the_robot_goes_on_as_it_came():
     cost = PathFollow(DiffDrive())
     for x in np.arange(-4.0, 1.0, 0.1):
         prepare(cost, loop, (x, 0.0, 0.0))
-    assert cost.place == pytest.approx(4.9)
+    assert cost.arc_length == pytest.approx(4.9)
     ahead, aside = price(cost, (1.5, 0.0, 0.0), (0.0, -1.5, -math.pi / 2))
     assert ahead < aside
 
@@ -107,20 +107,20 @@ def test_a_path_that_ends_where_it_begins_is_driven_from_the_beginning():
         np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 4.0], [0.0, 4.0], [0.0, 0.0]])
     )
     cost = follow(round_trip, (-0.05, 0.1, 0.0))
-    assert cost.place < 0.1
+    assert cost.arc_length < 0.1
     still, ahead = price(cost, (0.0, 0.0, 0.0), (1.0, 0.0, 0.0))
     assert ahead < still
     for x, y in [(4, 0), (4, 4), (0, 4), (0, 0.05)]:
-        last = round_trip.at(cost.place)
+        last = round_trip.at(cost.arc_length)
         for share in np.linspace(0.0, 1.0, 40):
             prepare(cost, round_trip, (*((1 - share) * last + share * np.array([x, y])), 0.0))
-    assert cost.place == pytest.approx(15.95)
+    assert cost.arc_length == pytest.approx(15.95)
 
 
 def test_a_robot_that_was_carried_away_finds_its_place_again():
     cost = follow()
     prepare(cost, STRAIGHT, (8.0, 0.2, 0.0))
-    assert cost.place == pytest.approx(8.0)
+    assert cost.arc_length == pytest.approx(8.0)
 
 
 def test_a_state_that_is_not_finite_is_invalid_and_forgotten_in_the_next_period():
@@ -128,7 +128,7 @@ def test_a_state_that_is_not_finite_is_invalid_and_forgotten_in_the_next_period(
     prepare(cost, STRAIGHT, (math.nan, 0.0, 0.0))
     assert not np.isfinite(price(cost, (2.5, 0.0, 0.0))).any()
     prepare(cost, STRAIGHT, (2.2, 0.0, 0.0))
-    assert cost.place == pytest.approx(2.2)
+    assert cost.arc_length == pytest.approx(2.2)
     nan, good = price(cost, (math.nan, 0.0, 0.0), (2.5, 0.0, 0.0))
     assert math.isnan(nan)
     assert math.isfinite(good)
@@ -183,8 +183,8 @@ def test_a_path_whose_frame_was_corrected_is_still_the_same():
     cost = follow(loop, (0.0, 0.0, 0.0))
     for place in np.arange(0.0, 15.9, 0.2):
         prepare(cost, loop, (*loop.at(place), 0.0))
-    assert cost.place > 15.0
+    assert cost.arc_length > 15.0
     prepare(cost, moved, (*moved.at(15.85), 0.0))
-    assert cost.place > 15.0
+    assert cost.arc_length > 15.0
     prepare(cost, ReferencePath.through(points[::-1]), (0.0, 0.15, 0.0))
-    assert cost.place < 1.0
+    assert cost.arc_length < 1.0
