@@ -12,6 +12,7 @@ import contextlib
 import functools
 import operator
 import sys
+import sysconfig
 import types
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -27,10 +28,17 @@ _LARGEST_ARRAY = 4096
 
 _FOREIGN = (
     *(str(Path(module.__file__).parent) for module in (torch, np)),
-    *(module.__file__ for module in (functools, contextlib)),
     *(__file__, "<frozen"),
 )
-"""Where functions stand that keep nothing of a plugin's."""
+"""Where functions stand that keep nothing of a plugin's; so do those of the standard library."""
+
+_STANDARD, _INSTALLED = (sysconfig.get_path(name) for name in ("stdlib", "purelib"))
+
+
+def _is_foreign(file: str) -> bool:
+    is_standard = file.startswith(_STANDARD) and not file.startswith(_INSTALLED)
+    return file.startswith(_FOREIGN) or (is_standard and "-packages" not in file)
+
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 _OPAQUE = (*_PLAIN, torch.Tensor, np.ndarray, type, types.ModuleType, torch.dtype, torch.device)
@@ -199,7 +207,7 @@ class _Notes:
         codes: dict[types.CodeType, dict] = {}
 
         def profile(frame: types.FrameType, event: str, argument: object) -> None:
-            if event == "call" and not frame.f_code.co_filename.startswith(_FOREIGN):
+            if event == "call" and not _is_foreign(frame.f_code.co_filename):
                 codes[frame.f_code] = frame.f_globals
 
         before = sys.getprofile()
@@ -217,7 +225,7 @@ class _Notes:
         for name in used:
             value = names[name]
             if isinstance(value, (types.ModuleType, type)):
-                if str(getattr(value, "__file__", "")).startswith(_FOREIGN) or not hasattr(
+                if _is_foreign(str(getattr(value, "__file__", ""))) or not hasattr(
                     value, "__dict__"
                 ):
                     continue
@@ -248,7 +256,8 @@ class _Notes:
         if isinstance(value, (list, tuple, dict, set, frozenset)):
             self._contents(value, name)
         elif isinstance(value, types.FunctionType):
-            self._closure(value)
+            if not _is_foreign(value.__code__.co_filename):
+                self._closure(value)
         elif isinstance(value, _CODE):
             held = (getattr(value, "__self__", None), getattr(value, "__func__", None))
             for part in (*held, getattr(value, "func", None), *getattr(value, "args", ())):

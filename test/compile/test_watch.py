@@ -21,6 +21,15 @@ class Holder:
         self.number = 0.0
 
 
+class Slotted:
+    """An object without a dictionary."""
+
+    __slots__ = ("target",)
+
+    def __init__(self):
+        self.target = torch.zeros(())
+
+
 class Target(Cost):
     """Has a target in every way that a plugin may keep one; `fetch` reads one of them."""
 
@@ -35,6 +44,7 @@ class Target(Cost):
         self.listed = [torch.zeros(()), torch.zeros(())]
         self.named = {"target": 0.0}
         self.holder = Holder()
+        self.slotted = Slotted()
         self.module = torch.nn.BatchNorm1d(1).requires_grad_(False)
         self.array = np.zeros(2)
         self.plain = 0.0
@@ -56,6 +66,7 @@ IN_PLACE = {
     "strided": (lambda c: c.strided[0, 1], lambda c: c.strided.fill_(1.0)),
     "listed": (lambda c: c.listed[1], lambda c: c.listed[1].fill_(1.0)),
     "held": (lambda c: c.holder.target, lambda c: c.holder.target.fill_(1.0)),
+    "slots": (lambda c: c.slotted.target, lambda c: c.slotted.target.fill_(1.0)),
     "buffer": (lambda c: c.module.running_mean[0], lambda c: c.module.running_mean.fill_(1.0)),
 }
 
