@@ -65,7 +65,7 @@ class Contact:
         return np.minimum(self._kept(points, side)[1], margin)
 
     def _kept(self, points: np.ndarray, side: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return what cells (m, 2), and what those beside them, keep (m,); inf for nothing."""
+        """Return the clearance (m,) that cells (m, 2), and those beside them, keep; inf if none."""
         if not self:
             nothing = np.full(len(points), math.inf)
             return nothing, nothing

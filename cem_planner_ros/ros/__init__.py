@@ -1,1 +1,1 @@
-"""The ROS room: rclpy lives here and in `simulation`, and nowhere else but the demo."""
+"""The ROS room: the nodes, and translation between ROS and the other rooms."""

@@ -1,4 +1,4 @@
-"""What keeps a node from controlling as it should: logged at once, and again while it lasts."""
+"""Alerts: problems of a node, logged at once and again while they last."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 INFO, WARNING, ERROR = "info", "warning", "error"
 
 REPEAT = 5.0
-"""s after which a warning or an error is logged again."""
+"""Time after which a warning or an error is logged again, s."""
 
 
 class Alert(NamedTuple):
     """
-    Something that is not as it should be now.
+    A present problem of the node.
 
     Attributes:
-        cause: what is told apart; the text may hold numbers that change.
-        text: what is said, for a person.
-        level: INFO is logged once, WARNING and ERROR again every REPEAT s.
+        cause: identifies the problem; the text may contain numbers that change.
+        text: text for the log.
+        level: INFO is logged once; WARNING and ERROR are logged again every REPEAT s.
     """
 
     cause: str
@@ -31,7 +31,7 @@ class Alert(NamedTuple):
 
 class Alerts:
     """
-    Logs alerts, each cause at once and then every REPEAT s while it lasts.
+    Logs alerts: each cause at once, and then every REPEAT s while it lasts.
 
     A cause that comes and goes is not logged more often either.
     """
@@ -40,16 +40,16 @@ class Alerts:
         self._log = log
         self._due: dict[str, float] = {}
         self.present: list[Alert] = []
-        """Those of the last `update`."""
+        """The alerts of the last `update`."""
 
     def update(self, alerts: Iterable[Alert], now: float) -> None:
-        """Take in what is not as it should be at `now`, s, and log what is due."""
+        """Update the alerts at `now`, s, and log those that are due."""
         self.present = list(alerts)
         for alert in self.present:
             if now < self._due.get(alert.cause, -math.inf):
                 continue
             self._due[alert.cause] = math.inf if alert.level == INFO else now + REPEAT
-            # Each level has a line of its own: rclpy knows a line by one level only.
+            # Each level has its own source line, because rclpy allows only one level per line.
             if alert.level == INFO:
                 self._log.info(alert.text)
             elif alert.level == WARNING:
@@ -58,6 +58,6 @@ class Alerts:
                 self._log.error(alert.text)
 
     def forget(self) -> None:
-        """Begin anew: what comes up is logged at once."""
+        """Forget all causes; the next alerts are logged at once."""
         self._due = {}
         self.present = []

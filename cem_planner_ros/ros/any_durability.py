@@ -1,4 +1,4 @@
-"""A subscription for volatile publishers and for latched ones alike."""
+"""A subscription to volatile and latched (transient-local) publishers."""
 
 from __future__ import annotations
 
@@ -11,33 +11,35 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 LOOK_AGAIN = 0.1
-"""s between two looks at which publishers there are."""
+"""Time between two looks at the publishers, s."""
 
 LINGER = 2.0
-"""s for which the transient-local subscription stays at least, for all publishers to be heard."""
+"""
+Time for which the transient-local subscription stays at least, so that all publishers are heard, s.
+"""
 
 SETTLE_TIMEOUT = 0.5
-"""s for which `settle` waits at most."""
+"""Longest wait of `settle`, s."""
 
 
 class AnyDurabilitySubscription:
     """
-    Hears every publisher of a topic, and of latched ones also what they said before.
+    Receives messages of every publisher of a topic, and earlier messages of latched publishers.
 
-    A transient-local subscription hears no volatile publisher, and each of those would log a
-    warning that its quality of service is incompatible. So a volatile subscription hears them all.
-    When a transient-local publisher appears, a transient-local subscription is added until it has
-    brought what was said before. It hears of that publisher also what is said meanwhile, so that
-    nothing is lost; what comes twice is taken once. Only a volatile publisher that is there at the
-    same time can still log that warning.
+    A transient-local subscription receives nothing from a volatile publisher, and such a publisher
+    logs that the quality of service is incompatible. Therefore a volatile subscription receives the
+    messages of all publishers. When a transient-local publisher appears, a transient-local
+    subscription is added until it has received the earlier messages. It also receives new messages
+    in this time, so none is lost; a message that comes twice is taken once. Only a volatile
+    publisher that exists in this time still logs the incompatibility.
 
     Args:
-        node: that subscribes.
+        node: the node that subscribes.
         kind: class of the messages.
         topic: their topic.
         take: called with each message, on the executor's thread.
-        reliability: of the volatile subscription. With BEST_EFFORT the other one, which is
-            reliable, stays as long as there is a transient-local publisher.
+        reliability: reliability of the volatile subscription. With BEST_EFFORT, the reliable
+            transient-local subscription stays as long as there is a transient-local publisher.
     """
 
     def __init__(
@@ -66,25 +68,25 @@ class AnyDurabilitySubscription:
         )
 
     def destroy(self) -> None:
-        """Hear no more."""
+        """End the subscriptions."""
         self.ask_no_more()
         self._node.destroy_timer(self._timer)
         self._node.destroy_subscription(self._volatile)
 
     def ask(self) -> None:
-        """Hear what latched publishers said before, once more if that was heard already."""
+        """Receive the earlier messages of latched publishers, again if already received."""
         self.ask_no_more()
         self._asks, self._newest = True, None
         self.look()
 
     def ask_no_more(self) -> None:
-        """Hear from now on only what is said from now on."""
+        """Ignore earlier messages of latched publishers from now on."""
         self._asks = False
         self._asked = set()
         self._drop()
 
     def look(self) -> None:
-        """Look which publishers there are, and subscribe to what new latched ones said before."""
+        """Look for new latched publishers, and subscribe to their earlier messages."""
         if not self._asks:
             return
         latched = {
@@ -101,7 +103,8 @@ class AnyDurabilitySubscription:
                     self._topic,
                     self._on_latched,
                     QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL),
-                    # That it does not hear volatile publishers is no fault.
+                    # It is no fault that this subscription receives nothing from volatile
+                    # publishers.
                     event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
                 )
         self._asked = latched
@@ -110,7 +113,7 @@ class AnyDurabilitySubscription:
             self._drop()
 
     def settle(self) -> None:
-        """Take in at once what latched publishers said before, or wait for it a little."""
+        """Receive the earlier messages of latched publishers now; wait a little if needed."""
         self.look()
         end = time.monotonic() + SETTLE_TIMEOUT
         while self._latched is not None and not self._has_heard and time.monotonic() < end:
@@ -131,7 +134,7 @@ class AnyDurabilitySubscription:
         self._on_message(message, is_latched=True)
 
     def _on_message(self, message, is_latched: bool = False) -> None:
-        # When a message was published is not asked: rclpy's EventsExecutor fails with callbacks
+        # The time of publication is not used, because rclpy's EventsExecutor fails with callbacks
         # that take the information about a message.
         newest, self._newest = self._newest, (message, is_latched)
         comes_twice = newest is not None and newest[1] != is_latched
@@ -140,8 +143,8 @@ class AnyDurabilitySubscription:
 
 
 def _is_same(one, other) -> bool:
-    """Return whether two messages are one that came twice."""
+    """Return whether two messages are the same message, received twice."""
     header = getattr(one, "header", None)
     if header is not None and (header.stamp.sec or header.stamp.nanosec):
-        return header == other.header  # A large grid need not be looked through.
+        return header == other.header  # Compare less than a whole large grid.
     return one == other

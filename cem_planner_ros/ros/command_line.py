@@ -1,4 +1,4 @@
-"""What stands on the command line of a node."""
+"""The command line of a node."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def without_params_files(arguments: Sequence[str]) -> list[str]:
 
 def correction(name: str, arguments: Sequence[str]) -> str:
     """
-    Return what is wrong with the arguments of an executable, with the right command line, or "".
+    Return what is wrong with the arguments of an executable, and a correction; "" if nothing.
 
-    Only what stands between `--ros-args` and `--` reaches a node; the rest would be ignored.
+    Only arguments between `--ros-args` and `--` reach a node; others would be ignored.
     """
     reaches = False
     of_ros: list[str] = []
@@ -55,7 +55,7 @@ def correction(name: str, arguments: Sequence[str]) -> str:
 
 
 def usage(name: str) -> str:
-    """Return what --help says of an executable."""
+    """Return the --help text of an executable."""
     options = "[--params-file FILE.yaml] [-p NAME:=VALUE] [-r __ns:=/NAMESPACE]"
     return (
         f"usage: {name} --ros-args {options}\n\n"

@@ -1,4 +1,4 @@
-"""Costmaps in: whole grids and updates, with their distance fields."""
+"""The input of costmaps: grids, updates, and distance fields."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from cem_planner_ros.ros.frames import Frames, planar_pose
 from cem_planner_ros.ros.messages import MessageError, stamp_of
 
 MAX_CELLS = 1_000_000
-"""Of a costmap; its distance field takes 0.1 s for so many."""
+"""Largest number of cells of a costmap; its distance field then takes 0.1 s."""
 
 
 class CostmapInput:
     """
-    Makes costmaps of messages.
+    Makes costmaps from messages.
 
-    Messages are checked on the executor's thread. The distance field is made on a thread of its
-    own, so that nothing waits for it. A costmap that comes meanwhile is next; one that another
-    overtook while it waited is left out.
+    Messages are checked on the executor's thread. Another thread computes the distance field, so
+    nothing waits for it. A costmap that comes meanwhile is computed next. If a newer one comes
+    while it waits, the older one is dropped.
 
     Args:
-        frames: where the frames of the messages are.
-        configuration: when a costmap is too old, and what is an obstacle.
-        clock: s, of the control loop.
-        stamp_clock: s, on which messages are stamped.
-        changed: called with each new costmap that is ready, and with None when it is forgotten; by
-            either thread.
-        failed: called with what went wrong on the thread that makes distance fields.
+        frames: transforms of the messages' frames.
+        configuration: largest age of a costmap, and the value of obstacles.
+        clock: clock of the control loop, s.
+        stamp_clock: clock with which messages are stamped, s.
+        changed: called by either thread with each new costmap, and with None when the costmap is
+            forgotten.
+        failed: called with the error of the thread that computes distance fields.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class CostmapInput:
         self._lock = threading.Lock()
         self._waiting: Costmap | None = None
         self._is_working = False
-        self._epoch = 0  # Counts how often all was forgotten.
+        self._epoch = 0  # Number of calls of `forget`.
         self.use(configuration)
 
     def use(self, configuration: Configuration) -> None:
@@ -66,7 +66,7 @@ class CostmapInput:
         self._max_age = configuration.values["drive.max_costmap_age"]
 
     def destroy(self) -> None:
-        """End the thread, after the costmap that it has begun; none is told of any more."""
+        """End the thread after its present costmap; no more costmaps are reported."""
         with self._lock:
             self._epoch += 1
             self._waiting = None
@@ -81,7 +81,7 @@ class CostmapInput:
             self._changed(None)
 
     def take(self, message: OccupancyGrid) -> None:
-        """Take in a whole grid; raise MessageError if it cannot be used."""
+        """Receive a whole grid. Raises MessageError if it cannot be used."""
         info = message.info
         is_grid = 0 < info.width * info.height == len(message.data)
         if not (is_grid and 0.0 < info.resolution < math.inf):
@@ -96,7 +96,7 @@ class CostmapInput:
         self._take_grid(message.header.frame_id, stamp_of(message))
 
     def update(self, message) -> None:
-        """Take in a map_msgs/OccupancyGridUpdate; raise MessageError if it cannot be used."""
+        """Receive a map_msgs/OccupancyGridUpdate. Raises MessageError if it cannot be used."""
         if self._grid is None:
             raise MessageError("an update came before the whole")
         whole, cells = self._grid
@@ -104,7 +104,7 @@ class CostmapInput:
         patch = cells[rows, message.x : columns]
         if patch.shape != (message.height, message.width) or patch.size != len(message.data):
             raise MessageError("an update does not fit into the whole")
-        cells = cells.copy()  # What was handed over stays as it is.
+        cells = cells.copy()  # A costmap that was handed over must not change.
         cells[rows, message.x : columns] = np.reshape(message.data, patch.shape)
         self._grid = whole, cells
         self._take_grid(whole.header.frame_id, stamp_of(message))
@@ -112,7 +112,7 @@ class CostmapInput:
     def _take_grid(self, frame: str, stamp: float | None) -> None:
         message, cells = self._grid
         age = 0.0 if stamp is None else self._stamp_clock() - stamp
-        # An old map is an old map. One from the future is, with clocks that differ a little, new.
+        # An old map stays old. With clocks that differ a little, a map from the future is new.
         if age < -self._max_age:
             raise MessageError("its stamp is in the future by more than drive.max_costmap_age")
         origin = message.info.origin
@@ -130,7 +130,7 @@ class CostmapInput:
                 self._worker.submit(self._work)
 
     def _work(self) -> None:
-        """Make distance fields until no costmap waits; on the thread that is there for this."""
+        """Compute distance fields until no costmap waits; runs in the costmap thread."""
         while True:
             with self._lock:
                 costmap, epoch, self._waiting = self._waiting, self._epoch, None
@@ -142,5 +142,5 @@ class CostmapInput:
                 with self._lock:
                     if epoch == self._epoch:
                         self._changed(costmap)
-            except Exception as error:  # As where there is no SciPy.
+            except Exception as error:  # For example if SciPy is missing.
                 self._failed(f"it cannot be prepared: {type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""What the node tells about itself: `/diagnostics`, `~/statistics` and the predicted plan."""
+"""The messages of `/diagnostics`, `~/statistics`, `~/plan` and `~/path`."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ Labels of `~/statistics`, in the order of its data.
 
 `status` is an index into `STATUSES`, `cause` one into `CAUSES`, `late` 0 or 1 of this command;
 `missing` counts since activation. `latency_ms` is from the state to the command, `margin_ms` from
-the command to the end of its period. What a period did not have is NaN. The cost terms follow, see
-`statistics_message`.
+the command to the end of its period. A number that a period does not have is NaN. The cost terms
+follow, see `statistics_message`.
 """
 
 COST_TERM = "cost."
-"""What the label of a cost term in `~/statistics` begins with; its name follows."""
+"""Prefix of the label of a cost term in `~/statistics`; the name of the cost follows."""
 
 
 def statistics_message(costs: Iterable[str] = ()) -> Float64MultiArray:
-    """Return a message with its labels, those of costs too, to be used again for every tick."""
+    """Return a message with all labels, which is filled again for every tick."""
     message = Float64MultiArray()
     message.layout.dim = [
         MultiArrayDimension(label=label, size=1, stride=1)
@@ -93,11 +93,11 @@ def quantiles(numbers: np.ndarray, shares: Mapping[str, float]) -> dict[str, flo
 
 UPPER = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 LOWER = {"p50": 0.5, "p99": 0.01, "min": 0.0}
-"""Of what should be large: 99 % are above p99."""
+"""Quantiles of values that should be large: 99 % of the values are above p99."""
 
 
 def control_values(commander: Commander) -> dict[str, object]:
-    """Return what `/diagnostics` says of commands that were sent."""
+    """Return the values of `/diagnostics` about commands."""
     last, history = commander.tick, commander.history
     values: dict[str, object] = {
         "status": last.status,
@@ -135,16 +135,16 @@ def diagnostic_status(
     """
     Return the state of the control loop for `/diagnostics`.
 
-    It is ERROR while the plant is braked or stopped because of a fault, OK while all is well, and
-    WARN in between: an earlier plan is read, the node is paused or does not control, a command was
-    late, or there are `warnings`.
+    The level is ERROR while the plant is braked or stopped because of a fault. It is WARN if an
+    earlier plan is used, the node is paused or does not control, a command was late, or there are
+    `warnings`. Otherwise it is OK.
 
     Args:
-        node: the fully qualified name of the node, so that two robots can share a `/diagnostics`.
-        loop: the loop while the node is active.
-        lifecycle: state of the node.
-        facts: shown as they are.
-        warnings: what else is not as it should be.
+        node: fully qualified name of the node, so that robots can share `/diagnostics`.
+        loop: the control loop while the node is active.
+        lifecycle: lifecycle state of the node.
+        facts: further values to show.
+        warnings: further problems.
     """
     values = {"lifecycle": lifecycle, **facts}
     level, messages = DiagnosticStatus.OK, []
@@ -186,7 +186,7 @@ def diagnostics_message(status: DiagnosticStatus, stamp) -> DiagnosticArray:
 
 
 def path_message(states: np.ndarray, names: tuple[str, ...], stamp, frame: str) -> Path:
-    """Return predicted states (H + 1, nx) of a model with states x and y (m), maybe yaw (rad)."""
+    """Return the path of states (H + 1, nx) of a model with x and y (m), maybe yaw (rad)."""
     message = Path()
     message.header.stamp = stamp
     message.header.frame_id = frame
@@ -206,10 +206,10 @@ def plan_message(
     plan: Plan, states: np.ndarray, state_names: Sequence[str], action_names: Sequence[str]
 ) -> Float64MultiArray:
     """
-    Return a plan and the states (H + 1, nx) it leads through, a row for each edge of its grid.
+    Return a plan and its predicted states (H + 1, nx), one row for each edge of its grid.
 
-    A row holds the time from the start of the plan (s), the state and the action held from then
-    on; the last one's is repeated. The columns are named by the label of the second dimension.
+    A row has the time since the start of the plan (s), the state, and the action from then on; the
+    last row repeats the last action. The label of the second dimension names the columns.
     """
     columns = ("time", *state_names, *action_names)
     times = (plan.edges - plan.edges[0])[:, None]

@@ -1,7 +1,7 @@
 """
-Who publishes and subscribes on a topic, in words: what the ROS graph knows.
+The publishers and subscribers of topics, from the ROS graph, as texts for messages.
 
-Types of messages are strings such as sensor_msgs/msg/JointState, topics are resolved names.
+Message types are strings such as sensor_msgs/msg/JointState. Topics are resolved names.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from rclpy.node import Node
 
 
 def short(name: str) -> str:
-    """Return the name of a message type as people write it, such as sensor_msgs/JointState."""
+    """Return the short name of a message type, such as sensor_msgs/JointState."""
     return name.replace("/msg/", "/")
 
 
 def publishers(node: Node, topic: str, kind: str) -> str:
-    """Return how many publish a type of message on a topic, and how many another type."""
+    """Return the number of publishers of a type on a topic, and of other types."""
     return _counts(node.get_publishers_info_by_topic(topic), kind, "publisher")
 
 
 def subscribers(node: Node, topic: str, kind: str) -> str:
-    """Return how many subscribe to a type of message on a topic, and how many to another type."""
+    """Return the number of subscribers of a type on a topic, and of other types."""
     return _counts(node.get_subscriptions_info_by_topic(topic), kind, "subscriber")
 
 
 def has_subscriber(node: Node, topic: str, kind: str) -> bool:
-    """Return whether a type of message on a topic is subscribed to by anyone."""
+    """Return whether a topic has a subscriber of a message type."""
     return any(info.topic_type == kind for info in node.get_subscriptions_info_by_topic(topic))
 
 
 def other_publishers(node: Node, topic: str, own: int = 0) -> list[str]:
-    """Return the full names of the nodes that publish on a topic, without `own` ones of `node`."""
+    """Return the full names of the nodes that publish on a topic, without `own` of `node`."""
     names = [_full_name(info) for info in node.get_publishers_info_by_topic(topic)]
-    for _ in range(own):  # A node elsewhere may have the same name.
+    for _ in range(own):  # Another node may have the same name.
         if node.get_fully_qualified_name() in names:
             names.remove(node.get_fully_qualified_name())
     return sorted(names)
@@ -43,13 +43,13 @@ def other_publishers(node: Node, topic: str, own: int = 0) -> list[str]:
 
 def several(node: Node, topic: str, what: str, own: int = 0) -> str:
     """
-    Return in words that others publish on a topic beside what belongs there; "" if none does.
+    Return a text about unexpected publishers on a topic; "" if there are none.
 
     Args:
-        node: that looks.
-        topic: resolved.
-        what: they publish, such as "states".
-        own: publishers of `node` itself; without any, one other is as it should be.
+        node: the node that asks the graph.
+        topic: resolved name.
+        what: what is published, such as "states".
+        own: number of publishers of `node` itself; if 0, one other publisher is expected.
     """
     others = other_publishers(node, topic, own)
     if len(others) <= (0 if own else 1):
@@ -67,7 +67,7 @@ def other_topics(node: Node, topic: str, kind: str) -> list[str]:
 
 
 def nothing_on(node: Node, topic: str, kind: str) -> str:
-    """Return in words that no message came on a topic, and what is there instead."""
+    """Return a text that no message came on a topic, and what is there instead."""
     text = f"no message on '{topic}' (expects {short(kind)}; {publishers(node, topic, kind)})"
     others = other_topics(node, topic, kind)
     return text + (f"; {short(kind)} comes on {_list(others)}" if others else "")

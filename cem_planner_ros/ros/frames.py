@@ -1,4 +1,4 @@
-"""Poses in the plane, and where other frames are in the frame of the state."""
+"""Poses in the plane, and transforms into the frame of the state."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.ros.messages import MessageError, euler, frame_name
 
 LOOK_AGAIN = 0.2
-"""s between two looks at where other frames are now."""
+"""Time between two looks at the transforms, s."""
 
 
 def planar_pose(position, orientation) -> Pose:
     """
-    Return the part in the plane of a position and a quaternion of any length.
+    Return the planar pose of a position and a quaternion of any length.
 
     Raises MessageError if the position is not finite or the quaternion is no rotation.
     """
@@ -31,12 +31,12 @@ def planar_pose(position, orientation) -> Pose:
 
 class Frames:
     """
-    Where other frames are in the fixed one, as tf2 says.
+    The poses of other frames in the fixed frame, from tf2.
 
     Args:
-        node: that listens to tf2, from the first foreign frame on.
+        node: the node that listens to tf2, from the first other frame on.
         fixed: the frame of the states.
-        moved: called now and then once there are foreign frames.
+        moved: called regularly once there are other frames.
     """
 
     def __init__(self, node: LifecycleNode, fixed: str, moved: Callable[[], None]):
@@ -47,7 +47,7 @@ class Frames:
         self._undo: list[Callable[[], object]] = []
 
     def pose_of(self, frame: str) -> Pose:
-        """Return the pose of a frame, of no name the fixed one's; raise MessageError if unknown."""
+        """Return the pose of a frame ("": the fixed one). Raises MessageError if unknown."""
         frame = frame_name(frame)
         if frame in ("", self._fixed):
             return Pose(0.0, 0.0, 0.0)
@@ -68,7 +68,7 @@ class Frames:
         try:
             found = self._buffer.lookup_transform(self._fixed, frame, Time())
         except tf2_ros.TransformException as error:
-            # Not its text, in which times are: each would be another cause.
+            # The text contains times, so each would be another cause; use the class.
             kind = type(error).__name__
             raise MessageError(f"tf2 cannot transform frame '{frame}': {kind}") from error
         try:
@@ -77,7 +77,7 @@ class Frames:
             raise MessageError(f"the transform of frame '{frame}' on '/tf': {error}") from error
 
     def destroy(self) -> None:
-        """Listen no more."""
+        """Stop listening to tf2."""
         for give_up in self._undo:
             give_up()
         self._undo = []

@@ -1,4 +1,4 @@
-"""Laser scans in, a local costmap out."""
+"""The costmap node: laser scans in, a local costmap out."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from cem_planner_ros.ros.messages import LATCHED, MessageError, frame_name, stam
 from cem_planner_ros.ros.node_parameters import declare
 
 HISTORY = 2.0
-"""s of odometry that are kept."""
+"""Time for which odometry is kept, s."""
 
 MAX_GAP = 0.5
-"""s between two poses, over which the pose of a scan is still interpolated."""
+"""Largest time between two poses of odometry for interpolating the pose of a scan, s."""
 
 MAX_WAITING = 10
-"""Scans that wait for the odometry of their time; of more, the oldest is dropped."""
+"""Largest number of scans that wait for odometry; then the oldest is dropped."""
 
 TABLE = (
     Parameter("size", 200, "Cells along a side of the costmap.", low=8, high=2000, when=READ_ONLY),
@@ -46,11 +46,11 @@ TABLE = (
 
 class MapperNode(Node):
     """
-    Makes a costmap around the robot of its laser scans.
+    Makes a costmap around the robot from laser scans.
 
     In: `scan` and `odom`. Out: `costmap`, in the frame of the odometry and with the stamp of the
-    newest scan in it. The pose of a scan is interpolated between those of the odometry; a scan
-    waits for the odometry of its time, and is dropped where there is none.
+    newest scan in it. The pose of a scan is interpolated between poses of the odometry. A scan
+    waits for the odometry of its time, and is dropped if there is none.
     """
 
     def __init__(self, **options):
@@ -63,11 +63,11 @@ class MapperNode(Node):
         self._frame = ""
         self._due = 0.0
         self.dropped: Counter[str] = Counter()
-        """Messages that could not be used, by cause."""
+        """Number of messages that could not be used, by cause."""
         topics = {"odometry": "odom", "scan": "scan"}
         self._names = {what: self.resolve_topic_name(topic) for what, topic in topics.items()}
         self._publisher = self.create_publisher(OccupancyGrid, "costmap", LATCHED)
-        # Hears reliable publishers as well as those of sensors, which are not.
+        # Best effort works with reliable publishers and with best-effort sensors.
         heard = QoSProfile(depth=20, reliability=ReliabilityPolicy.BEST_EFFORT)
         self.create_subscription(Odometry, "odom", self._on_odometry, heard)
         self.create_subscription(LaserScan, "scan", self._on_scan, heard)
@@ -77,7 +77,7 @@ class MapperNode(Node):
         )
 
     def close(self) -> None:
-        """Nothing runs besides the executor."""
+        """Do nothing: the node has no threads."""
 
     def _on_odometry(self, message: Odometry) -> None:
         stamp = stamp_of(message)
@@ -114,7 +114,7 @@ class MapperNode(Node):
         self._take_in()
 
     def _take_in(self) -> None:
-        """Take in the scans that do not wait for odometry any more."""
+        """Add the scans whose odometry has come."""
         while self._waiting and self._poses and self._waiting[0][0] <= self._poses[-1][0]:
             stamp, scan = self._waiting.popleft()
             pose = interpolate(self._poses, stamp, MAX_GAP)

@@ -1,8 +1,8 @@
 """
-Pictures of what a planner thinks of, as visualization_msgs/MarkerArray.
+Markers of plans and candidates, as visualization_msgs/MarkerArray.
 
-Python takes longer to make and to serialise a message of thousands of points than a plan takes. So
-it is serialised once, and only numbers are written anew, where they lie in it.
+Python needs more time to make and serialise a message with thousands of points than a plan takes.
+The message is therefore serialised once, and then only its numbers are overwritten in place.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 LIFETIME = 1
-"""s after which what is not drawn anew disappears."""
+"""Time after which a marker that is not drawn again disappears, s."""
 
 BRAKING_POINTS = 20
 
 BEST, BRAKING, OUTLINE = (0.1, 0.4, 1.0, 1.0), (1.0, 0.5, 0.0, 1.0), (0.2, 0.2, 0.2, 1.0)
-"""Red, green, blue, and how opaque."""
+"""Red, green, blue, alpha."""
 
 
 class Line(NamedTuple):
-    """What is drawn as one marker."""
+    """A line that is drawn as one marker."""
 
     namespace: str
     width: float  # m
@@ -38,10 +38,10 @@ class Line(NamedTuple):
 
 class Drawing:
     """
-    Lines as a serialised message, laid out anew only when their number or lengths change.
+    Lines as a serialised message; it is serialised again only if their number or lengths change.
 
     Args:
-        frame: in which the points are; without a time, so that the newest transform counts.
+        frame: frame of the points; without a stamp, so that the newest transform is used.
     """
 
     def __init__(self, frame: str):
@@ -60,7 +60,7 @@ class Drawing:
     def _lay_out(self, layout: list[tuple[str, float, int]]) -> None:
         message = MarkerArray()
         for number, (namespace, width, count) in enumerate(layout):
-            # Numbers that nothing else in the message is, and that show where these lie.
+            # Numbers that occur nowhere else in the message, to find the places of the points.
             marker = Marker(
                 ns=namespace,
                 id=number,
@@ -87,7 +87,7 @@ def fan(candidates: np.ndarray, costs: np.ndarray, elites: int) -> list[Line]:
     """
     Return the lines of candidates (n, k, 3), m, the first `elites` of which are thicker.
 
-    The cheapest of the costs (n,) is green, the dearest red, the others evenly in between.
+    By the costs (n,), the cheapest candidate is green, the most expensive red, others between.
     """
     share = np.argsort(np.argsort(costs)) / max(1, len(costs) - 1)
     colors = np.column_stack((share, 1.0 - share, np.zeros_like(share), np.full_like(share, 0.6)))
@@ -98,7 +98,7 @@ def fan(candidates: np.ndarray, costs: np.ndarray, elites: int) -> list[Line]:
 
 
 def braking(poses: np.ndarray, outlines: Sequence[np.ndarray]) -> list[Line]:
-    """Return the lines of poses (n, 3) on the way to a stop, and of footprints (m, 2) each, m."""
+    """Return the lines of poses (n, 3) until the stop, and of footprints (m, 2), m."""
     chosen = np.linspace(0, len(poses) - 1, BRAKING_POINTS).astype(int)
     return [
         Line("braking", 0.03, BRAKING, in_space(poses[chosen, :2], "xy")),

@@ -1,4 +1,4 @@
-"""Between ROS messages and vectors, by the names that the YAML gives."""
+"""Writing vectors into ROS messages, by the fields that the YAML names."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-"""Whoever comes later hears what was said last."""
+"""QoS of a latched topic: later subscribers receive the last message."""
 
 MESSAGES = {
     "sensor_msgs/msg/JointState": JointState,
@@ -60,7 +60,7 @@ MESSAGES = {
 def command_writer(
     type_name: str, fields: Mapping[str, str]
 ) -> Callable[[np.ndarray, Time, str], object]:
-    """Return a function from an action (nu,), a stamp and a frame to a message of the type."""
+    """Return a function that makes a message from an action (nu,), a stamp and a frame."""
     matches = [COMMAND_TYPES[type_name].match(field) for field in fields.values()]
     if type_name.endswith("Float64"):
         return lambda action, stamp, frame: Float64(data=float(action[0]))
@@ -92,7 +92,7 @@ def command_writer(
 def state_writer(
     type_name: str, fields: Mapping[str, str]
 ) -> Callable[[np.ndarray, Time, str], object]:
-    """Return a function from a state (nx,), a stamp and a frame to a message of the type."""
+    """Return a function that makes a message from a state (nx,), a stamp and a frame."""
     matches = [STATE_TYPES[type_name].match(field) for field in fields.values()]
     if type_name.endswith("MultiArray"):
         return command_writer(type_name, fields)

@@ -1,4 +1,4 @@
-"""The lifecycle node: messages in, messages out, and who does what when."""
+"""The lifecycle node of the planner."""
 
 from __future__ import annotations
 
@@ -26,24 +26,25 @@ from cem_planner_ros.ros.topics import Topics
 from cem_planner_ros.ros.transitions import answer_invalid_requests, guarded_by
 
 STUCK = 5.0
-"""s after which a robot that stands, and should not, says so."""
+"""Time after which a robot that stands although it should drive is reported, s."""
 
 LOOK_AFTER = 0.1
-"""s between two looks at whether a planner made in the background is ready, or one is needed."""
+"""Time between two looks at the planner in the background, s."""
 
 
 class PlannerNode(LifecycleNode):
     """
-    Plans from the state messages and publishes commands while it is active.
+    Plans from state messages, and publishes commands while it is active.
 
-    The executor's thread serves ROS; one thread of its own makes the planner, warms it up and runs
-    the control loop, so that a single thread uses PyTorch; the loop's watchdog is another, which
-    only sends. Between them are the newest state and the newest configuration, each replaced whole.
-    Only with `allow_rebuild` one more thread makes the next planner beside the one that controls.
+    The executor thread serves ROS. The planner thread makes the planner, warms it up and runs the
+    control loop; only this thread uses PyTorch. The watchdog thread only sends commands. The
+    threads share the newest state and the newest configuration, which are always replaced as a
+    whole. With `allow_rebuild`, one more thread makes the next planner while the first one
+    controls.
 
     Args:
-        interrupted: asked during a long configure whether to give up.
-        **options: those of rclpy's Node.
+        interrupted: called during a long configure; returns whether to give up.
+        **options: options of rclpy's Node.
     """
 
     def __init__(self, *, interrupted: Callable[[], bool] = lambda: False, **options):
@@ -51,9 +52,9 @@ class PlannerNode(LifecycleNode):
         answer_invalid_requests(self)
         self._thread = PlannerThread(self.get_logger(), interrupted)
         self.ready: ReadyPlanner | None = None
-        """The planner that controls, or will; None while the node is not configured."""
+        """The planner that controls or will control; None while the node is not configured."""
         self.loop: ControlLoop | None = None
-        """The loop that controls, or did last; None while the node is not configured."""
+        """The present or last control loop; None while the node is not configured."""
         self.topics: Topics | None = None
         """None while the node is not configured."""
         self._clock_jumps = 0
@@ -76,9 +77,10 @@ class PlannerNode(LifecycleNode):
 
     def autostart(self, listen: Callable[[], None] = lambda: None) -> None:
         """
-        Configure and activate, if the parameter `autostart` says so.
+        Configure and activate if the parameter `autostart` is true.
 
-        `listen`, called in between, lets messages in: an emergency stop may be latched.
+        `listen` is called in between and receives messages, because an emergency stop may be
+        latched.
         """
         wanted = self.get_parameter("autostart").value
         if wanted and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
@@ -90,21 +92,21 @@ class PlannerNode(LifecycleNode):
         self._jumps.unregister()
         self._stop_control()
         self._release()
-        self._thread.close()  # `process` ends without waiting for a compiler that runs.
+        self._thread.close()  # `process` does not wait for a running compiler.
         self._swap.close()
 
     # Transitions
 
     @guarded_by(TransitionCallbackReturn.FAILURE)
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load the plugins, make the planner, compile it, warm it up, and only then say ready."""
+        """Load the plugins; make, compile and warm up the planner; then report that it is ready."""
         self.get_logger().info("configuring: loading plugins and compiling")
         self._build()
         return TransitionCallbackReturn.SUCCESS
 
     @guarded_by(TransitionCallbackReturn.FAILURE)
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Begin to control, with a new planner if its shape was changed meanwhile."""
+        """Start control, with a new planner if parameters changed that need one."""
         self._operator.listen()
         if self._operator.is_pressed:
             raise ConfigurationError("the emergency stop is pressed: release it, then activate")
@@ -127,20 +129,20 @@ class PlannerNode(LifecycleNode):
 
     @guarded_by(TransitionCallbackReturn.ERROR)
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give up the planner and the topics."""
+        """Destroy the planner and the topics."""
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
     @guarded_by(TransitionCallbackReturn.ERROR)
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop controlling, send the safe command, give everything up."""
+        """Stop controlling, send the safe command, destroy everything."""
         self._stop_control()
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
     @guarded_by(TransitionCallbackReturn.FAILURE)
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Go back to unconfigured, from where the node can be configured again."""
+        """Go to unconfigured, so that the node can be configured again."""
         self._stop_control()
         self._release()
         return TransitionCallbackReturn.SUCCESS
@@ -149,16 +151,16 @@ class PlannerNode(LifecycleNode):
 
     def _build(self) -> None:
         """
-        Make planner and topics from the parameters, in place of those there are.
+        Replace planner and topics by new ones, made from the parameters.
 
-        Raises ConfigurationError, and leaves everything as it was, if they cannot be made.
+        Raises ConfigurationError if they cannot be made; the old ones then stay.
         """
         values = self._table.values()
         source = self._table.source(values)
         try:
             made = self._thread.call(make_planner, values, source, self._table.names)
         except ConfigurationError as error:
-            # What the plugins now named bring can be set, and so be mended.
+            # Declare the parameters of the named plugins, so that they can be set and corrected.
             self._table.declare(error.parameters)
             raise
         topics = Topics(self, self._table, made.configuration, self._on_surroundings)
@@ -218,7 +220,7 @@ class PlannerNode(LifecycleNode):
         )
 
     def _stop_control(self) -> None:
-        """End the control loop and send the safe command after its last one."""
+        """End the control loop, then send the safe command."""
         self._table.active = False
         self._operator.end()
         self._swap.abandon()
@@ -232,7 +234,7 @@ class PlannerNode(LifecycleNode):
         if not self._thread.join():
             self._table.needs_rebuild = True
         self.topics.wait_for_acknowledgement()
-        # What was left while the collector was off, now that there is time.
+        # Collect garbage of the time while the collector was off.
         gc.collect()
 
     # The executor's thread
@@ -244,7 +246,7 @@ class PlannerNode(LifecycleNode):
             self.topics.surroundings.use(configuration)
 
     def _on_surroundings(self, surroundings: Surroundings) -> None:
-        loop = self.loop  # A costmap comes from the thread that prepares it.
+        loop = self.loop  # The costmap thread calls this too.
         if loop is not None:
             loop.commander.surroundings = surroundings
 
@@ -272,12 +274,12 @@ class PlannerNode(LifecycleNode):
         self._swap.look(self.ready, self.loop)
 
     def _take_over(self, made: ReadyPlanner) -> None:
-        """Control with another planner from the next period on."""
+        """Use another planner from the next period on."""
         configuration = self._table.swap(made.configuration)
         self.loop.change(configuration, made.planner, made.iteration_time)
         self._use(made)
         if not gc.isenabled():
-            # What making it left behind is much to look through; that is done when it deactivates.
+            # Making the planner leaves many objects; they are collected after deactivation.
             gc.freeze()
 
     def _supervise(self) -> None:
@@ -297,8 +299,8 @@ class PlannerNode(LifecycleNode):
         stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(diagnostics.diagnostics_message(status, stamp))
         if not gc.isenabled() and not self._swap.is_making:
-            # What came into being since the last time; the longer this takes, the longer the
-            # planner waits for the interpreter.
+            # Collect only objects since the last time; the planner waits for the interpreter
+            # meanwhile.
             gc.collect(0)
 
     def _facts(self) -> dict[str, object]:
@@ -333,7 +335,7 @@ class PlannerNode(LifecycleNode):
             warnings.append(f"standing for {checker.standing:.0f} s: no way found, or none allowed")
         warnings += [text for text in self._supervision.warnings if text not in warnings]
         if self._supervision.clock_stands:
-            self._send_safe()  # The loop waits for the clock, and the plant may not.
+            self._send_safe()  # The loop waits for the clock, but the plant may not wait.
         return warnings
 
     def _send_safe(self) -> None:

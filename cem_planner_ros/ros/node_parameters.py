@@ -1,4 +1,4 @@
-"""The table of parameters on a ROS node: declared, validated, kept in step with the YAML files."""
+"""The parameters of a ROS node: declared, validated, and updated from YAML files."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ from cem_planner_ros.plugins.parameter import INACTIVE, LIVE, READ_ONLY, Paramet
 from cem_planner_ros.ros.command_line import params_files
 
 LAUNCH_FILE = "launch_params_"
-"""How launch begins the names of files that it writes parameters of a launch file into."""
+"""Prefix of the names of files to which launch writes parameters of a launch file."""
 
 
 class NodeParameters:
     """
-    Declares every parameter of a node, and refuses changes that cannot work.
+    Declares all parameters of a node, and refuses changes that are not allowed.
 
-    A value given at the start that is wrong does not stop the node: the parameter is declared with
-    its default, the wrong value is kept, and `values` holds it, so that `configure` names it. It is
-    gone once the parameter is set, or its file is corrected.
+    A wrong value at the start does not stop the node. The parameter is declared with its default.
+    `values` still returns the wrong value, so that `configure` reports it, until the parameter is
+    set or its file is corrected.
 
     Args:
-        node: the node, without parameters of the table yet.
-        on_change: called with the new configuration after live parameters of a configured node
-            changed, on the executor's thread.
-        on_rebuild: called after a parameter changed, while the node controls, that needs a new
-            planner.
+        node: the node, before its parameters are declared.
+        on_change: called in the executor thread with the new configuration after live parameters of
+            a configured node changed.
+        on_rebuild: called after a parameter that needs a new planner changed while the node
+            controls.
     """
 
     def __init__(
@@ -59,37 +59,40 @@ class NodeParameters:
         self._on_rebuild = on_rebuild
         self._waiting: dict[str, Any] = {}
         self.waits_for = ""
-        """Why values that were set are not used yet; "" if all are."""
+        """Why values that were set are not used yet; "" if all are used."""
         self._declared: dict[str, Parameter] = {}
         self._accept_all = False
         self._files = params_files(sys.argv)
         self._in_files: dict[str, Any] = {}
         self._are_read = False
-        with contextlib.suppress(ConfigurationError):  # Said when the node is configured.
+        with contextlib.suppress(ConfigurationError):  # Reported when the node is configured.
             self._in_files = self._read_files()
             self._are_read = True
-        # rcl reads the files too, but gives up a file as a whole if it dislikes one value.
-        # An empty list has no value there.
+        # rcl reads the files too, but ignores a whole file if one value is wrong. For rcl an empty
+        # list has no value.
         overrides = node._parameter_overrides.items()
         overrides = {name: p.value for name, p in overrides if p.value is not None}
         self._given = self._in_files | overrides
         self.configuration: Configuration | None = None
-        """What the node is configured with; None while it is not."""
+        """The configuration of the node; None while it is not configured."""
         self.active = False
-        """Whether the node controls; only live parameters may change then, or `planner.*`."""
+        """
+        Whether the node controls. Only live parameters may change then, or `planner.*` with
+        allow_rebuild.
+        """
         self.needs_rebuild = False
         """Whether a parameter that is not live changed since the configuration was made."""
         try:
             self.declare(configure(self._given).parameters)
         except ConfigurationError as error:
-            # What is wrong is said when the node is configured; what is right is declared now.
+            # Wrong values are reported when the node is configured; right ones are declared now.
             self.declare({p.name: p for p in TABLE} | dict(error.parameters))
         node.add_pre_set_parameters_callback(self._as_declared)
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._apply)
 
     def source(self, values: Mapping[str, Any]) -> str:
-        """Return where values come from, for messages: the YAML files, and which do not."""
+        """Return the sources of values, for messages: the YAML files, and values set otherwise."""
         files = ", ".join(self._files)
         others = []
         for name, value in values.items():
@@ -103,7 +106,7 @@ class NodeParameters:
 
     def values(self) -> dict[str, Any]:
         """
-        Return all values as they are given now, right or wrong; re-reads changed files.
+        Return all present values, right or wrong; reads changed files again.
 
         Raises ConfigurationError if a file cannot be read.
         """
@@ -119,12 +122,12 @@ class NodeParameters:
         self._in_files = in_files
         current = self.current()
         if not self._are_read:
-            # Declared without the files, for a model that they may not name: so are the defaults.
+            # Defaults are declared without the files, for a model that the files may not name.
             current = {n: v for n, v in current.items() if v != self._declared[n].default}
         return current | self._given
 
     def use(self, configuration: Configuration | None) -> None:
-        """Take over a configuration: declare what its plugins brought, drop what others left."""
+        """Take over a configuration: declare parameters of its plugins, undeclare others."""
         self.configuration = configuration
         self.needs_rebuild = False
         self._waiting, self.waits_for = {}, ""
@@ -140,11 +143,11 @@ class NodeParameters:
 
     @property
     def names(self) -> frozenset[str]:
-        """The names that are declared now."""
+        """The names of the declared parameters."""
         return frozenset(self._declared)
 
     def declare(self, parameters: Mapping[str, Parameter]) -> None:
-        """Declare what is new, with its given value if that is right; set what has changed."""
+        """Declare new parameters, with their given values if right; set changed ones."""
         changed = []
         for name, parameter in parameters.items():
             value = parameter.default
@@ -170,11 +173,11 @@ class NodeParameters:
                 self._accept_all = False
 
     def current(self) -> dict[str, Any]:
-        """Return the values of all parameters as they are set now."""
+        """Return the present values of all parameters."""
         return {name: self._node.get_parameter(name).value for name in self._declared}
 
     def force(self, values: Mapping[str, Any]) -> None:
-        """Set parameters whatever may change now; a new planner is wanted afterwards."""
+        """Set parameters even if they may not change now; a new planner is needed afterwards."""
         self._accept_all = True
         try:
             self._node.set_parameters([RosParameter(n, value=v) for n, v in values.items()])
@@ -183,19 +186,19 @@ class NodeParameters:
         self.needs_rebuild = True
 
     def swap(self, configuration: Configuration) -> Configuration:
-        """Take over a configuration made beside the one in use; return it with live values."""
+        """Take over a configuration that was made in the background; return it with live values."""
         live = {n: v for n, v in self._in_use().items() if self._declared[n].when == LIVE}
         self.configuration = configuration.changed(live)
         self.needs_rebuild = False
         return self.configuration
 
     def _in_use(self) -> dict[str, Any]:
-        """Return all values as set, but for those that wait for others."""
+        """Return all set values, without those that wait for others."""
         waiting = {name: self.configuration.values[name] for name in self._waiting}
         return self.current() | waiting
 
     def differs_from(self, configuration: Configuration) -> bool:
-        """Return whether a parameter that is not live is set to another value than in this."""
+        """Return whether a parameter that is not live differs from a configuration."""
         return any(
             configuration.values.get(name, value) != value
             for name, value in self.current().items()
@@ -203,7 +206,7 @@ class NodeParameters:
         )
 
     def _as_declared(self, parameters: list[RosParameter]) -> list[RosParameter]:
-        """Return parameters with integers as numbers where those are declared, as in a file."""
+        """Return parameters with integers converted to floats where floats are declared."""
         return [
             RosParameter(p.name, value=float(p.value))
             if type(p.value) is int
@@ -218,7 +221,7 @@ class NodeParameters:
             return SetParametersResult(successful=True)
         try:
             changes = self._changes(parameters)
-            # One by one, any order that ends valid is accepted; together they must be valid.
+            # Values set one by one may be invalid in between; values set together must fit.
             if self.configuration is not None and len(changes) > 1:
                 live = {n: v for n, v in changes.items() if self._declared[n].when == LIVE}
                 self._together(changes if self.active else live)
@@ -227,9 +230,9 @@ class NodeParameters:
         return SetParametersResult(successful=True)
 
     def _changes(self, parameters: Sequence[RosParameter]) -> dict[str, Any]:
-        """Return the changed values; raise ConfigurationError if one cannot be, or not now."""
+        """Return the changed values. Raises ConfigurationError if one is not allowed (now)."""
         for parameter in parameters:
-            # It is rclpy's own; states, schedule and plan live on the clock that it chooses.
+            # This parameter belongs to rclpy; it chooses the clock of states, schedule and plan.
             is_clock = parameter.name == "use_sim_time" and self.active
             if is_clock and parameter.value != self._node.get_parameter("use_sim_time").value:
                 raise ConfigurationError(
@@ -262,7 +265,7 @@ class NodeParameters:
         return values
 
     def _together(self, changes: Mapping[str, Any]) -> None:
-        """Raise ConfigurationError if values agree neither with those set nor those in use."""
+        """Raise ConfigurationError if values fit neither the set values nor those in use."""
         try:
             self.configuration.check_together(self.configuration.values | self.current() | changes)
         except ConfigurationError:
@@ -289,7 +292,7 @@ class NodeParameters:
                 self._on_rebuild()
 
     def _tune(self, live: Mapping[str, Any]) -> None:
-        """Use live values, with those that waited for them, or let them wait for others."""
+        """Use live values and those that waited for them, or let them wait for others."""
         waiting = {name: v for name, v in self._waiting.items() if name not in live}
         for changes in (waiting | live, live):
             try:
@@ -311,7 +314,7 @@ class NodeParameters:
 
     def _read_files(self) -> dict[str, Any]:
         """
-        Return the parameters that the files hold for this node.
+        Return the parameters of this node in the files.
 
         Raises ConfigurationError if a file cannot be read, or no file has a section for the node.
         """
@@ -320,10 +323,10 @@ class NodeParameters:
 
 def read_files(files: Sequence[str], node: Node) -> dict[str, Any]:
     """
-    Return the parameters that files hold for a node.
+    Return the parameters of a node in YAML files.
 
-    Raises ConfigurationError if a file cannot be read, or none has a section for the node, those
-    aside that launch wrote.
+    Raises ConfigurationError if a file cannot be read, or if no file has a section for the node.
+    Files that launch wrote do not count.
     """
     name = node.get_name(), node.get_namespace()
     load_yaml([file for file in files if not Path(file).name.startswith(LAUNCH_FILE)], *name)
@@ -332,10 +335,10 @@ def read_files(files: Sequence[str], node: Node) -> dict[str, Any]:
 
 def declare(node: Node, table: Sequence[Parameter]) -> tuple[dict[str, Any], set[str]]:
     """
-    Declare the parameters of a node that has no plugins.
+    Declare the parameters of a node without plugins.
 
-    Returns all values by name, and the names of those that were given. What is given and unknown is
-    told in a warning. Raises ConfigurationError, with one line for each, if values are wrong.
+    Returns all values by name, and the names of the given ones. Unknown names are logged as a
+    warning. Raises ConfigurationError, with one line for each wrong value.
     """
     given = read_files(params_files(sys.argv), node)
     overrides = node._parameter_overrides.items()
@@ -360,7 +363,7 @@ def declare(node: Node, table: Sequence[Parameter]) -> tuple[dict[str, Any], set
 
 
 def descriptor(parameter: Parameter) -> ParameterDescriptor:
-    """Return what `ros2 param describe` shows of a parameter."""
+    """Return the descriptor of a parameter, which `ros2 param describe` shows."""
     unit = f" [{parameter.unit}]" if parameter.unit else ""
     result = ParameterDescriptor(
         name=parameter.name,

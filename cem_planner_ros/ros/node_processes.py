@@ -1,4 +1,4 @@
-"""Nodes as processes beside this one, where nobody else sees them."""
+"""Runs nodes as child processes in an isolated DDS domain, for demo and benchmark."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from typing import Any
 from cem_planner_ros.errors import ConfigurationError
 
 READY_TIMEOUT = 180.0
-"""s that the planner may take to compile; minutes only where torch.compile has to do it."""
+"""Time for compiling the planner, s; only torch.compile needs minutes."""
 
 LAST_LINES = 5
-"""Of a log, shown when its process does not do what it should."""
+"""Number of lines of a log that are shown when its process fails."""
 
 DIE_WITH_PARENT = (
     "import ctypes; ctypes.CDLL(None).prctl(1, 2); " if sys.platform == "linux" else ""
 )
-"""prctl(PR_SET_PDEATHSIG, SIGINT): the processes end also when this one is killed."""
+"""prctl(PR_SET_PDEATHSIG, SIGINT): the child processes end also when this process is killed."""
 
 
 def isolate() -> None:
     """
-    Choose a DDS domain on this machine alone: no robot is to be met.
+    Choose a DDS domain on this machine only, so that no robot is reached.
 
-    SIGTERM ends this process as Ctrl-C does from now on. Raises ConfigurationError without rclpy.
+    From now on, SIGTERM ends this process as Ctrl-C does. Raises ConfigurationError without rclpy.
     """
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randint(1, 100)))
@@ -45,7 +45,7 @@ def isolate() -> None:
 
 
 def spin_once(executor) -> None:
-    """Let an executor of rclpy work, for at most 0.1 s; Ctrl-C raises after that."""
+    """Let an rclpy executor work for at most 0.1 s; Ctrl-C raises after that."""
     with interruptible_after():
         executor.spin_once(timeout_sec=0.1)
 
@@ -55,7 +55,7 @@ def interruptible_after() -> Iterator[None]:
     """
     Let SIGINT and SIGTERM raise KeyboardInterrupt at the end of a block instead of within it.
 
-    Within rclpy, and within an import, it may become another error.
+    Inside rclpy or an import, the exception could become another error.
     """
     came: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
@@ -74,11 +74,11 @@ def running(
     nodes: Mapping[str, tuple[Path, Mapping[str, Any]]], logs: Path
 ) -> Iterator[dict[str, subprocess.Popen]]:
     """
-    Start nodes in order; end them in reverse with SIGINT, or SIGKILL if they do not listen.
+    Start nodes in order; end them in reverse order with SIGINT, or SIGKILL if needed.
 
     Args:
         nodes: {function of `ros/process.py`: (YAML file, further parameters)}.
-        logs: folder of what they print, NAME.log.
+        logs: folder of their logs, NAME.log.
     """
     started: dict[str, subprocess.Popen] = {}
     with contextlib.ExitStack() as stack:
@@ -94,15 +94,15 @@ def running(
                     [sys.executable, "-c", code, *arguments],
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    # Ctrl-C comes to this process alone, which ends the others in order.
+                    # Only this process receives Ctrl-C; it ends the others in order.
                     start_new_session=True,
                 )
             yield started
         finally:
-            # A second Ctrl-C must not leave a process behind; this takes some seconds at most.
+            # A second Ctrl-C must not leave a process behind. Ending takes some seconds at most.
             handled = (signal.SIGINT, signal.SIGTERM)
             before = [signal.signal(number, signal.SIG_IGN) for number in handled]
-            # The planner comes last and ends first: its last, safe command still finds the plant.
+            # The planner starts last and ends first, so that its safe command reaches the plant.
             for process in reversed(started.values()):
                 process.send_signal(signal.SIGINT)
                 try:
@@ -115,7 +115,7 @@ def running(
 
 
 def check(processes: Mapping[str, subprocess.Popen], logs: Path) -> None:
-    """Raise ConfigurationError, with the end of its log, if a process ended by itself."""
+    """Raise ConfigurationError, with the end of the log, if a process ended by itself."""
     for name, process in processes.items():
         if process.poll() is not None:
             raise ConfigurationError(
@@ -125,7 +125,7 @@ def check(processes: Mapping[str, subprocess.Popen], logs: Path) -> None:
 
 
 def check_ready(logs: Path, elapsed: float) -> None:
-    """Raise ConfigurationError if a planner that has not planned in `elapsed` s will not either."""
+    """Raise ConfigurationError if the planner has sent no plan in `elapsed` s and never will."""
     said = _last_lines(logs, "planner")
     if elapsed > READY_TIMEOUT or "not configured" in said:
         raise ConfigurationError(

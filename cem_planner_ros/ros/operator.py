@@ -1,4 +1,4 @@
-"""What an operator may do while the node controls: reset, pause, stop."""
+"""Actions of the operator: reset, pause, emergency stop."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ class Operator:
     """
     The services `~/reset`, `~/pause` and `~/emergency_stop`, and the topic `~/emergency_stop`.
 
-    They exist as long as the node does, so that the emergency stop is known before it controls. It
-    lasts until it is released and the node is activated anew; a pause until it is taken back. A
-    service is answered when the safe command is out; a message on the topic may get lost.
+    They exist as long as the node, so an emergency stop is known before the node controls. An
+    emergency stop lasts until it is released and the node is activated again. A pause lasts until
+    it is ended. A service answers when the safe command has been sent; a message on the topic may
+    get lost.
     """
 
     def __init__(self, node: LifecycleNode):
@@ -35,16 +36,16 @@ class Operator:
             Bool,
             "~/emergency_stop",
             lambda message: self._press(message.data),
-            ReliabilityPolicy.BEST_EFFORT,  # Whoever wants to stop it must be heard.
+            ReliabilityPolicy.BEST_EFFORT,  # Messages of every publisher must be received.
         )
         self._button.ask()
 
     def listen(self) -> None:
-        """Take in what latched publishers of the emergency stop said before."""
+        """Receive earlier messages of latched publishers of the emergency stop."""
         self._button.settle()
 
     def begin(self, loop: ControlLoop) -> None:
-        """Watch over a loop that is about to control."""
+        """Use a loop that is about to control."""
         self._loop = loop
         self._is_stopped = self.is_pressed
         loop.commander.halted = self._cause
@@ -59,12 +60,12 @@ class Operator:
         return EMERGENCY_STOP if self._is_stopped else paused
 
     def _halt(self) -> str:
-        """Halt the loop or let it go on, at once; return what went wrong with that, or ""."""
+        """Halt or continue the loop at once; return the error, or ""."""
         if self._loop is None:
             return ""
         try:
             self._loop.commander.halt(self._cause)
-        except Exception as error:  # The loop goes on to send it.
+        except Exception as error:  # The loop sends it in the next periods.
             problem = f"the safe command could not be sent: {type(error).__name__}: {error}"
             self._node.get_logger().error(problem)
             return problem
@@ -102,7 +103,7 @@ class Operator:
         return response
 
     def _press(self, is_pressed: bool) -> str:
-        """Press or release the emergency stop; return what went wrong, or ""."""
+        """Press or release the emergency stop; return the error, or ""."""
         log = self._node.get_logger()
         was_pressed, self.is_pressed = self.is_pressed, is_pressed
         problem = ""

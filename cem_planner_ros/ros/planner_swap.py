@@ -1,4 +1,4 @@
-"""Another planner is made while one controls, and takes over when it is ready."""
+"""Makes a second planner while the first one controls; it takes over when it is ready."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from cem_planner_ros.ros.ready_planner import ReadyPlanner, fewer_samples, make_
 
 class PlannerSwap:
     """
-    Makes the next planner in a thread of its own, and hands it over between two looks.
+    Makes the next planner in a thread of its own, and hands it over.
 
-    A planner that was superseded while it was made, or that is too slow to control, is not handed
-    over. Except for the making, all of it happens on the executor's thread.
+    A planner is not handed over if its parameters changed again while it was made, or if it is too
+    slow. Everything except making the planner happens in the executor thread.
 
     Args:
-        table: the parameters; those set when the making begins are those of the new planner.
-        log: of the node.
-        take_over: called with the planner that is to control from now on.
+        table: the parameters; their values when the making begins are used.
+        log: logger of the node.
+        take_over: called with the planner that controls from now on.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class PlannerSwap:
         self._making: Future | None = None
         self._values: dict[str, object] = {}
         self.problem = ""
-        """Why the last planner that was made does not control; "" if it does."""
+        """Why the last new planner did not take over; "" if it did."""
 
     @property
     def is_making(self) -> bool:
@@ -47,22 +47,22 @@ class PlannerSwap:
         return self._making is not None
 
     def begin(self, before: ReadyPlanner) -> None:
-        """Make a planner from the parameters as they are set, unless one is being made."""
+        """Start to make a planner from the present parameters, unless one is being made."""
         if self._making is None:
             self.problem = ""
             self._values = self._table.current()
             self._making = self._thread.submit(make_planner, self._values, before=before)
 
     def abandon(self) -> None:
-        """Hand over nothing that is being made; the node is about to stop controlling."""
+        """Do not hand over the planner that is being made; the node stops controlling."""
         self._making = None
 
     def close(self) -> None:
-        """Make nothing more; a compiler that runs cannot be called off and is left alone."""
+        """Make no more planners; a running compiler cannot be stopped and is left alone."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def look(self, ready: ReadyPlanner | None, loop: ControlLoop | None) -> None:
-        """Hand over a planner that is ready, and ask for one where the device of `loop` failed."""
+        """Hand over a planner that is ready; make one if the device of `loop` failed."""
         if self._making is not None and self._making.done():
             making, self._making = self._making, None
             try:
@@ -72,7 +72,7 @@ class PlannerSwap:
                 else:
                     _check_fits(made, ready, loop)
                     self._take_over(made)
-            except Exception as error:  # A model may raise anything; the old planner goes on.
+            except Exception as error:  # A model may raise any error; the old planner continues.
                 why = error if isinstance(error, ConfigurationError) else describe(error)
                 self.problem = f"no new planner, the old one goes on: {why}"
                 self._log.error(self.problem)
@@ -88,7 +88,7 @@ class PlannerSwap:
 
 
 def _check_fits(made: ReadyPlanner, ready: ReadyPlanner, loop: ControlLoop) -> None:
-    """Raise ConfigurationError if a planner is too slow to control, and the present one not."""
+    """Raise ConfigurationError if a planner is too slow and the present one is not."""
     values = made.configuration.values
     budget = values["budget_fraction"] / values["control_rate"]
     is_too_slow = made.iteration_time > budget >= ready.iteration_time

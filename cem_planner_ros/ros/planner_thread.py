@@ -1,4 +1,4 @@
-"""The planner's thread: it makes planners and runs the control loop, and alone uses PyTorch."""
+"""The planner thread makes planners and runs the control loop; only it uses PyTorch."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from cem_planner_ros.control.realtime import process_settings, thread_settings
 from cem_planner_ros.errors import ConfigurationError, describe
 
 END_TIMEOUT = 3.0
-"""s that the thread may take to end its last period."""
+"""Time for the thread to end its last period, s."""
 
 STILL_WAITING = 10.0
-"""s between two lines that say that configuring goes on."""
+"""Time between two log lines during a long configure, s."""
 
 Result = TypeVar("Result")
 
 
 class PlannerThread:
     """
-    One thread for everything that uses PyTorch, and what the process is set to while it controls.
+    One thread for everything that uses PyTorch, and process settings while it controls.
 
     Args:
-        log: of the node.
-        interrupted: asked during a long call whether to give up.
+        log: logger of the node.
+        interrupted: called during a long call; returns whether to give up.
     """
 
     def __init__(self, log: RcutilsLogger, interrupted: Callable[[], bool]):
@@ -47,9 +47,9 @@ class PlannerThread:
 
     def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """
-        Return what a function returns in this thread; a line now and then says that it goes on.
+        Call a function in this thread and return its result; log regularly while it runs.
 
-        Raises what it raises, and ConfigurationError if the node is interrupted meanwhile.
+        Raises the errors of the function, and ConfigurationError if the node is interrupted.
         """
         began = said = time.monotonic()
         call = self._thread.submit(function, *arguments)
@@ -69,18 +69,18 @@ class PlannerThread:
 
     @property
     def is_controlling(self) -> bool:
-        """Whether a control loop was begun, and its end not waited for yet."""
+        """Whether a control loop was started and not yet joined."""
         return self._control is not None
 
     def begin(
         self, loop: ControlLoop, values: Mapping[str, Any], on_failure: Callable[[], None]
     ) -> None:
         """
-        Run a control loop until `stop`; `on_failure` is called in this thread if the loop raises.
+        Run a control loop until `stop`; if it raises an error, call `on_failure` in this thread.
 
-        `values` are those of the parameters; `realtime.*` counts here.
+        `values` are the values of all parameters; `realtime.*` are used here.
         """
-        self._stop = threading.Event()  # A loop that hangs keeps its own.
+        self._stop = threading.Event()  # A loop that hangs keeps its own event.
         self._settings.enter_context(
             process_settings(
                 lock_memory=values["realtime.lock_memory"],
@@ -92,14 +92,14 @@ class PlannerThread:
         self._control = self._thread.submit(self._run, loop, self._stop, values, on_failure)
 
     def stop(self) -> None:
-        """Let the control loop begin no other period."""
+        """Tell the control loop to begin no more periods."""
         self._stop.set()
 
     def join(self) -> bool:
         """
         Wait for the end of the control loop; return whether it has ended.
 
-        A thread that a plugin does not let go is left behind, and another takes its place.
+        If a plugin does not return, its thread is left behind, and another one replaces it.
         """
         has_ended = True
         try:
@@ -112,12 +112,12 @@ class PlannerThread:
             )
             self._thread.shutdown(wait=False)
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="planner")
-        self._control = None  # Not before: a transition that failed here tries again.
+        self._control = None  # Only now, so that a transition that failed here can be tried again.
         self._settings.close()
         return has_ended
 
     def close(self) -> None:
-        """End the thread, but for a compiler that runs: that cannot be called off."""
+        """End the thread; a running compiler cannot be stopped and is left alone."""
         self._thread.shutdown(wait=not self._is_busy)
 
     def _run(

@@ -1,4 +1,4 @@
-"""Running the nodes as processes that end cleanly."""
+"""Runs nodes as processes that end cleanly."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import sys
 import time
 from collections.abc import Callable
 
-# What else is needed is imported later: until the signals are handled, Ctrl-C is a traceback.
+# Other modules are imported later: before the handlers are set, Ctrl-C prints a traceback.
 
 SWITCH_INTERVAL = 0.0005
-"""s after which a thread must let another run; Python's 5 ms are a quarter of a 50 Hz period."""
+"""
+Time after which a Python thread must let another one run, s; Python's 5 ms are a quarter of a 50 Hz
+period.
+"""
 
 
 LISTEN = 0.2
-"""s between configuring and activating by itself, in which a latched emergency stop comes in."""
+"""Time between automatic configuring and activating, to receive a latched emergency stop, s."""
 
 
 def planner() -> int:
@@ -56,20 +59,20 @@ def _run(name: str, load: Callable, start: Callable = lambda node, listen: None)
     """
     Make a node, spin it until a signal comes, close it, and return the exit status.
 
-    rclpy's own signal handlers would end the context before a last command could go out; these only
-    take note. During the imports, which take seconds, there is nothing to close, and a signal ends
-    the process at once. The exit status is 0 after a signal, 1 if the node cannot be made, and 2
-    for a wrong command line.
+    rclpy's own signal handlers would end the context before the last command can be sent. The
+    handlers of this module only record the signal. During the imports, which take seconds, there is
+    nothing to close, so a signal ends the process at once. The exit status is 0 after a signal, 1
+    if the node cannot be made, and 2 for a wrong command line.
 
     Args:
-        name: of the executable.
-        load: imports the node; returns what makes it, given a function that says whether a signal
-            came.
-        start: called with the node, and a function that lets messages in for a moment.
+        name: name of the executable.
+        load: imports the node and returns a function that makes it; that function gets a function
+            that says whether a signal came.
+        start: called with the node and a function that receives messages for a moment.
     """
-    status = [1]  # Of an exception that nobody expects.
-    # Registered first, it is called last: what Python would clean up after that takes a second of
-    # the processor, mostly PyTorch's modules, and nobody needs it.
+    status = [1]  # Exit status of an unexpected exception.
+    # Registered first, so called last. Python's clean-up after that would take a second, mostly for
+    # PyTorch's modules, and is not needed.
     atexit.register(lambda: _end(status[0]))
     numbers = (signal.SIGINT, signal.SIGTERM)
     for number in numbers:
@@ -97,7 +100,7 @@ def _run(name: str, load: Callable, start: Callable = lambda node, listen: None)
     from cem_planner_ros.errors import ConfigurationError
 
     make = load()
-    signals: list[int] = []  # An Event has a lock, for which a second signal would wait for ever.
+    signals: list[int] = []  # An Event has a lock, for which a second signal could wait forever.
     for number in numbers:
         signal.signal(number, lambda number, _: signals.append(number))
 
@@ -107,7 +110,7 @@ def _run(name: str, load: Callable, start: Callable = lambda node, listen: None)
     try:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:
-        # A parameter file that rcl cannot parse; the node says at configure what is wrong with it.
+        # rcl cannot parse a parameter file; the node reports the error when it is configured.
         print(f"error: {str(error).splitlines()[0]}; starting without it", file=sys.stderr)
         rclpy.try_shutdown()
         arguments = without_params_files(sys.argv)
@@ -133,8 +136,8 @@ def _run(name: str, load: Callable, start: Callable = lambda node, listen: None)
     threads = sys.modules["threading"].enumerate()
     is_compiling = any(thread.name.startswith("planner") for thread in threads)
     if is_compiling or (loop and loop.LOST_PLANNERS):
-        # A compiler cannot be called off, and Python would wait for it; a lost device cannot be
-        # given back, and Python would try.
+        # A compiler cannot be stopped, and Python would wait for it. A lost device cannot be freed,
+        # and Python would try to.
         _end(status[0])
     return status[0]
 
@@ -169,17 +172,17 @@ def _end(status: int) -> None:
     import contextlib
 
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # Whoever read it is gone.
+        with contextlib.suppress(OSError, ValueError):  # The reader of the output is gone.
             stream.flush()
     os._exit(status)
 
 
 def light_executor():
     """
-    Return the executor that costs least.
+    Return the executor that needs the least CPU time.
 
-    The older one goes through all entities in Python for each message, and holds the interpreter's
-    lock against the planner meanwhile.
+    The older executor goes through all entities in Python for each message, and the planner waits
+    for the interpreter's lock meanwhile.
     """
     try:
         from rclpy.experimental import EventsExecutor

@@ -16,11 +16,11 @@ from cem_planner_ros.planning.planner import Planner
 WARM_UP_PLANS = 5
 
 SHRINK = 8
-"""How many times fewer candidates the planner gets that stands in for a device that failed."""
+"""Factor by which the candidates are reduced when the CPU replaces a failed device."""
 
 
 class ReadyPlanner(NamedTuple):
-    """A planner that is ready; times in s; what its configuration is warned of."""
+    """A planner that is ready, measured times in s, and warnings about its configuration."""
 
     configuration: Configuration
     planner: Planner
@@ -36,17 +36,17 @@ def make_planner(
     before: ReadyPlanner | None = None,
 ) -> ReadyPlanner:
     """
-    Load plugins, make the planner, compile it and warm it up; arguments as for `configure`.
+    Load plugins; make, compile and warm up the planner; arguments as for `configure`.
 
-    Where `before` has the same plugins, they and what was compiled for them are used again: that
-    takes milliseconds instead of seconds, and hardly any of Python's time beside a running loop.
+    If `before` has the same plugins, they and their compiled code are used again. This takes
+    milliseconds instead of seconds, and hardly any Python time beside a running loop.
 
-    Raises ConfigurationError if the values cannot work.
+    Raises ConfigurationError if values are not allowed.
     """
     torch.set_num_threads(1)
     configuration = configure(values, source, leftover)
     shared = None
-    # Compiling anew would change the numbers of plugins for a moment, to see what they do.
+    # Compiling again would change the numbers of plugins for a moment, for the comparison.
     if before is not None and isinstance(before.planner.execution, CppExecution):
         shared = configuration.with_plugins_of(before.configuration)
     if shared is not None:
@@ -64,7 +64,7 @@ def make_planner(
 
 
 def fewer_samples(planner: Planner) -> int:
-    """Return a population SHRINK times smaller, or the smallest that the search can do with."""
+    """Return a number of candidates SHRINK times smaller, or the smallest one allowed."""
     search = planner.search
     least = search.modes * max(2 * search.elites, search.injected)
     return min(search.samples, max(search.samples // SHRINK, least))

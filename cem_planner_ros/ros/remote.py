@@ -1,4 +1,4 @@
-"""Another node, asked over its services: what the commands set, get, list and watch need."""
+"""Access to a running node over its services, for the commands set, get, list and watch."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from cem_planner_ros.plugins import loading
 from cem_planner_ros.ros import node_processes
 
 APPEAR = 3.0
-"""s in which a node that runs has to be found."""
+"""Time for finding a running node, s."""
 
 ANSWER = 10.0
-"""s in which it has to answer; a node that is configured answers afterwards."""
+"""Time for an answer, s; a node that is being configured answers afterwards."""
 
 KINDS = {
     ParameterType.PARAMETER_BOOL: (bool, "true or false"),
@@ -39,7 +39,7 @@ KINDS = {
     ParameterType.PARAMETER_DOUBLE_ARRAY: (list, "a list of numbers"),
     ParameterType.PARAMETER_STRING_ARRAY: (list, "a list of strings"),
 }
-"""The types of parameters: in Python, and in words."""
+"""The types of parameters: in Python, and for messages."""
 
 
 class Remote:
@@ -51,7 +51,7 @@ class Remote:
     Args:
         name: NAME or NAMESPACE/NAME.
 
-    Raises ConfigurationError if the name cannot be one, or no node of this name appears.
+    Raises ConfigurationError if the name is not allowed, or no node has this name.
     """
 
     def __init__(self, name: str):
@@ -82,7 +82,7 @@ class Remote:
         rclpy.try_shutdown(context=self.node.context)
 
     def spin(self) -> None:
-        """Let messages in, for at most 0.1 s; Ctrl-C raises KeyboardInterrupt."""
+        """Receive messages for at most 0.1 s; Ctrl-C raises KeyboardInterrupt."""
         node_processes.spin_once(self._executor)
 
     def _find(self) -> None:
@@ -105,7 +105,7 @@ class Remote:
             self.spin()
 
     def call(self, kind: type, service: str, request: Any) -> Any:
-        """Return the response of a service of the node; raise ConfigurationError without one."""
+        """Return the response of a service. Raises ConfigurationError without a response."""
         client = self.node.create_client(kind, f"{self.full_name}/{service}")
         try:
             end = time.monotonic() + ANSWER
@@ -129,7 +129,7 @@ class Remote:
         return sorted(response.result.names)
 
     def describe(self, names: Sequence[str]) -> list[ParameterDescriptor]:
-        """Return what the node says of parameters; raise ConfigurationError if it has not all."""
+        """Return descriptors of parameters. Raises ConfigurationError for unknown ones."""
         known = self.names()
         for name in names:
             if name not in known:
@@ -140,7 +140,7 @@ class Remote:
         return list(self.call(DescribeParameters, "describe_parameters", request).descriptors)
 
     def get(self, names: Sequence[str]) -> list[Any]:
-        """Return values of parameters; raise ConfigurationError if the node has not all."""
+        """Return values of parameters. Raises ConfigurationError for unknown ones."""
         self.describe(names)
         request = GetParameters.Request(names=list(names))
         response = self.call(GetParameters, "get_parameters", request)
@@ -150,10 +150,10 @@ class Remote:
 
     def set(self, name: str, text: str) -> Any:
         """
-        Set a parameter to the value that a text says, and return that.
+        Set a parameter to a value given as text, and return the value.
 
-        Raises ConfigurationError, saying what is allowed, if there is no such parameter, the type
-        is another, or the node refuses.
+        Raises ConfigurationError, with what is allowed, if the parameter does not exist, the type
+        is wrong, or the node refuses the value.
         """
         (descriptor,) = self.describe([name])
         allowed = _allowed(descriptor)
@@ -165,7 +165,7 @@ class Remote:
             raise ConfigurationError(f"'{name}' is {words}, not {text!r}{allowed}")
         parameter = Parameter(name, value=value).to_parameter_msg()
         if kind is list:
-            # An empty list would have no type, and one of integers not that of numbers.
+            # An empty list would have no type, and a list of integers not the type of floats.
             parameter = Parameter(name, Parameter.Type(descriptor.type), value).to_parameter_msg()
         request = SetParameters.Request(parameters=[parameter])
         (result,) = self.call(SetParameters, "set_parameters", request).results

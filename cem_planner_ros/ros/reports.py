@@ -1,4 +1,4 @@
-"""What is told about each period, after its command is out."""
+"""Reports about each period, after its command was sent."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from cem_planner_ros.ros.markers import BEST, Drawing, Line, braking, fan, in_sp
 from cem_planner_ros.ros.messages import LATCHED, frame_name
 
 LOG_INTERVAL = 1.0
-"""s between two lines about the same status, which may change with every command."""
+"""Time between two log lines about the same status, s; it may change with every command."""
 
 SPREAD_RATE = 2.0
-"""Looks at how wide the search is, Hz."""
+"""Rate of measuring the width of the search, Hz."""
 
 TERMS_RATE = 2.0
-"""Looks at what each cost makes of the plan, Hz."""
+"""Rate of computing the cost terms of the plan, Hz."""
 
 WORDS = {FRESH: "planning again", PREVIOUS_PLAN: "reading the earlier plan"}
 
 
 class Reports:
     """
-    Logs steps of the ladder, and publishes `~/statistics`, `~/plan`, `~/path` and `~/markers`.
+    Logs changes of the status; publishes `~/statistics`, `~/plan`, `~/path`, `~/markers`.
 
-    For a robot that drives, `~/goal_reached` and `~/collision_imminent` too, whenever they change;
-    whoever comes later hears the last of them.
+    For a mobile robot it also publishes `~/goal_reached` and `~/collision_imminent` when they
+    change. These topics are latched.
     """
 
     def __init__(
@@ -64,18 +64,18 @@ class Reports:
         self._shown = -math.inf
         self._statistics_message: Float64MultiArray | None = None
         self.cost_terms: dict[str, float] = {}
-        """By name, of a plan made lately, with `publish_statistics`; replaced whole."""
+        """Cost terms of a recent plan by name, with `publish_statistics`; replaced as a whole."""
         self.spread = (math.nan, math.nan)
-        """Of `Planner.spread`, as it was lately."""
+        """Recent result of `Planner.spread`."""
 
     def destroy(self) -> None:
-        """Give the publishers up."""
+        """Destroy the publishers."""
         facts = (publisher for publisher, _ in self._facts)
         for publisher in (self._statistics, self._plan, self._path, self._markers, *facts):
             self._node.destroy_publisher(publisher)
 
     def forget(self) -> None:
-        """Begin anew: the clock was set, or the node was activated."""
+        """Start again: the clock was set, or the node was activated."""
         self._log_due = {}
         self._said = {}
         self._due = {}
@@ -83,7 +83,7 @@ class Reports:
         self._status = STOPPED
 
     def publish_tick(self, tick: Tick, commander: Commander) -> None:
-        """Tell about a tick; by whoever sent its command, one at a time."""
+        """Report a tick. The thread that sent the command calls it, one at a time."""
         values = self._configuration().values
         if tick.status != self._status:
             self._status = tick.status
@@ -115,9 +115,9 @@ class Reports:
         guard: StopGuard | None,
     ) -> None:
         """
-        Show a plan now and then; by the planner's thread.
+        Publish a plan at the configured rates. The planner thread calls it.
 
-        `state` (nx,) and `applied` (nu,), what the actuators apply, are those when it begins.
+        `state` (nx,) and `applied` (nu,), what the actuators apply, are those at its beginning.
         """
         values = self._configuration().values
         now = plan.edges[0]

@@ -1,4 +1,4 @@
-"""A plant as a ROS node: publishes states, takes commands, in real time."""
+"""The simulator node: a plant that publishes states and takes commands in real time."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ from cem_planner_ros.simulation.plants import MujocoPlant, Plant, model_plant
 from cem_planner_ros.simulation.robot import LIDAR, SCAN_RATE, RobotPlant
 
 MAX_CATCH_UP = 0.1
-"""s of plant time that one step makes up for at most; what is lost beyond it stays lost."""
+"""Longest plant time of one step, s; a longer delay is not made up for."""
 
 LOOK_FOR_OTHERS = 1.0
-"""s between two looks at who else publishes on the topics."""
+"""Time between two looks for other publishers on the topics, s."""
 
 TABLE = (
     Parameter(
@@ -131,15 +131,15 @@ USED_BY = {
     "world": ("robot",),
     "range_noise": ("robot",),
 }
-"""The plants for which a parameter means something, where that is not all of them."""
+"""The plants that use a parameter, if not all of them do."""
 
 
 class SimulatorNode(Node):
     """
-    Steps a plant along the steady clock.
+    Simulates a plant in real time, on the steady clock.
 
-    A robot in a world also publishes `scan`, and `touched`, which stays true from its first touch.
-    Raises ConfigurationError if the plant cannot be made.
+    A robot in a world also publishes `scan`, and `touched`, which stays true after a touch. Raises
+    ConfigurationError if the plant cannot be made.
     """
 
     def __init__(self, **options):
@@ -191,7 +191,7 @@ class SimulatorNode(Node):
         )
 
     def _topic(self, side: str, value: Mapping[str, Any], planner: Mapping[str, Any]) -> str:
-        """Return the topic of "state" or "command"; warn where the planner would miss it."""
+        """Return the topic of "state" or "command"; warn if the planner uses another one."""
         its_own = getattr(self._plant, f"{side}_topic")
         if not planner:
             return value[f"{side}_topic"] or its_own
@@ -215,10 +215,10 @@ class SimulatorNode(Node):
         return topic
 
     def close(self) -> None:
-        """Nothing runs besides the executor."""
+        """Do nothing: the node has no threads."""
 
     def _look_for_others(self) -> None:
-        """Say that another plant, or several planners, publish on the topics of this one."""
+        """Warn if another plant, or several planners, publish on the topics of this node."""
         states, commands = self._topics
         found = {
             "plants": endpoints.several(self, states, "states", own=1),

@@ -1,4 +1,4 @@
-"""State messages in: the newest state that can be used, and what was dropped why."""
+"""The input of states: the newest usable state, and why messages were dropped."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.ros.messages import MessageError, frame_name, missing, stamp_of
 
 MAX_CAUSES = 20
-"""Different causes counted; texts may hold numbers and names of the message."""
+"""Largest number of causes that are counted; texts may contain numbers of the message."""
 
 PARTS_PER_SECOND = 2000.0
-"""Messages a second, of all publishers of parts of a state, of which none is lost."""
+"""Rate of messages, of all publishers of parts of a state, at which none is lost, Hz."""
 
 MIN_PARTS, MAX_PARTS = 20, 2000
-"""Bounds of the messages that are kept between two looks at a topic."""
+"""Limits of the number of messages that are kept between two looks at a topic."""
 
 MAX_JOINTS = 50
-"""Names of joints that are remembered, to say which there are."""
+"""Number of names of joints that are kept for messages."""
 
 
 def state_qos(type_name: str, control_rate: float) -> QoSProfile:
     """
-    Return with which quality of service to read states of a type, `control_rate` times a second.
+    Return the quality of service for states of a type, read `control_rate` times a second.
 
-    Best effort takes what reliable and best-effort publishers send. The newest message is enough,
-    unless several publishers may each send a part of the state, as joint states can come.
+    Best effort works with reliable and with best-effort publishers. The newest message is enough,
+    unless several publishers may each send a part of the state, as with joint states.
     """
     depth = 1
     if type_name.endswith("JointState"):
@@ -43,22 +43,22 @@ def state_qos(type_name: str, control_rate: float) -> QoSProfile:
 
 class StateInput:
     """
-    The state, put together of the messages on its topic.
+    The state, combined from the messages on its topic.
 
-    A message may hold a part of the state, as where an arm and its gripper publish joint states on
-    one topic. Each field of the state keeps its newest value, with its time; the state is as old as
-    its oldest field. The time of a field is the message's stamp where that can be believed, else
-    its arrival.
+    A message may have a part of the state, such as an arm and a gripper that publish joint states
+    on one topic. Each field of the state keeps its newest value and its time. The state is as old
+    as its oldest field. The time of a field is the stamp of the message if it is plausible,
+    otherwise the arrival.
 
     Args:
-        read: from a message to what it says of the state (nx,), NaN for what it lacks; raises
+        read: returns the parts of the state (nx,) in a message, NaN for missing ones; raises
             MessageError.
-        clock: s, of the control loop.
-        stamp_clock: s, on which messages are stamped.
-        warn: called with a line the first time that something is dropped or disbelieved.
-        frame: what the messages have to be in; "" if it does not matter.
-        fields: field of the message by name of the state, for messages.
-        topic: where the messages come from, for messages.
+        clock: clock of the control loop, s.
+        stamp_clock: clock with which messages are stamped, s.
+        warn: called with a line the first time that a message is dropped or a stamp not used.
+        frame: required frame of the messages; "" for any frame.
+        fields: field of the message by name of the state, for texts.
+        topic: topic of the messages, for texts.
     """
 
     def __init__(
@@ -80,21 +80,21 @@ class StateInput:
         self._where = f" on '{topic}'" if topic else ""
         self._lock = threading.Lock()
         self._epoch = 0
-        """Counts how often all was forgotten: what was read before is not taken in after."""
-        self._joints: dict[str, None] = {}  # Those named so far, in order.
+        """Number of calls of `forget`; a message that was read before one is not used after it."""
+        self._joints: dict[str, None] = {}  # The joints named so far, in order.
         self._values = self._times = self._stamps = np.empty(0)  # (nx,) after the first message.
         self.newest: StateSample | None = None
-        """Replaced whole; read by the control loop."""
+        """The newest state; replaced as a whole, read by the control loop."""
         self.child_frame = ""
-        """Frame of the body, as the newest odometry names it."""
+        """Frame of the body, from the newest odometry."""
         self.missing = ""
-        """What the state lacks after the messages that came, "" if it is complete."""
+        """What is still missing in the state; "" if it is complete."""
         self.received = 0
         self.dropped: Counter[str] = Counter()
         self.disbelieved: Counter[str] = Counter()
 
     def forget(self) -> None:
-        """Forget the state: the clock was set, or the node begins to control. For any thread."""
+        """Forget the state: the clock was set, or control starts. Any thread may call it."""
         with self._lock:
             self._epoch += 1
             self._values = self._times = self._stamps = np.empty(0)
@@ -102,21 +102,21 @@ class StateInput:
             self.missing = ""
 
     def look(self, subscription) -> StateSample | None:
-        """Take in what a subscription holds, and return the newest state that can be used."""
-        for _ in range(subscription.qos_profile.depth):  # Not for ever, however many come.
+        """Read the messages of a subscription, and return the newest usable state."""
+        for _ in range(subscription.qos_profile.depth):  # A limit, however many messages come.
             with subscription.handle:
                 taken = subscription.handle.take_message(subscription.msg_type, False)
             if taken is None:
                 break
             message, info = taken
             received = info["received_timestamp"]  # ns of the system clock; 0 where unknown
-            # A simulation's clock may run at another rate than the time that passed.
+            # A simulated clock may run at another rate than real time.
             known = received and self._clock is time.monotonic
             self(message, 1e-9 * (time.time_ns() - received) if known else 0.0)
         return self.newest
 
     def __call__(self, message, waited: float = 0.0) -> None:
-        """Take a message in that arrived `waited` s ago."""
+        """Use a message that arrived `waited` s ago."""
         epoch, began = self._epoch, self._clock()
         self.received += 1
         try:
@@ -146,17 +146,17 @@ class StateInput:
         self._look_for_missing(message)
 
     def _merge(self, part: np.ndarray, stamp: float | None, sampled: float) -> str:
-        """Take in what a message says (nx,) of a time, s; return why nothing of it can be."""
+        """Merge parts of the state (nx,) of a time, s; return why none can be used."""
         has = ~np.isnan(part)
         if not self._times.size:
             self._values, self._times, self._stamps = np.full((3, len(part)), np.nan)
-        # What was true later than now is of a clock that was set back since.
+        # A time later than now is from before the clock was set back.
         self._times[self._times > self._clock() + MAX_AHEAD] = np.nan
         if not has.any():
             return ""
         if stamp is not None:
-            # An estimator that hangs repeats its last state. After a minute its stamp would no
-            # longer be believed, and the state be taken as of its arrival.
+            # An estimator that hangs repeats its last state. After a minute its stamp would count
+            # as implausible, and the state would get the time of its arrival.
             has &= self._stamps != stamp
             if not has.any():
                 return "same stamp as the one before"
@@ -173,7 +173,7 @@ class StateInput:
 
     @property
     def oldest(self) -> str:
-        """The field of the state that is older than others, "" if all are of one time."""
+        """The oldest field of the state; "" if all fields have the same time."""
         times = self._times
         if not self._fields or not times.size or times.min() == times.max():
             return ""

@@ -1,4 +1,4 @@
-"""What can be said of the states that come: how often, how old, in which frame and unit."""
+"""Watches the arriving states: rate, age, frame and unit."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.ros.state_input import StateInput
 
 REMEMBERED = 20
-"""Arrivals of states that say how often states come."""
+"""Number of arrivals from which the rate of states is computed."""
 
 LARGE_ANGLE = 4.0 * math.pi
-"""rad, beyond which an angle that jumps by a whole turn in degrees is one in degrees."""
+"""Size of an angle, rad, above which a jump by 360 means that the angle is in degrees."""
 
 LATELY = 30.0
-"""s for which an angle that jumped is spoken of: it may wrap only now and then."""
+"""Time for which an angle that jumped is reported, s; it may wrap only rarely."""
 
 TURN_IN_DEGREES = (330.0, 390.0)
-"""Sizes of the jump of an angle in degrees, from one state to the next, where it wraps."""
+"""Sizes of the jump of an angle in degrees, from one state to the next, when it wraps."""
 
 
 class StateWatch:
     """
-    Watches the states on their way to the control loop; which thread asks does not matter.
+    Watches the states on their way to the control loop. Any thread may ask.
 
     Args:
-        angles: {name: index in the state} of what should be in rad.
-        clock: s, steady.
+        angles: {name: index in the state} of the angles, which should be in rad.
+        clock: steady clock, s.
     """
 
     def __init__(self, angles: dict[str, int], clock: Callable[[], float]):
@@ -43,23 +43,23 @@ class StateWatch:
         self._heard = -math.inf
         self._dropped: Counter[str] = Counter()
         self.frame = ""
-        """That of the last message with a header, without a leading slash."""
+        """Frame of the last message with a header, without a leading slash."""
         self._degrees, self._jumped = "", -math.inf
         self.problem = ""
-        """Why the messages since the look before gave no state; "" if they did."""
+        """Why the messages since the last look gave no state; "" if they did."""
 
     def read(self, message) -> None:
-        """Take note of when a message came, and of its frame."""
+        """Note the arrival and the frame of a message."""
         self._heard = self._clock()
         header = getattr(message, "header", None)
         if header is not None:
             self.frame = header.frame_id.lstrip("/")
 
     def see(self, sample: StateSample | None) -> None:
-        """Take note of the newest state, once a period."""
+        """Note the newest state, once a period."""
         last = self._last
         if sample is None or (last is not None and sample.time == last.time):
-            return  # Parts of a state that came since do not make it newer.
+            return  # Parts of the state that came later do not make it newer.
         self._last = sample
         self._arrivals.append(self._clock())
         if last is None or not self._rows.size:
@@ -78,36 +78,36 @@ class StateWatch:
                 )
 
     def look(self, states: StateInput) -> None:
-        """Take note of what was dropped since the look before."""
+        """Note what was dropped since the last look."""
         dropped = Counter(states.dropped)
         causes = (dropped - self._dropped).most_common(1)
         self._dropped = dropped
         self.problem = causes[0][0] if causes else states.missing
 
     def forget(self) -> None:
-        """Begin anew: the node is activated, or the clock was set."""
+        """Start again: the node is activated, or the clock was set."""
         self._last = None
         self._arrivals.clear()
         self._heard = self._jumped = -math.inf
 
     @property
     def degrees(self) -> str:
-        """Which angle seemed to be in degrees lately, and why; "" if none did."""
+        """Which angle seems to be in degrees, and why; "" if none does."""
         return self._degrees if self._clock() - self._jumped < LATELY else ""
 
     @property
     def rate(self) -> float:
-        """How often states come lately, Hz; NaN if that is not known."""
+        """Present rate of states, Hz; NaN if it is unknown."""
         return rate_of([*self._arrivals], self._clock())
 
     @property
     def silence(self) -> float:
-        """For how long no message came, s; infinite if none came yet."""
+        """Time since the last message, s; infinite if none came yet."""
         return self._clock() - self._heard
 
 
 def rate_of(arrivals: Sequence[float], now: float) -> float:
-    """Return how often something comes, Hz, by its arrivals, s; NaN if that is not known."""
+    """Return the rate of arrivals (s), Hz; NaN if it is unknown."""
     if len(arrivals) < 3:
         return math.nan
     interval = statistics.median(np.diff(arrivals))
@@ -117,7 +117,7 @@ def rate_of(arrivals: Sequence[float], now: float) -> float:
 
 
 def too_rare(rate: float, max_age: float) -> str:
-    """Return that states come too rarely for `max_state_age`, s, in words; "" if they do not."""
+    """Return a text if states come too rarely for `max_state_age`, s; "" if they do not."""
     if not rate * max_age < 1.0:
         return ""
     return (

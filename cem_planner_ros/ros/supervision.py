@@ -1,4 +1,4 @@
-"""What keeps a node that is active from controlling, found out from outside the control loop."""
+"""Finds out, from outside the control loop, why an active node does not control."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from cem_planner_ros.ros.state_watch import too_rare
 from cem_planner_ros.ros.topics import Topics
 
 LOOK = 0.5
-"""s between two looks; what is found in two looks one after another is said."""
+"""Time between two looks, s; a problem that two successive looks find is reported."""
 
 MANY_INVALID = 0.1
-"""Share of the candidates with a NaN or infinite cost that is said."""
+"""Share of candidates with a NaN or infinite cost above which it is reported."""
 
 STANDSTILL = 1.0
-"""s after which a simulation's clock that shows the same stands still."""
+"""Time after which a simulated clock that does not change stands still, s."""
 
 COSTMAP_TYPE = "nav_msgs/msg/OccupancyGrid"
 
 
 class Supervision:
     """
-    Looks at an active node now and then, on the executor's thread, and logs what is wrong.
+    Checks an active node regularly, in the executor thread, and logs problems.
 
     Args:
-        node: that is looked at.
+        node: the node that is checked.
     """
 
     def __init__(self, node: LifecycleNode):
@@ -60,16 +60,16 @@ class Supervision:
 
     @property
     def warnings(self) -> list[str]:
-        """What is wrong, for `/diagnostics`."""
+        """The problems, for `/diagnostics`."""
         return [alert.text for alert in self._alerts.present if alert.level != INFO]
 
     @property
     def clock_stands(self) -> bool:
-        """Whether the clock of a simulation showed the same for a while."""
+        """Whether a simulated clock stands still."""
         return any(alert.cause == "clock" for alert in self._alerts.present)
 
     def look(self, topics: Topics, loop: ControlLoop, values: Mapping[str, Any]) -> None:
-        """Find out what is wrong now, and log what was so at the last look too."""
+        """Look for problems, and log those that the last look found too."""
         now = time.monotonic()
         topics.watch.look(topics.states)
         found = [
@@ -163,7 +163,7 @@ class Supervision:
         return alerts
 
     def _why(self, topics: Topics, tick: Tick, values: Mapping[str, Any]) -> str:
-        """Return why there is no plan: what is missing, and what is there."""
+        """Return why there is no plan: what is missing, and what is there instead."""
         reason = tick.reason or tick.cause
         watch, topic = topics.watch, topics.state_topic
         if tick.cause in (NO_STATE, STALE_STATE):
@@ -189,7 +189,7 @@ class Supervision:
 
 
 def _rests(topics: Topics, tick: Tick) -> str:
-    """Return why a robot that drives stands still as it should."""
+    """Return why it is right that a mobile robot stands still."""
     if tick.cause != NO_GOAL or topics.surroundings is None:
         return tick.cause
     way = topics.surroundings.problems.get("way", "")

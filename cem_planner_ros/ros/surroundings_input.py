@@ -1,4 +1,4 @@
-"""Goal, path and costmap in: what is around the robot, in the frame of its states."""
+"""The input of goals, paths and costmaps, in the frame of the state."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ from cem_planner_ros.ros.frames import Frames, planar_pose
 from cem_planner_ros.ros.messages import MessageError, frame_name, stamp_of
 
 SAME_GOAL = 0.5
-"""m between a goal and the end of a path that leads to it."""
+"""Largest distance between a goal and the end of a path that leads to it, m."""
 
 STILL = 0.01
-"""m and rad by which what moves with its frame stays the same; a map is corrected all the time."""
+"""
+Smallest change of a goal or path, m and rad, that is taken over; maps are corrected all the time.
+"""
 
 
 class _ReceivedPoses(NamedTuple):
-    """A goal, as one pose, or a path, in the frame in which it came."""
+    """A goal (one pose) or a path, in the frame of its message."""
 
     frame: str
     poses: list[Pose]
@@ -40,23 +42,24 @@ class _ReceivedPoses(NamedTuple):
 
 class SurroundingsInput:
     """
-    What the topics of goal, path and costmap say, made ready for the control loop.
+    Prepares goals, paths and costmaps from topics for the control loop.
 
-    The last pose of a path is the goal, unless a goal was given that lies near it. A goal elsewhere
-    ends the path; an empty path ends both, and the robot stands still. What comes in another frame
-    is transformed by tf2, where that is installed, goal and path anew whenever their frame moved.
+    The last pose of a path is the goal, unless a given goal is near it. A goal that is not near
+    ends the path. An empty path ends both, and the robot stands still. Messages in another frame
+    are transformed by tf2 if it is installed; goal and path are transformed again when their frame
+    moves.
 
-    Goals and paths count while the node is active. What a latched publisher said before counts when
-    the node is activated: that publisher says it still.
+    Goals and paths are accepted while the node is active. The last message of a latched publisher
+    is accepted when the node is activated.
 
-    All of it happens on the executor's thread, but for the distance fields of costmaps.
+    Everything except the distance fields of costmaps happens in the executor thread.
 
     Args:
-        node: whose topics they are.
-        configuration: its costs say which topics there are.
-        clock: s, of the control loop.
-        stamp_clock: s, on which messages are stamped.
-        changed: called with what is known when that is something else; by one thread at a time.
+        node: the node with the topics.
+        configuration: its costs define which topics are needed.
+        clock: clock of the control loop, s.
+        stamp_clock: clock with which messages are stamped, s.
+        changed: called with the surroundings after each change, by one thread at a time.
     """
 
     def __init__(
@@ -77,13 +80,13 @@ class SurroundingsInput:
         self._path: _ReceivedPoses | None = None
         self._is_path_newer = False
         self.known = NOTHING
-        """Replaced whole."""
+        """Always replaced as a whole."""
         self.is_active = False
-        """Whether goals and paths count: those that came before the node controls do not."""
+        """Whether goals and paths are accepted, which is only while the node controls."""
         self.problems: dict[str, str] = {}
-        """Why goal or path, or the last costmap, cannot be used."""
+        """Why the goal or path, or the last costmap, cannot be used."""
         self.dropped: Counter[str] = Counter()
-        """Messages that could not be used, by cause."""
+        """Number of messages that could not be used, by cause."""
         self._costmap = CostmapInput(
             self._frames,
             configuration,
@@ -121,7 +124,7 @@ class SurroundingsInput:
         try:
             kind = importlib.import_module("map_msgs.msg").OccupancyGridUpdate
         except ImportError:
-            return  # Whole grids come all the same.
+            return  # Whole grids are received all the same.
         topic, take = f"{self._topics['costmap']}_updates", self._costmap.update
         guarded = self._guarded("costmap", take)
         subscription = self._node.create_subscription(kind, topic, guarded, 1)
@@ -132,13 +135,13 @@ class SurroundingsInput:
         self._costmap.use(configuration)
 
     def destroy(self) -> None:
-        """Give the topics up."""
+        """Destroy the topics."""
         for give_up in reversed(self._undo):
             give_up()
         self._undo = []
 
     def begin(self) -> None:
-        """Forget goal and path, and take in new ones from now on, and those that are latched."""
+        """Forget goal and path; accept new ones and latched ones from now on."""
         self.is_active = True
         self.problems.clear()
         self._goal = self._path = None
@@ -147,13 +150,13 @@ class SurroundingsInput:
             subscription.ask()
 
     def end(self) -> None:
-        """Take no goal and no path in any more."""
+        """Accept no more goals and paths."""
         self.is_active = False
         for subscription in self._ways:
             subscription.ask_no_more()
 
     def forget(self) -> None:
-        """Forget when to be where, and the costmap but for a latched one: the clock was set."""
+        """Forget the times of the path, and a costmap that is not latched: the clock was set."""
         self._costmap.forget()
         for subscription in self._maps:
             subscription.ask()
@@ -176,7 +179,7 @@ class SurroundingsInput:
         return guarded
 
     def _ignore(self, name: str, error: MessageError) -> None:
-        """Take note of a message that cannot be used; without a goal or path, stand still."""
+        """Note a message that cannot be used; without a goal or path, stand still."""
         where = f"{name} on '{self._topics[name]}'"
         self.dropped[f"{name} ignored: {error}"] += 1
         if name != "costmap" and self.is_active:
@@ -191,12 +194,12 @@ class SurroundingsInput:
         self.problems[name] = problem
 
     def _stand_still(self, problem: str) -> None:
-        """Go not on to the goal of before: another one is wanted."""
+        """Drop the old goal, because another one was requested."""
         self._report_problem("way", f"standing still: {problem}")
         self._use(goal=None, path=None)
 
     def _use(self, **changes: object) -> None:
-        with self._lock:  # A costmap comes from the thread that prepares it.
+        with self._lock:  # The costmap thread calls this too.
             self.known = replace(self.known, **changes)
             self._changed(self.known)
 
@@ -225,7 +228,7 @@ class SurroundingsInput:
         self._settle()
 
     def _settle(self) -> None:
-        """Bring goal and path to where their frames are now, and make one way of them."""
+        """Transform goal and path to the present poses of their frames, and combine them."""
         goal = path = end = None
         try:
             if self._path:
@@ -251,7 +254,7 @@ class SurroundingsInput:
                 path = end = self._path = None
         goal = end if goal is None else goal
         known = self.known
-        # The same objects where nothing changed: a goal once reached is not begun again.
+        # Unchanged objects stay the same, so a reached goal is not started again.
         if goal is not None and known.goal is not None and _is_same(goal, known.goal):
             goal = known.goal
         if path is not None and known.path is not None and _is_same_path(path, known.path):
@@ -264,7 +267,7 @@ class SurroundingsInput:
         return [compose(frame, pose) for pose in received.poses]
 
     def _path_now(self, received: _ReceivedPoses) -> tuple[ReferencePath | None, Pose]:
-        """Return a path to follow, None if all its points are one, and where it ends."""
+        """Return a path, None if all its points are equal, and its last pose."""
         poses = self._poses_now(received)
         try:
             path = ReferencePath.through(np.array([pose[:2] for pose in poses]), received.times)

@@ -1,4 +1,4 @@
-"""The topics of a configured node: states and surroundings in, commands and reports out."""
+"""The topics of a configured node: input of states and surroundings, output of commands."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from cem_planner_ros.ros.surroundings_input import SurroundingsInput
 ACKNOWLEDGE_TIMEOUT = Duration(seconds=0.5)
 
 BODY_FRAME = "base_link"
-"""Frame of a robot's body where nobody says another (REP 105)."""
+"""Default frame of a robot's body (REP 105)."""
 
 
 class Topics:
     """
-    What a configuration subscribes to and publishes.
+    The subscriptions and publishers of a configuration.
 
     Args:
-        node: whose topics they are.
-        table: its parameters; what may change while the node controls is read from them.
-        configuration: says which topics there are.
-        on_surroundings: called with what is known of the surroundings when that has changed.
+        node: the node with the topics.
+        table: the parameters of the node; live values are read from them.
+        configuration: defines which topics there are.
+        on_surroundings: called with the surroundings after each change.
 
-    Raises ConfigurationError, and leaves nothing behind, if a topic cannot be made.
+    Raises ConfigurationError if a topic cannot be made, and then removes the others.
     """
 
     def __init__(
@@ -53,7 +53,9 @@ class Topics:
         values = configuration.values
         use_sim_time = node.get_parameter("use_sim_time").value
         self.clock: Callable[[], float] = self.stamp_clock if use_sim_time else time.monotonic
-        """s, of the control loop: ROS time under `use_sim_time`, else the steady clock."""
+        """
+        Clock of the control loop, s: ROS time under `use_sim_time`, otherwise the steady clock.
+        """
         self.state_type: str = values["state.type"]
         self.command_type: str = values["command.type"]
         names, angles = configuration.dynamics.state_names, configuration.dynamics.angle_names
@@ -71,7 +73,7 @@ class Topics:
             self.clock,
             self.stamp_clock,
             node.get_logger().warning,
-            # Where goal and costmap are in a frame, so is the robot.
+            # If goal and costmap are in a frame, the robot is too.
             frame=values["frame_id"] if configuration.inputs else "",
             fields=fields,
             topic=self.state_topic,
@@ -94,9 +96,9 @@ class Topics:
             MESSAGES[self.command_type], values["command.topic"], 1
         )
         self._undo.append(functools.partial(node.destroy_publisher, self._command))
-        # A node that no executor knows: its topic is read by the control loop, once a period.
-        # Called back for each of 500 states a second, Python would have little time to plan. So
-        # `ros2 node info` shows the topic under this node (docs/architecture.md, Threads).
+        # A node without an executor: the control loop reads its topic once a period. A callback for
+        # each of 500 states a second would leave Python little time to plan. `ros2 node info`
+        # therefore shows the topic under this node (docs/architecture.md, Threads).
         reader = rclpy.create_node(
             f"_{node.get_name()}_state",
             context=node.context,
@@ -122,24 +124,24 @@ class Topics:
             self._undo.append(self.surroundings.destroy)
 
     def destroy(self) -> None:
-        """Give the topics up."""
+        """Destroy the topics."""
         for give_up in self._undo:
             give_up()
         self._undo = []
 
     @property
     def is_simulated(self) -> bool:
-        """Whether the clock of the loop is that of a simulation."""
+        """Whether the loop uses a simulated clock."""
         return self.clock is not time.monotonic
 
     @property
     def has_parts(self) -> bool:
-        """Whether several may publish states, each a part: joint states are merged by name."""
+        """Whether several publishers may each send a part of the state, as with joint states."""
         return self.state_type == "sensor_msgs/msg/JointState"
 
     @property
     def has_frame(self) -> bool:
-        """Whether states are in a frame: those of joints are in none, whatever a header says."""
+        """Whether states are in a frame; joint states are in none, whatever their header says."""
         return self.state_type == "nav_msgs/msg/Odometry"
 
     @property
@@ -148,29 +150,29 @@ class Topics:
         return self._command.topic_name
 
     def latest_state(self) -> StateSample | None:
-        """Return the newest state that can be used; for the control loop."""
+        """Return the newest usable state, for the control loop."""
         newest = self.states.look(self._state_subscription)
         self.watch.see(newest)
         return newest
 
     def send(self, action: np.ndarray) -> None:
-        """Publish a command (nu,); from any thread."""
+        """Publish a command (nu,). Any thread may call it."""
         frame = self._table.configuration.values["command.frame_id"] or self.states.child_frame
         stamp = self._node.get_clock().now().to_msg()
         self._command.publish(self._write(action, stamp, frame_name(frame) or BODY_FRAME))
 
     def wait_for_acknowledgement(self) -> None:
-        """Wait until the last command arrived; a subscriber that does not answer is left alone."""
+        """Wait until the last command was acknowledged, for a limited time."""
         self._command.wait_for_all_acked(ACKNOWLEDGE_TIMEOUT)
 
     def forget(self) -> None:
-        """Forget what was received and told: the clock was set, or the node is activated."""
+        """Forget received states and reports: the clock was set, or the node is activated."""
         self.states.forget()
         self.watch.forget()
         self.reports.forget()
 
     def facts(self) -> dict[str, object]:
-        """Return what `/diagnostics` shows of the topics."""
+        """Return the values of `/diagnostics` about the topics."""
         facts: dict[str, object] = {"states read": self.states.received}
         terms = self.reports.cost_terms
         facts |= {f"cost {name}": f"{term:.6g}" for name, term in terms.items()}

@@ -1,4 +1,4 @@
-"""Transitions of a lifecycle node that raise, or that cannot begin."""
+"""Lifecycle transitions that raise an error, or that are not possible."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from cem_planner_ros.errors import ConfigurationError, describe
 
 def guarded_by(on_exception: TransitionCallbackReturn) -> Callable:
     """
-    Make a transition that raises say so and return `on_exception`; rclpy would swallow it.
+    Make a transition that raises log the error and return `on_exception`; rclpy would hide it.
 
-    FAILURE goes back to where the transition began, ERROR through `on_error` to unconfigured.
+    FAILURE leads back to the state before the transition, ERROR through `on_error` to unconfigured.
     """
 
     def decorate(transition: Callable) -> Callable:
@@ -40,10 +40,9 @@ def guarded_by(on_exception: TransitionCallbackReturn) -> Callable:
 
 def answer_invalid_requests(node: LifecycleNode) -> None:
     """
-    Make a node answer a request for a transition that its state does not allow: no success.
+    Make a node answer a request for an invalid transition with no success.
 
-    Up to Jazzy (rclpy 7.1) the callback raises instead, and whoever asked waits for ever (rclpy
-    #1209).
+    Up to Jazzy (rclpy 7.1) the callback raises instead, and the client waits forever (rclpy #1209).
     """
     service = next(s for s in node.services if s.srv_name.endswith("/change_state"))
     change_state = service.callback

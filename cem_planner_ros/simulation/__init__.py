@@ -1,1 +1,1 @@
-"""Plants to control where there is no robot, behind the topics that a robot would have."""
+"""Simulated plants, for tests, benchmarks and the simulator node."""

@@ -1,4 +1,4 @@
-"""A control loop and its plant on one simulated clock: seeded runs that are the same every time."""
+"""Control loop and plant on one simulated clock, for runs that can be repeated exactly."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from cem_planner_ros.planning.planner import Planner
 
 class Lockstep:
     """
-    The control loop of the node without ROS, whose clock stands still while it plans.
+    The control loop of the node without ROS; its clock stands still while it plans.
 
-    Every period has all its iterations, whatever the machine does meanwhile; what the plans took is
-    in `plan_times`.
+    Each period has all its iterations, however fast the machine is. `plan_times` has the real times
+    of the plans.
 
     Args:
-        configuration: of the loop.
-        planner: made of it.
+        configuration: configuration of the loop.
+        planner: planner of this configuration.
         state: returns the plant's state (nx,), in the order of the model.
         step: holds an action (nu,) for a duration, s.
     """
@@ -37,9 +37,9 @@ class Lockstep:
     ):
         self.time = 0.0
         self.plan_times: list[float] = []
-        """What each plan took, s of the machine."""
+        """Real time of each plan, s."""
         self.failure: Exception | None = None
-        """Raised instead of planning, for trying out what happens then."""
+        """Raised instead of planning, for tests of failures."""
         self._plan = planner.plan
         self._step = step
         self._action = np.zeros(len(configuration.dynamics.action_names))
@@ -58,7 +58,7 @@ class Lockstep:
         return self.time
 
     def period(self) -> Tick:
-        """Run one period: plan, send, and let the plant move on."""
+        """Run one period: plan, send, and simulate the plant."""
         commander = self.loop.commander
         commander.begin(self.time)
         tick = self.loop.tick(self.time)
@@ -80,7 +80,7 @@ class Lockstep:
 
 
 class _PlannerWithoutDeadline:
-    """A planner whose plans go through the lockstep."""
+    """A planner that plans without a deadline."""
 
     def __init__(self, planner: Planner, lockstep: Lockstep):
         self._planner = planner

@@ -1,4 +1,4 @@
-"""The plants behind the simulator node: MuJoCo, or a dynamics plugin integrated by itself."""
+"""The plants of the simulator node: MuJoCo, or a dynamics plugin."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ MULTI_ARRAY = "std_msgs/msg/Float64MultiArray"
 
 class Plant(Protocol):
     """
-    What the simulator node needs of a plant.
+    The interface of a plant for the simulator node.
 
-    `state_fields` and `command_fields` name the message fields of state and action, in their order.
+    `state_fields` and `command_fields` are the message fields of state and action, in order.
     """
 
     state_topic: str
     command_topic: str
-    """Where states go and commands come from, unless a parameter or a planner says otherwise."""
+    """Default topics of states and commands."""
     state_type: str
     state_fields: dict[str, str]
     command_type: str
     command_fields: dict[str, str]
     action_range: np.ndarray
-    """Half the range (nu,) of each action, the unit of the process noise."""
+    """Half the range (nu,) of each action; the process noise is given in this unit."""
 
     def state(self) -> np.ndarray:
         """Return the state, in the order of `state_fields`."""
@@ -45,10 +45,10 @@ class Plant(Protocol):
 
 class MujocoPlant:
     """
-    A MuJoCo model; begins at its keyframe "start" if it has one.
+    A MuJoCo model as the plant; it begins at its keyframe "start" if it has one.
 
-    All hinge and slide joints are published as joint states; the commands are those of the
-    actuators that the file does not disable.
+    All hinge and slide joints are published as joint states. The commands are for the actuators
+    that the file does not disable.
 
     Raises ConfigurationError if mujoco is not installed or the file cannot be loaded.
     """
@@ -90,7 +90,7 @@ class MujocoPlant:
 
     @property
     def time(self) -> float:
-        """How long the physics ran, s."""
+        """Simulated time, s."""
         return self._data.time
 
     def state(self) -> np.ndarray:
@@ -98,7 +98,7 @@ class MujocoPlant:
         return np.concatenate((self._data.qpos[self._positions], self._data.qvel[self._velocities]))
 
     def step(self, action: np.ndarray, duration: float) -> None:
-        """Step the physics; what is less than a time step is kept for the next call."""
+        """Step the physics; time of less than one step is kept for the next call."""
         self._data.ctrl[self._actuators] = action
         step = self._model.opt.timestep
         steps = int((self._surplus + duration) / step + 1e-9)
@@ -108,15 +108,15 @@ class MujocoPlant:
 
 class ModelPlant:
     """
-    The planner's own dynamics, integrated in steps of at most `max_step` s, without a simulator.
+    The planner's own model as the plant, integrated in steps of at most `max_step` s.
 
-    They are compiled as for planning where that can be, so that the plant takes next to nothing
-    from a planner beside it.
+    The model is compiled as for planning if possible, so that the plant needs little CPU time
+    beside a planner.
 
     Args:
-        configuration: that of the planner: its dynamics, and the fields and types of its messages.
+        configuration: configuration of the planner, with model, message fields and types.
         start: the first state (nx,).
-        max_step: s.
+        max_step: longest step, s.
     """
 
     def __init__(self, configuration: Configuration, start: np.ndarray, max_step: float = 0.005):
@@ -138,7 +138,7 @@ class ModelPlant:
         self._of_steps: dict[int, Callable[..., np.ndarray]] = {}
         try:
             self._predict = functools.partial(Trajectory, Kernel(rollout))
-        except Exception:  # Tracing runs the model, which may raise anything.
+        except Exception:  # Tracing runs the model, which may raise any error.
             self._predict = lambda steps: rollout.predict
         self.state_topic = configuration.values["state.topic"]
         self.command_topic = configuration.values["command.topic"]
@@ -167,10 +167,10 @@ class ModelPlant:
 
 def model_plant(values: Mapping[str, Any], planner_file: str, start: str) -> ModelPlant:
     """
-    Return the plant of the values in a planner's YAML file.
+    Return the plant with the model of a planner's YAML file.
 
-    `start` is numbers separated by blanks, or empty. Raises ConfigurationError if values or start
-    are wrong, or there is no file.
+    `start` has numbers separated by blanks, or is empty. Raises ConfigurationError if the file or
+    `start` is missing or wrong.
     """
     if not planner_file:
         raise ConfigurationError("the plant 'model' needs the parameter 'planner_file'")

@@ -11,10 +11,12 @@ from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.simulation.worlds import World
 
 TWIST_LOW, TWIST_HIGH = (-0.35, -1.9), (0.5, 1.9)
-"""m/s and rad/s; these limits are those of models/diff_drive/model.sdf, as all that follows is."""
+"""
+Limits of the speeds, m/s and rad/s. All numbers here are those of models/diff_drive/model.sdf.
+"""
 
 ACCELERATION = (1.0, 4.0)
-"""m/s^2 and rad/s^2, both ways."""
+"""Limits of acceleration and deceleration, m/s^2 and rad/s^2."""
 
 BEAMS = 360
 
@@ -24,27 +26,27 @@ LIDAR = {
     "range_min": 0.1,
     "range_max": 8.0,
 }
-"""What a scan is like, as sensor_msgs/LaserScan names it; rad, m."""
+"""Properties of a scan, named as in sensor_msgs/LaserScan; rad, m."""
 
 SCAN_RATE = 10.0
 """Hz"""
 
 OWN_GROUP = 5
-"""Group of the robot's geoms, which the lidar does not see; nothing else may be in it."""
+"""Group of the robot's geoms, which the lidar ignores; other geoms must not be in it."""
 
 
 class RobotPlant:
     """
-    Drives models/diff_drive/robot.xml in a world, as Gazebo's DiffDrive would.
+    The robot models/diff_drive/robot.xml in a world, controlled like Gazebo's DiffDrive.
 
-    A command is a twist; it is followed within the limits of speed and acceleration, by wheels that
+    A command is a twist. The robot follows it within limits of speed and acceleration; its wheels
     may slip. The state is the true pose of base_link, and the speeds of that body. The same world,
     seed and steps give the same states and scans.
 
     Args:
-        world: the world; its model is this plant's from now on.
-        seed: of the lidar's noise.
-        range_noise: its std, m.
+        world: the world; from now on this plant owns its model.
+        seed: seed of the lidar's noise.
+        range_noise: std of the lidar's noise, m.
 
     Raises ConfigurationError if the robot is not in the world.
     """
@@ -76,7 +78,7 @@ class RobotPlant:
             ) from error
         is_robot = model.body_rootid[model.geom_bodyid] == model.body("base_link").id
         is_ground = model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE
-        # The product of two kinds is 2 where the robot touches something.
+        # The product of two kinds is 2 if the robot touches something.
         self._kind = np.where(is_robot, 1, np.where(is_ground, 0, 2))
         model.geom_group[is_robot] = OWN_GROUP
         self._seen = np.ones(mujoco.mjNGROUP, np.uint8)
@@ -86,7 +88,7 @@ class RobotPlant:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew: at rest at the start, with the same noise."""
+        """Start again: at rest at the start, with the same noise."""
         data, (x, y, yaw) = self._data, self._start
         self._mujoco.mj_resetData(self._model, data)
         pose = data.joint("base_link").qpos
@@ -104,7 +106,7 @@ class RobotPlant:
 
     @property
     def touched(self) -> tuple[str, ...]:
-        """The names of what the robot has touched so far, besides the ground, in this order."""
+        """The names of touched objects, except the ground, in order of touch."""
         return tuple(self._touched)
 
     def state(self) -> np.ndarray:
@@ -120,7 +122,7 @@ class RobotPlant:
         """
         Follow the twist `action`, (v, yaw_rate) in m/s and rad/s, for `duration` s.
 
-        What is less than a time step is kept for the next call.
+        Time of less than one step is kept for the next call.
         """
         step = self._model.opt.timestep
         steps = int((self._surplus + duration) / step + 1e-9)
@@ -142,9 +144,9 @@ class RobotPlant:
                 self._touched[self._model.geom(index).name or f"geom {index}"] = None
 
     def scan(self) -> np.ndarray:
-        """Return the ranges (BEAMS,) in m, counterclockwise from behind; inf where nothing is."""
+        """Return the ranges (BEAMS,), m, counterclockwise from behind; inf without an obstacle."""
         mujoco, model, data = self._mujoco, self._model, self._data
-        mujoco.mj_kinematics(model, data)  # A step leaves the places of before it behind.
+        mujoco.mj_kinematics(model, data)  # Positions are still those before the last step.
         site = data.site(self._site)
         directions = self._beams @ site.xmat.reshape(3, 3).T
         ranges, geoms = np.empty(BEAMS), np.empty(BEAMS, np.int32)

@@ -1,9 +1,10 @@
 """
-Worlds to drive in: MuJoCo files with a reference path, and obstacles that the path does not know.
+Worlds to drive in: MuJoCo files with a reference path and obstacles on it.
 
 A world is an MJCF file with a robot and, as <custom> numbers, `path` (x, y of its points), `start`
-and `goal` (x, y, yaw); further `obstacles`, how many are placed by the seed, and `doorway` (x, y),
-from which they keep away. What stands around is boxes, upright, and cylinders of the worldbody.
+and `goal` (x, y, yaw); optionally `obstacles`, the number of obstacles that the seed places, and
+`doorway` (x, y), which they keep clear. Walls and other objects are the upright boxes and cylinders
+of the worldbody.
 """
 
 from __future__ import annotations
@@ -22,36 +23,36 @@ if TYPE_CHECKING:
     import mujoco
 
 ROBOT_WIDTH = 0.4
-"""m, of models/diff_drive."""
+"""Width of models/diff_drive, m."""
 
 DOORWAY = 1.3 * ROBOT_WIDTH
-"""m that a doorway is wide; no way may be narrower."""
+"""Width of a doorway, m; no passage may be narrower."""
 
 TURNING = 0.6
-"""m that the way is wide elsewhere; the robot's diagonal, so that it can turn on the spot."""
+"""Width of a passage elsewhere, m; the robot's diagonal, so that it can turn on the spot."""
 
 KEEP_AWAY = 1.0
-"""m of an obstacle from start, goal, doorway and other obstacles."""
+"""Distance of an obstacle from start, goal, doorway and other obstacles, m."""
 
 SIZES = (0.15, 0.4)
-"""m, smallest and largest side or diameter of an obstacle."""
+"""Smallest and largest side or diameter of an obstacle, m."""
 
 HEIGHT = 0.5
-"""m of an obstacle."""
+"""Height of an obstacle, m."""
 
 SPACING = 0.05
-"""m of the grid on which a way is looked for; a doorway's middle has to be on it."""
+"""Spacing of the grid on which a way is searched, m; the middle of a doorway must be on it."""
 
 BESIDE = 2.0
-"""m to the sides of the path in which a way is looked for."""
+"""Distance to the sides of the path in which a way is searched, m."""
 
 ATTEMPTS = 1000
-"""Places tried for an obstacle before the world is given up."""
+"""Number of places tried for an obstacle before giving up."""
 
 
 class Outlines(NamedTuple):
     """
-    What stands on the ground, seen from above.
+    The objects on the ground, seen from above.
 
     Attributes:
         boxes: (b, 5) x, y, yaw, length, width; in m, rad.
@@ -68,11 +69,11 @@ class World:
     A world with its obstacles.
 
     Attributes:
-        model: with its obstacles.
+        model: the MuJoCo model with its obstacles.
         path: (n, 2) points of the reference path, m.
         start, goal: (3,) x, y, yaw in m, rad.
-        fixed: what the path knows.
-        obstacles: what it does not know.
+        fixed: objects that the path avoids.
+        obstacles: objects that the path does not avoid.
     """
 
     model: mujoco.MjModel
@@ -85,7 +86,7 @@ class World:
 
 def load(name: str, seed: int = 0) -> World:
     """
-    Return a world, given its name in the package's worlds or the path of its file.
+    Return a world, given its name in the folder worlds or the path of its file.
 
     Raises ConfigurationError if mujoco is not installed, the world cannot be loaded, or it has no
     room for its obstacles.
@@ -113,7 +114,7 @@ def load(name: str, seed: int = 0) -> World:
     start, goal = numbers["start"].copy(), numbers["goal"].copy()
     fixed = _outlines(mujoco, model)
     obstacles = _place(
-        np.random.default_rng([seed, *file.stem.encode()]),  # others in each world
+        np.random.default_rng([seed, *file.stem.encode()]),  # other ones in each world
         int(numbers.get("obstacles", [0])[0]),
         path,
         fixed,
@@ -128,7 +129,7 @@ def load(name: str, seed: int = 0) -> World:
 
 
 def clearance(points: np.ndarray, outlines: Outlines) -> np.ndarray:
-    """Return the distance (...) in m of points (..., 2) from what stands; negative inside of it."""
+    """Return the distance (...), m, of points (..., 2) from objects; negative inside of them."""
     result = np.full(points.shape[:-1], np.inf)
     for x, y, yaw, length, width in outlines.boxes:
         turn = np.array(((math.cos(yaw), -math.sin(yaw)), (math.sin(yaw), math.cos(yaw))))
@@ -171,14 +172,14 @@ def _place(
     goal: np.ndarray,
     doorways: np.ndarray,
 ) -> Outlines | None:
-    """Return obstacles on the path, with a way around them; None if there is no room."""
+    """Return obstacles on the path with a way around them; None if there is no room."""
     placed = Outlines(np.zeros((0, 5)), np.zeros((0, 3)))
     low = np.round((path.min(axis=0) - BESIDE) / SPACING)
     high = np.round((path.max(axis=0) + BESIDE) / SPACING)
     x, y = (SPACING * np.arange(*bounds) for bounds in zip(low, high, strict=True))
     nodes = np.stack(np.meshgrid(x, y), axis=-1)
     ends = [tuple(np.round((p - nodes[0, 0]) / SPACING).astype(int)[::-1]) for p in (start, goal)]
-    # Between two nodes it is narrower than at both of them; not so in the middle of a doorway.
+    # Between two nodes the way is narrower than at both, except in the middle of a doorway.
     needed = np.full(nodes.shape[:2], 0.5 * TURNING + 0.71 * SPACING)
     for doorway in doorways:
         needed[np.linalg.norm(nodes - doorway, axis=-1) < TURNING] = 0.5 * DOORWAY - 1e-6
@@ -201,7 +202,7 @@ def _place(
 
 
 def _on_path(random: np.random.Generator, path: np.ndarray) -> Outlines:
-    """Return a box or a cylinder that the path (n, 2) goes through."""
+    """Return a box or a cylinder on the path (n, 2)."""
     steps = np.diff(path, axis=0)
     arc = np.concatenate(([0.0], np.cumsum(np.linalg.norm(steps, axis=1))))
     length, width = random.uniform(*SIZES, 2)
@@ -234,7 +235,7 @@ def _connected(free: np.ndarray, begin: tuple[int, int], end: tuple[int, int]) -
 
 
 def _add(mujoco, spec, obstacles: Outlines) -> None:
-    """Put obstacles into a world, named obstacle_1 and so on."""
+    """Add obstacles to a world, named obstacle_1 and so on."""
     shapes = [
         (mujoco.mjtGeom.mjGEOM_BOX, x, y, yaw, (0.5 * length, 0.5 * width, 0.5 * HEIGHT))
         for x, y, yaw, length, width in obstacles.boxes
