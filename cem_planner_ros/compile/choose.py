@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cem_planner_ros.compile.cpp_execution import CppExecution
 from cem_planner_ros.compile.library import has_compiler
+from cem_planner_ros.compile.rehearsal import what_changes
 from cem_planner_ros.compile.torch_compile import TorchCompileExecution
 from cem_planner_ros.compile.writer import UnsupportedError
 from cem_planner_ros.errors import describe, first_line
@@ -47,6 +48,7 @@ def choose(backend: str, setup: Setup, like: Execution | None = None) -> Executi
         reasons.append(f"{what}: {why}")
 
     on_cpu = setup.belief.mean.device.type == "cpu"
+    fastest = "C++ kernel" if on_cpu else "CUDA graph"
     through_all = rollout.dynamics.members > 1 and rollout.particles.propagation == "all"
     is_one_kernel = through_all and rollout.dynamics.member is not None
     if backend == "cudagraph" and on_cpu:
@@ -57,7 +59,7 @@ def choose(backend: str, setup: Setup, like: Execution | None = None) -> Executi
     elif rollout.reads_numbers and backend != "eager":
         backend = "eager"
         reasons.append(
-            f"no {'C++ kernel' if on_cpu else 'CUDA graph'}: {', '.join(rollout.reads_numbers)} "
+            f"no {fastest}: {', '.join(rollout.reads_numbers)} "
             "reads a number of a tensor in Python (item(), float(), if), so nothing can be "
             "compiled; compute with the tensor, choose with torch.where"
         )
@@ -65,11 +67,17 @@ def choose(backend: str, setup: Setup, like: Execution | None = None) -> Executi
         # Large products of matrices are what takes the time, and no compiler makes them faster.
         backend = "eager"
         reasons.append("the model has members, which run side by side in PyTorch")
+    kernel = like.kernel if isinstance(like, CppExecution) else None
+    if backend != "eager" and kernel is None:
+        change = what_changes(rollout, setup.belief.mean.device)
+        if change:
+            # torch.compile would compile for seconds whenever a number changes.
+            backend = "eager"
+            reasons.append(f"no {fastest}: {change}")
     if backend != "eager":
         # Tracing runs the plugin, which may raise anything; and whatever a compiler raises, eager
         # still plans.
         if on_cpu:
-            kernel = like.kernel if isinstance(like, CppExecution) else None
             try:
                 return CppExecution(setup, "; ".join(reasons), kernel)
             except Exception as error:

@@ -121,9 +121,7 @@ class Watch:
                 continue
             are_plain = type(now) is type(before) and isinstance(now, _PLAIN)
             if not (are_plain and (now == before or (now != now and before != before))):
-                raise ChangedError(
-                    f"{name} is {_words(now)}, and was {_words(before)} when compiled"
-                )
+                raise ChangedError(f"{name} is {_words(now)}, and was {_words(before)}")
             self._expected[index] = now
             self._slots[index] = (getter, now, name)
 

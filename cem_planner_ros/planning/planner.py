@@ -218,7 +218,7 @@ class Planner:
         applied = previous_action if applied is None else vector("applied", applied, actions)
         check_times(time, until)
         stamp = time if stamp is None else stamp
-        self._prepare_plugins(state, applied, time, stamp, surroundings)
+        self._origin = self.rollout.prepare(state, applied, time, stamp, surroundings)
         self._fall_back_if_outdated()
         edges = self._begin(state, previous_action, applied, time)
         if self._policy is not None:
@@ -340,27 +340,6 @@ class Planner:
             for values in ((states[1:] - self._origin).T, plan.actions.T, np.diff(plan.edges))
         )
         return self.rollout.terms(after, actions, durations).tolist()
-
-    def _origin_of(self, state: np.ndarray) -> np.ndarray:
-        """Return what a plan from `state` subtracts (nx,), zero if a cost needs states as are."""
-        if any(cost.places is None for cost in self.costs):
-            return np.zeros_like(state)
-        return self.dynamics.origin(state)
-
-    def _prepare_plugins(
-        self,
-        state: np.ndarray,
-        applied: np.ndarray,
-        time: float,
-        stamp: float,
-        surroundings: Surroundings,
-    ) -> None:
-        """Tell costs and model what the next plan begins with."""
-        self._origin = self._origin_of(state)
-        for cost in self.costs:
-            cost.move(self._origin)
-            cost.prepare(state, stamp, surroundings)
-        self.dynamics.remember(state, applied, time)
 
     def _begin(
         self, state: np.ndarray, previous_action: np.ndarray, applied: np.ndarray, time: float

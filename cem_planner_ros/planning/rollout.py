@@ -9,6 +9,7 @@ import torch
 
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.particles import Particles
 
@@ -37,6 +38,29 @@ class Rollout:
         self.particles = particles or Particles()
         self.reads_numbers: tuple[str, ...] = ()
         """Methods found to read numbers in Python; what is compiled would keep those numbers."""
+
+    def prepare(
+        self,
+        state: np.ndarray,
+        applied: np.ndarray,
+        time: float,
+        stamp: float,
+        surroundings: Surroundings,
+    ) -> np.ndarray:
+        """
+        Tell costs and model what the next plan begins with; return the origin (nx,).
+
+        The rollout then takes states from which the origin is subtracted. It is zero if a cost
+        needs states as they are. Arguments as for `Planner.plan`.
+        """
+        origin = np.zeros_like(state)
+        if all(cost.places is not None for cost in self.costs):
+            origin = self.dynamics.origin(state)
+        for cost in self.costs:
+            cost.move(origin)
+            cost.prepare(state, stamp, surroundings)
+        self.dynamics.remember(state, applied, time)
+        return origin
 
     def step(
         self,

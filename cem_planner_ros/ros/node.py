@@ -173,6 +173,7 @@ class PlannerNode(LifecycleNode):
 
     def _use(self, made: ReadyPlanner) -> None:
         self.ready = made
+        self.topics.reports.use(made.planner)
         execution = made.planner.execution
         if execution.reason:
             self.get_logger().warning(f"planning runs as {execution.name}: {execution.reason}")

@@ -16,6 +16,7 @@ from cem_planner_ros.control.commander import Commander
 from cem_planner_ros.control.ladder import FRESH, PREVIOUS_PLAN, STOPPED
 from cem_planner_ros.control.tick import RESTING, Tick
 from cem_planner_ros.navigation.stop_guard import StopGuard
+from cem_planner_ros.planning.execution import Execution
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.ros import diagnostics
@@ -59,6 +60,7 @@ class Reports:
         ]
         self._said: dict[str, bool] = {}
         self._status = STOPPED
+        self._used: tuple[Planner | None, Execution | None] = (None, None)
         self._log_due: dict[str, float] = {}
         self._due: dict[str, float] = {}
         self._shown = -math.inf
@@ -119,6 +121,7 @@ class Reports:
 
         `state` (nx,) and `applied` (nu,), what the actuators apply, are those at its beginning.
         """
+        self._tell_execution(planner)
         values = self._configuration().values
         now = plan.edges[0]
         if now < self._shown:  # The clock was set back.
@@ -159,6 +162,19 @@ class Reports:
             if self._drawing is None:
                 self._drawing = Drawing(frame)
             self._markers.publish(self._drawing.draw(lines))
+
+    def use(self, planner: Planner) -> None:
+        """Log from now on when another execution than the present one runs a planner's search."""
+        self._used = planner, planner.execution
+
+    def _tell_execution(self, planner: Planner) -> None:
+        used, execution = self._used
+        if planner is used and planner.execution is not execution:
+            self.use(planner)
+            self._node.get_logger().warning(
+                f"planning now runs as {planner.execution.name}, not as {execution.name}: "
+                f"{planner.execution.reason}"
+            )
 
     def _is_due(self, what: str, rate: float, now: float) -> bool:
         if not rate or now < self._due.get(what, -math.inf):

@@ -1,5 +1,7 @@
 """What a plugin changes between two plans acts, in the kernel or out of it."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -113,6 +115,78 @@ def test_what_cannot_be_read_anew_is_noticed_and_planned_eagerly_from_then_on(wa
     assert "a plugin changes" in planner.execution.reason
     assert planner.execution.reason in caplog.text
     assert after > before + 1.0
+
+
+PREPARED = {
+    "number": (lambda c: c.plain, lambda c, x, t, near: setattr(c, "plain", float(x[0]))),
+    "attribute": (
+        lambda c: c.rebound,
+        lambda c, x, t, near: setattr(c, "rebound", torch.tensor(float(x[0]))),
+    ),
+    "time": (lambda c: c.plain, lambda c, x, t, near: setattr(c, "plain", t)),
+    "goal": (lambda c: c.plain, lambda c, x, t, near: setattr(c, "plain", near.goal is not None)),
+    "path": (
+        lambda c: c.holder.number,
+        lambda c, x, t, near: setattr(c.holder, "number", near.path.lengths[-1]),
+    ),
+    "costmap": (
+        lambda c: torch.tensor(c.array)[0].float(),
+        lambda c, x, t, near: c.array.fill(near.costmap.cells.mean()),
+    ),
+    "origin": (lambda c: float(c.origin[0]), lambda c, x, t, near: None),
+}
+
+
+@pytest.mark.parametrize("way", PREPARED)
+def test_what_prepare_changes_is_refused_before_the_first_plan_and_the_plugin_is_as_it_was(way):
+    fetch, change = PREPARED[way]
+
+    class Prepared(Target):
+        places = ()  # So that a plan has an origin.
+
+        def prepare(self, state, time, surroundings):
+            change(self, state, time, surroundings)
+
+    model = DoubleIntegrator()
+    cost = Prepared(model)
+    cost.fetch = fetch
+    planner = Planner(model, [cost], **SIZES)
+    assert planner.execution.name == "eager"
+    assert "no C++ kernel: prepare or remember changes" in planner.execution.reason
+    assert (cost.plain, cost.rebound.item(), cost.counted) == (0.0, 0.0, 0)
+
+
+def test_what_a_model_remembers_in_numbers_is_refused_before_the_first_plan():
+    class Remembering(DoubleIntegrator):
+        last = 0.0
+
+        def remember(self, state, action, time):
+            self.last = float(action[0])
+
+        def step(self, state, action, dt):
+            return super().step(state, action + 0.1 * self.last, dt)
+
+    model = Remembering()
+    cost = Target(model)
+    cost.fetch = lambda c: 0.0
+    planner = Planner(model, [cost], **SIZES)
+    assert "no C++ kernel: prepare or remember changes" in planner.execution.reason
+    assert "Remembering.last is" in planner.execution.reason
+
+
+def test_a_plugin_that_cannot_be_tried_out_on_a_copy_is_watched_all_the_same():
+    class Locked(Target):
+        def prepare(self, state, time, surroundings):
+            self.plain = float(state[0])
+
+    model = DoubleIntegrator()
+    cost = Locked(model)
+    cost.fetch, cost.lock = (lambda c: c.plain), threading.Lock()
+    planner = Planner(model, [cost], **SIZES)
+    assert planner.execution.name == "kernel"
+    planner.plan(np.ones(4), 0.0)
+    assert planner.execution.name == "eager"
+    assert "Locked.plain is 1.0, and was 0.0" in planner.execution.reason
 
 
 def test_a_variable_of_a_module_that_changes_is_noticed(monkeypatch):

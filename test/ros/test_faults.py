@@ -13,6 +13,7 @@ import types
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import Log
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
@@ -298,6 +299,35 @@ def test_a_model_that_raises_in_the_100th_period_costs_no_command(node, watch, s
     watch.wait_until(lambda: "plan_failed" in watch.causes(count))
     watch.wait(FRESH)
     assert set(watch.statuses(count)) == {FRESH, PREVIOUS_PLAN}
+
+
+def test_what_was_compiled_is_no_longer_true_and_the_log_says_once_how_planning_goes_on(
+    node, watch, states, drive, observer, monkeypatch
+):
+    class Pulled(DoubleIntegrator):
+        pull = 0.0
+
+        def step(self, state, action, dt):
+            return super().step(state, action + self.pull, dt)
+
+    module = types.ModuleType("pulled")
+    module.Pulled = Pulled
+    monkeypatch.setitem(sys.modules, "pulled", module)
+    drive |= {"dynamics.plugin": "pulled:Pulled", "planner.backend": "auto"}
+    log = observer.listen(Log, "/rosout")
+    node().autostart()
+    watch.wait(FRESH)
+    assert "execution=kernel" in watch.diagnosis()
+    Pulled.pull = 0.125
+
+    def said():
+        return [m.msg for _, m in log if m.msg.startswith("planning now runs as eager, not as")]
+
+    watch.wait_until(said)
+    watch.wait(FRESH)
+    assert "execution=eager a plugin changes" in watch.diagnosis()
+    (line,) = said()
+    assert "Pulled.pull is 0.125, and was 0.0" in line
 
 
 def test_a_model_that_goes_on_raising_stops_the_plant(node, watch, states, faulty):
