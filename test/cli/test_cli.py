@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from cem_planner_ros import cli, plugins
+from cem_planner_ros import cli
 from cem_planner_ros.benchmarks import (
     bench_drive,
     bench_dynamics,
@@ -24,6 +24,7 @@ from cem_planner_ros.benchmarks.reference import PlainCEM
 from cem_planner_ros.cli import check_command
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.planning.rollout import Rollout
+from cem_planner_ros.plugins import loading
 from cem_planner_ros.ros import node_processes
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -352,9 +353,9 @@ def test_bench_loop_refuses_what_it_cannot_do(arguments, text, capsys):
 def test_bench_dynamics_compares_the_ways_to_step_a_model(tmp_path, capsys, monkeypatch, briefly):
     pytest.importorskip("gymnasium")
     pytest.importorskip("mujoco")
-    entries = plugins.installed("dynamics")
+    entries = loading.installed("dynamics")
     monkeypatch.setattr(
-        bench_dynamics.plugins,
+        bench_dynamics.loading,
         "installed",
         lambda kind: {name: entries[name] for name in ("mujoco", "pendulum")},
     )

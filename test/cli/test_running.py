@@ -36,7 +36,7 @@ def test_parameters_are_listed_got_and_set(planner, say):
     assert "goal.weight.x: 1.0\n" in out
     assert "control_rate" not in out
     status, out, _ = say("list", "cem_planner", "control_rate", "--describe")
-    assert "Commands per second" in out
+    assert "commands sent per second" in out
     assert "from 0.1 to 2000.0" in out
     assert say("set", "/cem_planner", "control_rate", "40") == (0, "control_rate: 40.0\n", "")
     assert say("get", "cem_planner", "control_rate") == (0, "40.0\n", "")
@@ -51,7 +51,7 @@ def test_parameters_are_listed_got_and_set(planner, say):
     [
         ("set cem_planner goal.weight.x much", "'goal.weight.x' is a number, not 'much'"),
         ("set cem_planner planner.samples 2.5", "is an integer, not '2.5', allowed: an"),
-        ("set cem_planner hold Brake", "did you mean 'brake'?"),
+        ("set cem_planner fallback Policy", "did you mean 'policy'?"),
         ("set cem_planner control_rate -1.0", "from 0.1 to 2000.0 Hz"),
         ("set cem_planner autostart true", "read-only"),
         ("get cem_planner planner.sampels", "did you mean 'planner.samples'?"),

@@ -64,7 +64,7 @@ def test_a_network_from_a_file_is_planned_with_in_a_kernel(tmp_path, suffix):
     torch.testing.assert_close(half, 0.5 * (state + expected))
     cost = Quadratic(model, {"weight": {"position": 1.0, "speed": 0.1}, "target.position": 1.0})
     planner = Planner(model, [cost], samples=128, elites=16, horizon=20, dt=0.1)
-    assert planner.execution.name == "kernel"
+    assert (planner.execution.name, planner.execution.reason) == ("kernel", "")
     state = np.zeros(2)
     for tick in range(60):
         action = planner.plan(state, 0.1 * tick).action_at(0.1 * tick)

@@ -11,7 +11,7 @@ PARAMETERS = {
     "goal.rate_weight.x_ddot": 0.01,
     "action.high.y_ddot": 0.5,
     "planner.std_initial": 0.6,
-    "frame_id": "map",
+    "command.frame_id": "base",
 }
 
 
