@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import operator
 import sys
 import sysconfig
@@ -208,12 +209,15 @@ class _Notes:
             if event == "call" and not _is_foreign(frame.f_code.co_filename):
                 codes[frame.f_code] = frame.f_globals
 
-        before = sys.getprofile()
+        before, collects = sys.getprofile(), gc.isenabled()
+        gc.disable()  # It may call functions that have nothing to do with the plugin.
         sys.setprofile(profile)
         try:
             function()
         finally:
             sys.setprofile(before)
+            if collects:
+                gc.enable()
         for code, names in codes.items():
             self._globals(code, names)
 

@@ -1,5 +1,6 @@
 """What a plugin changes between two plans acts, in the kernel or out of it."""
 
+import gc
 import threading
 
 import numpy as np
@@ -12,6 +13,7 @@ from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.plugins.parameter import Parameter
 
 GAIN = 1.0
+COLLECTIONS = 0
 SIZES = {"samples": 128, "elites": 16, "iterations": 2, "horizon": 10, "dt": 0.1}
 
 
@@ -204,6 +206,24 @@ def test_a_variable_of_an_enclosing_function_that_changes_is_noticed():
     wanted = 2.0
     planner.plan(np.zeros(4), 0.0)
     assert "wanted is 2.0, and was 1.0" in planner.execution.reason
+
+
+def test_what_the_garbage_collector_calls_is_nothing_of_the_plugin():
+    def count(phase, info):
+        global COLLECTIONS
+        COLLECTIONS += 1
+
+    often = gc.get_threshold()
+    gc.callbacks.append(count)
+    gc.set_threshold(20, 10_000, 10_000)  # Often, and each time little.
+    try:
+        planner, _ = planner_and_cost(lambda c: c.plain)
+        assert COLLECTIONS > 0
+        planner.plan(np.zeros(4), 0.0)
+    finally:
+        gc.callbacks.remove(count)
+        gc.set_threshold(*often)
+    assert (planner.execution.name, planner.execution.reason) == ("kernel", "")
 
 
 def test_tuning_and_an_equal_number_change_nothing():
