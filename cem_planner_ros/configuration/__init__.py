@@ -1,4 +1,4 @@
-"""The parameters of the node: table, YAML files, checks between them, what is built of them."""
+"""The parameters of the node: table, YAML files, checks, and building a planner from them."""
 
 from cem_planner_ros.configuration.build import configure
 from cem_planner_ros.configuration.cross_checks import cpu_set

@@ -1,4 +1,4 @@
-"""From the values of parameters to the plugins they name, with every mistake told at once."""
+"""Checks the values of parameters and loads the plugins; reports all mistakes at once."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def configure(
     values: Mapping[str, Any], file: str = "", leftover: Collection[str] = ()
 ) -> Configuration:
     """
-    Check the values of parameters and load the plugins they name.
+    Check the values of parameters and load the plugins that they name.
 
     Args:
-        values: by full name ("planner.samples"), at least those that differ from the default.
-        file: where they come from, for messages.
-        leftover: names to pass over if they are unknown, such as those of the model before.
+        values: values by full name ("planner.samples"); others have their defaults.
+        file: source of the values, for messages.
+        leftover: unknown names to ignore, such as those of the previous model.
 
-    Raises ConfigurationError with one line for each thing that is wrong.
+    Raises ConfigurationError with one line for each mistake.
     """
     try:
         return replace(_configure(values, leftover), file=file)
@@ -52,14 +52,14 @@ def configure(
 
 def load(file: str | Path, **values: Any) -> Planner:
     """
-    Make the planner that a YAML file describes.
+    Make the planner of a YAML file.
 
     Args:
         file: a path, or the name of a file in the package's folder `config`.
         **values: parameters that replace those of the file; a dot in a name is written as two
             underscores, as in `planner__samples=512`.
 
-    Raises ConfigurationError with one line for each thing that is wrong.
+    Raises ConfigurationError with one line for each mistake.
     """
     path = Path(file) if Path(file).exists() else share("config") / file
     changed = {name.replace("__", "."): value for name, value in values.items()}
@@ -90,7 +90,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
                 checked[parameter.name] = parameter.default
 
     def plugin(kind: str, prefix: str, declared_by, make) -> Dynamics | Cost | None:
-        """Load the plugin named by PREFIX.plugin and make it of its own parameters."""
+        """Load the plugin that PREFIX.plugin names, and make it from its parameters."""
         try:
             plugin_class = loading.load(kind, checked[f"{prefix}.plugin"])
             declared = declared_by(plugin_class)
@@ -108,7 +108,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
             return made
         except ConfigurationError as error:
             problems.append(f"parameter '{prefix}.plugin': {error}")
-        except Exception as error:  # A plugin's constructor may raise anything.
+        except Exception as error:  # A plugin's constructor may raise any error.
             problems.append(
                 f"parameter '{prefix}.plugin': {checked[f'{prefix}.plugin']!r} cannot be made: "
                 f"{describe(error)}"
@@ -162,7 +162,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
                 f"parameter '{name}.plugin' is given, but 'costs', which is {checked['costs']!r}, "
                 f"does not name '{name}'{did_you_mean(name, checked['costs'])}"
             )
-        # Parameters of a cost whose plugin is broken are not unknown, only not known yet.
+        # Parameters of a cost with a broken plugin are not unknown, only not known yet.
         broken = tuple(f"{name}." for name in checked["costs"] if name not in costs)
         unknown = {name for name in unknown if not name.startswith(broken)}
         problems += _unknown(unknown, values, parameters)
@@ -177,7 +177,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
 def _unknown(
     names: Collection[str], values: Mapping[str, Any], known: Collection[str]
 ) -> list[str]:
-    """Return what is wrong with parameters that nothing declares: by section if that is unknown."""
+    """Return the mistakes of unknown parameters; one for a whole unknown section."""
     sections: dict[str, list[str]] = {}
     for name in sorted(names):
         sections.setdefault(name.partition(".")[0], []).append(name)
@@ -200,7 +200,7 @@ def _unknown(
 
 
 def _fields(side: str, names: Iterable[str], grammar: Grammar) -> list[Parameter]:
-    """Return the parameters that say which field of a message is which state or action."""
+    """Return the parameters that name the message field of each state or action."""
     return [
         Parameter(
             f"{side}.fields.{name}",
@@ -213,14 +213,14 @@ def _fields(side: str, names: Iterable[str], grammar: Grammar) -> list[Parameter
 
 
 def _low_passes(dynamics: Dynamics) -> tuple[Parameter, ...]:
-    """Return the parameters of what a command goes through before it is sent."""
+    """Return the parameters of the low-pass of commands."""
     text = "Time constant of a low-pass on the {name} that is sent; 0 for none."
     limits = {"unit": "s", "low": 0.0, "high": 10.0}
     return named("action.low_pass", dynamics.action_names, 0.0, text, **limits)
 
 
 def _spreads(dynamics: Dynamics) -> tuple[Parameter, ...]:
-    """Return the parameters that say how much the numbers of variants differ."""
+    """Return the parameters of the spread of numbers between variants."""
     text = "Share of the model's {name} by which its variants differ at most."
     limits = {"low": 0.0, "high": 0.99, "when": INACTIVE}
     return named("randomisation.spread", dynamics.numbers, 0.0, text, **limits)

@@ -1,4 +1,4 @@
-"""What values that are right one by one have to be together."""
+"""Checks between values that are right one by one."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from cem_planner_ros.policies.linear_policy import MatchedPolicy
 from cem_planner_ros.policies.linear_policy import load as load_policy
 
 LONGEST_HELD = 2.0
-"""Model steps that a command may be held for without a warning."""
+"""Number of model steps for which a command may be held without a warning."""
 
 TOPIC = r"(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*"
-"""A topic name (ROS 2 design: Topic and Service name mapping), substitutions left out."""
+"""Pattern of a topic name (ROS 2 design: Topic and Service name mapping), without substitutions."""
 
 
 def search_settings(value: Mapping[str, Any], dynamics: Dynamics) -> dict[str, Any]:
-    """Return the settings of `Search` that the values of all parameters make."""
+    """Return the settings of `Search` from the values of all parameters."""
     names = [field.name for field in fields(Search) if f"planner.{field.name}" in value]
     settings = {name: value[f"planner.{name}"] for name in names}
     own = (value[f"action.noise_beta.{name}"] for name in dynamics.action_names)
@@ -43,9 +43,10 @@ def cross_check(
     value: Mapping[str, Any], dynamics: Dynamics, wrong: Collection[str] = ()
 ) -> list[str]:
     """
-    Return what is wrong with values that are right one by one.
+    Return the mistakes between values that are right one by one.
 
-    `wrong` names those that are not: the fields of a message of unknown type are not looked at.
+    `wrong` has the names of values that are wrong by themselves. For example, fields of a message
+    of unknown type are not checked.
     """
     problems = []
     for check in (
@@ -137,7 +138,7 @@ def cross_check(
 
 
 def policy_problems(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
-    """Return what is wrong with the policy that the values name."""
+    """Return the mistakes of the policy that the values name."""
     if not value["policy.file"]:
         return []
     low, high = (
@@ -152,7 +153,7 @@ def policy_problems(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
 
 
 def driving_problems(dynamics: Dynamics, costs: Mapping[str, Cost]) -> list[str]:
-    """Return why a model cannot be driven about, or a cost does not say what that takes."""
+    """Return why a model cannot be a mobile robot, or what a cost does not declare."""
     problems = []
     lacks = [name for name in ("x", "y", "yaw") if name not in dynamics.state_names]
     speeds = (*dynamics.forward_names, *dynamics.sideways_names, *dynamics.turning_names)
@@ -166,7 +167,7 @@ def driving_problems(dynamics: Dynamics, costs: Mapping[str, Cost]) -> list[str]
         )
     for name, cost in costs.items():
         where = f"parameter '{name}.plugin': {type(cost).__name__}"
-        # Misspelt, it would keep the robot from nothing.
+        # A misspelt input would have no effect, so the robot would not be protected.
         if not set(cost.inputs) <= set(INPUTS):
             problems.append(
                 f"{where}.inputs is {cost.inputs!r}, allowed: some of {', '.join(INPUTS)}"
@@ -201,9 +202,9 @@ def _has_scipy() -> bool:
 
 def cpu_set(text: str) -> set[int]:
     """
-    Return the CPUs that "0 2" or "0,2" names.
+    Return the set of CPUs in a text such as "0 2" or "0,2".
 
-    Raises ConfigurationError if it is not a list of numbers.
+    Raises ConfigurationError if the text is not a list of numbers.
     """
     try:
         return {int(number) for number in text.replace(",", " ").split()}
@@ -219,7 +220,7 @@ def warnings(
     costs: Mapping[str, Cost],
     device: torch.device,
 ) -> list[str]:
-    """Return what is allowed, but does nothing or is hardly meant."""
+    """Return warnings about values that have no effect or are probably not intended."""
     variants = value["randomisation.samples"]
     spreads = {name: value[f"randomisation.spread.{name}"] for name in dynamics.numbers}
     spreads = {name: spread for name, spread in spreads.items() if spread}

@@ -1,4 +1,4 @@
-"""Whether the safe action lets the plant stand still, as far as the model knows."""
+"""Checks with the model whether the safe action keeps the plant standing still."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import torch
 from cem_planner_ros.dynamics.base import MEASURED, Dynamics
 
 DURATION = 1.0
-"""s for which the model is let alone with the safe action."""
+"""Time for which the model is simulated with the safe action, s."""
 
 STILL = 1e-2
-"""Change of a state in that time, in its unit, that is none."""
+"""Largest change of a state in that time, in its unit, that counts as standing still."""
 
 
 def standstill_warnings(
     value: Mapping[str, Any], dynamics: Dynamics, device: torch.device
 ) -> list[str]:
-    """Return what moves the plant though no plan may be used; `value` is of all parameters."""
+    """Return warnings if the safe action moves the plant; `value` has all parameters."""
     found = []
     for name in dynamics.action_names:
         safe, rate = value[f"action.safe.{name}"], value[f"action.rate.{name}"]
@@ -48,7 +48,7 @@ def standstill_warnings(
 
 
 def _is_learned(dynamics: Dynamics) -> bool:
-    """Return whether a model comes from a file: one that was learned never quite stands still."""
+    """Return whether a model comes from a file; a learned model never quite stands still."""
     return any(parameter.name == "file" for parameter in dynamics.parameters)
 
 
@@ -56,11 +56,11 @@ def _is_learned(dynamics: Dynamics) -> bool:
 def _drift(
     value: Mapping[str, Any], dynamics: Dynamics, device: torch.device
 ) -> torch.Tensor | None:
-    """Return how states (nx,) change from rest with the safe action; None if that fails."""
+    """Return the change of states (nx,) from rest under the safe action; None if it fails."""
     safe = [value[f"action.safe.{name}"] for name in dynamics.action_names]
     if MEASURED in safe:
         return None
-    # All zero, but for quaternions, of which that is none.
+    # All zero, except quaternions, because zero is no rotation.
     start = [float(name == "qw" or name.endswith("_qw")) for name in dynamics.state_names]
     try:
         rest, action, dt = (
@@ -71,5 +71,5 @@ def _drift(
         for _ in range(max(1, round(DURATION / value["planner.dt"]))):
             state = dynamics.step(state, action[:, None], dt)
         return state[:, 0] - rest
-    except Exception:  # What is wrong with a plugin is said when it is tried out.
+    except Exception:  # Errors of a plugin are reported when it is tried out.
         return None

@@ -1,4 +1,4 @@
-"""The one table of parameters that the node has whatever the model and the costs."""
+"""The table of the node's parameters that do not depend on model and costs."""
 
 from cem_planner_ros.compile.choose import BACKEND
 from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
@@ -220,7 +220,7 @@ TABLE = (
         "Whether ~/statistics is published with every command.",
     ),
 )
-"""The parameters that the node has whatever the model; those of plugins, fields and bounds join."""
+"""The parameters that do not depend on the model. Those of plugins, fields and bounds are added."""
 
 DRIVING = (
     Parameter("drive.goal_topic", "goal_pose", "Topic of the goal pose.", when=INACTIVE),
@@ -317,12 +317,12 @@ DRIVING = (
         high=10.0,
     ),
 )
-"""The parameters of a robot that drives: of a node whose costs look at the surroundings."""
+"""The parameters of a mobile robot: of a node whose costs use the surroundings."""
 
 ROS_PARAMETERS = ("use_sim_time", "start_type_description_service", "qos_overrides")
-"""The parameters, or their first names, that rclpy declares on every node."""
+"""Parameters, or their first names, that rclpy declares on every node."""
 
 RENAMED = {
     "hold": "fallback, whose values are ramp_to_safe (was brake), keep_last (was hold), policy"
 }
-"""What parameters of earlier versions are called now, for those who still have the old name."""
+"""New names of renamed parameters, for messages about the old names."""

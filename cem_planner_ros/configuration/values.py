@@ -1,7 +1,8 @@
 """
-Checked values of all parameters, and the planner that is made of them.
+Checked values of all parameters, and the planner that is made from them.
 
-Nothing here needs ROS, so `python -m cem_planner_ros check` says of a YAML what the node would say.
+Nothing here needs ROS, so `python -m cem_planner_ros check` gives the same errors for a YAML file
+as the node.
 """
 
 from __future__ import annotations
@@ -38,16 +39,16 @@ from cem_planner_ros.policies.linear_policy import LinearPolicy, MatchedPolicy
 @dataclass(frozen=True)
 class Configuration:
     """
-    Checked values of all parameters, and the plugins they name.
+    Checked values of all parameters, and the plugins that they name.
 
     Attributes:
-        values: every parameter by name, defaults filled in.
+        values: all parameters by name, with defaults filled in.
         parameters: the declaration of each.
         dynamics: the model, on the planning device.
         costs: the cost terms by instance name, on the planning device.
         device: the planning device.
-        policy: that of `policy.file`, None if none is named.
-        file: where the values come from, for messages.
+        policy: the policy of `policy.file`; None without one.
+        file: source of the values, for messages.
     """
 
     values: Mapping[str, Any]
@@ -60,24 +61,24 @@ class Configuration:
 
     @property
     def inputs(self) -> frozenset[str]:
-        """What the costs have to know of the surroundings, of "goal", "path" and "costmap"."""
+        """The inputs of the costs: some of "goal", "path" and "costmap"."""
         return frozenset(name for cost in self.costs.values() for name in cost.inputs)
 
     @property
     def footprint(self) -> Footprint | None:
-        """The outline of a robot that sees a costmap, None without a costmap."""
+        """The outline of a robot with a costmap; None without a costmap."""
         footprints = (cost.robot_footprint for cost in self.costs.values())
         return next((footprint for footprint in footprints if footprint is not None), None)
 
     def goal_checker(self) -> GoalChecker | None:
-        """Return what says when a robot that drives should stand, None for other plants."""
+        """Return the goal checker of a mobile robot; None for other plants."""
         if not self.inputs:
             return None
         targets = self.inputs & {"goal", "path"}
         return GoalChecker(self._planar_robot(), targets, self.drive_settings())
 
     def stop_guard(self) -> StopGuard | None:
-        """Return what checks commands against the costmap, None if no cost looks at one."""
+        """Return the stop guard; None if no cost uses a costmap."""
         if "costmap" not in self.inputs:
             return None
         return StopGuard(self._planar_robot(), self.footprint, self.drive_settings())
@@ -107,7 +108,7 @@ class Configuration:
         )
 
     def drive_settings(self) -> DriveSettings:
-        """Return the parameters of a robot that drives, by which it is checked and braked."""
+        """Return the settings of goal checker and stop guard of a mobile robot."""
         elsewhere = {
             "actuation_delay": self.values["actuation_delay"],
             "hold_time": self.values["hold_time"],
@@ -127,11 +128,11 @@ class Configuration:
         )
 
     def action(self, group: str) -> list[Any]:
-        """Return the parameters action.GROUP.NAME (nu,), GROUP as in low, rate, safe."""
+        """Return the parameters action.GROUP.NAME (nu,); GROUP is low, rate, safe and so on."""
         return [self.values[f"action.{group}.{name}"] for name in self.dynamics.action_names]
 
     def measuring_rows(self) -> list[int | None]:
-        """Return the index of the state that measures each action (nu,), None where none does."""
+        """Return the index of the state that measures each action (nu,); None if none does."""
         names = self.dynamics.state_names
         states = self.action("measured_by")
         return [names.index(state) if state else None for state in states]
@@ -143,9 +144,9 @@ class Configuration:
 
     def changed(self, changes: Mapping[str, Any]) -> Configuration:
         """
-        Return this configuration with live parameters changed; the plugins stay the same objects.
+        Return this configuration with changed live parameters; the plugin objects stay the same.
 
-        Raises ConfigurationError if the changed values do not go together.
+        Raises ConfigurationError if the changed values do not fit together.
         """
         values = dict(self.values)
         for name, value in changes.items():
@@ -164,9 +165,9 @@ class Configuration:
         self, wanted: Configuration, is_accepted: Callable[[Configuration], bool]
     ) -> Configuration:
         """
-        Return this configuration with those live values of another that are accepted.
+        Return this configuration with the accepted live values of another one.
 
-        Each value is tried alone; those that do not fit alone are tried together.
+        Each value is tried alone. Values that are not accepted alone are tried together.
         """
         merged, misfits = self, {}
         for name, value in wanted.values.items():
@@ -186,13 +187,13 @@ class Configuration:
         return part if is_accepted(part) else merged
 
     def check_together(self, values: Mapping[str, Any]) -> None:
-        """Raise ConfigurationError if values of all parameters, right one by one, do not agree."""
+        """Raise ConfigurationError if values that are right one by one do not fit together."""
         problems = cross_check(values, self.dynamics)
         if problems:
             raise ConfigurationError("\n".join(problems))
 
     def tune(self, planner: Planner) -> None:
-        """Bring the numbers of a planner and of its plugins to these values, in place."""
+        """Set these values in a planner and its plugins, in place."""
         planner.tune(**self.tuning())
         for prefix, plugin in (("dynamics", self.dynamics), *self.costs.items()):
             for name in plugin.numbers:
@@ -200,13 +201,13 @@ class Configuration:
 
     def with_plugins_of(self, other: Configuration) -> Configuration | None:
         """
-        Return this configuration with the plugin objects of another, or None if they differ.
+        Return this configuration with the plugin objects of another one; None if they differ.
 
-        They are the same where only shapes and settings of the search differ, and what may change
-        live anyway. Plugins that are told something before each plan belong to one planner.
+        They can be used again if only live values and settings of the search differ. Plugins that
+        receive something before each plan belong to one planner.
         """
         is_told = type(other.dynamics).remember is not Dynamics.remember
-        is_told |= bool(other.dynamics.position_names)  # Costs are told where a plan begins.
+        is_told |= bool(other.dynamics.position_names)  # They know where a plan begins.
         is_told |= any(type(c).prepare is not Cost.prepare for c in other.costs.values())
         if is_told or self.device != other.device or set(self.values) != set(other.values):
             return None
@@ -218,9 +219,9 @@ class Configuration:
 
     def planner(self, like: Planner | None = None) -> Planner:
         """
-        Make the planner; this compiles, unless there is one `like` it.
+        Make the planner; this compiles unless `like` has the same plugins.
 
-        Raises ConfigurationError if a plugin does not do what it should.
+        Raises ConfigurationError if a plugin fails a check.
         """
         try:
             return self._planner(like)
@@ -247,17 +248,17 @@ class Configuration:
         )
 
     def warnings(self) -> list[str]:
-        """Return what is allowed, but does nothing or is hardly meant."""
+        """Return warnings about values that have no effect or are probably not intended."""
         return warnings(self.values, self.dynamics, self.costs, self.device)
 
     def matched_policy(self) -> MatchedPolicy | None:
-        """Return what the policy does in a state, None if there is no policy."""
+        """Return the policy, matched to the model; None without a policy."""
         if self.policy is None:
             return None
         return MatchedPolicy(self.policy, self.dynamics, self.action("low"), self.action("high"))
 
     def _policy_candidates(self) -> PolicyCandidates | None:
-        """Return what proposes candidates, None if nothing does; this compiles."""
+        """Return the policy's candidates; None without them. This compiles."""
         count = self.values["policy.candidates"]
         if not count:
             return None
@@ -275,6 +276,6 @@ class Configuration:
 
 
 def in_file(error: ConfigurationError, file: str) -> ConfigurationError:
-    """Return the error with the file named, if there is one."""
+    """Return the error with the name of the file added, if there is one."""
     text = f"{error}\n  in {file}" if file else str(error)
     return ConfigurationError(text, error.parameters)

@@ -1,8 +1,8 @@
 """
-Reading ROS parameter files as rcl reads them, so that `check` and the node see the same values.
+Reads ROS parameter files as rcl does, so that `check` and the node get the same values.
 
-What rcl refuses is refused, with the line; what it ignores is ignored. A file may also be valid
-for rcl and still not mean what it says, such as a mapping within a list; that is refused too.
+What rcl refuses is refused, with the line. What rcl ignores is ignored. Some files are valid for
+rcl but do not mean what they seem to, such as a mapping in a list; they are refused too.
 """
 
 from __future__ import annotations
@@ -48,21 +48,21 @@ _SMALLEST = 2.2250738585072014e-308
 _EMPTY = "empty list"
 _LISTS = ("list of bool", "list of int", "list of float", "list of str", _EMPTY)
 _ORDER = (bool, int, float, str, *_LISTS)
-"""Which of several values of one parameter counts that differ in their type: the first of these."""
+"""Order of types: if a parameter has values of several types, the first of these types is used."""
 
 
 class MissingSectionError(ConfigurationError):
-    """No parameter file has anything for the node."""
+    """No parameter file has a section for the node."""
 
 
 def load_yaml(
     files: str | Path | Sequence[str | Path], node_name: str = NODE_NAME, namespace: str = "/"
 ) -> dict[str, Any]:
     """
-    Return the parameters that ROS parameter files hold for a node, by full name.
+    Return the parameters of a node in ROS parameter files, by full name.
 
-    Sections count in the order in which their names first appear, over all files: a later one
-    overrides an earlier one. The names may hold `*` for one name and `**` for any number of them.
+    Sections are used in the order in which their names first appear, over all files; a later one
+    overrides an earlier one. Names may contain `*` for one name and `**` for any number of names.
 
     Args:
         files: one file, or several in the order of the command line.
@@ -92,9 +92,9 @@ def load_yaml(
 
 def split_name(name: str) -> tuple[str, str]:
     """
-    Return name and namespace of a node that is given as NAME or NAMESPACE/NAME.
+    Return name and namespace of a node given as NAME or NAMESPACE/NAME.
 
-    Raises ConfigurationError if it cannot be the name of a node.
+    Raises ConfigurationError if this cannot be the name of a node.
     """
     namespace, _, last = name.strip().rpartition("/")
     if "*" in name or not _NODE.fullmatch(name.strip()):
@@ -121,18 +121,18 @@ def _missing(files: Sequence[str | Path], full_name: str, found: Sequence[str]) 
 
 
 class _Parameters:
-    """The parameters of one section, kept as rcl keeps them: by name, then by type."""
+    """The parameters of one section, stored as in rcl: by name, then by type."""
 
     def __init__(self):
         self._found: list[tuple[str, dict[Any, Any]]] = []
 
     def values(self) -> Iterator[tuple[str, Any]]:
-        """Yield each name with its value; where one comes twice, the last counts."""
+        """Yield each name with its value; if a name comes twice, the last value is used."""
         for name, of_types in self._found:
             yield from ((name, of_types[kind]) for kind in [k for k in _ORDER if k in of_types][:1])
 
     def place(self, name: str) -> dict[Any, Any]:
-        """Return the values by type of the first parameter of this name, made if there is none."""
+        """Return the values by type of the first parameter of this name; make it if needed."""
         for other, of_types in self._found:
             if other == name:
                 return of_types
@@ -140,7 +140,7 @@ class _Parameters:
         return self._found[-1][1]
 
     def rename(self, before: str, name: str) -> dict[Any, Any]:
-        """Call the parameter `before` by another name and return its values."""
+        """Rename the parameter `before`, and return its values."""
         of_types = self.place(before)
         index = next(i for i, (_, other) in enumerate(self._found) if other is of_types)
         self._found[index] = (name, of_types)
@@ -149,10 +149,11 @@ class _Parameters:
 
 class _Namespace:
     """
-    The names above the present one, joined.
+    The joined names above the present one.
 
-    Leaving a mapping cuts off what follows the last separator, even where a key was a joined name
-    itself. So what rcl reads after such a key may belong elsewhere than it seems.
+    At the end of a mapping, rcl cuts off the text after the last separator, even if a key was a
+    joined name. What rcl reads after such a key may therefore belong to another section than it
+    seems.
     """
 
     def __init__(self, separator: str):
@@ -174,7 +175,7 @@ class _Namespace:
 
 
 class _File:
-    """Adds what one file says to the parameters by section."""
+    """Adds the content of one file to the parameters by section."""
 
     def __init__(self, text: str, sections: dict[str, _Parameters]):
         self._sections = sections
@@ -227,7 +228,7 @@ class _File:
             namespace.leave()
 
     def _read_parameters(self, section: _Parameters, namespace: _Namespace) -> int:
-        """Read a mapping of parameters and return how many keys it has."""
+        """Read a mapping of parameters, and return its number of keys."""
         count = 0
         for count, (key, value) in enumerate(self._pairs(), 1):  # noqa: B007
             name = namespace.join(key)
@@ -264,7 +265,7 @@ def _at(event: yaml.Event, text: str) -> ConfigurationError:
 
 
 def _scalar(event: yaml.ScalarEvent, name: str) -> bool | int | float | str:
-    """Return a plain value in the type that rcl takes it for."""
+    """Return a plain value in the type that rcl gives it."""
     text = event.value
     if event.style in ("'", '"') or event.tag == "tag:yaml.org,2002:str":
         return text
@@ -291,7 +292,7 @@ def _scalar(event: yaml.ScalarEvent, name: str) -> bool | int | float | str:
             return text
     except OverflowError:
         return text
-    # C's strtod reports what is too large or too small for a double, and rcl leaves it a string.
+    # C's strtod reports numbers too large or too small for a double; rcl keeps them as strings.
     is_zero = not any(digit in "123456789abcdefABCDEF" for digit in re.split("[eEpP]", text)[0])
     in_range = math.isfinite(number) and (is_zero or abs(number) >= _SMALLEST)
     return number if in_range else text
@@ -299,9 +300,9 @@ def _scalar(event: yaml.ScalarEvent, name: str) -> bool | int | float | str:
 
 def parse_value(text: str) -> Any:
     """
-    Return what a text is as the value of a parameter, as rcl reads it in a file.
+    Return a text as the value of a parameter, as rcl would read it in a file.
 
-    What is no YAML, and a list of different types, is returned as the text.
+    A text that is no YAML, or a list of different types, is returned as the text.
     """
     parameters = _Parameters()
     sections = {"x": parameters}

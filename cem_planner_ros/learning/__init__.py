@@ -1,1 +1,1 @@
-"""Models and policies from data: what a robot did, or what a simulation says."""
+"""Learning: models from recorded data, and policies from simulated episodes."""

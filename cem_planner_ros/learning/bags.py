@@ -15,14 +15,14 @@ from cem_planner_ros.readers import MessageError, command_reader, missing, part_
 
 
 class Signal(NamedTuple):
-    """Values (n, k) at increasing times (n,), s; NaN rows are messages that could not be used."""
+    """Values (n, k) at increasing times (n,), s; a row of NaN is an unusable message."""
 
     times: np.ndarray
     values: np.ndarray
 
 
 class BagContent(NamedTuple):
-    """What a bag holds, what was noticed in reading it, and how to call it, in words."""
+    """The content of a bag, notes about reading it, and its name for messages."""
 
     states: Signal
     commands: Signal
@@ -32,10 +32,10 @@ class BagContent(NamedTuple):
 
 def read(folder: Path, task: Task) -> BagContent:
     """
-    Return states and commands of a bag, in the units and the order of the model.
+    Return states and commands of a bag, in the units and in the order of the model.
 
     Args:
-        folder: of rosbag2, with its metadata.yaml.
+        folder: folder of the rosbag2, with its metadata.yaml.
         task: topics, types and fields, as the node uses them.
 
     Raises ConfigurationError if rosbags is not installed or the bag lacks what is needed.
@@ -53,14 +53,14 @@ def read(folder: Path, task: Task) -> BagContent:
         )
     notes: list[str] = []
     try:
-        # Bags of SQLite say what their messages are called, not what is in them.
+        # SQLite bags have the names of message types, but not their definitions.
         reader = AnyReader([folder], default_typestore=get_typestore(Stores.ROS2_JAZZY))
         with reader:
             signals = [_signal(folder, reader, task, side, notes) for side in SIDES]
     except AnyReaderError as error:
         raise ConfigurationError(f"bag '{folder}' cannot be read: {error}") from error
     (arrived, stamped, states), (commanded, command_stamped, commands) = signals
-    # Times of both have to be of one clock.
+    # The times of both must be from one clock.
     usable = _usable(stamped, arrived, "states", task.dt, notes)
     has_stamps = np.isfinite(command_stamped).any()
     if has_stamps and not _usable(command_stamped, commanded, "commands", task.dt, notes):
@@ -78,7 +78,7 @@ def read(folder: Path, task: Task) -> BagContent:
 def _usable(
     stamps: np.ndarray, arrivals: np.ndarray, what: str, dt: float, notes: list[str]
 ) -> bool:
-    """Return whether stamps (n,) can be the times; say in `notes` how they lie to the arrivals."""
+    """Return whether stamps (n,) can be used as times; note their offset to the arrivals."""
     if not np.isfinite(stamps).all():
         if np.isfinite(stamps).any():
             notes.append(f"not all {what} have stamps: arrival times are used")
@@ -99,15 +99,15 @@ def _usable(
 SIDES = ("state", "command")
 
 MAX_PART_AGE = 0.2
-"""s by which the parts of a state may be apart, where several publishers say one each."""
+"""Largest age difference of the parts of a state from several publishers, s."""
 
 
 def _signal(
     folder: Path, reader, task: Task, side: str, notes: list[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return arrivals (n,), stamps (n,), NaN where there is none, and values (n, k)."""
+    """Return arrivals (n,), stamps (n,) (NaN if there is none), and values (n, k)."""
     topic, kind, fields = task.topics[side], task.types[side], task.fields[side]
-    # In a bag names are whole; the YAML's are relative to a namespace that nobody knows here.
+    # Names in a bag are absolute; those in the YAML are relative to an unknown namespace.
     ending = "/" + topic.removeprefix("~").strip("/")
     found = [c for c in reader.connections if c.topic == ending]
     found = found or [c for c in reader.connections if c.topic.endswith(ending)]
@@ -130,7 +130,7 @@ def _signal(
     read_one: Callable[[object], np.ndarray]
     read_one = (part_reader if side == "state" else command_reader)(kind, fields)
     rows, unusable, others = [], Counter(), 0
-    # Several publishers may each say a part of the state: each field keeps its newest value.
+    # Several publishers may each send a part of the state; each field keeps its newest value.
     newest, heard = np.full(len(fields), np.nan), np.full(len(fields), -np.inf)
     for connection, time, raw in reader.messages(connections=found):
         message = reader.deserialize(raw, connection.msgtype)
@@ -138,7 +138,7 @@ def _signal(
             value = read_one(message)
             if side == "state":
                 has = ~np.isnan(value)
-                if not has.any():  # It is of other joints.
+                if not has.any():  # The message is about other joints.
                     others += 1
                     continue
                 newest[has], heard[has] = value[has], 1e-9 * time
@@ -171,7 +171,7 @@ def _signal(
 
 
 def _in_order(times: np.ndarray, values: np.ndarray, what: str, notes: list[str]) -> Signal:
-    """Return a signal without the rows whose time is not after that of the row before."""
+    """Return a signal without rows whose time is not later than that of the previous row."""
     keep = np.ones(len(times), bool)
     latest = -np.inf
     for index, time in enumerate(times):

@@ -1,4 +1,4 @@
-"""States and commands aligned in time, in sequences with a fixed step, split by episode."""
+"""Training data: states and commands in sequences with a fixed step, split by episode."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from cem_planner_ros.learning.task import Task
 from cem_planner_ros.planning.actuators import INSTANT
 
 GAP = 5.0
-"""A pause of this many usual periods, of states or of commands, ends an episode."""
+"""A pause of this many median periods, in states or commands, ends an episode."""
 
 LEAST_GAP = 0.1
-"""s; shorter pauses do not."""
+"""Shortest pause that ends an episode, s."""
 
 PHASES = 4
-"""How often a recording is cut into steps, each time beginning a part of a step later."""
+"""How often a recording is cut into steps; each time the cut starts a part of a step later."""
 
 EVERY = 6
-"""Of so many episodes one says when training has to end, and another how good the model is."""
+"""Of this many episodes, one is for validation and one for the test."""
 
 NEAR = 1.05
-"""Periods of the states in dt, at most."""
+"""Largest period of the states, as a share of dt."""
 
 OUTSIDE = 0.05
-"""Share of their range by which commands may be out of bounds without a note."""
+"""Share of their range by which commands may exceed the bounds without a note."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """States (K + 1, nx), angles unwrapped, dt apart, and the actions (K, nu) between them."""
+    """States (K + 1, nx) at intervals of dt, angles unwrapped, and the actions (K, nu) between."""
 
     states: np.ndarray
     actions: np.ndarray
@@ -42,12 +42,12 @@ class Segment:
 @dataclass
 class Dataset:
     """
-    Sequences to learn from and to be judged by.
+    Sequences for training, validation and test.
 
     Attributes:
-        training, validation, test: sequences of different episodes: to learn from, to choose the
-            epoch by, and to be judged by.
-        notes: what was noticed, in words.
+        training, validation, test: sequences of different episodes, for learning, for choosing the
+            epoch, and for measuring the error.
+        notes: notes about the data, for the user.
         statistics: numbers about the data for the model's file.
     """
 
@@ -60,17 +60,17 @@ class Dataset:
 
 def make(recordings: Sequence[BagContent], task: Task) -> Dataset:
     """
-    Return what recordings say about steps of dt.
+    Return the dataset of recordings, in steps of dt.
 
-    A state is interpolated between the two messages around a time; the action of a step is the mean
-    of the commands in force during it, each of which holds until the next. Where actuators lag, it
-    is the mean of what they make of the commands, as in `planning/actuators.py`.
+    A state is interpolated between two messages. The action of a step is the mean of the commands
+    in force during the step; each command holds until the next one. With a lag of the actuators, it
+    is the mean of what the actuators apply, as in `planning/actuators.py`.
 
     Args:
-        recordings: one for each bag.
-        task: names, length and count of the steps, delay.
+        recordings: one recording for each bag.
+        task: names, length and number of steps, delay.
 
-    Raises ConfigurationError if the data cannot teach a model.
+    Raises ConfigurationError if no model can be learned from the data.
     """
     notes: list[str] = []
     dt, horizon = task.dt, task.horizon
@@ -135,7 +135,7 @@ def _usual_period(signal: Signal, what: str, name: str) -> float:
 
 
 def _out_of_bounds(commands: Signal, task: Task) -> list[str]:
-    """Return a note for each action whose commands lie far out of the bounds of the file."""
+    """Return a note for each action whose commands are far outside the bounds of the file."""
     notes = []
     for action, low, high, values in zip(
         task.action_names, task.action_low, task.action_high, commands.values.T, strict=True
@@ -152,7 +152,7 @@ def _out_of_bounds(commands: Signal, task: Task) -> list[str]:
 def _spans(
     states: Signal, commands: Signal, name: str, notes: list[str]
 ) -> list[tuple[float, float]]:
-    """Return (begin, end), s, of the segments without a gap in states or commands."""
+    """Return (begin, end), s, of segments without a gap in states or commands."""
     begin = max(states.times[0], commands.times[0])
     end = min(states.times[-1], commands.times[-1])
     if end <= begin:
@@ -173,7 +173,7 @@ def _spans(
             word = "gap" if count == 1 else "gaps"
             notes.append(f"{count} {word} in the {what}, {intervals[gaps].sum():.2f} s")
         missing = int(np.maximum(np.round(intervals[~gaps] / usual) - 1, 0).sum())
-        # Commands need not come evenly: they hold until the next.
+        # Commands need not come at even times: each holds until the next.
         if missing > 0.01 * len(times) and signal is states:
             notes.append(f"about {missing} of {missing + len(times)} {what} missing")
     spans = []
@@ -220,11 +220,11 @@ def _mean_applied(
     times: np.ndarray, values: np.ndarray, edges: np.ndarray, lag: Sequence[float]
 ) -> np.ndarray:
     """
-    Return the means (K, nu), between edges (K + 1,), of what actuators make of commands.
+    Return the means (K, nu), between edges (K + 1,), of what the actuators apply.
 
     A command u holds until the next; meanwhile y goes from y_0 to u + (y_0 - u) exp(-d / lag), and
     its integral is u d + (y_0 - u) lag (1 - exp(-d / lag)) (`planning/actuators.py`). Before the
-    first command y is taken to be that.
+    first command, y is assumed to be that command.
     """
     lag = np.maximum(lag, INSTANT)
     left = np.exp(-np.diff(times)[:, None] / lag)
@@ -247,7 +247,7 @@ def _mean_applied(
 def _split(
     episodes: list[list[Segment]], horizon: int, notes: list[str]
 ) -> tuple[list[Segment], list[Segment], list[Segment]]:
-    """Return the sequences of most episodes, and twice those of some, which are spread evenly."""
+    """Return the sequences for training, validation and test, spread evenly over the episodes."""
     if len(episodes) < EVERY:
         count = len(episodes)
         episodes = [part for episode in episodes for part in _parts(episode, horizon)]

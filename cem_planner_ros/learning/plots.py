@@ -1,4 +1,4 @@
-"""Matplotlib, where it is installed."""
+"""Access to matplotlib, which is optional."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cem_planner_ros.errors import ConfigurationError
 
 
 def pyplot() -> ModuleType:
-    """Return pyplot for files; raise ConfigurationError if matplotlib is not installed."""
+    """Return pyplot for files. Raises ConfigurationError if matplotlib is not installed."""
     try:
         import matplotlib
 

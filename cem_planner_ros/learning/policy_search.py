@@ -1,4 +1,4 @@
-"""Searching the weights of a linear policy in a Gymnasium environment, by the planner's CEM."""
+"""Search for the weights of a linear policy in a Gymnasium environment, with the CEM."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from cem_planner_ros.policies.linear_policy import LinearPolicy
 KNOWN = {
     "CartPole": (("x", "x_dot", "theta", "theta_dot"), ("force",), ((-10.0,), (10.0,))),
 }
-"""States, actions and levels by the name of an environment, so that a model can use its policy."""
+"""States, actions and levels of known environments, so that a model can use their policies."""
 
 TRIALS = 20
-"""Episodes that the policy found is tried in."""
+"""Number of new episodes in which the final policy is tried."""
 
 
 @dataclass(frozen=True)
 class PolicySearchSettings:
     """
-    How weights are searched.
+    Settings of the search.
 
     Attributes:
-        candidates: N, policies an iteration.
+        candidates: N, policies per iteration.
         elite_share: K / N.
-        iterations: how often to sample and refit.
-        episodes: of each candidate, whose mean return counts.
-        max_steps: at which an episode is cut; that of the environment if none.
+        iterations: number of iterations.
+        episodes: number of episodes of each candidate; their mean return is used.
+        max_steps: length at which an episode is cut; None for the limit of the environment.
         std_min: floor of the std of the weights.
-        seed: of weights and episodes.
+        seed: seed of weights and episodes.
     """
 
     candidates: int = 40
@@ -49,12 +49,12 @@ class PolicySearchSettings:
 SEED_NOTE = PolicySearchSettings(
     candidates=10, elite_share=0.4, episodes=1, max_steps=200, std_min=0.0
 )
-"""The numbers of the usual notebook on CartPole-v0, whose episodes end after 200 steps."""
+"""The settings of the usual notebook on CartPole-v0, whose episodes end after 200 steps."""
 
 
 @dataclass(frozen=True)
 class PolicySearchResult:
-    """The policy, the returns (iterations, N) on the way, and those of fresh episodes (TRIALS)."""
+    """The policy, the returns (iterations, N) of the search, and those of new episodes (TRIALS)."""
 
     policy: LinearPolicy
     returns: np.ndarray
@@ -69,13 +69,13 @@ def search(
     actions: Sequence[str] = (),
 ) -> PolicySearchResult:
     """
-    Maximise the return of a linear policy, beginning with weights of mean 0 and std 1.
+    Maximise the return of a linear policy, starting with weights of mean 0 and std 1.
 
     Args:
-        name: of a Gymnasium environment whose observations are vectors.
-        settings: how to search.
+        name: name of a Gymnasium environment whose observations are vectors.
+        settings: settings of the search.
         report: called with each iteration and its returns (N,).
-        states, actions: names of what the policy sees and does, as a model calls them.
+        states, actions: names of the observations and actions, as in a model.
 
     Raises ConfigurationError without Gymnasium, if the environment cannot be used, or if names are
     too few or too many.
@@ -131,7 +131,7 @@ def search(
 
 
 def make(name: str, max_steps: int | None) -> Any:
-    """Return a Gymnasium environment; raise ConfigurationError if that cannot be."""
+    """Return a Gymnasium environment. Raises ConfigurationError if it cannot be made."""
     try:
         import gymnasium
     except ImportError as error:
@@ -140,12 +140,12 @@ def make(name: str, max_steps: int | None) -> Any:
         ) from error
     try:
         return gymnasium.make(name, max_episode_steps=max_steps)
-    except Exception as error:  # Its own, and whatever a broken environment raises.
+    except Exception as error:  # Errors of Gymnasium, and any error of a broken environment.
         raise ConfigurationError(f"--env {name}: {str(error).splitlines()[0]}") from error
 
 
 def _untrained(name: str, environment: Any) -> LinearPolicy:
-    """Return a policy of zeros for the spaces of an environment."""
+    """Return a policy with zero weights for the spaces of an environment."""
     seen, done = environment.observation_space, environment.action_space
     if seen.shape is None or len(seen.shape) != 1:
         raise ConfigurationError(

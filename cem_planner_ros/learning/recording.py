@@ -1,4 +1,4 @@
-"""Driving a plant without ROS, and writing what happens as a bag."""
+"""Drives a plant without ROS, and writes bags."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from cem_planner_ros.readers import offsets
 from cem_planner_ros.simulation.plants import Plant
 
 Act = Callable[[np.ndarray, float], np.ndarray]
-"""From the state (nx,) and the time, s, to the action (nu,)."""
+"""A function of state (nx,) and time, s, that returns the action (nu,)."""
 
 
 def drive(plant: Plant, order: list[int], act: Act, seconds: float, period: float):
     """
-    Yield (time, state, action) of each period; the plant's states are taken in `order`.
+    Yield (time, state, action) of each period, with the plant's states in `order`.
 
-    The action is held over the period that begins with the time.
+    The action is held over the period that begins at the time.
     """
     for tick in range(round(seconds / period)):
         time = tick * period
@@ -35,13 +35,13 @@ class BagWriter:
     """
     Writes states and commands as rosbag2; a context manager.
 
-    `write` takes messages of any type as they came; `state` and `command` make JointState and
-    Float64MultiArray.
+    `write` writes received messages of any type. `state` and `command` make messages of the types
+    JointState and Float64MultiArray.
 
     Args:
-        folder: to be made.
+        folder: folder to be made.
         task: topics, types and fields.
-        mcap: whether the storage is MCAP, SQLite if not.
+        mcap: whether the storage is MCAP; otherwise it is SQLite.
 
     Raises ConfigurationError if rosbags is not installed.
     """
@@ -81,7 +81,7 @@ class BagWriter:
         self._writer.close()
 
     def state(self, time: float, state: np.ndarray, arrival: float | None = None) -> None:
-        """Write a state (nx,) of a time, s, that arrived then or at `arrival`."""
+        """Write a state (nx,) of a time, s, which arrived at `arrival`, or at that time."""
         types = self._store.types
         rows = {kind: np.zeros(len(self._joints)) for kind in ("position", "velocity", "effort")}
         for (kind, joint, *_), value in zip(self._entries, state - self._added, strict=True):
@@ -105,5 +105,5 @@ class BagWriter:
         self.write(side, time, bytes(self._store.serialize_cdr(message, message.__msgtype__)))
 
     def write(self, side: str, time: float, raw: bytes) -> None:
-        """Write a message of a side, "state" or "command", as it came in CDR at a time, s."""
+        """Write a CDR message of a side, "state" or "command", that came at a time, s."""
         self._writer.write(self._connections[side], round(1e9 * time), raw)

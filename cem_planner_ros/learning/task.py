@@ -1,4 +1,4 @@
-"""What a parameter file of the node says about a model that is still to be learned."""
+"""The task of learning a model, from a parameter file of the node."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ LEARNED = "ensemble"
 @dataclass(frozen=True)
 class Task:
     """
-    Names, messages and steps.
+    Names, messages and steps of the model to learn.
 
     Attributes:
         topics, types: by side, "state" and "command".
         fields: by side, the message field of each name.
         angle_names: states that are angles, rad.
-        action_low, action_high, action_units: (nu), of the actions.
+        action_low, action_high, action_units: (nu), bounds and units of the actions.
         dt: length of a model step, s.
         horizon: H, model steps that a plan looks ahead.
-        delay: s from a command to its effect.
-        lag: (nu), time constants with which actuators follow, s.
-        safe: what is commanded while nobody else should.
+        delay: time from a command to its effect, s.
+        lag: (nu), time constants with which actuators follow commands, s.
+        safe: the safe action.
         rate: commands per second, Hz.
     """
 
@@ -50,12 +50,12 @@ class Task:
 
     @property
     def state_names(self) -> tuple[str, ...]:
-        """Of the states, in the order of the model."""
+        """Names of the states, in the order of the model."""
         return tuple(self.fields["state"])
 
     @property
     def action_names(self) -> tuple[str, ...]:
-        """Of the actions, in the order of the model."""
+        """Names of the actions, in the order of the model."""
         return tuple(self.fields["command"])
 
 
@@ -63,11 +63,11 @@ def load(file: Path, angles: Sequence[str] = ()) -> Task:
     """
     Return the task of the node's YAML.
 
-    Names are those of its model. Where the model is the one to learn, they are what `state.fields`
-    and `command.fields` name, and `action.low` and `action.high` have to say the bounds; `angles`
-    then names the angles among the states.
+    The names are those of the model in the file. If the file names the model that is to be learned,
+    the names come from `state.fields` and `command.fields`, the bounds from `action.low` and
+    `action.high`, and `angles` names the states that are angles.
 
-    Raises ConfigurationError if the file does not say enough.
+    Raises ConfigurationError if parameters are missing.
     """
     given = load_yaml(file)
     if given.get("dynamics.plugin") != LEARNED:
@@ -124,7 +124,7 @@ def load(file: Path, angles: Sequence[str] = ()) -> Task:
 
 
 def _row(values: Mapping[str, Any], action: str, states: list[str]) -> int | None:
-    """Return the index of the state that measures an action, None if none does."""
+    """Return the index of the state that measures an action; None if there is none."""
     state = values.get(f"action.measured_by.{action}")
     return states.index(state) if state in states else None
 

@@ -1,4 +1,4 @@
-"""Training an ensemble, and how far its predictions are off."""
+"""Training of an ensemble, and the errors of its predictions."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from cem_planner_ros.learning.plots import pyplot
 from cem_planner_ros.learning.task import Task
 
 MAX_STARTS = 1000
-"""Predictions that an error is averaged over."""
+"""Number of predictions over which an error is averaged."""
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
     """
-    Of the networks and their training.
+    Settings of the networks and of their training.
 
     Attributes:
         members: P.
-        hidden: units of the hidden layers.
-        epochs: at most.
-        patience: epochs without a better validation error, after which training ends.
-        batch: transitions of each member in a step of the optimiser.
-        rate: of Adam; it falls to a tenth over the epochs, along a cosine.
-        decay: of the weights.
-        seed: of first weights, draws and order.
+        hidden: sizes of the hidden layers.
+        epochs: largest number of epochs.
+        patience: number of epochs without a better validation error after which training ends.
+        batch: number of transitions of each member in a step of the optimiser.
+        rate: learning rate of Adam; it falls to a tenth over the epochs, along a cosine.
+        decay: weight decay.
+        seed: seed of first weights, draws and order.
     """
 
     members: int = 5
@@ -51,9 +51,9 @@ class TrainingSettings:
 @dataclass(frozen=True)
 class Errors:
     """
-    Root mean squares (H,) of predictions over 1..H steps, in stds of the states.
+    Root mean square errors (H,) of predictions over 1..H steps, in stds of the states.
 
-    `unchanged` predicts that nothing changes, `constant_velocity` that the last change goes on.
+    `unchanged` predicts that nothing changes, `constant_velocity` that the last change continues.
     """
 
     model: np.ndarray
@@ -62,7 +62,7 @@ class Errors:
 
     @property
     def worse_than(self) -> str:
-        """The baseline that is better in the first step, the last, or all; "" if there is none."""
+        """The baseline that is better in the first step, the last, or on average; "" if none is."""
         count = len(self.model)
         for name in ("unchanged", "constant_velocity"):
             baseline = getattr(self, name)
@@ -83,17 +83,17 @@ def train(
     report: Callable[[int, float, float], None] = lambda epoch, training, validation: None,
 ) -> dict[str, torch.Tensor]:
     """
-    Return the tensors of an ensemble, as its file holds them.
+    Train an ensemble, and return its tensors as they stand in its file.
 
-    Every member has first weights of its own and is trained on a draw, with replacement, of the
-    transitions; the weights kept are those of the epoch with the least validation error.
+    Each member has its own first weights, and is trained on its own draw (with replacement) of the
+    transitions. The weights of the epoch with the least validation error are kept.
 
     Args:
-        data: what to learn.
-        task: names.
-        settings: of the networks.
-        report: called with each epoch, its training and its validation error, mean squares of the
-            normalised changes.
+        data: the dataset.
+        task: names of states and actions.
+        settings: settings of the networks.
+        report: called with the number of each epoch, and its training and validation error (mean
+            squares of normalised changes).
     """
     is_angle = [name in task.angle_names for name in task.state_names]
     generator = torch.Generator().manual_seed(settings.seed)
@@ -162,7 +162,7 @@ def _networks(layers: Sequence[torch.Tensor], values: torch.Tensor) -> torch.Ten
 def _transitions(
     segments: Sequence[Segment], is_angle: Sequence[bool]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return what networks see (inputs, N), and the changes (nx, N) that follow."""
+    """Return the inputs of networks (inputs, N), and the changes (nx, N) of the state."""
     states = np.concatenate([s.states[:-1] for s in segments])
     actions = np.concatenate([s.actions for s in segments])
     changes = np.concatenate([np.diff(s.states, axis=0) for s in segments])
@@ -174,13 +174,13 @@ def _transitions(
 
 @torch.no_grad()
 def errors(model: Ensemble, segments: Sequence[Segment], horizon: int) -> Errors:
-    """Return how far predictions over 1..H steps are off; the model's is the members' mean."""
+    """Return the errors of predictions over 1..H steps; the model predicts the members' mean."""
     longest = max(len(s.actions) for s in segments) - 1
     horizon = max(1, min(horizon, longest))
     starts = [
         (s, k)
         for s in segments
-        for k in range(1, len(s.actions) - horizon + 1)  # One step is needed before.
+        for k in range(1, len(s.actions) - horizon + 1)  # One step before is needed.
     ]
     if not starts:
         raise ConfigurationError("no segment of the data is three steps long")
@@ -218,7 +218,7 @@ def write(
     settings: TrainingSettings,
     data: Dataset,
 ) -> Ensemble:
-    """Write NAME.safetensors and NAME.json into a folder and return the model they make."""
+    """Write NAME.safetensors and NAME.json into a folder, and return the model."""
     from safetensors.torch import save_file
 
     content = {
@@ -249,7 +249,7 @@ def add_errors(file: Path, found: Errors) -> None:
 
 
 def plot(found: Errors, dt: float, file: Path) -> None:
-    """Write the errors over the steps as PNG."""
+    """Write a picture (PNG) of the errors over the steps."""
     plt = pyplot()
     figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")
     steps = np.arange(1, len(found.model) + 1)

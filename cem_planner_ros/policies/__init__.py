@@ -1,1 +1,1 @@
-"""Policies: what to do in a state without a search; found by `search-policy`."""
+"""Policies, which return an action for a state without a search; `search-policy` finds them."""

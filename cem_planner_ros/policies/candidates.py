@@ -1,4 +1,4 @@
-"""Action sequences of a policy, as candidates of the search: the model rolled out under it."""
+"""Candidates from a policy: the action sequences of the model under the policy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cem_planner_ros.policies.linear_policy import MatchedPolicy
 
 class ClosedLoopModel(Dynamics):
     """
-    A model whose actions a policy chooses; its further states are the actions of the policy.
+    A model under a policy; its additional states are the actions of the policy.
 
     Args:
         model: the model.
@@ -47,7 +47,7 @@ class ClosedLoopModel(Dynamics):
         return self.model.number_tensors
 
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
-        """Return the states of the model after `dt`, s, and below them what was done."""
+        """Return the states of the model after `dt`, s, and below them the actions."""
         count = len(self.model.state_names)
         seen = torch.stack([state[row] for row in self._rows])
         wrapped = torch.remainder(seen + torch.pi, 2.0 * torch.pi) - torch.pi
@@ -64,7 +64,7 @@ class ClosedLoopModel(Dynamics):
         members = self.model.members
         if members == 1:
             moved = self.model.step(state[:count], done, dt)
-        else:  # What they make of it, on average.
+        else:  # What the actuators apply, on average.
             columns = (state[:count].repeat(1, members), done.repeat(1, members))
             moved = self.model.step(*columns, dt).view(count, members, -1).mean(1)
         return torch.cat((moved, done))
@@ -72,17 +72,17 @@ class ClosedLoopModel(Dynamics):
 
 class PolicyCandidates:
     """
-    Action sequences that a policy would go through, as candidates of `Planner(policy=...)`.
+    Action sequences of a policy, as candidates for `Planner(policy=...)`.
 
-    The model is rolled out under the policy: the first sequence has its mean weights, the others
-    have weights of its distribution, drawn once. On the CPU this runs compiled where it can.
+    The model is rolled out under the policy: the first sequence uses its mean weights, the others
+    weights that are drawn once from its distribution. On the CPU this runs compiled if possible.
 
     Args:
         policy: the policy, matched to the model.
         dynamics: the model.
         count: E, how many sequences.
         device: where the model lives.
-        seed: of the weights.
+        seed: seed of the drawn weights.
         compiled: whether to compile the rollout, on the CPU and where the model can be translated.
     """
 
@@ -104,7 +104,7 @@ class PolicyCandidates:
         self._device = torch.device(device)
         self._compiled: dict[int, Trajectory] = {}
         self._kernel: Kernel | None = None
-        # A physics engine takes steps of its own kind, and members run side by side.
+        # A physics engine steps in its own way, and members run side by side.
         in_pytorch = not dynamics.rolls_out_itself and dynamics.members == 1
         if compiled and in_pytorch and self._device.type == "cpu":
             with contextlib.suppress(Exception):  # Tracing runs the model.

@@ -1,4 +1,4 @@
-"""A linear policy: what to do in a state, found by a search over its weights."""
+"""A linear policy, whose weights `search-policy` finds."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from cem_planner_ros.errors import ConfigurationError
 @dataclass(frozen=True)
 class LinearPolicy:
     """
-    scores = weights[:n]^T state + weights[n]; what is done is the scores, or the best one's level.
+    scores = weights[:n]^T state + weights[n]; the action is the scores, or the best score's level.
 
     Attributes:
-        states: names (n) of what the policy sees, in its order.
-        actions: names (nu) of what it does.
-        mean, std: (n + 1, m), the distribution of the weights, the last row for the constant.
-        levels: (m, nu), the actions among which the largest score chooses; none if the scores are
-            the actions, m = nu.
+        states: names (n) of the inputs of the policy, in its order.
+        actions: names (nu) of its actions.
+        mean, std: (n + 1, m), distribution of the weights; the last row is for the constant.
+        levels: (m, nu), the actions among which the largest score chooses; None if the scores are
+            the actions (m = nu).
     """
 
     states: tuple[str, ...]
@@ -80,7 +80,7 @@ class LinearPolicy:
 
 
 def load(file: Path) -> LinearPolicy:
-    """Return the policy of a YAML file; raise ConfigurationError, naming it, if it holds none."""
+    """Return the policy of a YAML file. Raises ConfigurationError, naming the file, without one."""
     try:
         content = yaml.safe_load(file.read_text())
         levels = content.get("levels")
@@ -100,10 +100,10 @@ def load(file: Path) -> LinearPolicy:
 
 class MatchedPolicy:
     """
-    A policy for one model: the names of its states and actions are matched to those of the model.
+    A policy for one model: its states and actions are matched to the model's by name.
 
     Args:
-        policy: whose mean weights act.
+        policy: the policy; its mean weights are used.
         dynamics: the model.
         low, high: (nu,), bounds of the actions.
 
@@ -136,7 +136,7 @@ class MatchedPolicy:
     def __call__(self, state: np.ndarray) -> np.ndarray:
         """Return the action (nu,) in a state (nx,), angles wrapped to [-pi, pi)."""
         seen = np.asarray(state)[self.rows]
-        # As a simulation that ends an episode of a fallen pole never saw a second turn.
+        # In training, an episode ended when the pole fell, so no angle had more than one turn.
         wrapped = np.remainder(seen + np.pi, 2.0 * np.pi) - np.pi
         action = self.policy.act(np.where(self.is_angle, wrapped, seen))[self.order]
         return np.clip(action, self.low, self.high)
