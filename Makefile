@@ -21,7 +21,7 @@ help:
 	@echo "make test       set up, then run every check and test"
 	@echo "make test-fast  those that take two minutes: no ROS, no processes, hardly a compiler"
 	@echo "make test-jazzy set up with the wheels of Jazzy, not Kilted, and run the ROS tests"
-	@echo "make lint       set up, then run ruff"
+	@echo "make lint       set up, then run ruff and mypy"
 	@echo "make reference  set up, then write docs/parameters.md and config/planner.yaml anew"
 	@echo "make install    set up only; in .venv-jazzy with DISTRIBUTION=jazzy"
 	@echo "make help       print this list"
@@ -48,6 +48,7 @@ test-jazzy:
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # A file is replaced only if all of it could be made.
 reference: install
