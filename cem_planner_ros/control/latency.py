@@ -14,6 +14,13 @@ from cem_planner_ros.planning.plan import Plan
 MAX_AHEAD = 0.005
 """How far a stamp may be in the future, s; the clocks of two machines are never equal."""
 
+MAX_CLOCK_STEP = 0.1
+"""
+How far a stamp may be ahead of a simulation's clock, s.
+
+A simulation stamps states with its own time, and publishes this time on `/clock` in steps.
+"""
+
 MAX_BEHIND = 60.0
 """Largest age of a stamp, s; an older stamp must be from another clock."""
 
@@ -24,9 +31,9 @@ REMEMBERED = 1000
 """Number of commands that are kept."""
 
 
-def distrust(age: float) -> str:
-    """Return why a stamp of this age (s) cannot be used; "" if it can."""
-    if age < -MAX_AHEAD:
+def distrust(age: float, ahead: float = MAX_AHEAD) -> str:
+    """Return why a stamp of this age (s), at most `ahead` s below 0, is no time; "" if it is."""
+    if age < -ahead:
         return "stamp in the future"
     if age > MAX_BEHIND:
         return "stamp of another clock"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
-from cem_planner_ros.control.latency import MAX_AHEAD, distrust
+from cem_planner_ros.control.latency import MAX_AHEAD, MAX_CLOCK_STEP, distrust
 from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.ros.messages import MessageError, frame_name, missing, stamp_of
 
@@ -48,7 +48,8 @@ class StateInput:
     A message may have a part of the state, such as an arm and a gripper that publish joint states
     on one topic. Each field of the state keeps its newest value and its time. The state is as old
     as its oldest field. The time of a field is the stamp of the message if it is plausible,
-    otherwise the arrival.
+    otherwise the arrival. If the loop's clock is the one that stamps the messages, as in a
+    simulation, a message with an implausible stamp is from before the clock was set and is dropped.
 
     Args:
         read: returns the parts of the state (nx,) in a message, NaN for missing ones; raises
@@ -130,10 +131,14 @@ class StateInput:
         waited = max(waited, 0.0)
         now = self._clock()
         age = 0.0 if stamp is None else self._stamp_clock() - stamp - waited
-        reason = distrust(age)
+        # Bound methods of one object are equal, not identical.
+        is_one_clock = self._clock == self._stamp_clock
+        reason = distrust(age, MAX_CLOCK_STEP if is_one_clock else MAX_AHEAD)
         with self._lock:
             if epoch != self._epoch or now < began:
                 cause = "the clock was set while it was read"
+            elif reason and is_one_clock:
+                cause = f"{reason} under use_sim_time (does its publisher use /clock?)"
             else:
                 arrived = now - waited
                 cause = self._merge(part, stamp, arrived if reason else arrived - max(age, 0.0))

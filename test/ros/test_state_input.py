@@ -35,6 +35,19 @@ class Inlet:
         return self.input.newest
 
 
+class Simulated(Inlet):
+    """A state input whose messages are stamped on the clock of the loop."""
+
+    def __init__(self):
+        self.time = 100.0
+        self.warnings = []
+        read = state_reader("sensor_msgs/msg/JointState", {"x": "position[a]"})
+        self.input = StateInput(read, self.clock, self.clock, self.warnings.append)
+
+    def clock(self):
+        return self.time
+
+
 @pytest.fixture
 def inlet():
     return Inlet()
@@ -85,6 +98,35 @@ def test_a_stamp_that_cannot_be_is_counted_and_the_arrival_counts(inlet, stamp, 
         assert inlet.take(stamp=stamp + 0.01 * count).time == inlet.time
         assert inlet.input.disbelieved[cause] == count
     assert len(inlet.warnings) == 1
+
+
+@pytest.mark.parametrize(
+    ("ahead", "cause"),
+    [
+        (0.11, "stamp in the future under use_sim_time"),
+        (1000.0, "stamp in the future under use_sim_time"),
+        (1.7e9, "stamp in the future under use_sim_time"),
+        (-61.0, "stamp of another clock under use_sim_time"),
+    ],
+)
+def test_on_the_clock_of_a_simulation_a_stamp_that_cannot_be_is_of_before_a_reset(ahead, cause):
+    inlet = Simulated()
+    inlet.take(1.0, 99.99)
+    inlet.take(2.0, 100.0 + ahead)
+    assert inlet.input.newest.state == [1.0]
+    assert inlet.input.newest.time == pytest.approx(99.99)
+    assert [cause in warning for warning in inlet.warnings] == [True]
+    inlet.time += 0.02
+    inlet.take(3.0, 100.02)
+    assert inlet.input.newest.state == [3.0]
+
+
+def test_a_state_that_comes_before_the_step_of_the_simulations_clock_is_true_now():
+    inlet = Simulated()
+    inlet.take(1.0, 100.05)
+    assert inlet.input.newest.time == 100.0
+    assert not inlet.input.disbelieved
+    assert not inlet.warnings
 
 
 def test_clocks_of_two_machines_that_differ_by_a_little_do_no_harm(inlet):
