@@ -23,6 +23,7 @@ from cem_planner_ros.paths import find
 from cem_planner_ros.plugins.parameter import READ_ONLY, Parameter
 from cem_planner_ros.ros import endpoints
 from cem_planner_ros.ros.alerts import Alert, Alerts
+from cem_planner_ros.ros.declaring import declare
 from cem_planner_ros.ros.messages import (
     LATCHED,
     MESSAGES,
@@ -30,7 +31,6 @@ from cem_planner_ros.ros.messages import (
     command_reader,
     state_writer,
 )
-from cem_planner_ros.ros.node_parameters import declare
 from cem_planner_ros.simulation import worlds
 from cem_planner_ros.simulation.plants import MujocoPlant, Plant, model_plant
 from cem_planner_ros.simulation.robot import LIDAR, SCAN_RATE, RobotPlant
