@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
             "the plan from state zero has no valid candidate: each one's cost is NaN or "
             f"infinite; look at the model, the costs and the action bounds\n  in {options.file}"
         )
-    parts = [*configuration.costs, *(["return of the model"] if dynamics.judges else [])]
+    parts = [*configuration.costs, *(["return of the model"] if dynamics.predicts_return else [])]
     shares = zip(parts, planner.breakdown(plan, state), strict=True)
     print(
         "  cost of a plan from state zero: "

@@ -30,7 +30,7 @@ _BEGIN = 1.0e3
 
 def what_changes(rollout: Rollout, device: torch.device | str) -> str:
     """
-    Return what `prepare` and `remember` change although compiled code keeps it, in words.
+    Return what `prepare` and `begin_plan` change although compiled code keeps it, in words.
 
     A copy of the plugins is prepared for two different plans. The result is "" if nothing such
     changes, and also if the plugins cannot be copied or raise an error. In the latter case the
@@ -44,7 +44,7 @@ def what_changes(rollout: Rollout, device: torch.device | str) -> str:
             watch.check()
     except ChangedError as error:
         return (
-            f"prepare or remember changes what compiled code keeps: {error}; change tensors in "
+            f"prepare or begin_plan changes what compiled code keeps: {error}; change tensors in "
             "place (copy_, fill_), which are read anew for each plan"
         )
     except Exception:  # A plugin may raise anything, also when it is copied.

@@ -83,7 +83,7 @@ def cross_check(
             (dynamics.members > 1, "has members already"),
             (not dynamics.numbers, "has no numbers"),
             (dynamics.rolls_out_itself, "rolls out by itself"),
-            (type(dynamics).remember is not Dynamics.remember, "remembers what came before"),
+            (type(dynamics).begin_plan is not Dynamics.begin_plan, "remembers what came before"),
         ):
             if it_has:
                 problems.append(

@@ -206,7 +206,7 @@ class Configuration:
         They can be used again if only live values and settings of the search differ. Plugins that
         receive something before each plan belong to one planner.
         """
-        is_told = type(other.dynamics).remember is not Dynamics.remember
+        is_told = type(other.dynamics).begin_plan is not Dynamics.begin_plan
         is_told |= bool(other.dynamics.position_names)  # They know where a plan begins.
         is_told |= any(type(c).prepare is not Cost.prepare for c in other.costs.values())
         if is_told or self.device != other.device or set(self.values) != set(other.values):

@@ -70,11 +70,11 @@ class Cost(Parameterised, ABC):
         """Return the parameters of this cost for a model."""
         return cls.parameters
 
-    def move(self, origin: np.ndarray) -> None:
+    def set_origin(self, origin: np.ndarray) -> None:
         """Subtract an origin (nx,) from the states of candidates; called before `prepare`."""
         for row in np.flatnonzero((origin != 0.0) | (self.origin != 0.0)):
             for place in self.places or ():
-                self.place(f"{place}.{self._state_names[row]}", origin[row])
+                self.subtract(f"{place}.{self._state_names[row]}", origin[row])
         self.origin = origin
 
     def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:

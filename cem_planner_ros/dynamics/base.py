@@ -86,7 +86,7 @@ class Dynamics(Parameterised, ABC):
     """The same for its speed to the left, m/s."""
     turning_names: tuple[str, ...] = ("yaw_rate",)
     """The same for its yaw rate, rad/s."""
-    judges: bool = False
+    predicts_return: bool = False
     """Whether `returns` predicts a return that is subtracted from the costs."""
     members: int = 1
     """
@@ -148,7 +148,7 @@ class Dynamics(Parameterised, ABC):
                     origin[row] = math.tau * round(state[row] / math.tau)
         return origin
 
-    def remember(self, state: np.ndarray, action: np.ndarray, time: float) -> None:
+    def begin_plan(self, state: np.ndarray, action: np.ndarray, time: float) -> None:
         """
         Note the start of a plan; for models that need the past.
 
@@ -165,7 +165,7 @@ class Dynamics(Parameterised, ABC):
         self, state: torch.Tensor, sequence: torch.Tensor, durations: torch.Tensor
     ) -> torch.Tensor:
         """
-        Return the predicted return (N,) of each sequence; called if the model `judges`.
+        Return the predicted return (N,) of each sequence; called if `predicts_return`.
 
         The arguments are those of `rollout`; all columns of `state` are the same.
         """
@@ -174,7 +174,7 @@ class Dynamics(Parameterised, ABC):
     @property
     def rolls_out_itself(self) -> bool:
         """Whether a rollout is not just repeated calls of `step`; it is then not compiled."""
-        return self.judges or type(self).rollout is not Dynamics.rollout
+        return self.predicts_return or type(self).rollout is not Dynamics.rollout
 
     def check_dt(self, dt: float) -> None:
         """Raise ConfigurationError if the model cannot be used with the model step `dt`, s."""
@@ -195,9 +195,9 @@ class Dynamics(Parameterised, ABC):
                     f"{name}.{what} is {names!r}, expected at least one name, all different, "
                     "without dots"
                 )
-        if self.judges and type(self).returns is Dynamics.returns:
+        if self.predicts_return and type(self).returns is Dynamics.returns:
             raise ConfigurationError(
-                f"{name}.judges is true, expected with it the method "
+                f"{name}.predicts_return is true, expected with it the method "
                 "returns(state, sequence, durations)"
             )
         for what in ("angle_names", "position_names"):

@@ -112,7 +112,7 @@ class EvaluatedRollout(Dynamics):
         low, high: (nu,), bounds of the actions.
     """
 
-    judges = True
+    predicts_return = True
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class Latent(Dynamics):
     Raises ConfigurationError if a file cannot be read or has the wrong content.
     """
 
-    judges = True
+    predicts_return = True
     parameters = (
         Parameter(
             "file", "", "The file MODEL.safetensors, with MODEL.json beside it.", when=INACTIVE
@@ -212,7 +212,7 @@ class Latent(Dynamics):
         self._s: torch.Tensor | None = None
 
     @torch.no_grad()
-    def remember(self, state: np.ndarray, action: np.ndarray, time: float) -> None:
+    def begin_plan(self, state: np.ndarray, action: np.ndarray, time: float) -> None:
         """Update the memory to `time` in steps of dt. After a gap of MAX_GAP s it starts empty."""
         if not 0.0 <= time - self._time <= MAX_GAP:
             self._forget(time)

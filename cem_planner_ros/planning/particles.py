@@ -75,7 +75,7 @@ class Particles:
         """Return how many of `count` members or particles "cvar" averages."""
         return math.ceil(self.cvar_alpha * count - 1e-9)  # The float product 0.07 * 100 is above 7.
 
-    def judge(self, cost: torch.Tensor, samples: int, members: int) -> torch.Tensor:
+    def combine(self, cost: torch.Tensor, samples: int, members: int) -> torch.Tensor:
         """Return the cost (N,) of each candidate from the costs (C,) of the columns."""
         if self.propagation == "ts_inf":
             order = _order(len(cost) // self.count, self.count, members, 0, cost.device)

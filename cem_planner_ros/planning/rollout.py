@@ -57,9 +57,9 @@ class Rollout:
         if all(cost.places is not None for cost in self.costs):
             origin = self.dynamics.origin(state)
         for cost in self.costs:
-            cost.move(origin)
+            cost.set_origin(origin)
             cost.prepare(state, stamp, surroundings)
-        self.dynamics.remember(state, applied, time)
+        self.dynamics.begin_plan(state, applied, time)
         return origin
 
     def step(
@@ -119,7 +119,7 @@ class Rollout:
             previous_action: (nu,), the action in force until now.
             durations: (H,), s.
             actuators: the lag with which actuators follow the actions; None for no lag.
-            with_returns: whether the return of a model that `judges` is subtracted.
+            with_returns: whether the return that a model predicts is subtracted.
         """
         samples, members = sequence.shape[-1], self.dynamics.members
         applied = actuators.follow(sequence, durations) if actuators else sequence
@@ -130,7 +130,7 @@ class Rollout:
         previous = previous_action.unsqueeze(-1).expand(-1, columns)
         times = torch.cumsum(durations, 0)
         total = torch.zeros_like(sequence[0, 0])
-        if with_returns and self.dynamics.judges:
+        if with_returns and self.dynamics.predicts_return:
             total = total - self.dynamics.returns(state, applied, durations)
         states: Iterable[torch.Tensor]
         if members > 1 and self.particles.propagation == "ts_1":
@@ -141,7 +141,7 @@ class Rollout:
             total = total + self._stage(state, action, previous, time, duration)
             previous = action
         total = total + self.terminal(state)
-        return self.particles.judge(total, samples, members) if members > 1 else total
+        return self.particles.combine(total, samples, members) if members > 1 else total
 
     def breakdown(
         self,
@@ -154,12 +154,12 @@ class Rollout:
         """
         Return what each cost contributes (len(costs),) to one action sequence (H, nu).
 
-        If the model `judges`, the contribution of its return comes last.
+        If the model predicts a return, the contribution of its return comes last.
         """
         given = (state, actions.unsqueeze(-1), previous_action, durations, actuators)
         alone = [Rollout(self.dynamics, [t], self.dt, self.particles) for t in self.costs]
         parts = [one(*given, with_returns=False) for one in alone]
-        if self.dynamics.judges:
+        if self.dynamics.predicts_return:
             parts.append(Rollout(self.dynamics, [], self.dt, self.particles)(*given))
         return torch.cat(parts)
 

@@ -67,7 +67,7 @@ def try_out(
         durations = time.repeat(TRIAL_STEPS)
         shape = (TRIAL_STEPS, nx, columns)
         _try_out(dynamics, "rollout", (states, each, durations), shape, states)
-        if dynamics.judges:  # All candidates begin in the same state.
+        if dynamics.predicts_return:  # All candidates begin in the same state.
             alike = state[:, :1].repeat(1, columns)
             _try_out(dynamics, "returns", (alike, each, durations), (columns,))
     else:

@@ -15,6 +15,13 @@ BASES: dict[str, type[Parameterised]] = {"dynamics": Dynamics, "costs": Cost}
 """The two kinds of plugins. The entry-point groups are `cem_planner_ros.dynamics` and `.costs`."""
 
 
+RENAMED: dict[str, dict[str, str]] = {
+    "dynamics": {"remember": "begin_plan", "judges": "predicts_return"},
+    "costs": {},
+}
+"""What the two interfaces called otherwise before: {kind: {old name: present name}}."""
+
+
 def installed(kind: str) -> dict[str, list[EntryPoint]]:
     """
     Return all installed plugins of a kind ("dynamics" or "costs") by name, without loading.
@@ -71,6 +78,12 @@ def load(kind: str, name: str) -> type[Parameterised]:
             f"{kind} plugin '{name}' must be a subclass of {base.__module__}.{base.__name__}, "
             f"it is {plugin!r}"
         )
+    for old, new in RENAMED[kind].items():
+        if hasattr(plugin, old) and old not in [p.name for p in plugin.parameters]:
+            raise ConfigurationError(
+                f"{kind} plugin '{name}' has {plugin.__name__}.{old}, expected it under its "
+                f"present name: {new}"
+            )
     if plugin.api_version != Parameterised.api_version:
         raise ConfigurationError(
             f"{kind} plugin '{name}' is written for version {plugin.api_version!r} of the plugin "

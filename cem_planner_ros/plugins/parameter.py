@@ -242,7 +242,7 @@ class Parameterised:
         self._numbers[name].fill_(checked)
         self._values[name] = checked
 
-    def place(self, name: str, origin: float) -> None:
+    def subtract(self, name: str, origin: float) -> None:
         """
         Write a number minus an origin into its tensor.
 

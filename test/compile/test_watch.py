@@ -154,7 +154,7 @@ def test_what_prepare_changes_is_refused_before_the_first_plan_and_the_plugin_is
     cost.fetch = fetch
     planner = Planner(model, [cost], **SIZES)
     assert planner.execution.name == "eager"
-    assert "no C++ kernel: prepare or remember changes" in planner.execution.reason
+    assert "no C++ kernel: prepare or begin_plan changes" in planner.execution.reason
     assert (cost.plain, cost.rebound.item(), cost.counted) == (0.0, 0.0, 0)
 
 
@@ -162,7 +162,7 @@ def test_what_a_model_remembers_in_numbers_is_refused_before_the_first_plan():
     class Remembering(DoubleIntegrator):
         last = 0.0
 
-        def remember(self, state, action, time):
+        def begin_plan(self, state, action, time):
             self.last = float(action[0])
 
         def step(self, state, action, dt):
@@ -172,7 +172,7 @@ def test_what_a_model_remembers_in_numbers_is_refused_before_the_first_plan():
     cost = Target(model)
     cost.fetch = lambda c: 0.0
     planner = Planner(model, [cost], **SIZES)
-    assert "no C++ kernel: prepare or remember changes" in planner.execution.reason
+    assert "no C++ kernel: prepare or begin_plan changes" in planner.execution.reason
     assert "Remembering.last is" in planner.execution.reason
 
 

@@ -259,7 +259,7 @@ class Picky(DoubleIntegrator):
 
     is_broken = False
 
-    def remember(self, state, action, time):
+    def begin_plan(self, state, action, time):
         if self.is_broken:
             raise RuntimeError("no contact")
 
@@ -271,7 +271,7 @@ def test_the_reason_of_a_plugin_that_raises_names_file_and_line(bench):
     )
     bench.period()
     bench.planner.plan, model.is_broken = planner.plan, True
-    line = Picky.remember.__code__.co_firstlineno + 2
+    line = Picky.begin_plan.__code__.co_firstlineno + 2
     assert bench.period().reason == f"RuntimeError: no contact, in {__file__}:{line}"
 
 

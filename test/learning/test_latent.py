@@ -58,9 +58,9 @@ def test_the_shipped_model_knows_after_some_angles_how_fast_they_change(latent):
     for _ in range(30):
         state = torch.tensor(random.uniform([-1.0, -2.0], [1.0, 2.0]), dtype=torch.float32)[:, None]
         torque = np.zeros(1)
-        latent.remember(np.zeros(1), torque, -100.0)  # Long ago: it begins anew.
+        latent.begin_plan(np.zeros(1), torque, -100.0)  # Long ago: it begins anew.
         for tick in range(6):
-            latent.remember(state[0].numpy(), torque, 0.05 * tick)
+            latent.begin_plan(state[0].numpy(), torque, 0.05 * tick)
             if tick < 5:
                 torque = random.uniform(-3.0, 3.0, 1)
                 held = torch.tensor(torque, dtype=torch.float32)[:, None]
@@ -82,11 +82,11 @@ def balance(forget=False):
     analytic = load_yaml(share("config") / "pendulum.yaml") | {"planner.device": "cpu"}
     plant = ModelPlant(configure(analytic), np.array([0.2, 0.0]))
     model = configuration.dynamics
-    remember = model.remember
+    begin_plan = model.begin_plan
     if forget:
-        model.remember = lambda state, action, time: (
+        model.begin_plan = lambda state, action, time: (
             model._forget(time),
-            remember(state, action, time),
+            begin_plan(state, action, time),
         )
     run = Lockstep(configuration, configuration.planner(), lambda: plant.state()[:1], plant.step)
     angles = []
@@ -108,7 +108,7 @@ def test_memory_goes_on_in_steps_of_dt_and_ends_after_a_gap(latent):
 
     def memory(*times):
         for time in times:
-            latent.remember(state, torque, time)
+            latent.begin_plan(state, torque, time)
         return latent._h.clone()
 
     empty = memory(100.0)
@@ -128,9 +128,9 @@ def test_a_short_time_changes_the_state_by_its_share(latent):
     """The loop predicts over a few milliseconds: what is remembered then is that prediction."""
     true = Pendulum({"integrator": "rk4"})
     state = torch.tensor([[0.5], [2.0]])
-    latent.remember(np.zeros(1), np.zeros(1), -100.0)
+    latent.begin_plan(np.zeros(1), np.zeros(1), -100.0)
     for tick in range(8):
-        latent.remember(state[:1, 0].numpy(), np.zeros(1), 0.05 * tick)
+        latent.begin_plan(state[:1, 0].numpy(), np.zeros(1), 0.05 * tick)
         if tick < 7:
             state = true.step(state, torch.zeros(1, 1), torch.tensor(0.05))
     for duration in (0.0, 0.005, 0.025, 0.05):

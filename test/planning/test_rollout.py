@@ -39,7 +39,7 @@ class Judge(Cost):
 def test_what_a_model_without_a_rollout_of_its_own_says_counts_too():
     """A kernel, which knows only the steps, would leave it out."""
     model = type(
-        "Oracle", (Model,), {"judges": True, "returns": lambda m, s, q, d: q.sum((0, 1))}
+        "Oracle", (Model,), {"predicts_return": True, "returns": lambda m, s, q, d: q.sum((0, 1))}
     )()
     settings = {"samples": 64, "elites": 8, "horizon": 3}
     planner = Planner(model, [Effort(model, {"weight.u": 1e-3})], backend="auto", **settings)

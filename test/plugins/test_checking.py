@@ -284,7 +284,10 @@ def test_a_rollout_that_cannot_work_is_refused_with_the_reason(name):
 @pytest.mark.parametrize(
     ("returns", "text"),
     [
-        (None, r"judges is true, expected with it the method returns\(state, sequence, durations"),
+        (
+            None,
+            r"predicts_return is true, expected with it the method returns\(state, sequence, ",
+        ),
         (lambda m, s, q, d: q.sum(0).T, r"returned .*\(5, 1\), expected torch.float32 of .*\(5,\)"),
         (lambda m, s, q, d: q.sum(), r"of shape \(\), expected"),
         (lambda m, s, q, d: q.double().sum((0, 1)), "returned torch.float64"),
@@ -292,7 +295,7 @@ def test_a_rollout_that_cannot_work_is_refused_with_the_reason(name):
     ],
 )
 def test_returns_that_cannot_work_are_refused_with_the_reason(returns, text):
-    methods = {"judges": True} | ({} if returns is None else {"returns": returns})
+    methods = {"predicts_return": True} | ({} if returns is None else {"returns": returns})
     model = type("Oracle", (Model,), methods)()
     with pytest.raises(ConfigurationError, match=text):
         try_out(model, [Judge(model)], 0.1, CPU)

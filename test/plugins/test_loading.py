@@ -71,6 +71,27 @@ def test_a_plugin_for_another_interface_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("def remember(self, state, action, time): ...", "begin_plan"),
+        ("judges = True", "predicts_return"),
+    ],
+)
+def test_an_old_name_of_the_interface_is_refused_with_the_present_one(
+    tmp_path, monkeypatch, old, new
+):
+    module = f"written_before_{new}"
+    (tmp_path / f"{module}.py").write_text(
+        "from cem_planner_ros.dynamics.base import Dynamics\n"
+        f"class Old(Dynamics):\n    def step(self, state, action, dt): ...\n    {old}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    text = rf"'{module}:Old' has Old.(remember|judges), expected .* present name: {new}$"
+    with pytest.raises(ConfigurationError, match=text):
+        loading.load("dynamics", f"{module}:Old")
+
+
+@pytest.mark.parametrize(
     ("parameters", "text"),
     [
         (
