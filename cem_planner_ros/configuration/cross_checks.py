@@ -93,8 +93,8 @@ def cross_check(
                 break
     if (value["policy.candidates"] or value["fallback"] == "policy") and not value["policy.file"]:
         problems.append(
-            "parameter 'policy.file' is missing, allowed with policy.candidates or hold policy: a "
-            "YAML file that `search-policy` wrote"
+            "parameter 'policy.file' is missing, allowed with policy.candidates or fallback "
+            "policy: a YAML file that `search-policy` wrote"
         )
     try:
         cpu_set(value["realtime.cpus"])
@@ -160,7 +160,7 @@ def driving_problems(dynamics: Dynamics, costs: Mapping[str, Cost]) -> list[str]
     strange = set(dynamics.action_names) - set(speeds)
     if lacks or strange:
         problems.append(
-            "costs that look at the surroundings need a model with states x, y and yaw, and with "
+            "costs that use the surroundings need a model with states x, y and yaw, and with "
             f"actions named {', '.join(speeds[:-1])} or {speeds[-1]}, such as diff_drive_lag, "
             f"omni_drive and ackermann_drive; the model has states "
             f"{', '.join(dynamics.state_names)} and actions {', '.join(dynamics.action_names)}"
@@ -180,8 +180,8 @@ def driving_problems(dynamics: Dynamics, costs: Mapping[str, Cost]) -> list[str]
     with_map = [name for name, cost in costs.items() if "costmap" in cost.inputs]
     if with_map and not _has_scipy():
         problems.append(
-            f"cost '{with_map[0]}' needs SciPy, which makes the distance field of a costmap, and "
-            "it cannot be imported: pip install scipy"
+            f"cost '{with_map[0]}' needs SciPy for the distance field of a costmap, and it cannot "
+            "be imported: pip install scipy"
         )
     footprints = [costs[name].robot_footprint for name in with_map]
     outlines = {(f.corners.tobytes(), f.radius) for f in footprints if isinstance(f, Footprint)}

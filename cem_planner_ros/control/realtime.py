@@ -24,7 +24,7 @@ class _Undo(contextlib.ExitStack):
         try:
             action()
         except (OSError, AttributeError, ValueError) as error:
-            self._warn(f"'realtime.{name}' is not possible here and left out: {error}")
+            self._warn(f"'realtime.{name}' is not possible here and is not used: {error}")
         else:
             self.callback(back)
 

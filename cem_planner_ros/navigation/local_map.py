@@ -73,7 +73,7 @@ class LocalMap:
         ranges = np.asarray(ranges, np.float64)
         numbers = (*pose, angle_min, angle_increment)
         if not (ranges.size and all(map(math.isfinite, numbers)) and angle_increment):
-            raise ValueError("a scan without beams, or whose pose or angles are no numbers")
+            raise ValueError("the scan has no beams, or its pose or angles are not finite")
         if angle_increment < 0.0:
             angle_min += (len(ranges) - 1) * angle_increment
             angle_increment = -angle_increment

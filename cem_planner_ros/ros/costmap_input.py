@@ -98,12 +98,12 @@ class CostmapInput:
     def update(self, message) -> None:
         """Receive a map_msgs/OccupancyGridUpdate. Raises MessageError if it cannot be used."""
         if self._grid is None:
-            raise MessageError("an update came before the whole")
+            raise MessageError("an update came before the whole costmap")
         whole, cells = self._grid
         rows, columns = slice(message.y, message.y + message.height), message.x + message.width
         patch = cells[rows, message.x : columns]
         if patch.shape != (message.height, message.width) or patch.size != len(message.data):
-            raise MessageError("an update does not fit into the whole")
+            raise MessageError("an update does not fit into the costmap")
         cells = cells.copy()  # A costmap that was handed over must not change.
         cells[rows, message.x : columns] = np.reshape(message.data, patch.shape)
         self._grid = whole, cells

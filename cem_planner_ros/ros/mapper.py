@@ -26,20 +26,31 @@ MAX_WAITING = 10
 """Largest number of scans that wait for odometry; then the oldest is dropped."""
 
 TABLE = (
-    Parameter("size", 200, "Cells along a side of the costmap.", low=8, high=2000, when=READ_ONLY),
+    Parameter(
+        "size",
+        200,
+        "Number of cells along a side of the costmap.",
+        low=8,
+        high=2000,
+        when=READ_ONLY,
+    ),
     Parameter(
         "resolution",
         0.025,
-        "Side of a cell.",
+        "Length of a cell's side.",
         unit="m",
         low=0.005,
         high=1.0,
         when=READ_ONLY,
     ),
-    Parameter("rate", 20.0, "Costmaps per second at most.", unit="Hz", low=0.1, high=1000.0),
-    Parameter("sensor.x", 0.0, "Where the sensor is on the robot, forward.", unit="m"),
-    Parameter("sensor.y", 0.0, "Where the sensor is on the robot, to the left.", unit="m"),
-    Parameter("sensor.yaw", 0.0, "How far to the left the sensor looks.", unit="rad"),
+    Parameter(
+        "rate", 20.0, "Largest number of costmaps per second.", unit="Hz", low=0.1, high=1000.0
+    ),
+    Parameter("sensor.x", 0.0, "Position of the sensor on the robot, forward.", unit="m"),
+    Parameter("sensor.y", 0.0, "Position of the sensor on the robot, to the left.", unit="m"),
+    Parameter(
+        "sensor.yaw", 0.0, "Direction of the sensor on the robot, counterclockwise.", unit="rad"
+    ),
 )
 """The parameters of the mapper node."""
 
@@ -90,7 +101,8 @@ class MapperNode(Node):
             return
         if self._poses and stamp < self._poses[-1][0]:
             self.get_logger().warning(
-                "odometry went back in time: the costmap is begun anew", throttle_duration_sec=1.0
+                "odometry went back in time: the costmap is started again",
+                throttle_duration_sec=1.0,
             )
             self._map = LocalMap(self._map.size, self._map.resolution)
             self._poses.clear()
@@ -110,7 +122,7 @@ class MapperNode(Node):
         self._waiting.append((stamp, message))
         if len(self._waiting) > MAX_WAITING:
             self._waiting.popleft()
-            self._drop("scan", "no odometry came after it")
+            self._drop("scan", "no odometry came after the scan")
         self._take_in()
 
     def _take_in(self) -> None:
@@ -119,7 +131,7 @@ class MapperNode(Node):
             stamp, scan = self._waiting.popleft()
             pose = interpolate(self._poses, stamp, MAX_GAP)
             if pose is None:
-                self._drop("scan", "no odometry from before it")
+                self._drop("scan", "no odometry from before the scan")
                 continue
             place = (self.get_parameter(f"sensor.{name}").value for name in ("x", "y", "yaw"))
             try:
@@ -153,4 +165,4 @@ class MapperNode(Node):
         cause = f"{what} on '{self._names[what]}' dropped: {cause}"
         self.dropped[cause] += 1
         if self.dropped[cause] == 1:
-            self.get_logger().warning(f"{cause}; this is told once")
+            self.get_logger().warning(f"{cause}; this is logged once")

@@ -265,7 +265,7 @@ class PlannerNode(LifecycleNode):
         self._clock_jumps += 1
         self.loop.forget(is_jump=True)
         self.get_logger().warning(
-            f"the clock was set by {jump.delta.nanoseconds * 1e-9:+.3f} s: planning begins anew"
+            f"the clock was set by {jump.delta.nanoseconds * 1e-9:+.3f} s: planning starts again"
         )
 
     def _on_shape_change(self) -> None:
@@ -323,7 +323,7 @@ class PlannerNode(LifecycleNode):
     def _warnings(self) -> list[str]:
         warnings = [self._swap.problem] if self._swap.problem else []
         if self._table.waits_for:
-            warnings.append(f"values that wait for others: {self._table.waits_for}")
+            warnings.append(f"values that wait until others are set: {self._table.waits_for}")
         if self._swap.is_making:
             warnings.append("a new planner is being made")
         if self.topics is None:
@@ -333,7 +333,9 @@ class PlannerNode(LifecycleNode):
             return warnings
         checker = self.loop.commander.goal_checker
         if checker is not None and checker.standing > STUCK:
-            warnings.append(f"standing for {checker.standing:.0f} s: no way found, or none allowed")
+            warnings.append(
+                f"standing for {checker.standing:.0f} s: no way was found, or none is allowed"
+            )
         warnings += [text for text in self._supervision.warnings if text not in warnings]
         if self._supervision.clock_stands:
             self._send_safe()  # The loop waits for the clock, but the plant may not wait.

@@ -119,7 +119,7 @@ def check(processes: Mapping[str, subprocess.Popen], logs: Path) -> None:
     for name, process in processes.items():
         if process.poll() is not None:
             raise ConfigurationError(
-                f"the {name} ended with status {process.returncode}; it said last:\n"
+                f"the {name} ended with status {process.returncode}; its last lines:\n"
                 f"{_last_lines(logs, name)}"
             )
 
@@ -129,7 +129,7 @@ def check_ready(logs: Path, elapsed: float) -> None:
     said = _last_lines(logs, "planner")
     if elapsed > READY_TIMEOUT or "not configured" in said:
         raise ConfigurationError(
-            f"no planned command in {elapsed:.0f} s; the planner said:\n{said}"
+            f"no planned command in {elapsed:.0f} s; the last lines of the planner:\n{said}"
         )
 
 

@@ -82,7 +82,7 @@ class Operator:
         self._is_paused = request.data
         problem = self._halt()
         response.success = not problem
-        said = "the safe command goes out" if request.data else "no longer paused"
+        said = "the safe command is sent" if request.data else "no longer paused"
         response.message = problem or said
         return response
 
@@ -92,7 +92,7 @@ class Operator:
         problem = self._press(request.data)
         response.success = not problem
         if request.data:
-            said = "stopped: only the safe command goes out"
+            said = "stopped: only the safe command is sent"
             if self._loop is None:
                 said = "pressed: the node is not active, and is not activated until it is released"
         else:
@@ -111,7 +111,7 @@ class Operator:
             self._is_stopped = True
             problem = self._halt()
             if not was_pressed:
-                log.error("emergency stop: only the safe command goes out")
+                log.error("emergency stop: only the safe command is sent")
         elif was_pressed:
             log.warning("emergency stop released: deactivate and activate the node to go on")
         return problem

@@ -74,7 +74,7 @@ class PlannerSwap:
                     self._take_over(made)
             except Exception as error:  # A model may raise any error; the old planner continues.
                 why = error if isinstance(error, ConfigurationError) else describe(error)
-                self.problem = f"no new planner, the old one goes on: {why}"
+                self.problem = f"no new planner, the old one continues: {why}"
                 self._log.error(self.problem)
                 if self._table.current() != self._values:  # Changed again meanwhile.
                     self.begin(ready)

@@ -111,7 +111,7 @@ def _run(name: str, load: Callable, start: Callable = lambda node, listen: None)
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:
         # rcl cannot parse a parameter file; the node reports the error when it is configured.
-        print(f"error: {str(error).splitlines()[0]}; starting without it", file=sys.stderr)
+        print(f"error: {str(error).splitlines()[0]}; starting without the file", file=sys.stderr)
         rclpy.try_shutdown()
         arguments = without_params_files(sys.argv)
         try:

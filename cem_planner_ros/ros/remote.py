@@ -34,7 +34,7 @@ KINDS = {
     ParameterType.PARAMETER_INTEGER: (int, "an integer"),
     ParameterType.PARAMETER_DOUBLE: (float, "a number"),
     ParameterType.PARAMETER_STRING: (str, "a string"),
-    ParameterType.PARAMETER_BOOL_ARRAY: (list, "a list of true and false"),
+    ParameterType.PARAMETER_BOOL_ARRAY: (list, "a list of booleans"),
     ParameterType.PARAMETER_INTEGER_ARRAY: (list, "a list of integers"),
     ParameterType.PARAMETER_DOUBLE_ARRAY: (list, "a list of numbers"),
     ParameterType.PARAMETER_STRING_ARRAY: (list, "a list of strings"),
@@ -97,7 +97,7 @@ class Remote:
                 return
             if time.monotonic() > end:
                 raise ConfigurationError(
-                    f"no node '{self.full_name}' is to be seen"
+                    f"no node '{self.full_name}' was found"
                     f"{did_you_mean(self.full_name, found)} (seen: "
                     f"{', '.join(sorted(found)) or 'none'}; ROS_DOMAIN_ID is "
                     f"{os.environ.get('ROS_DOMAIN_ID', '0')})"
@@ -115,7 +115,7 @@ class Remote:
                     future = client.call_async(request)
                 if time.monotonic() > end:
                     raise ConfigurationError(
-                        f"'{self.full_name}' does not answer within {ANSWER:g} s: it is busy, or "
+                        f"'{self.full_name}' did not answer within {ANSWER:g} s: it is busy, or "
                         "gone"
                     )
                 self.spin()

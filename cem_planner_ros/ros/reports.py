@@ -32,7 +32,7 @@ SPREAD_RATE = 2.0
 TERMS_RATE = 2.0
 """Rate of computing the cost terms of the plan, Hz."""
 
-WORDS = {FRESH: "planning again", PREVIOUS_PLAN: "reading the earlier plan"}
+WORDS = {FRESH: "planning again", PREVIOUS_PLAN: "using the previous plan"}
 
 
 class Reports:

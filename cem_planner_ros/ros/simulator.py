@@ -45,8 +45,8 @@ TABLE = (
     Parameter(
         "plant",
         "mujoco",
-        "What is simulated: a MuJoCo model, the planner's own model, or a robot with a lidar in a "
-        "world.",
+        "The simulated plant: a MuJoCo model, the planner's own model, or a robot with a lidar in "
+        "a world.",
         choices=("mujoco", "model", "robot"),
         when=READ_ONLY,
     ),
@@ -60,8 +60,7 @@ TABLE = (
     Parameter(
         "planner_file",
         "",
-        "YAML file of the planner: the topics are those of its planner, and the plant 'model' is "
-        "its model.",
+        "YAML file of the planner. It gives the topics, and the model of the plant 'model'.",
         when=READ_ONLY,
     ),
     Parameter(
@@ -73,13 +72,13 @@ TABLE = (
     Parameter(
         "world",
         "rooms",
-        "Where the plant 'robot' drives: a name in the package's worlds, or a MuJoCo file.",
+        "World of the plant 'robot': a name in the package's worlds, or a MuJoCo file.",
         when=READ_ONLY,
     ),
     Parameter(
         "range_noise",
         0.01,
-        "Std of the noise of each range of the lidar.",
+        "Standard deviation of the noise of each range of the lidar.",
         unit="m",
         low=0.0,
         when=READ_ONLY,
@@ -87,37 +86,56 @@ TABLE = (
     Parameter(
         "state_topic",
         "",
-        "Where the states go; if empty, to that of planner_file, or joint_states of a MuJoCo model "
-        "and odom of a robot.",
+        "Topic of the states. If empty, the topic in planner_file is used, or else joint_states "
+        "for a MuJoCo model and odom for a robot.",
         when=READ_ONLY,
     ),
     Parameter(
         "command_topic",
         "",
-        "Where the commands come from; if empty, from that of planner_file, or effort of a MuJoCo "
-        "model and cmd_vel of a robot.",
+        "Topic of the commands. If empty, the topic in planner_file is used, or else effort for a "
+        "MuJoCo model and cmd_vel for a robot.",
         when=READ_ONLY,
     ),
-    Parameter("rate", 200.0, "States per second.", unit="Hz", low=1.0, high=2000.0, when=READ_ONLY),
+    Parameter(
+        "rate",
+        200.0,
+        "Number of states published per second.",
+        unit="Hz",
+        low=1.0,
+        high=2000.0,
+        when=READ_ONLY,
+    ),
     Parameter(
         "command_timeout",
         0.25,
-        "The action is zero when no command came for so long.",
+        "Time without a command after which the action is zero.",
         unit="s",
         low=0.001,
     ),
     Parameter(
-        "real_time_factor", 1.0, "Plant seconds per second.", low=0.01, high=100.0, when=READ_ONLY
+        "real_time_factor",
+        1.0,
+        "Simulated seconds per second of real time.",
+        low=0.01,
+        high=100.0,
+        when=READ_ONLY,
     ),
     Parameter(
         "process_noise",
         0.0,
-        "Std of the noise added to each action, drawn anew for each state, over half its range.",
+        "Standard deviation of the noise on each action, as a share of half its range. The noise "
+        "is drawn again for each state.",
         low=0.0,
         high=1.0,
     ),
     Parameter(
-        "latency", 0.0, "Delay of every state and scan on its way.", unit="s", low=0.0, high=10.0
+        "latency",
+        0.0,
+        "Delay of each state and scan between measurement and publication.",
+        unit="s",
+        low=0.0,
+        high=10.0,
     ),
     Parameter(
         "seed", 0, "Seed of the noise, and of the obstacles of a world.", low=0, when=READ_ONLY

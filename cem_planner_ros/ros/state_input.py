@@ -136,7 +136,7 @@ class StateInput:
         reason = distrust(age, MAX_CLOCK_STEP if is_one_clock else MAX_AHEAD)
         with self._lock:
             if epoch != self._epoch or now < began:
-                cause = "the clock was set while it was read"
+                cause = "the clock was set while the message was read"
             elif reason and is_one_clock:
                 cause = f"{reason} under use_sim_time (does its publisher use /clock?)"
             else:
@@ -146,7 +146,7 @@ class StateInput:
             self._count(self.dropped, cause, "dropped")
             return
         if reason:
-            self._count(self.disbelieved, reason, "taken as of its arrival")
+            self._count(self.disbelieved, reason, "used with its time of arrival")
         self.child_frame = frame_name(getattr(message, "child_frame_id", ""))
         self._look_for_missing(message)
 
@@ -164,10 +164,10 @@ class StateInput:
             # as implausible, and the state would get the time of its arrival.
             has &= self._stamps != stamp
             if not has.any():
-                return "same stamp as the one before"
+                return "same stamp as the previous message"
         has &= ~(self._times > sampled)
         if not has.any():
-            return "older than the one before"
+            return "older than the previous message"
         self._values[has], self._times[has] = part[has], sampled
         self._stamps[has] = np.nan if stamp is None else stamp
         if not np.isnan(self._times).any():

@@ -114,7 +114,7 @@ class Supervision:
             counts = endpoints.subscribers(self._node, topic, kind)
             return Alert(
                 "no subscriber",
-                f"nobody listens to the commands on '{topic}' (sends {endpoints.short(kind)}; "
+                f"no subscriber of the commands on '{topic}' (sends {endpoints.short(kind)}; "
                 f"{counts})",
             )
         return None
@@ -127,7 +127,7 @@ class Supervision:
         if not topics.has_parts:
             others = endpoints.several(self._node, topics.state_topic, "states")
             if others:
-                alerts.append(Alert("plants", f"{others}; the newest of any of them counts"))
+                alerts.append(Alert("plants", f"{others}; the newest state of any of them is used"))
         if watch.degrees:
             alerts.append(Alert("degrees", f"{watch.degrees} ('{topics.state_topic}')"))
         frame, expected = watch.frame, values["frame_id"].lstrip("/")

@@ -53,7 +53,7 @@ def answer_invalid_requests(node: LifecycleNode) -> None:
         try:
             return change_state(request, response)
         except rclpy_implementation.RCLError as error:
-            node.get_logger().error(f"no such transition now: {error}")
+            node.get_logger().error(f"this transition is not possible now: {error}")
             response.success = False
             return response
 

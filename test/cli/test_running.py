@@ -55,7 +55,7 @@ def test_parameters_are_listed_got_and_set(planner, say):
         ("set cem_planner control_rate -1.0", "from 0.1 to 2000.0 Hz"),
         ("set cem_planner autostart true", "read-only"),
         ("get cem_planner planner.sampels", "did you mean 'planner.samples'?"),
-        ("get cem_planer hold", "no node '/cem_planer' is to be seen, did you mean"),
+        ("get cem_planer hold", "no node '/cem_planer' was found, did you mean"),
         ("list /**/x", "expected NAME or NAMESPACE/NAME"),
     ],
 )

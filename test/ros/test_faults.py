@@ -207,7 +207,7 @@ def test_states_out_of_order_do_not_count(node, watch, states):
     forces = [message.data[0] for _, message in watch.commands[count:]]
     assert min(forces) > -0.5
     assert np.mean(forces) > 0.2
-    assert "older than the one before" in watch.diagnosis()
+    assert "older than the previous message" in watch.diagnosis()
     states.change = lambda message: [message]
     watch.wait(FRESH)
 

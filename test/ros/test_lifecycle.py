@@ -158,7 +158,7 @@ def test_a_simulations_clock_is_followed_and_its_jumps_are_told(
         said = []
         wait_until(
             lambda said=said: (
-                said.append(capfd.readouterr().err) or "planning begins anew" in "".join(said)
+                said.append(capfd.readouterr().err) or "planning starts again" in "".join(said)
             )
         )
         wait_until(lambda: planner.loop.commander.ladder.status == FRESH)

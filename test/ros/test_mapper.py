@@ -173,8 +173,8 @@ def test_scans_without_a_pose_are_dropped_counted_and_told_once(mapper, robot, w
     wait_until(lambda: robot.costmaps)
     assert stamp_of(robot.newest()) == pytest.approx(10.9)
     told = capfd.readouterr().err
-    assert told.count("no odometry from before it") == 1
-    assert told.count("no odometry came after it") == 1
+    assert told.count("no odometry from before the scan") == 1
+    assert told.count("no odometry came after the scan") == 1
     assert told.count("scan on '/scan' dropped: no stamp") == 1
 
 

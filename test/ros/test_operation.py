@@ -112,7 +112,7 @@ def test_the_emergency_stop_is_acknowledged_when_the_safe_command_is_out(
 ):
     node().autostart()
     wait_until(lambda: statistics.status == FRESH)
-    assert press(observer, True) == (True, "stopped: only the safe command goes out")
+    assert press(observer, True) == (True, "stopped: only the safe command is sent")
     assert only_safe(commands, wait_until)
     assert statistics.cause == EMERGENCY_STOP
     assert press(observer, False) == (

@@ -137,7 +137,7 @@ def test_clocks_of_two_machines_that_differ_by_a_little_do_no_harm(inlet):
 def test_a_message_that_was_overtaken_is_dropped(inlet):
     inlet.take(1.0, stamp=NOW - 0.01)
     assert inlet.take(2.0, stamp=NOW - 0.02).state == [1.0]
-    assert inlet.input.dropped["older than the one before"] == 1
+    assert inlet.input.dropped["older than the previous message"] == 1
     assert inlet.take(3.0, stamp=NOW).state == [3.0]
 
 
@@ -170,7 +170,7 @@ def test_a_stamp_that_is_repeated_never_makes_an_old_state_new(inlet):
     for seconds in (0.1, 10.0, 59.0, 61.0, 1000.0):
         inlet.time = 50.0 + seconds
         assert inlet.take(stamp=NOW).time == first
-    assert inlet.input.dropped["same stamp as the one before"] == 5
+    assert inlet.input.dropped["same stamp as the previous message"] == 5
 
 
 FIELDS = {
@@ -256,7 +256,7 @@ def test_a_part_that_was_overtaken_is_dropped_and_the_rest_of_its_message_taken(
     newest = parts.say(NOW - 0.02, arm=(9.0, 9.0), hand=(3.0, 0.0))
     np.testing.assert_array_equal(newest.state, [1.0, 2.0, 3.0])
     parts.say(NOW - 0.03, arm=(8.0, 8.0))
-    assert parts.input.dropped == {"older than the one before": 1}
+    assert parts.input.dropped == {"older than the previous message": 1}
     np.testing.assert_array_equal(parts.input.newest.state, [1.0, 2.0, 3.0])
 
 
@@ -292,7 +292,7 @@ def test_a_state_that_was_being_read_when_the_clock_was_set_back_does_not_count(
         read_meanwhile, lambda: inlet.time, lambda: inlet.time, inlet.warnings.append
     )
     assert inlet.take(1.0, stamp=1000.0) is None
-    assert inlet.input.dropped == {"the clock was set while it was read": 1}
+    assert inlet.input.dropped == {"the clock was set while the message was read": 1}
     inlet.time += 0.01
     assert inlet.take(2.0, stamp=inlet.time).time == pytest.approx(inlet.time)
 

@@ -122,7 +122,7 @@ def test_without_a_plant_it_says_what_is_missing(node, says, newest, wait_until)
     assert "'/state' (expects std_msgs/Float64MultiArray; 0 publishers)" in line
     wait_until(lambda: "no message on '/state'" in newest()["message"])
     # Also that nobody listens, which states alone would not show.
-    says("nobody listens to the commands on '/command' .sends std_msgs/Float64MultiArray")
+    says("no subscriber of the commands on '/command' .sends std_msgs/Float64MultiArray")
     says("stopped: no message on", count=2)  # As long as it lasts.
 
 
@@ -245,7 +245,7 @@ def test_nothing_is_said_where_all_is_well(
     wait_until(lambda: len(statistics.messages) > 15)
     said = capfd.readouterr().err
     assert "stopped" not in said.partition("active:")[2].replace("planning again", "")
-    assert "nobody listens" not in said
+    assert "no subscriber of the commands" not in said
     assert "publishers" not in said
 
 
