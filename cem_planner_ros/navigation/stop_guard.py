@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -93,11 +94,13 @@ class StopGuard:
         The result is None if the robot cannot stop after any of the commands tried. `safe` is
         (nu,); the other arguments are those of `can_stop`.
         """
-        for share in SHARES:
-            tried = safe + share * (action - safe)
-            if self.can_stop(costmap, state, age, before, tried):
+        tried = [safe + share * (action - safe) for share in SHARES]
+        # Mostly the robot can stop after the first one. What the others need alike is shared.
+        for commands in (tried[:1], tried[1:]):
+            chosen = self._first_of(commands, costmap, state, age, before)
+            if chosen is not None:
                 self.is_imminent = False
-                return tried
+                return chosen
         self.is_imminent = True
         return None
 
@@ -123,29 +126,50 @@ class StopGuard:
             before: (nu,), the command in force.
             action: (nu,), the next command.
         """
+        return self._first_of([action], costmap, state, age, before) is not None
+
+    def _first_of(
+        self,
+        actions: Sequence[np.ndarray],
+        costmap: Costmap | None,
+        state: np.ndarray,
+        age: float,
+        before: np.ndarray,
+    ) -> np.ndarray | None:
+        """Return the first of several actions after which `can_stop` holds, None if none is."""
         if costmap is None:
-            return True
+            return actions[0]
         side, margin = costmap.resolution, self.settings.margin
-        self.stopping = way = self._way(state, age, before, action)
-        points = self._cells(costmap, way)
-        if not len(points):
-            self._contact.update(points, np.zeros(0), 0.0, margin, side)
-            return True
-        clearance = self._clearance(way, points, side)
-        is_touching = (clearance[0] < margin).any()
-        overlap = self._overlap(costmap, way[:1])[0] if is_touching else 0.0
-        self._contact.update(points, clearance[0], overlap, margin, side)
-        if not is_touching:
-            return bool((clearance >= margin - ROUNDING).all())
-        least, most = self._contact.least(points, margin, side), self._contact.overlap
-        nearest, overlap = clearance.min(0), self._overlap(costmap, way).max() - OVERLAP_ROUNDING
-        if (nearest >= least - ROUNDING).all() and overlap <= most:
-            return True
-        braking = self._way(state, age, before)
-        unavoidable = self._clearance(braking, points, side).min(0)
-        least = np.where(clearance[0] < margin, np.minimum(least, unavoidable), least)
-        most = max(most, self._overlap(costmap, braking).max())
-        return bool((nearest >= least - ROUNDING).all() and overlap <= most)
+        ways = [self._way(state, age, before, action) for action in actions]
+        points = self._cells(costmap, np.concatenate(ways))
+        here = ways[0][:1]
+        clearance = self._clearance(here, points, side)[0]
+        is_touching = bool((clearance < margin).any())
+        overlap = self._overlap(costmap, here)[0] if is_touching else 0.0
+        self._contact.update(points, clearance, overlap, margin, side)
+        least, most = np.full(len(points), margin), math.inf
+        if is_touching:
+            least, most = self._contact.least(points, margin, side), self._contact.overlap
+        is_relaxed = False
+        for action, way in zip(actions, ways, strict=True):
+            self.stopping = way
+            nearest = self._clearance(way, points, side).min(0, initial=math.inf)
+            overlap = 0.0
+            if is_touching:
+                overlap = self._overlap(costmap, way).max() - OVERLAP_ROUNDING
+            if (nearest >= least - ROUNDING).all() and overlap <= most:
+                return action
+            if not is_touching:
+                continue
+            if not is_relaxed:
+                braking = self._way(state, age, before)
+                unavoidable = self._clearance(braking, points, side).min(0)
+                least = np.where(clearance < margin, np.minimum(least, unavoidable), least)
+                most = max(most, self._overlap(costmap, braking).max())
+                is_relaxed = True
+            if (nearest >= least - ROUNDING).all() and overlap <= most:
+                return action
+        return None
 
     def _reach(self, side: float) -> float:
         """
