@@ -1,8 +1,8 @@
 """
-How well a robot drives: worlds with obstacles that its path does not know, seen by its lidar.
+How well a robot drives in worlds with obstacles on its path, seen by its lidar.
 
 The control loop of the node, MuJoCo's robot and the map of its scans run in lockstep, so that a run
-depends on world and seed alone; only what plans take is the machine's.
+depends only on world and seed; only the times of plans depend on the machine.
 """
 
 from __future__ import annotations

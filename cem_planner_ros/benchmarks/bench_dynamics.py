@@ -1,4 +1,4 @@
-"""How many model steps a second, for every built-in model, and MuJoCo beside its own rollout."""
+"""Model steps per second of every built-in model, and MuJoCo compared with its own rollout."""
 
 from __future__ import annotations
 

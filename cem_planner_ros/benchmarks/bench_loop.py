@@ -1,8 +1,8 @@
 """
 How punctual the control loop is: the real node against a plant without physics, over DDS.
 
-Planner, plant and this onlooker are processes of their own. What the planner says of each period
-in `~/statistics` gives the times; the commands that arrive here are counted apart from that.
+Planner, plant and this observer are separate processes. The times are those that the planner
+publishes in `~/statistics`. The arriving commands are counted separately.
 """
 
 from __future__ import annotations

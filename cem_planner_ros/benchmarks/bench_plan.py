@@ -1,4 +1,4 @@
-"""How long a plan takes, beside the plainest planner in the same run."""
+"""The time of a plan, compared with a plain reference planner in the same run."""
 
 from __future__ import annotations
 

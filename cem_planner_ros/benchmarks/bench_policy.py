@@ -1,4 +1,4 @@
-"""What a searched policy is good for: as candidates, and in place of a plan that does not come."""
+"""The effect of a searched policy: as candidates, and as the fallback."""
 
 from __future__ import annotations
 

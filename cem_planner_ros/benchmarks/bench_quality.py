@@ -1,4 +1,4 @@
-"""How well methods control, at equal numbers of rollouts per period."""
+"""Quality of control of several methods with equal numbers of rollouts per period."""
 
 from __future__ import annotations
 

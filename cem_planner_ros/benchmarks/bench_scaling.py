@@ -1,4 +1,4 @@
-"""How the time of a plan grows with N, H and I, and where it goes."""
+"""Growth of the time of a plan with N, H and I, and the share of each phase."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""On what a benchmark ran, and how times are taken."""
+"""The machine of a benchmark, and the measuring of times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plainest CEM planner, samples first and eager, as a fixed point to compare with."""
+"""A plain CEM planner, eager and with samples first, as a fixed reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models and costs that planners are measured on."""
+"""The tasks (models and costs) on which planners are measured."""
 
 from __future__ import annotations
 

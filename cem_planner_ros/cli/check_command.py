@@ -21,7 +21,7 @@ EXECUTIONS = {
     "captured": "iterations replayed as a CUDA graph",
     "eager": "PyTorch, operation by operation",
 }
-"""What `Execution.name` means."""
+"""Meanings of `Execution.name`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what the file makes; the exit status is 1, with the reason, if it cannot work."""
+    """Print the result of the checks; the exit status is 1, with the reason, if one fails."""
     torch.set_num_threads(1)
     configuration = configure(load_yaml(options.file, *split_name(options.node)), options.file)
     value = configuration.values

@@ -1,4 +1,4 @@
-"""Control a simulated plant over ROS 2: two processes that meet over DDS, and an observer."""
+"""Control a simulated plant over ROS 2, with plant and planner as processes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.ros import node_processes
 
 DISCOVERY = 1.5
-"""s in which nodes of the same machine find one another."""
+"""Time in which nodes of the same machine find each other, s."""
 
 OTHERS_END = 20.0
-"""s that others on the same topics have to end, as a demo does that was begun before."""
+"""Time to wait for other publishers on the same topics to end, s, such as an earlier demo."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

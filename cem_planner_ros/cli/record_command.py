@@ -16,16 +16,16 @@ from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.ros import node_processes
 
 WAIT = 60.0
-"""s in which the first state and the first command have to come."""
+"""Time in which the first state and the first command must come, s."""
 
 CYCLE = 4.0
-"""s from one stretch of random commands to the next."""
+"""Time from one stretch of random commands to the next, s."""
 
 HOLD = 10
-"""Periods for which a random command is held."""
+"""Number of periods for which a random command is held."""
 
 SILENCE = 0.2
-"""s without a state after which no random command is sent."""
+"""Time without a state after which no random command is sent, s."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""What `demo` shows: which nodes, what to look at, and when it went well."""
+"""The scenarios of `demo`: nodes, observed topics, and criteria of success."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from cem_planner_ros.configuration import Configuration, load_yaml
 from cem_planner_ros.paths import share
 
 LAST = 2.0
-"""s at the end of the run over which the pole must be up."""
+"""Time at the end of the run for which the pole must be up, s."""
 
 PROCESS_NOISE = 0.02
-"""Of the simulated actions, over half their range; it is what makes seeds differ."""
+"""Noise of the simulated actions, as a share of half their range; it makes seeds differ."""
 
 SAY_AGAIN = 0.5
-"""s between two messages that say where to go, until the robot goes."""
+"""Time between two messages with the goal, until the robot drives, s."""
 
 PLAN_EVERY = 2.5
-"""s between two plans in the picture."""
+"""Time between two plans in the picture, s."""
 
 
 @dataclass
 class DemoRecording:
-    """What was seen on the topics; times in s since the first planned command."""
+    """The recorded topics; times in s since the first planned command."""
 
     states: list[tuple[float, np.ndarray]] = field(default_factory=list)
     actions: list[tuple[float, np.ndarray]] = field(default_factory=list)
@@ -41,22 +41,22 @@ class DemoRecording:
 
 class Scenario:
     """
-    A plant, a planner for it, and what to look at.
+    A scenario: a plant, its planner, and how to judge the run.
 
     Args:
-        seed: of planner and plant.
+        seed: seed of planner and plant.
     """
 
     files: ClassVar[Mapping[str, str]]
-    """Of each node, in the order of their starts, its YAML file in the package's config."""
+    """YAML file in the package's config of each node, in the order of their start."""
     duration: ClassVar[float]
-    """s, unless something else is asked for."""
+    """Default duration, s."""
     min_duration: ClassVar[float] = 0.0
     """s"""
     max_late_share: ClassVar[float] = 1.0
-    """Of the commands, that may be late or missing."""
+    """Share of the commands that may be late or missing."""
     signals: ClassVar[tuple[tuple[str, Callable[[np.ndarray], float]], ...]]
-    """(label, function of the state), what is shown over time."""
+    """(label, function of the state): what the picture shows over time."""
     has_map: ClassVar[bool] = False
 
     def __init__(self, seed: int):
@@ -70,16 +70,16 @@ class Scenario:
         return {"seed": self.seed} if node == "simulator" else {}
 
     def watch(self, node, configuration: Configuration) -> None:
-        """Listen with a node to more than states, commands and statistics, and speak."""
+        """Subscribe to and publish further topics with a node."""
 
     def is_over(self, recording: DemoRecording) -> bool:
-        """Return whether there is nothing more to see."""
+        """Return whether the run can end."""
         return False
 
     def evaluate(
         self, recording: DemoRecording, duration: float
     ) -> tuple[dict[str, Any], list[str]]:
-        """Return what the summary says of this scenario, and why it did not go well."""
+        """Return the results of this scenario for the summary, and the reasons of a failure."""
         raise NotImplementedError
 
     def rows(self, summary: dict[str, Any]) -> dict[str, str]:
@@ -92,7 +92,7 @@ class Scenario:
 
 
 class CartPoleScenario(Scenario):
-    """A pole that hangs from a cart is swung up and kept up."""
+    """A pole on a cart is swung up and balanced."""
 
     files: ClassVar = {"simulator": "cartpole_simulator.yaml", "planner": "cartpole.yaml"}
     duration = 10.0
@@ -104,7 +104,7 @@ class CartPoleScenario(Scenario):
     )
 
     TOLERANCE: ClassVar = 0.2
-    """rad from upright that are up."""
+    """Largest angle from upright that counts as up, rad."""
 
     def parameters(self, node: str) -> dict[str, Any]:
         """Return what a node gets beside its file."""
@@ -135,13 +135,13 @@ class CartPoleScenario(Scenario):
 
 
 class LearnedCartPoleScenario(CartPoleScenario):
-    """The same, planned with a model that was learned from a recording."""
+    """The same with a model that was learned from a recording."""
 
     files: ClassVar = {"simulator": "cartpole_simulator.yaml", "planner": "cartpole_learned.yaml"}
 
 
 class DiffDriveScenario(Scenario):
-    """A robot drives along a path, around what the path does not know, to a pose."""
+    """A robot drives along a path, around unknown obstacles, to a pose."""
 
     files: ClassVar = {
         "simulator": "drive_simulator.yaml",
@@ -163,7 +163,7 @@ class DiffDriveScenario(Scenario):
         self._is_reached = self._has_touched = self._is_going = False
 
     def watch(self, node, configuration: Configuration) -> None:
-        """Say where to go until the robot goes, and listen to how it does."""
+        """Publish the goal until the robot drives, and record how it drives."""
         from builtin_interfaces.msg import Time
         from std_msgs.msg import Bool, Float64MultiArray
 
@@ -195,7 +195,7 @@ class DiffDriveScenario(Scenario):
         node.create_timer(SAY_AGAIN, lambda: self._is_going or publisher.publish(message))
 
     def is_over(self, recording: DemoRecording) -> bool:
-        """Return whether it is there, or against something."""
+        """Return whether the robot has arrived, or has touched something."""
         return self._is_reached or self._has_touched
 
     def evaluate(
@@ -227,7 +227,7 @@ class DiffDriveScenario(Scenario):
         }
 
     def draw(self, axis, recording: DemoRecording) -> None:
-        """Draw the world from above, the way, the footprint and some plans."""
+        """Draw the world from above, the driven track, the footprint and some plans."""
         from matplotlib.patches import Circle, Rectangle
 
         world = self._world

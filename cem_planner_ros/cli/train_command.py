@@ -14,7 +14,7 @@ from cem_planner_ros.errors import ConfigurationError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare where the data is, what it means, and where the model goes."""
+    """Declare the arguments: data, parameter file, and output."""
     parser.add_argument(
         "--bag", type=Path, action="append", required=True, metavar="DIR", help="may be repeated"
     )
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what the data is like, the progress and the errors; write the model."""
+    """Print notes about the data, the progress and the errors; write the model."""
     # What is long in importing, or may be missing, only now.
     from cem_planner_ros.learning import bags, dataset, training
     from cem_planner_ros.learning.task import load

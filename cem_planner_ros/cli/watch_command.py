@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from cem_planner_ros.cli.get_command import add_node, remote
 
 CLEAR = "\033[H\033[J"
-"""Of a terminal: to the top left, and clear what follows."""
+"""Terminal codes: move to the top left, and clear the rest."""
 
 KEYS = (
     "lifecycle",
@@ -26,7 +26,7 @@ KEYS = (
     "commands late",
     "commands missing",
 )
-"""Of the values in `/diagnostics`, those that are shown, where there are any."""
+"""The values of `/diagnostics` that are shown if they exist."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def block(node: str, message: str, values: Mapping[str, str], terms: Mapping[str, float]) -> str:
-    """Return lines with what a node says of itself; `terms` are costs by name."""
+    """Return lines about the state of a node; `terms` are costs by name."""
     lines = [f"{node}: {message}"]
     lines += [f"  {key:<26} {values[key]}" for key in KEYS if values.get(key)]
     lines += [f"  {label:<26} {value:.6g}" for label, value in terms.items()]

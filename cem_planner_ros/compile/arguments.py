@@ -1,4 +1,4 @@
-"""The struct Arguments of kernel.h, as Python fills it in."""
+"""The struct Arguments of kernel.h in Python."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Arguments(ctypes.Structure):
 
     def set(self, **values: int | float | torch.Tensor) -> None:
         """
-        Set fields; of a tensor its address, and the tensor is kept alive with the struct.
+        Set fields. For a tensor the field gets its address; the struct keeps the tensor alive.
 
         Raises TypeError if a tensor is not contiguous or not of the type that the struct says.
         """

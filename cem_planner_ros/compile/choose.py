@@ -1,4 +1,4 @@
-"""Which execution runs the iterations, and why it is not the one that was asked for."""
+"""Chooses the executor that runs the iterations, and says why no faster one runs."""
 
 from __future__ import annotations
 
@@ -26,11 +26,10 @@ BACKEND = Parameter(
 
 def choose(backend: str, setup: Setup, like: Execution | None = None) -> Execution:
     """
-    Return the fastest execution that works for a rollout, its `reason` saying why nothing faster.
+    Return the fastest executor that works for a rollout; its `reason` says why none is faster.
 
-    With `backend` "auto" it is the C++ kernel on the CPU, and a CUDA graph on a GPU; where that
-    cannot be made, it is `torch.compile`; where that fails too, it is eager PyTorch. "compile"
-    leaves the CUDA graph out.
+    With `backend` "auto" this is the C++ kernel on the CPU, and a CUDA graph on a GPU. If it cannot
+    be made, `torch.compile` is tried, then eager PyTorch. "compile" does not try the CUDA graph.
 
     Args:
         backend: one of BACKENDS.

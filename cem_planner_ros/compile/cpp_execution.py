@@ -122,5 +122,5 @@ class CppExecution(InPlaceExecution):
         return self._costs, done
 
     def outdated(self) -> str:
-        """Return what a plugin changed that the kernel was compiled with, in words."""
+        """Return which attribute of a plugin changed since compiling the kernel, as a text."""
         return self.kernel.watch.outdated(self.name)

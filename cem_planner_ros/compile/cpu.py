@@ -33,13 +33,13 @@ from cem_planner_ros.planning.particles import RISKS
 from cem_planner_ros.planning.rollout import Rollout
 
 BLOCK = 64
-"""Samples that run through the horizon together. A multiple of every vector length in use."""
+"""Number of samples that run through the horizon together; a multiple of all vector lengths."""
 
 TILE = 8
-"""Rows of a factor that are multiplied together, so that their sums stay in registers."""
+"""Number of rows of a factor that are multiplied together, so that sums stay in registers."""
 
 COMPARED = BLOCK + 3
-"""Samples that are compared with PyTorch: a block, and a part of one."""
+"""Number of samples that are compared with PyTorch: one block and a part of one."""
 
 _ROLLOUT, _SEARCH = (Path(__file__).with_name(name) for name in ("rollout.cpp", "search.cpp"))
 
@@ -52,7 +52,7 @@ class Kernel:
 
     Args:
         rollout: what is compiled.
-        samples: of how many PyTorch can roll out at once, to compare with.
+        samples: number of samples that PyTorch can roll out at once, for the comparison.
     """
 
     def __init__(self, rollout: Rollout, samples: int = COMPARED):
@@ -205,10 +205,10 @@ def compare(
     samples: int = COMPARED,
 ) -> None:
     """
-    Raise UnsupportedError if `other` does not compute what `rollout` does in PyTorch.
+    Raise UnsupportedError if `other` does not compute the same as `rollout` in PyTorch.
 
-    A plugin that reads a number in Python, or the count of samples, is traced with what it read
-    then; other numbers and counts show it. A model from a file may be limited to `samples`.
+    If a plugin reads a number in Python, or the number of samples, the trace keeps the value; the
+    comparison with other values shows it. A model from a file may be limited to `samples`.
     """
     numbers = [
         number for plugin in (rollout.dynamics, *rollout.costs) for number in plugin.number_tensors

@@ -1,9 +1,9 @@
 """
 The search on a GPU: a rollout generated like that of the CPU, in an iteration captured as a graph.
 
-A rollout in PyTorch is some thousand launches of a few microseconds each; generated, it is one, and
-so are the limits of rate. The rest of an iteration is some dozens, and a CUDA graph launches them
-all at once.
+A rollout in PyTorch needs some thousand launches of a few microseconds each. The generated rollout
+is one launch, and so are the rate limits. The rest of an iteration needs some dozens of launches; a
+CUDA graph launches all of them at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Limits
 
 THREADS = 128
-"""Of a block; a multiple of a warp. Small blocks spread few candidates over many processors."""
+"""
+Number of threads in a block; a multiple of a warp. Small blocks spread few candidates over many
+processors.
+"""
 
 IN_REGISTERS = 512
 """
@@ -203,7 +206,7 @@ class CapturedExecution(EagerExecution):
         return graph, left
 
     def outdated(self) -> str:
-        """Return what a plugin changed that the graph was captured with, in words."""
+        """Return which attribute of a plugin changed since the graph was captured, for messages."""
         return self._watch.outdated(self.name)
 
     def _refine(

@@ -2,8 +2,8 @@
 Compiling C++ to libraries, and the cache in which they are kept.
 
 The cache is a folder of the user that nobody else may enter: `~/.cache/cem_planner_ros/kernels`, or
-below `XDG_CACHE_HOME`. A library carries a checksum at its end. One that is cut short, changed,
-owned by another user or not loadable is removed and made again.
+below `XDG_CACHE_HOME`. Each library ends with a checksum. A library that is incomplete, changed,
+owned by another user or not loadable is removed and compiled again.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ if platform.machine() in ("x86_64", "AMD64"):
     COMPILER_FLAGS.append("-mprefer-vector-width=512")
 
 ABANDONED = 600.0
-"""s after which a folder of a compiler belongs to a process that was killed."""
+"""Age, s, above which a folder of a compiler must be from a process that was killed."""
 
 _DIGEST = hashlib.sha256
 
 _running: dict[Path, subprocess.Popen | None] = {}
-"""Compilers at work, by the folder that they write to."""
+"""The running compilers, by the folder to which they write."""
 
 
 def has_compiler() -> bool:
@@ -81,9 +81,9 @@ def load(source: str, check: Callable[[ctypes.CDLL], None]) -> ctypes.CDLL:
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """
-    End compilers, and remove what they have written, if this process is told to end meanwhile.
+    End compilers, and remove their files, if this process is ended meanwhile.
 
-    Ctrl-C does so as the exception that it is. SIGTERM does where nothing else handles it.
+    Ctrl-C does this as an exception. SIGTERM does it if no other handler is set.
     """
     is_free = threading.current_thread() is threading.main_thread() and _is_unhandled()
     if is_free:

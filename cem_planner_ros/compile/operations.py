@@ -1,4 +1,4 @@
-"""What each operation of a traced graph becomes: `OPERATIONS`, by PyTorch's name for it."""
+"""The translation of each operation of a traced graph: `OPERATIONS`, by the name in PyTorch."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ _DOUBLE = {
 }
 
 _COMPARED = set("gt ge lt le eq ne isnan isinf signbit".split())
-"""These compute in the type of their operands; the others in that of their result."""
+"""These operations compute in the type of their operands; others in the type of the result."""
 
 _TRUTHS = set("logical_and logical_or logical_xor logical_not".split())
 

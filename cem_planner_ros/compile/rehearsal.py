@@ -1,4 +1,4 @@
-"""Finds out before anything is compiled what plugins change from plan to plan."""
+"""Finds out, before compiling, what plugins change from plan to plan."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BEGIN = 1.0e3
 
 def what_changes(rollout: Rollout, device: torch.device | str) -> str:
     """
-    Return what `prepare` and `begin_plan` change although compiled code keeps it, in words.
+    Return what `prepare` and `begin_plan` change although compiled code keeps it, as a text.
 
     A copy of the plugins is prepared for two different plans. The result is "" if nothing such
     changes, and also if the plugins cannot be copied or raise an error. In the latter case the

@@ -8,7 +8,7 @@ from cem_planner_ros.planning.execution import EagerExecution, Setup
 
 
 class TorchCompileExecution(EagerExecution):
-    """Iterations in PyTorch, compiled when it is made; raises whatever the compiler raises."""
+    """The executor with `torch.compile`; the constructor raises the compiler's errors."""
 
     name = "torch.compile"
 

@@ -156,7 +156,7 @@ def _fixed(tensor: torch.Tensor) -> Value:
 
 
 def reads(numbers: list[torch.Tensor], names: list[tuple[str, str]]) -> str:
-    """Return the lines that read elements (tensor, place) of numbers into what code calls them."""
+    """Return the lines that read elements (tensor, place) of numbers into variables."""
     lines = []
     for index, place in names:
         tensor = numbers[int(index)]

@@ -1,9 +1,9 @@
 """
-What plugins read while they are traced, and whether it is still the same.
+Watches what plugins read while they are traced, and whether it has changed.
 
-Compiled code reads tensors where they lie, so what changes in place counts. It keeps everything
-else: numbers of Python, and which tensor an attribute is. So reading is noted once, and before each
-plan a `Watch` looks whether what was read is still there.
+Compiled code reads tensors in memory, so it follows changes in place. Everything else is compiled
+in: Python numbers, and which tensor an attribute refers to. What is read is therefore noted once,
+and before each plan a `Watch` checks whether it is still the same.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cem_planner_ros.compile.writer import UnsupportedError
 from cem_planner_ros.planning.rollout import Rollout
 
 _LARGEST_ARRAY = 4096
-"""Bytes of a NumPy array that may be compared before each plan."""
+"""Largest size of a NumPy array that is compared before each plan, bytes."""
 
 _FOREIGN = (
     *(str(Path(module.__file__).parent) for module in (torch, np)),
@@ -51,12 +51,12 @@ _OF_MODULES = set(vars(torch.nn.Module())) - {"training"}
 
 
 class ChangedError(Exception):
-    """Something that compiled code keeps is not what it was; the text says what."""
+    """Something that is compiled in has changed; the text says what."""
 
 
 class Watch:
     """
-    What a function reads of plugins, noted by calling it twice: for its variables and its objects.
+    What a function reads of plugins, noted in two calls: one for variables, one for objects.
 
     Raises UnsupportedError if something is read that cannot be watched.
     """
@@ -80,7 +80,7 @@ class Watch:
         self.add(value for value in self._expected if isinstance(value, torch.Tensor))
 
     def add(self, tensors: Iterable[torch.Tensor]) -> None:
-        """Watch where more tensors lie in memory, and how."""
+        """Watch the memory and the layout of more tensors."""
         known = {id(tensor): tensor for tensor in (*getattr(self, "_tensors", ()), *tensors)}
         self._tensors = list(known.values())
         self._places = [tensor.data_ptr() for tensor in self._tensors]
@@ -88,7 +88,7 @@ class Watch:
         self._shapes = [(*t.shape, *t.stride()) for t in self._wide]
 
     def check(self) -> None:
-        """Raise ChangedError if what was read is not what it was."""
+        """Raise ChangedError if something that was read has changed."""
         try:
             found = [get() for get in self._getters]
         except _MISSING:
@@ -128,7 +128,7 @@ class Watch:
 
 
 _MISSING = (AttributeError, KeyError, IndexError, ValueError, TypeError)
-"""What reading something raises that is there no more."""
+"""Errors when something is read that no longer exists."""
 
 
 def _call(getter: Callable[[], object]) -> object:
@@ -139,7 +139,7 @@ def _call(getter: Callable[[], object]) -> object:
 
 
 def watched(rollout: Rollout, device: torch.device | str) -> Watch:
-    """Return a watch of what a step of a rollout, and its end, read of the plugins."""
+    """Return a watch of what a model step and the terminal cost read of the plugins."""
     dynamics = rollout.dynamics.member or rollout.dynamics
     one = Rollout(dynamics, rollout.costs, rollout.dt)
     state = torch.zeros(len(dynamics.state_names), dynamics.members, device=device)

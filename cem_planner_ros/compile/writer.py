@@ -1,4 +1,4 @@
-"""C++ expressions of the elements of a tensor, and what writes them down."""
+"""C++ expressions for the elements of a tensor, and writing them as code."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Value:
 
     @property
     def rank(self) -> int:
-        """Dimensions of the tensor, the samples counted."""
+        """Number of dimensions of the tensor, including the samples."""
         return self.rows.ndim
 
     def dim(self, dim: int, grow: int = 0) -> int:
@@ -97,7 +97,7 @@ class Unread:
 
 
 class Writer:
-    """Writes the body of a loop over samples, an assignment for each expression that is kept."""
+    """Writes the body of a loop over samples, one assignment for each stored expression."""
 
     def __init__(self, numbers: list[torch.Tensor]):
         self.numbers = numbers

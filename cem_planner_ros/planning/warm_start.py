@@ -1,4 +1,4 @@
-"""What a search keeps from plan to plan, and how it moves with time."""
+"""The warm start: shifts the belief of the last plan in time; reseeds modes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ SAME_MODE = 0.2
 
 
 class Move(NamedTuple):
-    """How the belief of the last plan becomes the one that the next plan begins with."""
+    """The shift of the belief from the last plan to the next one."""
 
     shift: int
-    """By how many knots, from 0 to P; new knots at the end repeat the last knot."""
+    """Number of knots of the shift, from 0 to P; new knots at the end repeat the last knot."""
     phase: int
     """Model steps from the first knot to the start of the plan, below the spacing of the knots."""
     std_carry: float
-    """Share of the std that is kept; the rest is `Limits.std_initial`."""
+    """Share of the old std in the new std; the rest is `Limits.std_initial`."""
     bounds_mean: bool
-    """Whether the mean is brought to where rates and bounds allow it to be."""
+    """Whether the mean is limited by rates and bounds after the shift."""
 
 
 class WarmStart:
@@ -33,11 +33,11 @@ class WarmStart:
     The belief of the last plan, on a grid of model steps that is fixed in absolute time.
 
     Args:
-        search: the settings; `tune` brings others.
-        limits: of the actions.
-        belief: the tensors that are kept up to date.
-        seed: of the modes that begin anew.
-        has_proposals: whether each plan is given proposals of a policy.
+        search: the settings; `tune` replaces them.
+        limits: limits of the actions.
+        belief: the tensors of the belief, which are updated in place.
+        seed: seed of the modes that are restarted.
+        has_proposals: whether each plan gets proposals of a policy.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class WarmStart:
         self._uses_of: dict[bool, torch.Tensor] = {}
 
     def tune(self, search: Search) -> None:
-        """Take other settings and limits over; bounds may have become narrower."""
+        """Use other settings and limits; bounds may have become narrower."""
         self._search = search
         # If bounds are narrowed, the earlier belief must not lie outside.
         for kept in (self.belief.mean, self.belief.injected):
@@ -98,9 +98,9 @@ class WarmStart:
 
     def advance(self, time: float) -> tuple[np.ndarray, Move]:
         """
-        Go on to a plan at `time`, s; return the edges (H + 1,) of its steps and the belief's move.
+        Start a plan at `time`, s; return the edges (H + 1,) of its steps and the belief's shift.
 
-        A time earlier than that of the last plan forgets the last plan.
+        If `time` is earlier than in the last plan, the last plan is forgotten.
         """
         search = self._search
         if self._grid is None or self._grid.cell(time) < self._cell:
@@ -130,7 +130,7 @@ class WarmStart:
         return self._uses_of[self._has_elites]
 
     def keep(self) -> None:
-        """Keep the belief for the next plan; modes that are of no use begin anew."""
+        """Keep the belief for the next plan; restart modes that are of no use."""
         self.plans += 1
         self._has_elites = True
         if self._search.modes > 1:
@@ -169,7 +169,7 @@ class WarmStart:
 
 
 class BeliefMover:
-    """Moves a belief where it lies, in PyTorch; for executions that do not do so themselves."""
+    """Shifts a belief in place, in PyTorch, for executors that do not shift it themselves."""
 
     def __init__(self, search: Search, problem: Problem, belief: Belief):
         self._spline = search.spline
@@ -179,7 +179,7 @@ class BeliefMover:
         self._rows: dict[int, torch.Tensor] = {}
 
     def __call__(self, move: Move) -> None:
-        """Move the belief, and bring the spline of `problem` to the phase of the plan."""
+        """Shift the belief, and set the spline of `problem` to the phase of the plan."""
         mean, std, injected, best_cost = self._belief
         knots, shift, carry = self._spline.knots, move.shift, move.std_carry
         initial = self._problem.limits.std_initial[:, None]
