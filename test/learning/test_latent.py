@@ -85,7 +85,7 @@ def balance(forget=False):
     begin_plan = model.begin_plan
     if forget:
         model.begin_plan = lambda state, action, time: (
-            model._forget(time),
+            begin_plan(state, action, time - 1e6),
             begin_plan(state, action, time),
         )
     run = Lockstep(configuration, configuration.planner(), lambda: plant.state()[:1], plant.step)
@@ -109,7 +109,7 @@ def test_memory_goes_on_in_steps_of_dt_and_ends_after_a_gap(latent):
     def memory(*times):
         for time in times:
             latent.begin_plan(state, torque, time)
-        return latent._h.clone()
+        return latent.encode(torch.zeros(1, 1))[0].clone()
 
     empty = memory(100.0)
     assert not empty.any()
