@@ -207,6 +207,24 @@ def wait_until_fixture():
     return wait_until
 
 
+@pytest.fixture(scope="session")
+def observer_class():
+    """For fixtures of a module, which make their own."""
+    return Observer
+
+
+@pytest.fixture(scope="session")
+def process_class():
+    """For fixtures of a module, which start their own."""
+    return Process
+
+
+@pytest.fixture(scope="session")
+def wait_until_function():
+    """For fixtures of a module."""
+    return wait_until
+
+
 @pytest.fixture
 def context(domain_id):
     rclpy.init(args=[])

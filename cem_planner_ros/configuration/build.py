@@ -12,9 +12,18 @@ import torch
 from cem_planner_ros.configuration.cross_checks import (
     cross_check,
     driving_problems,
+    follow_path_problems,
     policy_problems,
 )
-from cem_planner_ros.configuration.table import DRIVING, RENAMED, ROS_PARAMETERS, TABLE
+from cem_planner_ros.configuration.table import (
+    DRIVING,
+    FOLLOW_PATH,
+    GOAL_CHECKER,
+    PROGRESS_CHECKER,
+    RENAMED,
+    ROS_PARAMETERS,
+    TABLE,
+)
 from cem_planner_ros.configuration.values import Configuration, in_file
 from cem_planner_ros.configuration.yaml_files import load_yaml
 from cem_planner_ros.costs.base import Cost
@@ -153,6 +162,12 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
         if any(cost.inputs for cost in costs.values()):
             declare(DRIVING)
             problems += driving_problems(dynamics, costs)
+            if checked["drive.follow_path"]:
+                declare(FOLLOW_PATH)
+                problems += follow_path_problems(checked, costs)
+                for kind, declared in (("goal", GOAL_CHECKER), ("progress", PROGRESS_CHECKER)):
+                    for name in checked[f"{kind}_checker_plugins"]:
+                        declare(parameter.under(name) for parameter in declared)
         unknown = set(values) - set(parameters) - set(leftover)
         for name in sorted({name.partition(".")[0] for name in unknown if ".plugin" in name}):
             unknown = {other for other in unknown if not other.startswith(f"{name}.")}

@@ -192,6 +192,34 @@ def driving_problems(dynamics: Dynamics, costs: Mapping[str, Cost]) -> list[str]
     return problems
 
 
+def follow_path_problems(value: Mapping[str, Any], costs: Mapping[str, Cost]) -> list[str]:
+    """Return what is wrong with the parameters of the action follow_path."""
+    problems = []
+    if not any({"goal", "path"} & set(cost.inputs) for cost in costs.values()):
+        problems.append(
+            "parameter 'drive.follow_path' is true, allowed with a cost that looks at a path or a "
+            "goal, such as path_follow"
+        )
+    checkers = [*value["goal_checker_plugins"], *value["progress_checker_plugins"]]
+    taken = {name.partition(".")[0] for name in value}
+    for group in ("goal_checker_plugins", "progress_checker_plugins"):
+        names = value[group]
+        if any(not n or "." in n or n in taken or checkers.count(n) > 1 for n in names):
+            problems.append(
+                f"parameter '{group}' is {names!r}, allowed: different names without a dot, none "
+                "of another section"
+            )
+    for group in ("controller_plugins", "goal_checker_plugins"):
+        if not value[group]:
+            problems.append(f"parameter '{group}' is [], allowed: at least one name")
+    if not re.fullmatch(TOPIC, value["speed_limit_topic"]):
+        problems.append(
+            f"parameter 'speed_limit_topic' is {value['speed_limit_topic']!r}, allowed: a ROS "
+            "topic name, such as speed_limit"
+        )
+    return problems
+
+
 def _has_scipy() -> bool:
     try:
         import scipy.ndimage  # noqa: F401

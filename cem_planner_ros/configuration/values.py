@@ -75,13 +75,13 @@ class Configuration:
         if not self.inputs:
             return None
         targets = self.inputs & {"goal", "path"}
-        return GoalChecker(self._planar_robot(), targets, self.drive_settings())
+        return GoalChecker(self.planar_robot(), targets, self.drive_settings())
 
     def stop_guard(self) -> StopGuard | None:
         """Return the stop guard; None if no cost uses a costmap."""
         if "costmap" not in self.inputs:
             return None
-        return StopGuard(self._planar_robot(), self.footprint, self.drive_settings())
+        return StopGuard(self.planar_robot(), self.footprint, self.drive_settings())
 
     @functools.cached_property
     def control_settings(self) -> ControlSettings:
@@ -117,7 +117,8 @@ class Configuration:
         names = {field.name for field in dataclasses.fields(DriveSettings)} - set(elsewhere)
         return DriveSettings(**elsewhere, **{name: self.values[f"drive.{name}"] for name in names})
 
-    def _planar_robot(self) -> PlanarRobot:
+    def planar_robot(self) -> PlanarRobot:
+        """Return where pose and speeds stand in states and actions of a robot that drives."""
         model = self.dynamics
         return PlanarRobot(
             model.state_names,
@@ -198,6 +199,18 @@ class Configuration:
         for prefix, plugin in (("dynamics", self.dynamics), *self.costs.items()):
             for name in plugin.numbers:
                 plugin.set(name, self.values[f"{prefix}.{name}"])
+
+    def slowed(self, share: float) -> Configuration:
+        """
+        Return this configuration with the bounds of all speeds that are commanded multiplied.
+
+        Args:
+            share: above 0 and at most 1.
+        """
+        names = {*self.dynamics.forward_names, *self.dynamics.sideways_names}
+        names = (names | {*self.dynamics.turning_names}) & {*self.dynamics.action_names}
+        groups = [f"action.{side}.{name}" for side in ("low", "high") for name in names]
+        return self.changed({name: share * self.values[name] for name in groups})
 
     def with_plugins_of(self, other: Configuration) -> Configuration | None:
         """

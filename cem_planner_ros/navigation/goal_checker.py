@@ -9,7 +9,7 @@ import numpy as np
 
 from cem_planner_ros.navigation.planar_robot import DriveSettings, PlanarRobot, Twist
 from cem_planner_ros.navigation.poses import Pose, compose
-from cem_planner_ros.navigation.surroundings import Surroundings
+from cem_planner_ros.navigation.surroundings import GoalTolerance, Surroundings
 
 NO_GOAL = "no_goal"
 GOAL_REACHED = "goal_reached"
@@ -21,7 +21,8 @@ class GoalChecker:
 
     A goal is reached if position, heading and all speeds (measured and commanded) are within
     tolerance, and if the pose at which the robot will stand after braking is within tolerance too.
-    It stays reached until another goal comes.
+    It stays reached until another goal comes. A tolerance in the surroundings replaces that of the
+    settings.
 
     Args:
         robot: where pose and speeds stand in states and actions.
@@ -39,6 +40,7 @@ class GoalChecker:
         self._robot = robot
         self._targets = sorted(targets)
         self._moved = math.inf
+        self._near: Pose | None = None  # The goal to which the distance was within tolerance.
 
     def is_reached(self, goal: Pose | None) -> bool:
         """Return whether a goal is the goal that was reached last."""
@@ -76,24 +78,35 @@ class GoalChecker:
             return "", ""
         if goal is not self.reached:
             pose, twists = self._robot.pose(state), (measured, self._robot.commanded(action))
-            is_slow = all(self._is_slow(twist) for twist in twists)
+            tolerance = surroundings.tolerance or self.settings.goal_tolerance
+            is_slow = all(_is_slow(twist, tolerance) for twist in twists)
             poses = (pose, *(self._at_rest(pose, twist) for twist in twists))
-            if is_slow and all(self._is_at(pose, goal) for pose in poses):
+            if _is_near(pose, goal, tolerance):
+                self._near = goal
+            counts = not (tolerance.is_stateful and self._near is goal)
+            if is_slow and all(
+                _is_turned(pose, goal, tolerance)
+                and (not counts or _is_near(pose, goal, tolerance))
+                for pose in poses
+            ):
                 self.reached = goal
         return (GOAL_REACHED, "") if goal is self.reached else ("", "")
-
-    def _is_slow(self, twist: Twist) -> bool:
-        speed = math.hypot(twist.forward, twist.sideways)
-        is_turning = abs(twist.turning) >= self.settings.yaw_rate_tolerance
-        return speed < self.settings.speed_tolerance and not is_turning
-
-    def _is_at(self, pose: Pose, goal: Pose) -> bool:
-        off = math.hypot(pose.x - goal.x, pose.y - goal.y)
-        turned = abs(math.remainder(pose.yaw - goal.yaw, math.tau))
-        return off < self.settings.xy_tolerance and turned < self.settings.yaw_tolerance
 
     def _at_rest(self, pose: Pose, twist: Twist) -> Pose:
         """Return the pose at which the robot stands after the fallback has braked evenly."""
         settings = self.settings
         time = settings.actuation_delay + settings.reaction + 0.5 * settings.hold_time
         return compose(pose, Pose(*(time * speed for speed in twist)))
+
+
+def _is_slow(twist: Twist, tolerance: GoalTolerance) -> bool:
+    speed = math.hypot(twist.forward, twist.sideways)
+    return speed < tolerance.speed and abs(twist.turning) < tolerance.yaw_rate
+
+
+def _is_near(pose: Pose, goal: Pose, tolerance: GoalTolerance) -> bool:
+    return math.hypot(pose.x - goal.x, pose.y - goal.y) < tolerance.xy
+
+
+def _is_turned(pose: Pose, goal: Pose, tolerance: GoalTolerance) -> bool:
+    return abs(math.remainder(pose.yaw - goal.yaw, math.tau)) < tolerance.yaw

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.surroundings import GoalTolerance
 
 
 class Twist(NamedTuple):
@@ -98,3 +99,10 @@ class DriveSettings:
     actuation_delay: float
     hold_time: float
     period: float
+
+    @property
+    def goal_tolerance(self) -> GoalTolerance:
+        """When a goal is reached that has no tolerance of its own."""
+        return GoalTolerance(
+            self.xy_tolerance, self.yaw_tolerance, self.speed_tolerance, self.yaw_rate_tolerance
+        )

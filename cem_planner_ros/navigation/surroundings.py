@@ -215,13 +215,38 @@ def _finer(rows: np.ndarray) -> np.ndarray:
     return result
 
 
+@dataclass(frozen=True)
+class GoalTolerance:
+    """
+    When a goal is reached.
+
+    Attributes:
+        xy: largest distance from the goal, m.
+        yaw: largest error of the heading, rad.
+        speed: speed below which the robot counts as standing, m/s.
+        yaw_rate: the same for turning, rad/s.
+        is_stateful: whether the distance counts no more once it was below `xy`.
+    """
+
+    xy: float
+    yaw: float
+    speed: float
+    yaw_rate: float
+    is_stateful: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """What is known of the surroundings; an unknown part is None."""
+    """
+    What is known of the surroundings; an unknown part is None.
+
+    `tolerance` says when the goal is reached. If it is None, the parameters `drive.*` do.
+    """
 
     goal: Pose | None = None
     path: ReferencePath | None = None
     costmap: Costmap | None = None
+    tolerance: GoalTolerance | None = None
 
 
 NOTHING = Surroundings()

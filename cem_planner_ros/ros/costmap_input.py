@@ -8,13 +8,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from nav_msgs.msg import OccupancyGrid
+from nav_msgs.msg import MapMetaData
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.navigation.poses import compose
 from cem_planner_ros.navigation.surroundings import Costmap
 from cem_planner_ros.ros.frames import Frames, planar_pose
 from cem_planner_ros.ros.messages import MessageError, stamp_of
+from cem_planner_ros.ros.nav2_messages import map_info, occupancy
 
 MAX_CELLS = 1_000_000
 """Largest number of cells of a costmap; its distance field then takes 0.1 s."""
@@ -52,7 +53,7 @@ class CostmapInput:
         self._stamp_clock = stamp_clock
         self._changed = changed
         self._failed = failed
-        self._grid: tuple[OccupancyGrid, np.ndarray] | None = None
+        self._grid: tuple[MapMetaData, str, np.ndarray] | None = None  # Cells in which frame.
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="costmap")
         self._lock = threading.Lock()
         self._waiting: Costmap | None = None
@@ -80,9 +81,15 @@ class CostmapInput:
             self._waiting = None
             self._changed(None)
 
-    def take(self, message: OccupancyGrid) -> None:
-        """Receive a whole grid. Raises MessageError if it cannot be used."""
-        info = message.info
+    def take(self, message) -> None:
+        """
+        Receive a whole grid. Raises MessageError if it cannot be used.
+
+        Args:
+            message: a nav_msgs/OccupancyGrid or a nav2_msgs/Costmap.
+        """
+        is_raw = hasattr(message, "metadata")
+        info = map_info(message.metadata) if is_raw else message.info
         is_grid = 0 < info.width * info.height == len(message.data)
         if not (is_grid and 0.0 < info.resolution < math.inf):
             raise MessageError(
@@ -91,34 +98,43 @@ class CostmapInput:
             )
         if len(message.data) > MAX_CELLS:
             raise MessageError(f"it has {len(message.data)} cells, allowed: {MAX_CELLS}")
-        cells = np.array(message.data, np.int8).reshape(info.height, info.width)
-        self._grid = message, cells
+        cells = occupancy(message.data) if is_raw else np.array(message.data, np.int8)
+        self._grid = info, message.header.frame_id, cells.reshape(info.height, info.width)
         self._take_grid(message.header.frame_id, stamp_of(message))
 
     def update(self, message) -> None:
-        """Receive a map_msgs/OccupancyGridUpdate. Raises MessageError if it cannot be used."""
+        """
+        Receive an update of a part of the grid. Raises MessageError if it cannot be used.
+
+        Args:
+            message: a map_msgs/OccupancyGridUpdate or a nav2_msgs/CostmapUpdate.
+        """
         if self._grid is None:
             raise MessageError("an update came before the whole costmap")
-        whole, cells = self._grid
-        rows, columns = slice(message.y, message.y + message.height), message.x + message.width
+        is_raw = hasattr(message, "size_x")
+        width = message.size_x if is_raw else message.width
+        height = message.size_y if is_raw else message.height
+        info, frame, cells = self._grid
+        rows, columns = slice(message.y, message.y + height), message.x + width
         patch = cells[rows, message.x : columns]
-        if patch.shape != (message.height, message.width) or patch.size != len(message.data):
+        if patch.shape != (height, width) or patch.size != len(message.data):
             raise MessageError("an update does not fit into the costmap")
         cells = cells.copy()  # A costmap that was handed over must not change.
-        cells[rows, message.x : columns] = np.reshape(message.data, patch.shape)
-        self._grid = whole, cells
-        self._take_grid(whole.header.frame_id, stamp_of(message))
+        new = occupancy(message.data) if is_raw else message.data
+        cells[rows, message.x : columns] = np.reshape(new, patch.shape)
+        self._grid = info, frame, cells
+        self._take_grid(frame, stamp_of(message))
 
     def _take_grid(self, frame: str, stamp: float | None) -> None:
-        message, cells = self._grid
+        info, _, cells = self._grid
         age = 0.0 if stamp is None else self._stamp_clock() - stamp
         # An old map stays old. With clocks that differ a little, a map from the future is new.
         if age < -self._max_age:
             raise MessageError("its stamp is in the future by more than drive.max_costmap_age")
-        origin = message.info.origin
+        origin = info.origin
         costmap = Costmap(
             cells,
-            message.info.resolution,
+            info.resolution,
             compose(self._frames.pose_of(frame), planar_pose(origin.position, origin.orientation)),
             self._clock() - max(age, 0.0),
             self._lethal,

@@ -17,6 +17,10 @@ LOOK_AGAIN = 0.2
 """Time between two looks at the transforms, s."""
 
 
+class FrameError(MessageError):
+    """A frame that is not known where the states are."""
+
+
 def planar_pose(position, orientation) -> Pose:
     """
     Return the planar pose of a position and a quaternion of any length.
@@ -47,14 +51,14 @@ class Frames:
         self._undo: list[Callable[[], object]] = []
 
     def pose_of(self, frame: str) -> Pose:
-        """Return the pose of a frame ("": the fixed one). Raises MessageError if unknown."""
+        """Return the pose of a frame ("": the fixed one). Raises FrameError if unknown."""
         frame = frame_name(frame)
         if frame in ("", self._fixed):
             return Pose(0.0, 0.0, 0.0)
         try:
             tf2_ros = importlib.import_module("tf2_ros")
         except ImportError as error:
-            raise MessageError(
+            raise FrameError(
                 f"frame '{frame}' is not '{self._fixed}' (frame_id), and tf2_ros, which would "
                 "transform it, is not installed"
             ) from error
@@ -70,11 +74,11 @@ class Frames:
         except tf2_ros.TransformException as error:
             # The text contains times, so each would be another cause; use the class.
             kind = type(error).__name__
-            raise MessageError(f"tf2 cannot transform frame '{frame}': {kind}") from error
+            raise FrameError(f"tf2 cannot transform frame '{frame}': {kind}") from error
         try:
             return planar_pose(found.transform.translation, found.transform.rotation)
         except MessageError as error:
-            raise MessageError(f"the transform of frame '{frame}' on '/tf': {error}") from error
+            raise FrameError(f"the transform of frame '{frame}' on '/tf': {error}") from error
 
     def destroy(self) -> None:
         """Stop listening to tf2."""

@@ -163,7 +163,14 @@ class PlannerNode(LifecycleNode):
             # Declare the parameters of the named plugins, so that they can be set and corrected.
             self._table.declare(error.parameters)
             raise
-        topics = Topics(self, self._table, made.configuration, self._on_surroundings)
+        topics = Topics(
+            self,
+            self._table,
+            made.configuration,
+            self._on_surroundings,
+            commander=lambda: None if self.loop is None else self.loop.commander,
+            on_speed_limit=lambda: self._on_change(self._table.configuration),
+        )
         self._release()
         self.topics = topics
         self._table.use(made.configuration)
@@ -190,8 +197,8 @@ class PlannerNode(LifecycleNode):
         self._table.use(None)
 
     def _start_control(self) -> None:
-        configuration, topics = self._table.configuration, self.topics
-        ready = self.ready
+        topics, ready = self.topics, self.ready
+        configuration = topics.slowed(self._table.configuration)
         # Live values may have changed since the planner was made; a plugin may refuse one.
         self._thread.call(configuration.tune, ready.planner)
         topics.forget()
@@ -210,8 +217,7 @@ class PlannerNode(LifecycleNode):
             iteration_time=ready.iteration_time,
             warn=self._warn,
         )
-        if topics.surroundings is not None:
-            topics.surroundings.begin()
+        topics.begin()
         self._operator.begin(loop)
         self._table.active = True
         values = configuration.values
@@ -225,8 +231,8 @@ class PlannerNode(LifecycleNode):
         self._table.active = False
         self._operator.end()
         self._swap.abandon()
-        if self.topics is not None and self.topics.surroundings is not None:
-            self.topics.surroundings.end()
+        if self.topics is not None:
+            self.topics.end()
         if not self._thread.is_controlling:
             return
         self._thread.stop()
@@ -242,9 +248,8 @@ class PlannerNode(LifecycleNode):
 
     def _on_change(self, configuration: Configuration) -> None:
         if self.loop is not None:
-            self.loop.change(configuration)
-        if self.topics.surroundings is not None:
-            self.topics.surroundings.use(configuration)
+            self.loop.change(self.topics.slowed(configuration))
+        self.topics.use(configuration)
 
     def _on_surroundings(self, surroundings: Surroundings) -> None:
         loop = self.loop  # The costmap thread calls this too.
@@ -276,7 +281,7 @@ class PlannerNode(LifecycleNode):
 
     def _take_over(self, made: ReadyPlanner) -> None:
         """Use another planner from the next period on."""
-        configuration = self._table.swap(made.configuration)
+        configuration = self.topics.slowed(self._table.swap(made.configuration))
         self.loop.change(configuration, made.planner, made.iteration_time)
         self._use(made)
         if not gc.isenabled():

@@ -35,8 +35,6 @@ MANY_INVALID = 0.1
 STANDSTILL = 1.0
 """Time after which a simulated clock that does not change stands still, s."""
 
-COSTMAP_TYPE = "nav_msgs/msg/OccupancyGrid"
-
 
 class Supervision:
     """
@@ -183,7 +181,7 @@ class Supervision:
         surroundings = topics.surroundings
         if tick.cause == STALE_COSTMAP and surroundings.known.costmap is None:
             costmap = self._node.resolve_topic_name(values["drive.costmap_topic"])
-            nothing = endpoints.nothing_on(self._node, costmap, COSTMAP_TYPE)
+            nothing = endpoints.nothing_on(self._node, costmap, values["drive.costmap_type"])
             return surroundings.problems.get("costmap", nothing)
         return reason
 

@@ -16,12 +16,19 @@ from nav_msgs.msg import OccupancyGrid, Path
 from rclpy.lifecycle import LifecycleNode
 
 from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.configuration.table import RAW_COSTMAP
 from cem_planner_ros.navigation.poses import Pose, compose
-from cem_planner_ros.navigation.surroundings import NOTHING, ReferencePath, Surroundings
+from cem_planner_ros.navigation.surroundings import (
+    NOTHING,
+    GoalTolerance,
+    ReferencePath,
+    Surroundings,
+)
 from cem_planner_ros.ros.any_durability import AnyDurabilitySubscription
 from cem_planner_ros.ros.costmap_input import CostmapInput
 from cem_planner_ros.ros.frames import Frames, planar_pose
 from cem_planner_ros.ros.messages import MessageError, frame_name, stamp_of
+from cem_planner_ros.ros.nav2_messages import nav2_type
 
 SAME_GOAL = 0.5
 """Largest distance between a goal and the end of a path that leads to it, m."""
@@ -79,6 +86,7 @@ class SurroundingsInput:
         self._goal: _ReceivedPoses | None = None
         self._path: _ReceivedPoses | None = None
         self._is_path_newer = False
+        self._tolerance: GoalTolerance | None = None
         self.known = NOTHING
         """Always replaced as a whole."""
         self.is_active = False
@@ -102,15 +110,21 @@ class SurroundingsInput:
             name: node.resolve_topic_name(configuration.values[f"drive.{name}_topic"])
             for name in ("goal", "path", "costmap")
         }
-        if configuration.inputs & {"goal", "path"}:
+        self.is_told = configuration.values["drive.follow_path"]
+        """Whether paths come from `follow` alone, and not from topics."""
+        if configuration.inputs & {"goal", "path"} and not self.is_told:
             self._ways = [
                 self._subscribe(PoseStamped, "goal", self._on_goal),
                 self._subscribe(Path, "path", self._on_path),
             ]
         if "costmap" in configuration.inputs:
-            self._maps = [self._subscribe(OccupancyGrid, "costmap", self._costmap.take)]
+            is_raw = configuration.values["drive.costmap_type"] == RAW_COSTMAP
+            kind = OccupancyGrid
+            if is_raw:
+                kind = nav2_type("msg", "Costmap", f"drive.costmap_type {RAW_COSTMAP}")
+            self._maps = [self._subscribe(kind, "costmap", self._costmap.take)]
             self._maps[0].ask()
-            self._subscribe_to_updates()
+            self._subscribe_to_updates(is_raw)
 
     def _subscribe(
         self, kind: type, name: str, take: Callable[[object], None]
@@ -120,10 +134,13 @@ class SurroundingsInput:
         self._undo.append(subscription.destroy)
         return subscription
 
-    def _subscribe_to_updates(self) -> None:
+    def _subscribe_to_updates(self, is_raw: bool) -> None:
+        package, name = "map_msgs", "OccupancyGridUpdate"
+        if is_raw:
+            package, name = "nav2_msgs", "CostmapUpdate"
         try:
-            kind = importlib.import_module("map_msgs.msg").OccupancyGridUpdate
-        except ImportError:
+            kind = getattr(importlib.import_module(f"{package}.msg"), name)
+        except (ImportError, AttributeError):
             return  # Whole grids are received all the same.
         topic, take = f"{self._topics['costmap']}_updates", self._costmap.update
         guarded = self._guarded("costmap", take)
@@ -144,10 +161,30 @@ class SurroundingsInput:
         """Forget goal and path; accept new ones and latched ones from now on."""
         self.is_active = True
         self.problems.clear()
-        self._goal = self._path = None
-        self._use(goal=None, path=None)
+        self.stand_still()
         for subscription in self._ways:
             subscription.ask()
+
+    def stand_still(self) -> None:
+        """Forget goal and path."""
+        self._goal = self._path = self._tolerance = None
+        self.problems.pop("way", None)
+        self._use(goal=None, path=None, tolerance=None)
+
+    def follow(self, message: Path, tolerance: GoalTolerance) -> None:
+        """
+        Replace goal and path by this path; the robot does not stop in between.
+
+        Raises FrameError if the frame of the path is not known, and MessageError if the message is
+        not a path. Goal and path then stay as they were.
+        """
+        received = _path(message)
+        if received is None:
+            raise MessageError("it has no poses")
+        self._poses_now(received)
+        self._goal, self._path, self._is_path_newer = None, received, True
+        self._tolerance = tolerance
+        self._settle()
 
     def end(self) -> None:
         """Accept no more goals and paths."""
@@ -212,19 +249,9 @@ class SurroundingsInput:
 
     def _on_path(self, message: Path) -> None:
         self._is_path_newer = True
-        if not message.poses:
-            self._goal = self._path = None
-            self._settle()
-            return
-        headers = [message.header, *(each.header for each in message.poses)]
-        frames = {frame_name(header.frame_id) for header in headers}
-        if len(frames - {""}) > 1:
-            raise MessageError(f"its poses are in several frames: {', '.join(sorted(frames))}")
-        stamps = [stamp_of(each) for each in message.poses]
-        times = None
-        if None not in stamps:
-            times = np.array(stamps)
-        self._path = _ReceivedPoses(max(frames), [_pose(each) for each in message.poses], times)
+        self._path = _path(message)
+        if self._path is None:
+            self._goal = None
         self._settle()
 
     def _settle(self) -> None:
@@ -259,8 +286,9 @@ class SurroundingsInput:
             goal = known.goal
         if path is not None and known.path is not None and _is_same_path(path, known.path):
             path = known.path
-        if goal is not known.goal or path is not known.path:
-            self._use(goal=goal, path=path)
+        tolerance = self._tolerance
+        if goal is not known.goal or path is not known.path or tolerance != known.tolerance:
+            self._use(goal=goal, path=path, tolerance=tolerance)
 
     def _poses_now(self, received: _ReceivedPoses) -> list[Pose]:
         frame = self._frames.pose_of(received.frame)
@@ -274,6 +302,21 @@ class SurroundingsInput:
         except ValueError:
             path = None
         return path, poses[-1]
+
+
+def _path(message: Path) -> _ReceivedPoses | None:
+    """Return the path of a message, None if it is empty. Raises MessageError if it is wrong."""
+    if not message.poses:
+        return None
+    headers = [message.header, *(each.header for each in message.poses)]
+    frames = {frame_name(header.frame_id) for header in headers}
+    if len(frames - {""}) > 1:
+        raise MessageError(f"its poses are in several frames: {', '.join(sorted(frames))}")
+    stamps = [stamp_of(each) for each in message.poses]
+    times = None
+    if None not in stamps:
+        times = np.array(stamps)
+    return _ReceivedPoses(max(frames), [_pose(each) for each in message.poses], times)
 
 
 def _pose(message: PoseStamped) -> Pose:

@@ -12,12 +12,15 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 
 from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.control.commander import Commander
 from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.navigation.surroundings import Surroundings
+from cem_planner_ros.ros.follow_path import FollowPathServer
 from cem_planner_ros.ros.messages import MESSAGES, command_writer, frame_name, part_reader
 from cem_planner_ros.ros.node_parameters import NodeParameters
 from cem_planner_ros.ros.reports import Reports
+from cem_planner_ros.ros.speed_limit import SpeedLimit
 from cem_planner_ros.ros.state_input import StateInput, state_qos
 from cem_planner_ros.ros.state_watch import StateWatch
 from cem_planner_ros.ros.surroundings_input import SurroundingsInput
@@ -37,6 +40,8 @@ class Topics:
         table: the parameters of the node; live values are read from them.
         configuration: defines which topics there are.
         on_surroundings: called with the surroundings after each change.
+        commander: returns the commander of the current loop, None if there is no loop.
+        on_speed_limit: called when the speed limit has changed (`slowed`).
 
     Raises ConfigurationError if a topic cannot be made, and then removes the others.
     """
@@ -47,6 +52,8 @@ class Topics:
         table: NodeParameters,
         configuration: Configuration,
         on_surroundings: Callable[[Surroundings], None],
+        commander: Callable[[], Commander | None],
+        on_speed_limit: Callable[[], None],
     ):
         self._node = node
         self._table = table
@@ -81,9 +88,13 @@ class Topics:
         self._write = command_writer(self.command_type, configuration.fields("command"))
         self.surroundings: SurroundingsInput | None = None
         """None for a plant without surroundings."""
+        self._follow_path: FollowPathServer | None = None
+        self._speed_limit: SpeedLimit | None = None
         self._undo: list[Callable[[], object]] = []
         try:
             self._make(configuration, on_surroundings)
+            if self.surroundings is not None and self.surroundings.is_told:
+                self._serve(configuration, commander, on_speed_limit)
         except Exception as error:
             self.destroy()
             raise ConfigurationError(f"a topic cannot be made: {error}") from error
@@ -123,11 +134,56 @@ class Topics:
             )
             self._undo.append(self.surroundings.destroy)
 
+    def _serve(
+        self,
+        configuration: Configuration,
+        commander: Callable[[], Commander | None],
+        on_speed_limit: Callable[[], None],
+    ) -> None:
+        """Serve the action follow_path, and hear of speed limits."""
+        node, surroundings = self._node, self.surroundings
+        self._follow_path = FollowPathServer(
+            node,
+            lambda: self._table.configuration or configuration,
+            surroundings,
+            self.clock,
+            commander,
+        )
+        self._undo.append(self._follow_path.destroy)
+        topic = node.resolve_topic_name(configuration.values["speed_limit_topic"])
+        self._speed_limit = SpeedLimit(node, topic, on_speed_limit)
+        self._undo.append(self._speed_limit.destroy)
+
     def destroy(self) -> None:
         """Destroy the topics."""
         for give_up in self._undo:
             give_up()
         self._undo = []
+
+    def begin(self) -> None:
+        """Take in where to drive to: the node is active."""
+        if self.surroundings is not None:
+            self.surroundings.begin()
+        if self._follow_path is not None:
+            self._follow_path.begin()
+
+    def end(self) -> None:
+        """Take in no more where to drive to: the node is not active any more."""
+        if self._follow_path is not None:
+            self._follow_path.end()
+        if self.surroundings is not None:
+            self.surroundings.end()
+
+    def use(self, configuration: Configuration) -> None:
+        """Use other values of live parameters from now on."""
+        if self.surroundings is not None:
+            self.surroundings.use(configuration)
+
+    def slowed(self, configuration: Configuration) -> Configuration:
+        """Return a configuration with the bounds of commands that the speed limit allows."""
+        if self._speed_limit is None:
+            return configuration
+        return self._speed_limit.slowed(configuration)
 
     @property
     def is_simulated(self) -> bool:

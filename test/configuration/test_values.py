@@ -1,6 +1,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -251,6 +252,9 @@ def test_plans_on_a_gpu():
 DRIVE = load_yaml(CONFIG / "drive.yaml") | {"planner.device": "cpu"}
 
 
+FOLLOW = {"drive.follow_path": True}
+
+
 class Misspelt(Cost):
     inputs = ("coastmap",)
 
@@ -267,6 +271,12 @@ class Shapeless(Cost):
         ({"path.lateral_wieght": 1.0}, "did you mean 'path.lateral_weight'"),
         ({"obstacles.footprint": "0.2 0.2"}, "allowed: x and y of three corners or more"),
         ({"obstacles.cells": 2049}, "an integer from 8 to 2048"),
+        ({"goal_checker_plugins": ["rough"]}, "unknown parameter 'goal_checker_plugins'"),
+        ({**FOLLOW, "goal_checker_plugins": []}, "'goal_checker_plugins' is [], allowed: at"),
+        ({**FOLLOW, "goal_checker_plugins": ["path"]}, "none of another section"),
+        ({**FOLLOW, "progress_checker_plugins": ["goal_checker"]}, "none of another section"),
+        ({**FOLLOW, "goal_checker.plugin": "SimpleGoalChecker"}, "StoppedGoalChecker"),
+        ({**FOLLOW, "speed_limit_topic": "speed limit"}, "allowed: a ROS topic name"),
         ({"turning.plugin": "twirl"}, "did you mean 'twirling'"),
         ({"obstacles.plugin": f"{__name__}:Misspelt"}, "'coastmap'"),
         (
@@ -311,3 +321,38 @@ def test_a_model_that_cannot_be_driven_about_is_refused_with_those_that_can():
 def test_a_node_that_does_not_drive_has_no_parameters_of_driving():
     assert not any(name.startswith("drive.") for name in configure(CARTPOLE).values)
     assert "unknown parameter 'drive.margin'" in refusal({"drive.margin": 0.1})
+
+
+def test_checkers_of_follow_path_have_the_parameters_that_nav2_gives_them():
+    names = {"goal_checker_plugins": ["near", "far"], "progress_checker_plugins": []}
+    own = {"near.xy_goal_tolerance": 0.05, "far.stateful": False}
+    values = configure(DRIVE | FOLLOW | names | own).values
+    assert values["near.xy_goal_tolerance"] == 0.05
+    assert (values["far.xy_goal_tolerance"], values["far.yaw_goal_tolerance"]) == (0.25, 0.25)
+    assert "progress_checker.required_movement_radius" not in values
+    assert configure(DRIVE | FOLLOW).values["progress_checker.movement_time_allowance"] == 10.0
+
+
+def test_follow_path_needs_a_cost_that_looks_at_the_way():
+    kept = {n: v for n, v in DRIVE.items() if not n.startswith(("path.", "goal."))}
+    costs = [name for name in DRIVE["costs"] if name not in ("path", "goal")]
+    with pytest.raises(ConfigurationError, match="is true, allowed with a cost"):
+        configure(kept | FOLLOW | {"costs": costs})
+
+
+def test_a_slowed_configuration_has_smaller_bounds_of_all_speeds():
+    configuration = configure(DRIVE)
+    slowed = configuration.slowed(0.5)
+    for name in ("low.v", "high.v", "low.yaw_rate", "high.yaw_rate"):
+        name = f"action.{name}"
+        assert slowed.values[name] == 0.5 * configuration.values[name]
+    np.testing.assert_allclose(slowed.control_settings.limits.high, [0.25, 0.95])
+
+
+def test_a_slowed_car_steers_as_before():
+    values = load_yaml(CONFIG / "ackermann.yaml") | {"planner.device": "cpu"}
+    configuration = configure(values)
+    slowed = configuration.slowed(0.5)
+    changed = {n for n, v in slowed.values.items() if v != configuration.values[n]}
+    assert changed
+    assert not any("steering" in name for name in changed)

@@ -7,7 +7,7 @@ import pytest
 
 from cem_planner_ros.configuration import configure
 from cem_planner_ros.navigation.goal_checker import GOAL_REACHED, NO_GOAL
-from cem_planner_ros.navigation.surroundings import Pose, ReferencePath, Surroundings
+from cem_planner_ros.navigation.surroundings import GoalTolerance, Pose, ReferencePath, Surroundings
 from cem_planner_ros.simulation.lockstep import Lockstep
 from cem_planner_ros.simulation.plants import ModelPlant
 
@@ -54,6 +54,25 @@ def test_what_no_cost_looks_at_is_nothing_to_drive_to(cost, known, text):
     values = {name: v for name, v in VALUES.items() if not name.startswith(f"{other}.")}
     checker = configure(values | {"costs": [cost]}).goal_checker()
     assert checker.check(known, HERE, REST, 10.0) == (NO_GOAL, text)
+
+
+def test_the_tolerance_of_a_goal_counts_before_that_of_the_parameters(checker):
+    wide, narrow = GoalTolerance(0.5, 1.0, 1.0, 1.0), GoalTolerance(0.01, 1.0, 1.0, 1.0)
+    away = np.array([0.7, 0.0, 0.5, 0.0, 0.0])
+    assert cause(checker, away) == ""
+    assert cause(checker, THERE, Surroundings(GOAL, WAY, tolerance=narrow)) == ""
+    assert cause(checker, away, Surroundings(GOAL, WAY, tolerance=wide)) == GOAL_REACHED
+
+
+def test_with_a_stateful_tolerance_the_distance_counts_until_it_was_small_once(checker):
+    tolerance = GoalTolerance(0.1, 0.2, 0.1, 0.25, is_stateful=True)
+    around = Surroundings(GOAL, WAY, tolerance=tolerance)
+    turned, away = np.array([1.0, 0.0, 1.0, 0.0, 0.0]), np.array([1.2, 0.0, 0.0, 0.0, 0.0])
+    assert cause(checker, away, around) == ""
+    assert cause(checker, turned, around) == ""
+    assert cause(checker, away, around) == GOAL_REACHED
+    other = Surroundings(Pose(1.0, 0.0, 0.0), WAY, tolerance=tolerance)
+    assert cause(checker, away, other) == ""
 
 
 def test_a_goal_stays_reached_until_there_is_another_one(checker):

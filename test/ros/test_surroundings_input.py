@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import OccupancyGrid, Path
 
 from cem_planner_ros.configuration import configure, load_yaml
-from cem_planner_ros.navigation.surroundings import Costmap
+from cem_planner_ros.navigation.surroundings import Costmap, GoalTolerance
 from cem_planner_ros.paths import share
-from cem_planner_ros.ros.messages import quaternion
+from cem_planner_ros.ros.frames import FrameError
+from cem_planner_ros.ros.messages import MessageError, quaternion
 from cem_planner_ros.ros.surroundings_input import SurroundingsInput
 
 
@@ -232,6 +234,111 @@ def test_a_costmap_that_cannot_be_used_is_not(bench, changes, reason):
     assert reason in bench.input.problems["costmap"]
     bench.costmap()
     assert not bench.input.problems
+
+
+def raw_costmap(monkeypatch, updates=False):
+    """Return a bench that takes raw costmaps, and one of them."""
+    kinds = {"Costmap": types.SimpleNamespace}
+    if updates:
+        kinds["CostmapUpdate"] = types.SimpleNamespace
+    monkeypatch.setitem(sys.modules, "nav2_msgs", types.ModuleType("nav2_msgs"))
+    monkeypatch.setitem(sys.modules, "nav2_msgs.msg", types.SimpleNamespace(**kinds))
+    values = {**CONFIGURATION.values, "drive.costmap_type": "nav2_msgs/msg/Costmap"}
+    like = grid(sec=1049)
+    info = types.SimpleNamespace(
+        resolution=0.5, size_x=3, size_y=2, origin=like.info.origin, layer="master"
+    )
+    cells = bytes((252, 254, 0, 253, 0, 255))
+    message = types.SimpleNamespace(header=like.header, metadata=info, data=cells)
+    return Bench(replace(CONFIGURATION, values=values)), message
+
+
+def test_in_a_raw_costmap_254_is_an_obstacle_and_253_and_255_are_none(monkeypatch):
+    bench, message = raw_costmap(monkeypatch)
+    bench.node.take["/costmap"](message)
+    wait_until(lambda: bench.known.costmap is not None)
+    known = bench.known.costmap
+    np.testing.assert_array_equal(known.cells, [(98, 100, 0), (99, 0, -1)])
+    assert (known.cells >= known.lethal).sum() == 1
+    assert known.time == pytest.approx(49.0)
+    message.metadata.size_x = 7
+    bench.node.take["/costmap"](message)
+    assert "expected 7 x 2" in bench.node.logged[-1]
+    bench.input.destroy()
+
+
+def test_updates_of_a_raw_costmap_change_a_part_of_it(monkeypatch):
+    bench, message = raw_costmap(monkeypatch, updates=True)
+    bench.node.take["/costmap"](message)
+    wait_until(lambda: bench.known.costmap is not None)
+    before = bench.known.costmap
+    update = types.SimpleNamespace(
+        header=grid(sec=1050).header, x=1, y=1, size_x=2, size_y=1, data=bytes((254, 0))
+    )
+    bench.node.take["/costmap_updates"](update)
+    wait_until(lambda: bench.known.costmap is not before)
+    np.testing.assert_array_equal(bench.known.costmap.cells, [(98, 100, 0), (99, 100, 0)])
+    bench.input.destroy()
+
+
+@pytest.fixture
+def told():
+    """A bench whose paths come from the action follow_path."""
+    made = Bench(replace(CONFIGURATION, values={**CONFIGURATION.values, "drive.follow_path": True}))
+    yield made
+    made.input.destroy()
+
+
+TOLERANCE = GoalTolerance(0.3, 0.4, 0.1, 0.2)
+
+
+def path_message(*poses, frame="odom"):
+    message = Path(poses=[stamped(*pose) for pose in poses])
+    message.header.frame_id = frame
+    return message
+
+
+def test_with_follow_path_no_topic_says_where_to_go(told):
+    """In Nav2, the topic `plan` has the path of the global planner, and `goal_pose` its goal."""
+    assert set(told.node.take) == {"/costmap"}
+
+
+def test_a_path_that_is_followed_brings_its_tolerance(told):
+    told.input.follow(path_message((0, 0), (2, 1, 0.5)), TOLERANCE)
+    assert told.known.goal == pytest.approx((2.0, 1.0, 0.5))
+    assert told.known.tolerance == TOLERANCE
+    goal = told.known.goal
+    told.input.follow(path_message((0, 0), (2, 1, 0.5)), replace(TOLERANCE, xy=0.1))
+    assert told.known.goal is goal
+    assert told.known.tolerance.xy == 0.1
+    told.input.stand_still()
+    assert (told.known.goal, told.known.path, told.known.tolerance) == (None, None, None)
+
+
+def test_a_path_that_cannot_be_followed_leaves_the_one_before(told):
+    told.input.follow(path_message((0, 0), (2, 0)), TOLERANCE)
+    before = told.known
+    with pytest.raises(FrameError, match="frame 'map'"):
+        told.input.follow(path_message((0, 0), (3, 0), frame="map"), TOLERANCE)
+    with pytest.raises(MessageError, match="no poses"):
+        told.input.follow(Path(), TOLERANCE)
+    assert told.known is before
+
+
+def test_a_path_in_another_frame_is_followed_as_that_frame_moves(monkeypatch, told):
+    tf2 = Tf2()
+    tf2.pose = (10.0, 0.0, math.pi / 2)
+    monkeypatch.setitem(sys.modules, "tf2_ros", tf2)
+    told.input.follow(path_message((0, 0), (1, 0), frame="map"), TOLERANCE)
+    assert told.known.goal == pytest.approx((10.0, 1.0, math.pi / 2))
+    tf2.pose = (11.0, 0.0, math.pi / 2)
+    told.node.timers[-1]()
+    assert told.known.goal == pytest.approx((11.0, 1.0, math.pi / 2))
+    assert told.known.tolerance == TOLERANCE
+    tf2.pose = None
+    told.node.timers[-1]()
+    assert told.known.goal is None
+    assert "cannot transform frame 'map'" in told.input.problems["way"]
 
 
 def test_a_costmap_of_a_clock_that_is_a_little_ahead_is_new(bench):

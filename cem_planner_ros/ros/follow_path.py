@@ -1,0 +1,319 @@
+"""The action `follow_path` of Nav2's controller_server, served by the planner node."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode
+
+from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.configuration.table import POSE_PROGRESS_CHECKER, STOPPED_GOAL_CHECKER
+from cem_planner_ros.control.commander import Commander
+from cem_planner_ros.control.ladder import STOPPED
+from cem_planner_ros.control.tick import (
+    DEVICE_FAILED,
+    EMERGENCY_STOP,
+    NO_STATE,
+    NO_VALID_PLAN,
+    OUTSIDE_COSTMAP,
+    PAUSED,
+    PLAN_FAILED,
+    STALE_COSTMAP,
+    STALE_STATE,
+)
+from cem_planner_ros.navigation.planar_robot import PlanarRobot, Twist
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.progress_checker import PathPlace, ProgressChecker
+from cem_planner_ros.navigation.surroundings import GoalTolerance
+from cem_planner_ros.ros.frames import FrameError
+from cem_planner_ros.ros.messages import MessageError, frame_name
+from cem_planner_ros.ros.nav2_messages import fill_feedback, nav2_type
+from cem_planner_ros.ros.surroundings_input import SurroundingsInput
+
+ACTION = "follow_path"
+
+LOOK = 0.05
+"""s between two looks at a goal that is being followed."""
+
+STOP_TIMEOUT = 2.0
+"""s after `hold_time` for which a goal that was cancelled waits for the robot to stand."""
+
+ABORTS = {
+    NO_STATE: "TF_ERROR",
+    STALE_STATE: "TF_ERROR",
+    STALE_COSTMAP: "CONTROLLER_TIMED_OUT",
+    OUTSIDE_COSTMAP: "CONTROLLER_TIMED_OUT",
+    NO_VALID_PLAN: "NO_VALID_CONTROL",
+    PLAN_FAILED: "NO_VALID_CONTROL",
+    DEVICE_FAILED: "NO_VALID_CONTROL",
+}
+"""Error codes, by name, of causes that last longer than `failure_tolerance`."""
+
+
+class _RefusedError(Exception):
+    """Why a goal cannot be followed: the name of an error code, and a text."""
+
+
+@dataclass
+class _Task:
+    """A goal that is being followed."""
+
+    handle: object
+    progress: ProgressChecker | None
+    place: PathPlace = field(default_factory=PathPlace)
+    well: float = math.nan
+    """When a plan could be made last, s on the clock of the loop."""
+    cancelled: float = math.nan
+    """When the robot began to stop because the goal was cancelled, s on the clock of the loop."""
+
+
+class FollowPathServer:
+    """
+    Follows the paths of FollowPath goals and says how each of them ends.
+
+    A new goal replaces the one before without a stop; that one is aborted. A goal that is cancelled
+    ends when the robot stands, after the even braking of the fallback. All of it happens on the
+    executor's thread; the control loop is only looked at.
+
+    Args:
+        node: that serves the action.
+        configuration: returns the parameters as they are now.
+        surroundings: takes the paths.
+        clock: s, of the control loop.
+        commander: returns the commander of the loop that runs; None while none does.
+
+    Raises ConfigurationError if nav2_msgs is not installed.
+    """
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        configuration: Callable[[], Configuration],
+        surroundings: SurroundingsInput,
+        clock: Callable[[], float],
+        commander: Callable[[], Commander | None],
+    ):
+        kind = nav2_type("action", "FollowPath", "drive.follow_path")
+        self._node = node
+        self._configuration = configuration
+        self._surroundings = surroundings
+        self._clock = clock
+        self._commander = commander
+        self._kind = kind
+        self._robot: PlanarRobot = configuration().planar_robot()
+        self._task: _Task | None = None
+        self._server = _Server(
+            node,
+            kind,
+            ACTION,
+            lambda handle: kind.Result(),
+            goal_callback=self._on_goal,
+            handle_accepted_callback=self._on_accepted,
+            cancel_callback=lambda handle: CancelResponse.ACCEPT,
+        )
+        self._timer = node.create_timer(
+            LOOK, self.look, clock=Clock(clock_type=ClockType.STEADY_TIME), autostart=False
+        )
+
+    def destroy(self) -> None:
+        """Serve the action no more."""
+        self._node.destroy_timer(self._timer)
+        self._server.destroy()
+
+    def begin(self) -> None:
+        """Take goals in from now on."""
+        self._timer.reset()
+
+    def end(self) -> None:
+        """Abort the goal that is being followed, and take none in any more."""
+        self._timer.cancel()
+        self._abort("UNKNOWN", "the node was deactivated")
+
+    # Goals
+
+    def _on_goal(self, request) -> GoalResponse:
+        if self._surroundings.is_active:
+            return GoalResponse.ACCEPT
+        self._node.get_logger().warning(f"goal of '{ACTION}' rejected: the node is not active")
+        return GoalResponse.REJECT
+
+    def _on_accepted(self, handle) -> None:
+        handle.execute()
+        before = self._task
+        request = handle.request
+        self._task = task = _Task(handle, None)
+        if before is None:
+            self._surroundings.stand_still()  # A goal that was reached counts anew.
+        else:
+            is_cancelled = before.handle.is_cancel_requested
+            state = "canceled" if is_cancelled else "abort"
+            self._conclude(before, state, "NONE", "another path came")
+        try:
+            values = self._configuration().values
+            _chosen("controller", request.controller_id, values)
+            task.progress = _progress_checker(request.progress_checker_id, values)
+            tolerance = _tolerance(request.goal_checker_id, values)
+            self._surroundings.follow(request.path, tolerance)
+        except _RefusedError as refusal:
+            self._abort(*refusal.args)
+        except FrameError as error:
+            self._abort("TF_ERROR", str(error))
+        except MessageError as error:
+            self._abort("INVALID_PATH", f"the path cannot be followed: {error}")
+
+    def look(self) -> None:
+        """See how the goal that is being followed gets on."""
+        task, commander = self._task, self._commander()
+        if task is None or commander is None:
+            return
+        now = self._clock()
+        if task.handle.is_cancel_requested:
+            self._stop(task, commander, now)
+            return
+        if "way" in self._surroundings.problems:
+            self._abort("TF_ERROR", self._surroundings.problems["way"])
+        elif commander.is_goal_reached:
+            self._task = None
+            self._conclude(task, "succeed", "NONE", "")
+        else:
+            self._follow(task, commander, now)
+
+    def _follow(self, task: _Task, commander: Commander, now: float) -> None:
+        halted, tick = commander.halted, commander.tick
+        if halted == EMERGENCY_STOP:
+            # When it is released, the robot must not go on by itself.
+            self._abort("UNKNOWN", "the emergency stop was pressed")
+            return
+        code = ABORTS.get("" if tick is None else tick.cause)
+        if not task.well <= now or not code or halted == PAUSED:
+            task.well = now
+        patience = self._configuration().values["failure_tolerance"]
+        if code and 0.0 <= patience < now - task.well:
+            if code == "NO_VALID_CONTROL" and patience > 0.0:
+                code = "PATIENCE_EXCEEDED"
+            self._abort(code, tick.reason or tick.cause)
+            return
+        if commander.state is None:
+            return
+        pose = self._robot.pose(commander.state.state)
+        if task.progress is not None:
+            if halted == PAUSED:
+                task.progress.wait(now)
+            elif task.progress.is_stuck(pose, now):
+                why = "" if tick is None or not tick.cause else f" ({tick.cause})"
+                self._abort("FAILED_TO_MAKE_PROGRESS", f"the robot makes no progress{why}")
+                return
+        task.handle.publish_feedback(self._feedback(task, commander, pose))
+
+    def _stop(self, task: _Task, commander: Commander, now: float) -> None:
+        """Let the robot stop evenly, and conclude the goal when it stands."""
+        if math.isnan(task.cancelled):
+            task.cancelled = now
+            self._surroundings.stand_still()
+            return
+        drive, tick = self._configuration().drive_settings(), commander.tick
+        stands = tick is not None and tick.status == STOPPED and tick.scheduled > task.cancelled
+        stands = stands and math.hypot(*self._twist(commander)[:2]) < drive.speed_tolerance
+        if stands or not 0.0 <= now - task.cancelled < drive.hold_time + STOP_TIMEOUT:
+            self._task = None
+            self._conclude(task, "canceled", "NONE", "cancelled")
+
+    def _abort(self, code: str, text: str) -> None:
+        """Let the robot stop evenly, and conclude the goal now."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        self._surroundings.stand_still()
+        self._node.get_logger().error(f"'{ACTION}' aborted: {text} ({code})")
+        self._conclude(task, "abort", code, text)
+
+    def _conclude(self, task: _Task, state: str, code: str, text: str) -> None:
+        """Tell whoever sent a goal how it ended; `state` is a method of goal handles."""
+        result = self._kind.Result()
+        result.error_code = getattr(result, code)
+        if hasattr(result, "error_msg"):
+            result.error_msg = text
+
+        def conclude(handle) -> object:
+            getattr(handle, state)()
+            return result
+
+        self._server.notify_execute(task.handle, conclude)
+
+    # Feedback
+
+    def _twist(self, commander: Commander) -> Twist:
+        sample = commander.state
+        if sample is None:
+            return self._robot.commanded(commander.last_action)
+        return self._robot.measured(sample.state, commander.last_action)
+
+    def _feedback(self, task: _Task, commander: Commander, pose: Pose) -> object:
+        feedback, twist = self._kind.Feedback(), self._twist(commander)
+        known = self._surroundings.known
+        fill_feedback(
+            feedback,
+            pose,
+            math.hypot(twist.forward, twist.sideways),
+            pose if known.goal is None else known.goal,
+            known.path,
+            0.0 if known.path is None else task.place.find(known.path, pose),
+        )
+        if hasattr(feedback, "tracking_feedback"):
+            tracking = feedback.tracking_feedback
+            stamp = self._node.get_clock().now().to_msg()
+            frame = frame_name(self._configuration().values["frame_id"])
+            for header in (tracking.header, tracking.robot_pose.header):
+                header.stamp, header.frame_id = stamp, frame
+        return feedback
+
+
+class _Server(ActionServer):
+    """
+    Executes a goal only once it is known how it ends.
+
+    A coroutine that waited for that end would be resumed in every round of rclpy's executor.
+    """
+
+    def notify_execute(self, goal_handle, execute_callback) -> None:
+        """Call what concludes a goal; there is nothing to call when the goal begins."""
+        if execute_callback is not None:
+            super().notify_execute(goal_handle, execute_callback)
+
+
+def _chosen(kind: str, name: str, values: dict) -> str:
+    """Return the plugin that a goal names, the only one for no name; "" where there are none."""
+    names = values[f"{kind}_plugins"]
+    if name in names:
+        return name
+    if not name and len(names) < 2:
+        return names[0] if names else ""
+    code = "INVALID_CONTROLLER" if kind == "controller" else "UNKNOWN"
+    raise _RefusedError(
+        code, f"{kind}_id is {name!r}, allowed: {', '.join(names) or 'empty'} ({kind}_plugins)"
+    )
+
+
+def _tolerance(name: str, values: dict) -> GoalTolerance:
+    name = _chosen("goal_checker", name, values)
+    speeds = values["drive.speed_tolerance"], values["drive.yaw_rate_tolerance"]
+    if values[f"{name}.plugin"] == STOPPED_GOAL_CHECKER:
+        speeds = values[f"{name}.trans_stopped_velocity"], values[f"{name}.rot_stopped_velocity"]
+    places = values[f"{name}.xy_goal_tolerance"], values[f"{name}.yaw_goal_tolerance"]
+    return GoalTolerance(*places, *speeds, is_stateful=values[f"{name}.stateful"])
+
+
+def _progress_checker(name: str, values: dict) -> ProgressChecker | None:
+    name = _chosen("progress_checker", name, values)
+    if not name:
+        return None
+    turns = values[f"{name}.plugin"] == POSE_PROGRESS_CHECKER
+    return ProgressChecker(
+        values[f"{name}.required_movement_radius"],
+        values[f"{name}.required_movement_angle"] if turns else None,
+        values[f"{name}.movement_time_allowance"],
+    )

@@ -1,0 +1,101 @@
+"""The messages of Nav2, which are there only where Nav2 is installed."""
+
+from __future__ import annotations
+
+import importlib
+import math
+
+import numpy as np
+from nav_msgs.msg import MapMetaData
+
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.surroundings import ReferencePath
+from cem_planner_ros.ros.messages import quaternion
+
+LETHAL, INSCRIBED, UNKNOWN = 254, 253, 255
+"""Values of a raw costmap: an obstacle, within the inscribed radius of one, and not known."""
+
+
+def nav2_type(kind: str, name: str, parameter: str) -> type:
+    """
+    Return a type of the package nav2_msgs.
+
+    Args:
+        kind: "msg" or "action".
+        name: of the type.
+        parameter: that asks for it, with its value, for the message of the error.
+
+    Raises ConfigurationError if the package is not installed, or has no such type.
+    """
+    try:
+        return getattr(importlib.import_module(f"nav2_msgs.{kind}"), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            f"{parameter} needs nav2_msgs/{kind}/{name}, which is not installed: install the ROS "
+            "package nav2_msgs (apt install ros-$ROS_DISTRO-nav2-msgs) and source ROS"
+        ) from error
+
+
+def _occupancy() -> np.ndarray:
+    """Return the occupancy (256,), int8, of each raw value; 1 to 252 are spread over 1 to 98."""
+    table = np.zeros(256, np.int8)
+    values = np.arange(1, INSCRIBED)
+    table[1:INSCRIBED] = 1 + 97 * (values - 1) // 251
+    table[[INSCRIBED, LETHAL, UNKNOWN]] = 99, 100, -1
+    return table
+
+
+OCCUPANCY = _occupancy()
+
+
+def occupancy(data) -> np.ndarray:
+    """Return cells of an occupancy grid, int8, for the cells of a raw costmap (uint8)."""
+    return OCCUPANCY[np.frombuffer(bytes(data), np.uint8)]
+
+
+def map_info(metadata) -> MapMetaData:
+    """Return what a nav_msgs/OccupancyGrid says of its cells, of a nav2_msgs/CostmapMetaData."""
+    return MapMetaData(
+        resolution=metadata.resolution,
+        width=metadata.size_x,
+        height=metadata.size_y,
+        origin=metadata.origin,
+    )
+
+
+def fill_feedback(
+    feedback, pose: Pose, speed: float, goal: Pose, path: ReferencePath | None, place: float
+) -> None:
+    """
+    Fill in the feedback of FollowPath: `tracking_feedback` where it has that, two numbers else.
+
+    Args:
+        feedback: a FollowPath.Feedback of any distribution.
+        pose: of the robot.
+        speed: of the robot, m/s.
+        goal: where the path ends.
+        path: None for a path of one place.
+        place: arc length on the path where the robot is, m.
+    """
+    to_goal = math.dist(pose[:2], goal[:2])
+    left = to_goal if path is None else float(path.lengths[-1]) - place
+    if not hasattr(feedback, "tracking_feedback"):  # Up to Kilted.
+        feedback.distance_to_goal, feedback.speed = left, speed
+        return
+    tracking = feedback.tracking_feedback
+    there = tracking.robot_pose.pose
+    there.position.x, there.position.y = pose.x, pose.y
+    turn = there.orientation
+    turn.x, turn.y, turn.z, turn.w = quaternion(0.0, 0.0, pose.yaw)
+    tracking.distance_to_goal, tracking.speed = to_goal, speed
+    tracking.remaining_path_length = left
+    if path is None:
+        return
+    x, y = path.at(np.array(place))
+    heading = float(path.heading(np.array(place)))
+    # Positive to the left of the path, and turned to the right of it.
+    aside = math.cos(heading) * (pose.y - y) - math.sin(heading) * (pose.x - x)
+    tracking.position_tracking_error = float(aside)
+    tracking.heading_tracking_error = math.remainder(heading - pose.yaw, math.tau)
+    tracking.current_path_index = int(np.searchsorted(path.lengths, place, "right")) - 1
