@@ -15,15 +15,13 @@ from cem_planner_ros.configuration.cross_checks import (
     follow_path_problems,
     policy_problems,
 )
-from cem_planner_ros.configuration.table import (
+from cem_planner_ros.configuration.driving_table import (
     DRIVING,
     FOLLOW_PATH,
     GOAL_CHECKER,
     PROGRESS_CHECKER,
-    RENAMED,
-    ROS_PARAMETERS,
-    TABLE,
 )
+from cem_planner_ros.configuration.table import RENAMED, ROS_PARAMETERS, TABLE
 from cem_planner_ros.configuration.values import Configuration, in_file
 from cem_planner_ros.configuration.yaml_files import load_yaml
 from cem_planner_ros.costs.base import Cost

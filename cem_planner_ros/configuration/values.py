@@ -202,10 +202,10 @@ class Configuration:
 
     def slowed(self, share: float) -> Configuration:
         """
-        Return this configuration with the bounds of all speeds that are commanded multiplied.
+        Return this configuration with smaller bounds of all commanded speeds.
 
         Args:
-            share: above 0 and at most 1.
+            share: factor of the bounds, above 0 and at most 1.
         """
         names = {*self.dynamics.forward_names, *self.dynamics.sideways_names}
         names = (names | {*self.dynamics.turning_names}) & {*self.dynamics.action_names}

@@ -40,7 +40,7 @@ class GoalChecker:
         self._robot = robot
         self._targets = sorted(targets)
         self._moved = math.inf
-        self._near: Pose | None = None  # The goal to which the distance was within tolerance.
+        self._near: Pose | None = None  # The last goal whose distance was within tolerance.
 
     def is_reached(self, goal: Pose | None) -> bool:
         """Return whether a goal is the goal that was reached last."""

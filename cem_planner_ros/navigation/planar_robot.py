@@ -102,7 +102,7 @@ class DriveSettings:
 
     @property
     def goal_tolerance(self) -> GoalTolerance:
-        """When a goal is reached that has no tolerance of its own."""
+        """The tolerance of a goal without a tolerance of its own."""
         return GoalTolerance(
             self.xy_tolerance, self.yaw_tolerance, self.speed_tolerance, self.yaw_rate_tolerance
         )

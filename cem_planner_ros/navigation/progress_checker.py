@@ -1,4 +1,4 @@
-"""Whether a robot that follows a path gets on, and how much of the path is left."""
+"""The progress of a robot that follows a path: whether it moves, and how far it has come."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.surroundings import ReferencePath
 
 BEHIND, AHEAD = 0.5, 2.0
-"""m of the path behind and ahead of the last place, among which the next place is looked for."""
+"""Part of the path behind and ahead of the last place in which the next place is searched, m."""
 
 
 class ProgressChecker:
@@ -18,9 +18,9 @@ class ProgressChecker:
     Says when a robot has not moved for too long.
 
     Args:
-        radius: m by which the robot has to come away from where it was.
-        angle: rad by which turning is progress too; None if it is not.
-        allowance: s that this may take.
+        radius: distance that counts as progress, m.
+        angle: turning angle that counts as progress, rad; None if turning does not count.
+        allowance: longest time without progress, s.
     """
 
     def __init__(self, radius: float, angle: float | None, allowance: float):
@@ -32,14 +32,14 @@ class ProgressChecker:
         self._now = 0.0
 
     def is_stuck(self, pose: Pose, now: float) -> bool:
-        """Return whether the robot, in a pose now (s), has made no progress for too long."""
+        """Return whether there was no progress for too long, given the pose at the time now, s."""
         if self._from is None or self._has_moved(pose):
             self._from, self._since = pose, now
         self._now = now
         return now - self._since > self._allowance
 
     def wait(self, now: float) -> None:
-        """Do not count the time until now (s), in which the robot was not allowed to move."""
+        """Do not count the time from the last call until now, s: the robot may not move."""
         self._since += now - self._now if self._from is not None else 0.0
         self._now = now
 
@@ -51,9 +51,9 @@ class ProgressChecker:
 
 class PathPlace:
     """
-    Where a robot is on the path that it follows.
+    Finds the place of a robot on its path.
 
-    The place is looked for around the place before, so that a path may cross itself and lead back.
+    Each search begins at the last place. The path may therefore cross itself and lead back.
     """
 
     def __init__(self):
@@ -61,13 +61,13 @@ class PathPlace:
         self._length = 0.0
 
     def find(self, path: ReferencePath, pose: Pose) -> float:
-        """Return the arc length, m, of the place on a path that belongs to a pose."""
+        """Return the arc length of the robot's place on a path, m."""
         here = np.array(pose[:2])
         if path is self._path:
             around = self._length - BEHIND, self._length + AHEAD
             self._length = path.nearest(here, *around)
         else:
-            # A new path begins near the robot; another of its parts may be a little nearer.
+            # A new path usually begins near the robot; another part of it may be a little nearer.
             self._path, self._length = path, path.nearest(here, before=AHEAD)
             nearest = path.nearest(here)
             off = [np.linalg.norm(path.at(np.array(s)) - here) for s in (self._length, nearest)]

@@ -218,14 +218,14 @@ def _finer(rows: np.ndarray) -> np.ndarray:
 @dataclass(frozen=True)
 class GoalTolerance:
     """
-    When a goal is reached.
+    The tolerances within which a goal is reached.
 
     Attributes:
-        xy: largest distance from the goal, m.
+        xy: largest distance to the goal, m.
         yaw: largest error of the heading, rad.
         speed: speed below which the robot counts as standing, m/s.
-        yaw_rate: the same for turning, rad/s.
-        is_stateful: whether the distance counts no more once it was below `xy`.
+        yaw_rate: yaw rate below which the robot counts as standing, rad/s.
+        is_stateful: whether the distance is no longer checked once it was below `xy`.
     """
 
     xy: float

@@ -11,7 +11,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 
 from cem_planner_ros.configuration import Configuration
-from cem_planner_ros.configuration.table import POSE_PROGRESS_CHECKER, STOPPED_GOAL_CHECKER
+from cem_planner_ros.configuration.driving_table import POSE_PROGRESS_CHECKER, STOPPED_GOAL_CHECKER
 from cem_planner_ros.control.commander import Commander
 from cem_planner_ros.control.ladder import STOPPED
 from cem_planner_ros.control.tick import (
@@ -37,10 +37,10 @@ from cem_planner_ros.ros.surroundings_input import SurroundingsInput
 ACTION = "follow_path"
 
 LOOK = 0.05
-"""s between two looks at a goal that is being followed."""
+"""Period in which the current goal is checked, s."""
 
 STOP_TIMEOUT = 2.0
-"""s after `hold_time` for which a goal that was cancelled waits for the robot to stand."""
+"""Longest time after `hold_time` that a cancelled goal waits until the robot stands, s."""
 
 ABORTS = {
     NO_STATE: "TF_ERROR",
@@ -51,40 +51,40 @@ ABORTS = {
     PLAN_FAILED: "NO_VALID_CONTROL",
     DEVICE_FAILED: "NO_VALID_CONTROL",
 }
-"""Error codes, by name, of causes that last longer than `failure_tolerance`."""
+"""Name of the error code for each cause that lasts longer than `failure_tolerance`."""
 
 
 class _RefusedError(Exception):
-    """Why a goal cannot be followed: the name of an error code, and a text."""
+    """The reason why a goal is refused: the name of an error code, and a text."""
 
 
 @dataclass
 class _Task:
-    """A goal that is being followed."""
+    """The current goal."""
 
     handle: object
     progress: ProgressChecker | None
     place: PathPlace = field(default_factory=PathPlace)
     well: float = math.nan
-    """When a plan could be made last, s on the clock of the loop."""
+    """Time of the last period without a cause in ABORTS, s on the clock of the loop."""
     cancelled: float = math.nan
-    """When the robot began to stop because the goal was cancelled, s on the clock of the loop."""
+    """Time at which a cancelled goal began to stop the robot, s on the clock of the loop."""
 
 
 class FollowPathServer:
     """
-    Follows the paths of FollowPath goals and says how each of them ends.
+    Passes the paths of FollowPath goals on, and reports how each goal ends.
 
-    A new goal replaces the one before without a stop; that one is aborted. A goal that is cancelled
-    ends when the robot stands, after the even braking of the fallback. All of it happens on the
-    executor's thread; the control loop is only looked at.
+    There is one current goal. A new goal replaces it without a stop; the replaced goal is aborted.
+    A cancelled goal ends when the robot stands, after the fallback has braked it evenly. Everything
+    happens on the executor thread. The server only reads the control loop's results.
 
     Args:
-        node: that serves the action.
-        configuration: returns the parameters as they are now.
-        surroundings: takes the paths.
-        clock: s, of the control loop.
-        commander: returns the commander of the loop that runs; None while none does.
+        node: the node that serves the action.
+        configuration: returns the current parameters.
+        surroundings: receives the paths.
+        clock: the clock of the control loop, s.
+        commander: returns the commander of the current loop, None if there is no loop.
 
     Raises ConfigurationError if nav2_msgs is not installed.
     """
@@ -120,16 +120,16 @@ class FollowPathServer:
         )
 
     def destroy(self) -> None:
-        """Serve the action no more."""
+        """Destroy the action server."""
         self._node.destroy_timer(self._timer)
         self._server.destroy()
 
     def begin(self) -> None:
-        """Take goals in from now on."""
+        """Accept goals from now on."""
         self._timer.reset()
 
     def end(self) -> None:
-        """Abort the goal that is being followed, and take none in any more."""
+        """Abort the current goal, and accept no more goals."""
         self._timer.cancel()
         self._abort("UNKNOWN", "the node was deactivated")
 
@@ -147,7 +147,8 @@ class FollowPathServer:
         request = handle.request
         self._task = task = _Task(handle, None)
         if before is None:
-            self._surroundings.stand_still()  # A goal that was reached counts anew.
+            # Otherwise an equal goal that was reached before would count as reached.
+            self._surroundings.stand_still()
         else:
             is_cancelled = before.handle.is_cancel_requested
             state = "canceled" if is_cancelled else "abort"
@@ -166,7 +167,7 @@ class FollowPathServer:
             self._abort("INVALID_PATH", f"the path cannot be followed: {error}")
 
     def look(self) -> None:
-        """See how the goal that is being followed gets on."""
+        """Check the current goal: send feedback, or conclude the goal."""
         task, commander = self._task, self._commander()
         if task is None or commander is None:
             return
@@ -185,7 +186,7 @@ class FollowPathServer:
     def _follow(self, task: _Task, commander: Commander, now: float) -> None:
         halted, tick = commander.halted, commander.tick
         if halted == EMERGENCY_STOP:
-            # When it is released, the robot must not go on by itself.
+            # The robot must not continue by itself when the emergency stop is released.
             self._abort("UNKNOWN", "the emergency stop was pressed")
             return
         code = ABORTS.get("" if tick is None else tick.cause)
@@ -210,7 +211,7 @@ class FollowPathServer:
         task.handle.publish_feedback(self._feedback(task, commander, pose))
 
     def _stop(self, task: _Task, commander: Commander, now: float) -> None:
-        """Let the robot stop evenly, and conclude the goal when it stands."""
+        """Brake the robot evenly, and conclude the goal as canceled when the robot stands."""
         if math.isnan(task.cancelled):
             task.cancelled = now
             self._surroundings.stand_still()
@@ -223,7 +224,7 @@ class FollowPathServer:
             self._conclude(task, "canceled", "NONE", "cancelled")
 
     def _abort(self, code: str, text: str) -> None:
-        """Let the robot stop evenly, and conclude the goal now."""
+        """Brake the robot evenly, and conclude the current goal as aborted."""
         task, self._task = self._task, None
         if task is None:
             return
@@ -232,7 +233,7 @@ class FollowPathServer:
         self._conclude(task, "abort", code, text)
 
     def _conclude(self, task: _Task, state: str, code: str, text: str) -> None:
-        """Tell whoever sent a goal how it ended; `state` is a method of goal handles."""
+        """Send the result of a goal. `state` is the method of the goal handle to call."""
         result = self._kind.Result()
         result.error_code = getattr(result, code)
         if hasattr(result, "error_msg"):
@@ -274,19 +275,20 @@ class FollowPathServer:
 
 class _Server(ActionServer):
     """
-    Executes a goal only once it is known how it ends.
+    An action server that calls an execute callback only to conclude a goal.
 
-    A coroutine that waited for that end would be resumed in every round of rclpy's executor.
+    The usual callback is a coroutine that waits for the end of the goal. rclpy's executor resumes a
+    waiting coroutine in every round, and so would never be idle.
     """
 
     def notify_execute(self, goal_handle, execute_callback) -> None:
-        """Call what concludes a goal; there is nothing to call when the goal begins."""
+        """Schedule a callback, if there is one: there is none when a goal begins."""
         if execute_callback is not None:
             super().notify_execute(goal_handle, execute_callback)
 
 
 def _chosen(kind: str, name: str, values: dict) -> str:
-    """Return the plugin that a goal names, the only one for no name; "" where there are none."""
+    """Return the plugin that a goal names. No name means the only plugin, or "" without any."""
     names = values[f"{kind}_plugins"]
     if name in names:
         return name

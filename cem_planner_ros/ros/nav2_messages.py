@@ -1,4 +1,4 @@
-"""The messages of Nav2, which are there only where Nav2 is installed."""
+"""Types of the package nav2_msgs, which is part of Nav2, and conversions of their values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cem_planner_ros.navigation.surroundings import ReferencePath
 from cem_planner_ros.ros.messages import quaternion
 
 LETHAL, INSCRIBED, UNKNOWN = 254, 253, 255
-"""Values of a raw costmap: an obstacle, within the inscribed radius of one, and not known."""
+"""Values of a raw costmap: obstacle, within the inscribed radius of an obstacle, unknown."""
 
 
 def nav2_type(kind: str, name: str, parameter: str) -> type:
@@ -24,7 +24,7 @@ def nav2_type(kind: str, name: str, parameter: str) -> type:
     Args:
         kind: "msg" or "action".
         name: of the type.
-        parameter: that asks for it, with its value, for the message of the error.
+        parameter: the parameter that needs the type, for the error message.
 
     Raises ConfigurationError if the package is not installed, or has no such type.
     """
@@ -38,7 +38,7 @@ def nav2_type(kind: str, name: str, parameter: str) -> type:
 
 
 def _occupancy() -> np.ndarray:
-    """Return the occupancy (256,), int8, of each raw value; 1 to 252 are spread over 1 to 98."""
+    """Return the occupancy (256,), int8, of each raw value. 1 to 252 are mapped to 1 to 98."""
     table = np.zeros(256, np.int8)
     values = np.arange(1, INSCRIBED)
     table[1:INSCRIBED] = 1 + 97 * (values - 1) // 251
@@ -50,12 +50,12 @@ OCCUPANCY = _occupancy()
 
 
 def occupancy(data) -> np.ndarray:
-    """Return cells of an occupancy grid, int8, for the cells of a raw costmap (uint8)."""
+    """Convert cells of a raw costmap (uint8) to cells of an occupancy grid, int8."""
     return OCCUPANCY[np.frombuffer(bytes(data), np.uint8)]
 
 
 def map_info(metadata) -> MapMetaData:
-    """Return what a nav_msgs/OccupancyGrid says of its cells, of a nav2_msgs/CostmapMetaData."""
+    """Convert a nav2_msgs/CostmapMetaData to the metadata of a nav_msgs/OccupancyGrid."""
     return MapMetaData(
         resolution=metadata.resolution,
         width=metadata.size_x,
@@ -68,15 +68,15 @@ def fill_feedback(
     feedback, pose: Pose, speed: float, goal: Pose, path: ReferencePath | None, place: float
 ) -> None:
     """
-    Fill in the feedback of FollowPath: `tracking_feedback` where it has that, two numbers else.
+    Fill in the feedback of FollowPath: its field `tracking_feedback`, or else its two numbers.
 
     Args:
         feedback: a FollowPath.Feedback of any distribution.
         pose: of the robot.
         speed: of the robot, m/s.
-        goal: where the path ends.
-        path: None for a path of one place.
-        place: arc length on the path where the robot is, m.
+        goal: last pose of the path.
+        path: None if all points of the path are equal.
+        place: arc length of the robot on the path, m.
     """
     to_goal = math.dist(pose[:2], goal[:2])
     left = to_goal if path is None else float(path.lengths[-1]) - place

@@ -164,11 +164,8 @@ class PlannerNode(LifecycleNode):
             self._table.declare(error.parameters)
             raise
         topics = Topics(
-            self,
-            self._table,
-            made.configuration,
-            self._on_surroundings,
-            commander=lambda: None if self.loop is None else self.loop.commander,
+            *(self, self._table, made.configuration, self._on_surroundings),
+            commander=lambda: self.loop and self.loop.commander,
             on_speed_limit=lambda: self._on_change(self._table.configuration),
         )
         self._release()

@@ -1,4 +1,4 @@
-"""The topic of Nav2's speed limit."""
+"""The speed limit of Nav2, received on a topic."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from cem_planner_ros.ros.any_durability import AnyDurabilitySubscription
 from cem_planner_ros.ros.nav2_messages import nav2_type
 
 LEAST = 1e-3
-"""Smallest share of the full speed; bounds of 0 would leave nothing to plan with."""
+"""Smallest share of the full speed, because bounds of 0 are not allowed."""
 
 
 class SpeedLimit:
     """
-    Slows the commands of a configuration down as nav2_msgs/msg/SpeedLimit says.
+    Reduces the bounds of commands as nav2_msgs/msg/SpeedLimit says.
 
-    As in Nav2, a limit in m/s and one in percent both multiply the bounds of all speeds, also that
-    of turning, by one share; no share is larger than 1, and a limit of 0 is none.
+    As in Nav2, a limit (m/s or percent) multiplies the bounds of all commanded speeds, including
+    the yaw rate, by the same share. A share above 1 counts as 1. A limit of 0 means no limit.
 
     Args:
-        node: that subscribes.
-        topic: of the limit.
-        changed: called when there is another limit.
+        node: the node that subscribes.
+        topic: the topic of the limit.
+        changed: called when the limit has changed.
 
     Raises ConfigurationError if nav2_msgs is not installed.
     """
@@ -40,11 +40,11 @@ class SpeedLimit:
         self._subscription.ask()
 
     def destroy(self) -> None:
-        """Hear of limits no more."""
+        """Destroy the subscription."""
         self._subscription.destroy()
 
     def slowed(self, configuration: Configuration) -> Configuration:
-        """Return a configuration with bounds as the limit wants them."""
+        """Return a configuration with reduced bounds."""
         share = self._share(configuration)
         return configuration if share == 1.0 else configuration.slowed(share)
 

@@ -16,7 +16,7 @@ from nav_msgs.msg import OccupancyGrid, Path
 from rclpy.lifecycle import LifecycleNode
 
 from cem_planner_ros.configuration import Configuration
-from cem_planner_ros.configuration.table import RAW_COSTMAP
+from cem_planner_ros.configuration.driving_table import RAW_COSTMAP
 from cem_planner_ros.navigation.poses import Pose, compose
 from cem_planner_ros.navigation.surroundings import (
     NOTHING,
@@ -110,9 +110,9 @@ class SurroundingsInput:
             name: node.resolve_topic_name(configuration.values[f"drive.{name}_topic"])
             for name in ("goal", "path", "costmap")
         }
-        self.is_told = configuration.values["drive.follow_path"]
+        self.follows_action = configuration.values["drive.follow_path"]
         """Whether paths come from `follow` alone, and not from topics."""
-        if configuration.inputs & {"goal", "path"} and not self.is_told:
+        if configuration.inputs & {"goal", "path"} and not self.follows_action:
             self._ways = [
                 self._subscribe(PoseStamped, "goal", self._on_goal),
                 self._subscribe(Path, "path", self._on_path),

@@ -93,7 +93,7 @@ class Topics:
         self._undo: list[Callable[[], object]] = []
         try:
             self._make(configuration, on_surroundings)
-            if self.surroundings is not None and self.surroundings.is_told:
+            if self.surroundings is not None and self.surroundings.follows_action:
                 self._serve(configuration, commander, on_speed_limit)
         except Exception as error:
             self.destroy()
@@ -140,7 +140,7 @@ class Topics:
         commander: Callable[[], Commander | None],
         on_speed_limit: Callable[[], None],
     ) -> None:
-        """Serve the action follow_path, and hear of speed limits."""
+        """Serve the action follow_path, and subscribe to the speed limit."""
         node, surroundings = self._node, self.surroundings
         self._follow_path = FollowPathServer(
             node,
@@ -161,26 +161,26 @@ class Topics:
         self._undo = []
 
     def begin(self) -> None:
-        """Take in where to drive to: the node is active."""
+        """Accept goals and paths from now on: the node is active."""
         if self.surroundings is not None:
             self.surroundings.begin()
         if self._follow_path is not None:
             self._follow_path.begin()
 
     def end(self) -> None:
-        """Take in no more where to drive to: the node is not active any more."""
+        """Accept no more goals and paths: the node is no longer active."""
         if self._follow_path is not None:
             self._follow_path.end()
         if self.surroundings is not None:
             self.surroundings.end()
 
     def use(self, configuration: Configuration) -> None:
-        """Use other values of live parameters from now on."""
+        """Use new values of live parameters."""
         if self.surroundings is not None:
             self.surroundings.use(configuration)
 
     def slowed(self, configuration: Configuration) -> Configuration:
-        """Return a configuration with the bounds of commands that the speed limit allows."""
+        """Return a configuration with the bounds reduced by the speed limit."""
         if self._speed_limit is None:
             return configuration
         return self._speed_limit.slowed(configuration)

@@ -11,7 +11,8 @@ from std_msgs.msg import Float64MultiArray
 from visualization_msgs.msg import MarkerArray
 
 from cem_planner_ros.configuration import configure, load_yaml
-from cem_planner_ros.configuration.table import DRIVING, TABLE
+from cem_planner_ros.configuration.driving_table import DRIVING
+from cem_planner_ros.configuration.table import TABLE
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.errors import ConfigurationError

@@ -1,4 +1,4 @@
-"""Builds a ROS interface package from its definitions, with the generators of the rosidl wheels."""
+"""Builds a ROS interface package from definitions, with the generators of the rosidl wheels."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ RUNTIME = (
 
 def build(name: str, definitions: Path) -> Path:
     """
-    Return a folder to put on the Python path, in which the interface package `name` lies.
+    Build an interface package, and return the folder to put on the Python path.
 
-    The folder is made once in an environment, for one state of the definitions. One library
-    contains all of the package: the type support for Fast DDS and the Python extension.
+    The folder is kept in the environment; it is built again only when the definitions change. One
+    library contains the whole package: messages, type support for Fast DDS, Python extension.
 
     Args:
-        name: of the package.
+        name: the name of the package.
         definitions: folder with `.idl` files in subfolders `msg` and `action`.
 
     Raises ImportError or OSError where generators, headers or compilers are missing, and
