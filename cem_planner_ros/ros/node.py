@@ -217,11 +217,9 @@ class PlannerNode(LifecycleNode):
         topics.begin()
         self._operator.begin(loop)
         self._table.active = True
-        values = configuration.values
-        self._thread.begin(loop, values, self._send_safe)
-        self.get_logger().info(
-            f"active: {values['control_rate']:g} commands per second on '{topics.command_topic}'"
-        )
+        self._thread.begin(loop, configuration.values, self._send_safe)
+        rate = 1.0 / loop.commander.period
+        self.get_logger().info(f"active: {rate:g} commands per second on '{topics.command_topic}'")
 
     def _stop_control(self) -> None:
         """End the control loop, then send the safe command."""
@@ -259,9 +257,7 @@ class PlannerNode(LifecycleNode):
     def _on_clock_jump(self, jump) -> None:
         if self.topics is None or not self.topics.is_simulated:
             return
-        self.topics.forget()
-        if self.topics.surroundings is not None:
-            self.topics.surroundings.forget()
+        self.topics.forget(has_jumped=True)
         if not self._had_begun:  # The first reading, or the first since the executor was busy.
             return
         self._clock_jumps += 1

@@ -221,8 +221,14 @@ class Topics:
         """Wait until the last command was acknowledged, for a limited time."""
         self._command.wait_for_all_acked(ACKNOWLEDGE_TIMEOUT)
 
-    def forget(self) -> None:
-        """Forget received states and reports: the clock was set, or the node is activated."""
+    def forget(self, *, has_jumped: bool = False) -> None:
+        """
+        Forget received states and reports: the node is activated, or the clock was set.
+
+        After a jump of the clock, the costmap and the times of the path are forgotten too.
+        """
+        if has_jumped and self.surroundings is not None:
+            self.surroundings.forget()
         self.states.forget()
         self.watch.forget()
         self.reports.forget()
