@@ -356,3 +356,11 @@ def test_a_slowed_car_steers_as_before():
     changed = {n for n, v in slowed.values.items() if v != configuration.values[n]}
     assert changed
     assert not any("steering" in name for name in changed)
+
+
+def test_the_parameters_for_nav2_are_those_of_a_controller_server():
+    values = configure(load_yaml(CONFIG / "nav2_params.yaml") | {"planner.device": "cpu"}).values
+    assert values["drive.follow_path"]
+    assert not values["autostart"]  # The lifecycle manager starts it.
+    assert values["drive.costmap_topic"] == "local_costmap/costmap_raw"
+    assert values["general_goal_checker.xy_goal_tolerance"] == 0.25
