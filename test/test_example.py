@@ -53,6 +53,7 @@ def test_it_is_found_and_drives_past_the_pillar_to_its_goal(python):
     assert min(abs(complex(x, y) - complex(1.5, 0.1)) for x, y in way) > 0.5
 
 
+@pytest.mark.slow
 def test_the_notebook_plans_draws_and_swings_the_pole_up(python, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")

@@ -8,6 +8,9 @@ import pytest
 
 rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed")
 
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from std_msgs.msg import Float64MultiArray  # noqa: E402
+
 from cem_planner_ros.cli import main  # noqa: E402
 
 
@@ -76,6 +79,23 @@ def test_what_a_node_does_is_watched(node, say):
     assert (status, err) == (0, "")
     assert out.count("/cem_planner: ") == 2
     assert "lifecycle" in out
+
+
+def test_a_node_that_controls_is_watched_with_its_cost_terms(
+    node, observer, drive, say, wait_until
+):
+    state = observer.node.create_publisher(Float64MultiArray, "state", 1)
+    observer.node.create_timer(0.02, lambda: state.publish(Float64MultiArray(data=[0.0] * 4)))
+    told = observer.listen(DiagnosticArray, "/diagnostics")
+    node().autostart()
+    assert drive["publish_statistics"]
+    wait_until(lambda: told and "cost goal" in {v.key for v in told[-1][1].status[0].values})
+    status, out, err = say("watch", "cem_planner", "--count", "3")
+    assert (status, err) == (0, "")
+    last = out.rpartition("/cem_planner: ")[2]
+    for key in ("status", "plan time p50 (ms)", "state age p50 (ms)", "iterations", "cost.goal"):
+        (line,) = [line for line in last.splitlines() if line.startswith(f"  {key} ")]
+        assert line.removeprefix(f"  {key}").strip()
 
 
 def test_watching_ends_cleanly_at_ctrl_c(planner, interruptible):

@@ -147,6 +147,7 @@ def test_it_knows_how_long_the_robot_stands_where_it_should_drive(checker):
     assert checker.standing == 0.0
 
 
+@pytest.mark.slow
 def test_once_a_goal_is_reached_the_robot_stands_within_tolerance():
     """From headings that are wrong, in closed loop; braking after "reached" is part of it."""
     values = {"planner.samples": 256, "planner.elites": 32, "planner.iterations": 2}

@@ -327,6 +327,7 @@ def test_a_robot_in_contact_may_drive_along_a_wall_and_away_from_it(guard):
     assert covered(known, CORNERS, state[:3]) < covered(known, CORNERS, np.zeros(3)) + 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wish", [0.5, 0.04])
 @pytest.mark.parametrize("margin", [0.0, 0.1])
 def test_half_a_minute_of_pushing_brings_it_no_nearer_to_a_wall_than_the_margin(wish, margin):
@@ -401,6 +402,7 @@ class Push:
         return most, way
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_is_wished_for_a_minute_nothing_is_ever_touched(seed):
     most, way = Push(seed, starts_free=True).drive(60.0)

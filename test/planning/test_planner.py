@@ -72,6 +72,8 @@ def test_the_seed_notes_example_finds_the_action_of_least_effort():
     assert plan.iterations == 5
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_swings_the_cartpole_up(cartpole):
     model, costs = cartpole
     planner = Planner(model, costs, horizon=30, dt=0.04)

@@ -338,6 +338,9 @@ def test_a_device_that_fails_is_replaced_by_the_cpu_if_that_is_allowed(
                 "out of memory" in (values := newest())["message"] and values["level"] == b"\x02"
             )
         )
+        # The value acts live, also after the device has failed.
+        assert observer.set(allow_cpu_fallback=True) == []
+        wait_until(lambda: planner.ready is not made and statistics.status == FRESH)
 
 
 def test_values_dumped_and_loaded_again_are_the_same(
