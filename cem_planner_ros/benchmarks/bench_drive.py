@@ -7,12 +7,14 @@ depends only on world and seed; only the times of plans depend on the machine.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 
+from cem_planner_ros.benchmarks import machine
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.navigation.local_map import LocalMap
 from cem_planner_ros.navigation.poses import Pose
@@ -51,38 +53,49 @@ def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
             yield {"world": world, "seed": seed, **drive(configuration, planner, world, seed)}
 
 
-def plan_times(device: str, quick: bool) -> Iterator[dict]:
-    """Yield the time of a plan with all costs of `config/drive.yaml`, for each budget."""
-    torch.set_num_threads(1)
-    budgets = {"16384 x 56, 1 iteration": (16384, 1)} if device == "cuda" else BUDGETS
+def around() -> Surroundings:
+    """Return a straight path, its goal, and a costmap with an obstacle on the way."""
     cells = np.zeros((200, 200), np.int8)
     cells[95:110, 150:160] = 100
     middle = Pose(-2.5, -2.5, 0.0)
-    around = Surroundings(
+    surroundings = Surroundings(
         Pose(8.0, 0.0, 0.0),
         ReferencePath.through(np.array([[0.0, 0.0], [10.0, 0.0]])),
         Costmap(cells, 0.025, middle, 0.0),
     )
-    around.costmap.distance  # noqa: B018, it is made when it is first asked for
-    update = []
+    surroundings.costmap.distance  # noqa: B018, it is made when it is first asked for
+    return surroundings
+
+
+def plan_times(device: str, quick: bool, profiles: bool = False) -> Iterator[dict]:
+    """Yield the time of a plan with all costs of `config/drive.yaml`, for each budget."""
+    torch.set_num_threads(1)
+    budgets = {"16384 x 56, 1 iteration": (16384, 1)} if device == "cuda" else BUDGETS
+    seen, update = around(), []
     for _ in range(PLANS // 10 if quick else PLANS):
         began = time.perf_counter()
-        around.costmap.__dict__.pop("distance")
-        around.costmap.distance  # noqa: B018
+        seen.costmap.__dict__.pop("distance")
+        seen.costmap.distance  # noqa: B018
         update.append(1e3 * (time.perf_counter() - began))
     for name, (samples, iterations) in budgets.items():
         configuration = load(samples=samples, iterations=iterations, device=device)
         planner = configuration.planner()
+        index = itertools.count()
+
+        def plan(planner=planner, index=index):
+            planner.plan(np.zeros(5), 0.05 * next(index), np.zeros(2), surroundings=seen)
+
         times = []
-        for index in range(PLANS // 10 if quick else PLANS):
+        for _ in range(PLANS // 10 if quick else PLANS):
             began = time.perf_counter()
-            planner.plan(np.zeros(5), 0.05 * index, np.zeros(2), surroundings=around)
+            plan()
             times.append(1e3 * (time.perf_counter() - began))
         yield {
             "name": name,
             "backend": planner.execution.name,
             "threads": configuration.values["planner.threads"],
             "plan_ms": _quantiles(times),
+            **machine.on_gpu(planner, plan, profiles),
             "costmap_ms": _quantiles(update),
         }
 

@@ -13,6 +13,7 @@ from cem_planner_ros.benchmarks import machine
 from cem_planner_ros.benchmarks.bench_plan import THREADS
 from cem_planner_ros.compile.cpu import Kernel
 from cem_planner_ros.compile.cuda import CudaRollout
+from cem_planner_ros.compile.driver import Gpu
 from cem_planner_ros.costs.quadratic import Terminal
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.cartpole import CartPole
@@ -29,7 +30,9 @@ VARIANTS = 8
 HALF_CHEETAH = "gymnasium:envs/mujoco/assets/half_cheetah.xml"
 
 
-def run(device: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
+def run(
+    device: str, quick: bool, say: Callable[[str], None], profiles: bool = False
+) -> Iterator[dict]:
     """Yield a row of results for each built-in model, and for the HalfCheetah where it is."""
     threads = min(THREADS, os.cpu_count() or 1)
     torch.set_num_threads(threads)
@@ -39,7 +42,7 @@ def run(device: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
         of_this_package = plugin.__module__.startswith("cem_planner_ros.")
         if of_this_package and len(entries) == 1 and plugin.state_names:
             say(f"{name}: compiling")
-            yield _model(name, plugin(device=device), device, threads, seconds)
+            yield _model(name, plugin(device=device), device, threads, seconds, profiles)
     if device == "cpu":
         say("variants of the cart-pole")
         yield _variants(threads, seconds)
@@ -50,7 +53,9 @@ def run(device: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
             say(f"mujoco is left out: {error}")
 
 
-def _model(name: str, model: Dynamics, device: str, threads: int, seconds: float) -> dict:
+def _model(
+    name: str, model: Dynamics, device: str, threads: int, seconds: float, profiles: bool
+) -> dict:
     """Return the steps a second of one model."""
     # All of the state has to count, or a compiler would leave out what does not.
     weights = {f"weight.{state}": 1.0 for state in model.state_names}
@@ -68,11 +73,12 @@ def _model(name: str, model: Dynamics, device: str, threads: int, seconds: float
         if device == "cuda":
             torch.cuda.synchronize()
 
-    functions = {"eager": eager}
+    functions, graphs = {"eager": eager}, {}
     if device == "cuda":
-        kernel = CudaRollout(rollout, sequence.device)
-        functions["captured"] = _captured(lambda: rollout(*arguments))
-        functions["kernel"] = _captured(lambda: kernel(*arguments))
+        kernel = CudaRollout(rollout, Gpu(sequence.device))
+        graphs["captured"] = _captured(lambda: rollout(*arguments))
+        graphs["kernel"] = _captured(lambda: kernel(*arguments))
+        functions |= {name: _finished(graph.replay) for name, graph in graphs.items()}
     else:
         kernel = Kernel(rollout)
         functions["kernel"] = lambda: kernel.rollout(*arguments, threads=threads)
@@ -84,6 +90,8 @@ def _model(name: str, model: Dynamics, device: str, threads: int, seconds: float
         "samples": SAMPLES,
         "horizon": HORIZON,
         "ms": times,
+        **({"gpu_ms": {n: machine.gpu_ms(g.replay) for n, g in graphs.items()}} if graphs else {}),
+        **({"launches": machine.launches(functions["kernel"])} if graphs and profiles else {}),
         "steps_per_s": {way: round(1e3 * steps / time["p50"]) for way, time in times.items()},
     }
 
@@ -125,8 +133,8 @@ def _variants(threads: int, seconds: float) -> dict:
     }
 
 
-def _captured(function: Callable[[], object]) -> Callable[[], None]:
-    """Return a function that replays what `function` does on the GPU."""
+def _captured(function: Callable[[], object]) -> torch.cuda.CUDAGraph:
+    """Return a graph of what `function` does on the GPU."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.no_grad(), torch.cuda.stream(stream):
@@ -136,11 +144,17 @@ def _captured(function: Callable[[], object]) -> Callable[[], None]:
     with torch.no_grad(), torch.cuda.graph(graph):
         function()
 
-    def replay() -> None:
-        graph.replay()
+    return graph
+
+
+def _finished(replay: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that replays a graph and waits for it."""
+
+    def run() -> None:
+        replay()
         torch.cuda.synchronize()
 
-    return replay
+    return run
 
 
 def _engine(threads: int, seconds: float) -> dict:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cem_planner_ros.benchmarks.machine import interleaved
+from cem_planner_ros.benchmarks import machine
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.costs.quadratic import Quadratic
 from cem_planner_ros.dynamics.base import Dynamics
@@ -154,7 +154,7 @@ ENSEMBLE = {"members": 5, "hidden": (200, 200)}
 """The networks of PETS."""
 
 
-def plan_times(device: str, quick: bool) -> Iterator[dict]:
+def plan_times(device: str, quick: bool, profiles: bool = False) -> Iterator[dict]:
     """Yield the time of plans with an ensemble and that of the products of matrices they need."""
     torch.set_num_threads(2)
     samples, horizon, iterations = (1024 if device == "cuda" else 512), 20, 3
@@ -182,16 +182,22 @@ def plan_times(device: str, quick: bool) -> Iterator[dict]:
     weights = [tensors[f"layer{i}.weight"].to(device) for i in range(len(sizes) - 1)]
     inputs = [torch.randn(len(w), w.shape[2], samples, device=device) for w in weights]
 
-    def products() -> None:
+    def multiply() -> None:
         for _ in range(horizon * iterations):
             for weight, values in zip(weights, inputs, strict=True):
                 torch.bmm(weight, values)
+
+    def products() -> None:
+        multiply()
         if device == "cuda":
             torch.cuda.synchronize()
 
+    def plan() -> None:
+        planner.plan(np.zeros(4), next(now))
+
     now = itertools.count(0.0, PERIOD)
-    times = interleaved(
-        {"plan": lambda: planner.plan(np.zeros(4), next(now)), "products": products},
+    times = machine.interleaved(
+        {"plan": plan, "products": products},
         rounds=5,
         seconds=5.0 if quick else 20.0,
     )
@@ -199,6 +205,8 @@ def plan_times(device: str, quick: bool) -> Iterator[dict]:
         "name": f"5 x (200, 200), N={samples}, H={horizon}, I={iterations}",
         "backend": planner.execution.name,
         "plan_ms": times["plan"],
+        **machine.on_gpu(planner, plan, profiles),
         "products_ms": times["products"],
+        **({"products_gpu_ms": machine.gpu_ms(multiply, 5)} if device == "cuda" else {}),
         "ratio_to_products": round(times["plan"]["p50"] / times["products"]["p50"], 2),
     }

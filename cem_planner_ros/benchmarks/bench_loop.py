@@ -76,6 +76,7 @@ def run(
     planning: bool = True,
     priority: int = 0,
     phase: float = 0.0,
+    device: str = "cpu",
 ) -> dict:
     """
     Return the figures of one run.
@@ -89,6 +90,7 @@ def run(
         planning: without it, the loop runs with `NO_SEARCH`.
         priority: of the planner under SCHED_FIFO; 0 for the ordinary scheduler.
         phase: the parameter command_phase.
+        device: the parameter planner.device.
 
     Raises ConfigurationError if a process ends by itself, no plan comes or a change is refused.
     """
@@ -97,7 +99,7 @@ def run(
     node_processes.isolate()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         logs = Path(folder)
-        nodes = _nodes(rate, planning, priority, phase)
+        nodes = _nodes(rate, planning, priority, phase, device)
         running = stack.enter_context(node_processes.running(nodes, logs))
         if load:
             stack.enter_context(_busy_core())
@@ -107,12 +109,14 @@ def run(
     result = {"machine": described, **figures(recording, rate, seconds)}
     # What is not as usual is said in the result too.
     usual = {"load": False, "rebuilds": 0, "planning": True, "priority": 0, "phase": 0.0}
+    usual["device"] = "cpu"
     given = {
         "load": load,
         "rebuilds": recording.rebuilds,
         "planning": planning,
         "priority": priority,
         "phase": phase,
+        "device": device,
     }
     return result | {name: given[name] for name in given if given[name] != usual[name]}
 
@@ -178,7 +182,7 @@ def missing(arrivals: list[float], rate: float) -> int:
 
 
 def _nodes(
-    rate: float, planning: bool, priority: int, phase: float
+    rate: float, planning: bool, priority: int, phase: float, device: str
 ) -> dict[str, tuple[Path, dict[str, object]]]:
     """Return planner and plant, for `node_processes.running`."""
     file = share("config") / "cartpole.yaml"
@@ -202,7 +206,7 @@ def _nodes(
                 "control_rate": rate,
                 "publish_statistics": "true",
                 "allow_rebuild": "true",
-                "planner.device": "cpu",
+                "planner.device": device,
                 "realtime.priority": priority,
                 "command_phase": phase,
                 **{f"planner.{name}": number for name, number in search.items()},

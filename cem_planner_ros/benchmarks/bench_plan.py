@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import resource
@@ -15,13 +16,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from cem_planner_ros.benchmarks import machine, tasks
+from cem_planner_ros.benchmarks import bench_drive, machine, tasks
 from cem_planner_ros.benchmarks.reference import HANGING, PlainCEM
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.navigation.surroundings import NOTHING
 from cem_planner_ros.planning.planner import Planner
 
 THREADS = 2
+
+DRIVE = "drive.yaml"
+"""The task with all costs of driving."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,19 @@ class Workload:
         """Name of the workload in the results."""
         return f"{self.task} {self.samples} x {self.horizon} x {self.iterations}"
 
+    def planning(self, device: str) -> tuple[Planner, Callable[[], object]]:
+        """Return its planner, compiled, and what makes the next plan."""
+        planner = self.planner(device)
+        state, times = np.zeros(len(planner.dynamics.state_names)), itertools.count()
+        around = bench_drive.around() if self.task == DRIVE else NOTHING
+        period = planner.search.dt
+        return planner, lambda: planner.plan(state, period * next(times), surroundings=around)
+
     def planner(self, device: str, backend: str = "auto") -> Planner:
         """Return its planner, compiled."""
+        if self.task == DRIVE:
+            sizes = {name: getattr(self, name) for name in ("samples", "horizon", "iterations")}
+            return bench_drive.load(**sizes, backend=backend, device=device).planner()
         model, costs = self._objective(device)
         return Planner(
             model,
@@ -72,29 +88,32 @@ WORKLOADS = {
         Workload("cartpole", 1024, 60, 5),
     ),
     "cuda": (
+        Workload("cartpole", 1024, 30, 5),
         Workload("diff_drive", 2048, 100, 1),
         Workload("diff_drive", 16384, 100, 1),
-        Workload("cartpole", 1024, 30, 5),
+        Workload("diff_drive", 65536, 100, 1),
+        Workload("quadrotor", 8192, 50, 3),
+        Workload(DRIVE, 16384, 56, 1),
     ),
 }
 """The last two on the CPU show how the time grows with N and H."""
 
 
-def run(device: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
-    """Yield a row of results for each workload."""
+def run(
+    device: str, quick: bool, say: Callable[[str], None], profiles: bool = False
+) -> Iterator[dict]:
+    """Yield a row of results for each workload; with `profiles` it has the launches of a plan."""
     torch.set_num_threads(min(THREADS, os.cpu_count() or 1))
     for workload in WORKLOADS[device][:2] if quick else WORKLOADS[device]:
         say(f"{workload.name}: starting it in processes of its own")
         with tempfile.TemporaryDirectory() as cache:
             cold, cached = (_start(workload, device, cache) for _ in range(2))
         say(f"{workload.name}: timing plans")
-        planner = workload.planner(device, "auto")
-        state = np.zeros(len(planner.dynamics.state_names))
+        planner, plan = workload.planning(device)
         reference = PlainCEM(workload.samples, workload.horizon, workload.iterations, device=device)
-        ticks = iter(range(10**9))
         times = machine.interleaved(
             {
-                "plan": lambda p=planner, s=state, t=ticks: p.plan(s, 0.02 * next(t)),
+                "plan": plan,
                 "reference": lambda r=reference: r.plan(torch.tensor(HANGING)),
             },
             rounds=3 if quick else 10,
@@ -109,6 +128,7 @@ def run(device: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
             "iterations": workload.iterations,
             "modes": 1,
             "plan_ms": times["plan"],
+            **machine.on_gpu(planner, plan, profiles),
             "reference_ms": times["reference"],
             "compile_s": {"cold": cold["compile_s"], "cached": cached["compile_s"]},
             "ready_s": cached["ready_s"],
@@ -137,9 +157,9 @@ def _start(workload: Workload, device: str, cache: str) -> dict[str, float]:
 def start(workload: Workload, device: str) -> None:
     """Make a planner and one plan, and print how long the making took and the memory in use."""
     began = time.perf_counter()
-    planner = workload.planner(device, "auto")
+    _, plan = workload.planning(device)
     compiled = time.perf_counter() - began
-    planner.plan(np.zeros(len(planner.dynamics.state_names)), 0.0)
+    plan()
     if device == "cpu":
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     else:

@@ -30,16 +30,19 @@ Say = Callable[[str], None]
 
 def _plan(options: argparse.Namespace, say: Say) -> dict:
     _check_device(options)
-    return _table(
-        (
-            *(("workload", 32), ("backend", 14), ("p50 ms", 8), ("p99 ms", 8), ("ratio", 6)),
-            *(("cold s", 7), ("cached", 7), ("ready", 6)),
-        ),
-        bench_plan.run(options.device, options.quick, say),
-        lambda row: (
-            *(row["name"], row["backend"], row["plan_ms"]["p50"], row["plan_ms"]["p99"]),
-            *(row["ratio_to_reference"], *row["compile_s"].values(), row["ready_s"]),
-        ),
+    return _with_launches(
+        _table(
+            (
+                *(("workload", 32), ("backend", 14), ("p50 ms", 8), ("p99 ms", 8), ("GPU ms", 8)),
+                *(("ratio", 6), ("cold s", 7), ("cached", 7), ("ready", 6)),
+            ),
+            bench_plan.run(options.device, options.quick, say, options.profile),
+            lambda row: (
+                *(row["name"], row["backend"], row["plan_ms"]["p50"], row["plan_ms"]["p99"]),
+                *(row.get("gpu_ms", "-"), row["ratio_to_reference"]),
+                *(*row["compile_s"].values(), row["ready_s"]),
+            ),
+        )
     )
 
 
@@ -68,13 +71,16 @@ def _quality(options: argparse.Namespace, say: Say) -> dict:
 
 def _dynamics(options: argparse.Namespace, say: Say) -> dict:
     _check_device(options)
-    return _table(
-        (("model", 24), ("steps per second", 60)),
-        bench_dynamics.run(options.device, options.quick, say),
-        lambda row: (
-            row["name"],
-            ", ".join(f"{way} {value:,}" for way, value in row["steps_per_s"].items()),
-        ),
+    return _with_launches(
+        _table(
+            (("model", 24), ("steps per second", 60), ("GPU ms", 10)),
+            bench_dynamics.run(options.device, options.quick, say, options.profile),
+            lambda row: (
+                row["name"],
+                ", ".join(f"{way} {value:,}" for way, value in row["steps_per_s"].items()),
+                row.get("gpu_ms", {}).get("kernel", "-"),
+            ),
+        )
     )
 
 
@@ -97,6 +103,7 @@ def _loop(options: argparse.Namespace, say: Say) -> dict:
         planning=not options.without_planning,
         priority=options.priority,
         phase=options.phase,
+        device=options.device,
     )
     for name, value in results.items():
         if isinstance(value, dict):
@@ -121,14 +128,15 @@ def _drive(options: argparse.Namespace, say: Say) -> dict:
     times = _table(
         (
             *(("plan, all costs of config/drive.yaml", 38), ("backend", 10), ("p50 ms", 7)),
-            *(("p99", 6), ("costmap p50 ms", 14), ("p99", 6)),
+            *(("p99", 6), ("GPU ms", 7), ("costmap p50 ms", 14), ("p99", 6)),
         ),
-        bench_drive.plan_times(options.device, options.quick),
+        bench_drive.plan_times(options.device, options.quick, options.profile),
         lambda row: (
-            *(row["name"], row["backend"], *row["plan_ms"].values()),
+            *(row["name"], row["backend"], *row["plan_ms"].values(), row.get("gpu_ms", "-")),
             *row["costmap_ms"].values(),
         ),
     )
+    _with_launches(times)
     pictures = bench_drive.marker_times(options.quick)
     if pictures:
         p50, p99 = pictures["marker_ms"].values()
@@ -165,13 +173,18 @@ def _policy(options: argparse.Namespace, say: Say) -> dict:
 
 def _ensemble(options: argparse.Namespace, say: Say) -> dict:
     _check_device(options)
-    return _table(
-        (("workload", 40), ("p50 ms", 9), ("products ms", 11), ("ratio", 6)),
-        bench_learning.plan_times(options.device, options.quick),
-        lambda row: (
-            *(row["name"], row["plan_ms"]["p50"], row["products_ms"]["p50"]),
-            row["ratio_to_products"],
-        ),
+    return _with_launches(
+        _table(
+            (
+                *(("workload", 40), ("backend", 12), ("p50 ms", 9), ("GPU ms", 9)),
+                *(("products ms", 11), ("ratio", 6)),
+            ),
+            bench_learning.plan_times(options.device, options.quick, options.profile),
+            lambda row: (
+                *(row["name"], row["backend"], row["plan_ms"]["p50"], row.get("gpu_ms", "-")),
+                *(row["products_ms"]["p50"], row["ratio_to_products"]),
+            ),
+        )
     )
 
 
@@ -185,24 +198,32 @@ class Benchmark:
 
 
 DEVICE = {"--device": {"choices": ("cpu", "cuda"), "default": "cpu", "help": "default: cpu"}}
+PROFILE = {
+    "--profile": {
+        "action": "store_true",
+        "help": "on a GPU, list what a plan launches, how often, and how long it takes",
+    }
+}
 QUICK = {"--quick": {"action": "store_true", "help": "less of everything, for a first look"}}
 
 BENCHMARKS = {
-    "plan": Benchmark("time of a plan beside the plainest planner", _plan, DEVICE | QUICK),
+    "plan": Benchmark(
+        "time of a plan beside the plainest planner", _plan, DEVICE | QUICK | PROFILE
+    ),
     "scaling": Benchmark(
         "growth of the time with N, H and I, and where it goes",
         _scaling,
         DEVICE | QUICK | {"--plot": {"type": Path, "metavar": "FILE", "help": "write it as PNG"}},
     ),
     "quality": Benchmark("cost of closed loops at equal rollouts", _quality, QUICK),
-    "dynamics": Benchmark("model steps per second", _dynamics, DEVICE | QUICK),
+    "dynamics": Benchmark("model steps per second", _dynamics, DEVICE | QUICK | PROFILE),
     "learning": Benchmark(
         "cost of the demo's swing-up with models learned from its data", _learning, QUICK
     ),
     "drive": Benchmark(
         "arrivals of a robot in worlds with obstacles, and time of its plans",
         _drive,
-        DEVICE | QUICK,
+        DEVICE | QUICK | PROFILE,
     ),
     "policy": Benchmark(
         "use of a searched policy: as candidates, and where there is no plan", _policy, QUICK
@@ -210,12 +231,13 @@ BENCHMARKS = {
     "ensemble": Benchmark(
         "time of a plan with an ensemble beside its bare products of matrices",
         _ensemble,
-        DEVICE | QUICK,
+        DEVICE | QUICK | PROFILE,
     ),
     "loop": Benchmark(
         "punctuality of the node against a plant without physics, over DDS",
         _loop,
-        {
+        DEVICE
+        | {
             "--rate": {
                 **{"type": float, "default": 50.0, "metavar": "HZ"},
                 "help": "of control (default: %(default)g)",
@@ -277,6 +299,12 @@ def run(options: argparse.Namespace) -> int:
 def _check_device(options: argparse.Namespace) -> None:
     if options.device == "cuda" and not torch.cuda.is_available():
         raise ConfigurationError("--device cuda: PyTorch finds no CUDA device here")
+
+
+def _with_launches(results: dict) -> dict:
+    """Return results after printing the launches that their rows have."""
+    machine.print_launches(results["rows"])
+    return results
 
 
 def _table(

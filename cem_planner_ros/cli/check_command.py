@@ -8,7 +8,7 @@ import time
 import numpy as np
 import torch
 
-from cem_planner_ros.configuration import NODE_NAME, configure, load_yaml, split_name
+from cem_planner_ros.configuration import NODE_NAME, configure, load_yaml, planner_of, split_name
 from cem_planner_ros.errors import ConfigurationError, describe
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
@@ -18,7 +18,7 @@ PLANS = 50
 EXECUTIONS = {
     "kernel": "iterations in C++ that was made of the model and the costs",
     "torch.compile": "iterations compiled by PyTorch",
-    "captured": "iterations replayed as a CUDA graph",
+    "cudagraph": "whole plans as one CUDA graph",
     "eager": "PyTorch, operation by operation",
 }
 """Meanings of `Execution.name`."""
@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the result of the checks; the exit status is 1, with the reason, if one fails."""
     torch.set_num_threads(1)
-    configuration = configure(load_yaml(options.file, *split_name(options.node)), options.file)
+    values = load_yaml(options.file, *split_name(options.node))
+    configuration = configure(values, options.file)
     value = configuration.values
     dynamics = configuration.dynamics
     print(f"{options.file}: {len(value)} parameters, names, types and ranges are right")
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         fields = ", ".join(f"{name} = {value[f'{side}.fields.{name}']}" for name in names)
         print(f"  {side:<9} {value[f'{side}.topic']} ({value[f'{side}.type']}): {fields}")
     began = time.perf_counter()
-    planner = configuration.planner()
+    configuration, planner, reason = planner_of(values, options.file)
     ready = time.perf_counter() - began
     execution = planner.execution
     print(
@@ -57,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
         f"{EXECUTIONS.get(execution.name, execution.name)}; "
         f"ready in {ready:.1f} s"
     )
+    if reason:
+        print(f"            {configuration.device} is faster: {reason}")
     if execution.reason:
         print(f"            because: {execution.reason}")
     state = np.zeros(len(dynamics.state_names))

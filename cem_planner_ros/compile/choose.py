@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cem_planner_ros.compile.cpp_execution import CppExecution
 from cem_planner_ros.compile.library import has_compiler
+from cem_planner_ros.compile.plan_graph import GraphExecution
 from cem_planner_ros.compile.rehearsal import what_changes
 from cem_planner_ros.compile.torch_compile import TorchCompileExecution
 from cem_planner_ros.compile.writer import UnsupportedError
@@ -82,10 +83,8 @@ def choose(backend: str, setup: Setup, like: Execution | None = None) -> Executi
             except Exception as error:
                 gave_up("no C++ kernel", error)
         elif backend != "compile":
-            from cem_planner_ros.compile.cuda import CapturedExecution
-
             try:
-                return CapturedExecution(setup)
+                return GraphExecution(setup)
             except Exception as error:
                 gave_up("no CUDA graph", error)
         try:

@@ -1,69 +1,52 @@
 """
-The search on a GPU: a rollout generated like that of the CPU, in an iteration captured as a graph.
+The rollout on a GPU: the step of model and costs, generated as for the CPU, as a CUDA kernel.
 
-A rollout in PyTorch needs some thousand launches of a few microseconds each. The generated rollout
-is one launch, and so are the rate limits. The rest of an iteration needs some dozens of launches; a
-CUDA graph launches all of them at once.
+A rollout in PyTorch is some thousand launches of a few microseconds each; generated, it is one, a
+thread for each candidate. The search around it is in `plan_graph.py`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils import cpp_extension
 
-from cem_planner_ros.compile.cpu import COMPARED, compare
+from cem_planner_ros.compile.arguments import Struct, declared
+from cem_planner_ros.compile.cpu import COMPARED, TILE, compare
+from cem_planner_ros.compile.driver import Gpu
 from cem_planner_ros.compile.generate import fill, step_code
-from cem_planner_ros.compile.watch import watched
 from cem_planner_ros.compile.writer import UnsupportedError
-from cem_planner_ros.errors import first_line
 from cem_planner_ros.planning.actuators import Actuators
-from cem_planner_ros.planning.execution import EagerExecution, Setup
+from cem_planner_ros.planning.particles import RISKS
 from cem_planner_ros.planning.rollout import Rollout
-from cem_planner_ros.planning.search import Limits
+from cem_planner_ros.plugins.plan_inputs import pinned
 
-THREADS = 128
-"""
-Number of threads in a block; a multiple of a warp. Small blocks spread few candidates over many
-processors.
-"""
+FEW = 16384
+"""Candidates up to which blocks are small, which spreads them over all processors of a GPU."""
 
-IN_REGISTERS = 512
-"""
-Numbers that a kernel reads before its loop; a thread has 255 registers.
+SHORT = 150
+"""Operations of a step up to which two of them are written one after the other, to overlap."""
 
-With the 296 of all costs of driving that saves a fifth of the time. Weights of networks, which are
-more, would go to each thread's own memory, and are read where they are used.
-"""
+MOST_CONSTANTS = 16_000
+"""Numbers in a GPU's constant memory, 64 kB, which an instruction reads without a register."""
 
-_SOURCES = Path(__file__).parent
+_FILES = Path(__file__).parent
+HEADER = (_FILES / "device.h").read_text()
+_ROLLOUT, _SEARCH = _FILES / "rollout.cu", _FILES / "search.cu"
 
 
-def _compiled(name: str, text: str) -> Callable[..., None]:
-    """
-    Return the kernel called `name`: a function of its arguments and of how many threads to start.
+class Header(Struct):
+    """The struct Header of device.h, made of what stands there."""
 
-    Raises UnsupportedError, NVRTC's reason in it, if that cannot compile the text.
-    """
-    home = cpp_extension.CUDA_HOME
-    try:
-        # PyTorch asks for a toolkit's headers, which this needs as little as PyTorch itself.
-        cpp_extension.CUDA_HOME = home or "/usr"
-        kernel = torch.cuda._compile_kernel(text, name)
-    except Exception as error:  # NVRTC may be missing, or refuse the code.
-        raise UnsupportedError(f"NVRTC: {error}") from error
-    finally:
-        cpp_extension.CUDA_HOME = home
+    _fields_, KINDS = declared(HEADER, "Header")
 
-    def launch(threads: int, *arguments: torch.Tensor | int) -> None:
-        blocks = -(-threads // THREADS)
-        kernel(grid=(blocks, 1, 1), block=(THREADS, 1, 1), args=list(arguments))
 
-    return launch
+class Arguments(Struct):
+    """The struct Arguments of device.h, made of what stands there."""
+
+    _fields_, KINDS = declared(HEADER, "Arguments")
 
 
 class CudaRollout:
@@ -74,22 +57,60 @@ class CudaRollout:
     kernel does not compute what PyTorch does, compared with at most so many `samples`.
     """
 
-    def __init__(self, rollout: Rollout, device: torch.device, samples: int = COMPARED):
-        sizes, parts, self._numbers = step_code(rollout, device)
-        for number in self._numbers:
+    def __init__(self, rollout: Rollout, gpu: Gpu, samples: int = COMPARED):
+        members, particles = rollout.dynamics.members, rollout.particles
+        traced = rollout
+        if members > 1:
+            if rollout.dynamics.member is None:
+                raise UnsupportedError("the model has members, which run side by side in PyTorch")
+            if particles.propagation != "all":
+                raise UnsupportedError(f"candidates run through members as {particles.propagation}")
+            traced = Rollout(rollout.dynamics.member, rollout.costs, rollout.dt)
+        self.members = members
+        self._gpu, device = gpu, gpu.device
+        sizes, parts, numbers = step_code(traced, device)
+        for number in numbers:
             if number.device != device:
                 raise UnsupportedError(f"a constant lives on {number.device}, not on {device}")
-        self._device = device
-        pointers = [number.data_ptr() for number in self._numbers]
-        self._pointers = torch.tensor(pointers or [0], device=device)
-        if parts["NUMBERS"].count("\n") >= IN_REGISTERS:
-            parts["NUMBERS"] = re.sub(
-                r"const float (\w+) = (.*);", r"#define \1 \2", parts["NUMBERS"]
-            )
-        text = fill(_SOURCES / "rollout.cu", sizes, parts)
-        self._launch = _compiled("rollout", text)
-        self._nx = sizes["NX"]
+        parts, gathered = _on_device(parts, members)
+        sizes |= {"MEMBERS": members, "TENSORS": len(numbers), "CONSTANTS": max(1, len(gathered))}
+        sizes["UNROLLED"] = 2 if parts["STEP"].count(";") <= SHORT else 1
+        self.refresh = rollout.dynamics.refresh if members > 1 else lambda: None
+        rows = [numbers]
+        if members > 1:
+            rows = [rollout.dynamics.variant(p, numbers) for p in range(members)]
+        self._numbers = rows
+        addresses = [row[i].data_ptr() + 4 * j for row in rows for i, j in gathered]
+        pointers = [number.data_ptr() for row in rows for number in row]
+        self._sizes = sizes["NX"], sizes["NU"]
+        module = gpu.module(HEADER + fill(_ROLLOUT, sizes, parts))
+        self._gather, self._roll_out = (module.function(n) for n in ("gather", "roll_out"))
+        self._constants, self._kept = module.address("constants"), 4 * len(addresses)
+        self.always = {
+            "gathered": len(addresses),
+            "addresses": torch.tensor(addresses or [0], device=device),
+            "constants": torch.zeros(max(1, len(addresses)), device=device),
+            "numbers": torch.tensor(pointers or [0], device=device),
+            "members": members,
+            "risk": RISKS.index(particles.risk),
+            "tail": particles.tail(members),
+            "std_factor": particles.std_factor,
+        }
+        """What the rollout takes among the arguments of a search."""
+        if members > 1:
+            self._judge = gpu.module(search_text(sizes["NU"])).function("judge")
         compare(rollout, self, device, samples)
+
+    def enqueue(self, arguments: Arguments, gathers: bool = False) -> None:
+        """Launch the kernel; the numbers of the plugins were gathered, or are now."""
+        if gathers:
+            self._gather((1, 1), 256, arguments)
+        if self._kept and (gathers or arguments.iteration == 0):
+            self._gpu.copy(self._constants, arguments.constants, self._kept)
+        threads = 32 if arguments.total * self.members <= FEW else 128
+        self._roll_out((-(-arguments.total // threads), self.members), threads, arguments)
+        if self.members > 1:
+            self._judge((-(-arguments.total // 128), 1), 128, arguments)
 
     def __call__(
         self,
@@ -102,117 +123,99 @@ class CudaRollout:
         """Return the cost (N,) of each sequence, as `Rollout.__call__`."""
         if actuators is None:
             actuators = Actuators(torch.zeros_like(previous_action), previous_action)
-        costs = sequence.new_empty(sequence.shape[-1])
-        begin = (state, previous_action, *actuators, durations)
-        self._run(begin, sequence.contiguous(), costs, costs, keeps_states=False)
-        return costs
+        horizon, _, samples = sequence.shape
+        self.refresh()
+        costs = sequence.new_empty(self.members, samples)
+        arguments = Arguments()
+        arguments.set(
+            **self.always,
+            **actuators._asdict(),
+            horizon=horizon,
+            total=samples,
+            stride=samples,
+            state=state.contiguous(),
+            before=previous_action,
+            durations=durations,
+            actions=sequence.shape[1],
+            sequence=sequence.contiguous(),
+            follow=torch.empty(horizon, sequence.shape[1], 2, device=sequence.device),
+            costs=costs,
+        )
+        self.enqueue(arguments, gathers=True)
+        return costs[0]
 
     def predict(self, state: np.ndarray, actions: np.ndarray, durations: np.ndarray) -> np.ndarray:
         """Return what `Rollout.predict` does."""
-        horizon, nu = actions.shape[:2]
+        (nx, nu), (horizon, _, *more) = self._sizes, actions.shape
         samples = actions[0, 0].size
-        parts = (state, np.zeros(3 * nu), durations, actions.ravel())
-        # To the device in one piece.
-        given = torch.tensor(np.concatenate(parts), dtype=torch.float32, device=self._device)
-        *begin, sequence = given.split((self._nx, nu, nu, nu, horizon, actions.size))
-        costs = given.new_empty(samples)
-        states = given.new_empty(horizon + 1, self._nx, samples)
-        sequence = sequence.view(horizon, nu, samples)
-        self._run(begin, sequence, costs, states, keeps_states=True)
-        found = states.cpu().numpy().astype(np.float64)
-        return found if actions.ndim == 3 else found[..., 0]
+        sizes = nx, nu, nu, nu, horizon, actions.size, samples, (horizon + 1) * nx * samples
+        sizes += (2 * horizon * nu,)
+        # The device reads and writes the host's memory: for so little, copies would take longer.
+        room = self._room(sum(sizes))[: sum(sizes)]
+        state_, *zeros, durations_, sequence, costs, states, follow = room.split(sizes)
+        for place, values in ((state_, state), (durations_, durations), (sequence, actions)):
+            place.numpy()[:] = values.reshape(-1)
+        arguments = Arguments()
+        arguments.set(
+            **self.always,
+            horizon=horizon,
+            actions=nu,
+            total=samples,
+            stride=samples,
+            state=state_,
+            durations=durations_,
+            sequence=sequence,
+            follow=follow,
+            costs=costs,
+            states=states,
+            **dict(zip(("before", "applied", "lag"), zeros, strict=True)),
+        )
+        self.enqueue(arguments, gathers=True)
+        self._gpu.wait()
+        found = states.numpy().reshape(horizon + 1, nx, *more)
+        return found.astype(np.float64)
 
-    def _run(
-        self,
-        begin: Iterable[torch.Tensor],
-        sequence: torch.Tensor,
-        costs: torch.Tensor,
-        states: torch.Tensor,
-        keeps_states: bool,
-    ) -> None:
-        horizon, _, samples = sequence.shape
-        tensors = (*begin, sequence, self._pointers, costs, states)
-        self._launch(samples, *tensors, int(keeps_states), horizon, samples)
-
-
-def rate_limiter() -> Callable[..., torch.Tensor]:
-    """Return `search.limit_rate` as one CUDA kernel; raises UnsupportedError as `CudaRollout`."""
-    launch = _compiled("limit_rate", (_SOURCES / "limit_rate.cu").read_text())
-
-    def limited(knots: torch.Tensor, previous_action: torch.Tensor, limits: Limits) -> torch.Tensor:
-        knots = knots.contiguous()
-        result = torch.empty_like(knots)
-        count, actions = knots.shape[:2]
-        samples = knots[0, 0].numel()
-        bounds = (limits.first, limits.step, limits.low, limits.high)
-        tensors = (knots, previous_action, *bounds, result)
-        launch(actions * samples, *tensors, count, actions, samples)
-        return result
-
-    return limited
+    def _room(self, size: int) -> torch.Tensor:
+        """Return memory of the host that the device reads and writes, all of it zero."""
+        room = self.__dict__.get("_predicting")
+        if room is None or len(room) < size:
+            room = self._predicting = on_host(torch.zeros(2 * size), self._gpu.device)
+        return room.zero_()
 
 
-class CapturedExecution(EagerExecution):
-    """Iterations captured as CUDA graphs, one for each size of the population."""
+def on_host(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a tensor of the host as one that a device reads and writes by itself."""
+    return pinned(tensor) if device.type == "cuda" else tensor
 
-    name = "cudagraph"
 
-    def __init__(self, setup: Setup):
-        rollout, search, belief = setup.rollout, setup.search, setup.belief
-        self._watch = watched(rollout, belief.mean.device)
-        self._kernel, others, reason = None, {}, ""
-        # Kernels and graphs go to the streams of the current device.
-        with torch.cuda.device(belief.mean.device):
-            try:
-                others["limit_rate"] = rate_limiter()
-                self._kernel = CudaRollout(rollout, belief.mean.device, search.samples)
-            except Exception as error:  # Tracing runs the plugin, which may raise anything.
-                reason = f"no CUDA kernel: {first_line(error)}"
-            super().__init__(setup, reason, self._kernel or rollout, **others)
-            self._use = torch.zeros(search.injected, dtype=torch.bool, device=self._device)
-            self._graphs = {
-                population: self._capture(population)
-                for population in {search.population(i) for i in range(search.iterations)}
-            }
+def search_text(actions: int) -> str:
+    """Return the text of search.cu for a number of actions."""
+    sizes = {"NU": actions, "TILE": TILE}
+    return HEADER + fill(_SEARCH, sizes, {})
 
-    def run(self, *arguments) -> tuple[torch.Tensor, int]:
-        """Do as `Execution.run`."""
-        with torch.cuda.device(self._device):
-            return super().run(*arguments)
 
-    def trajectory(
-        self, state: np.ndarray, actions: np.ndarray, durations: np.ndarray
-    ) -> np.ndarray:
-        """Return what `Rollout.predict` does."""
-        if self._kernel is None:
-            return super().trajectory(state, actions, durations)
-        with torch.cuda.device(self._device):
-            return self._kernel.predict(state, actions, durations)
+def _on_device(parts: dict[str, str], members: int) -> tuple[dict[str, str], list[tuple[int, int]]]:
+    """
+    Return code for a GPU, and which numbers (tensor, element) are read from constant memory.
 
-    def _capture(self, population: int) -> tuple[torch.cuda.CUDAGraph, tuple[torch.Tensor, ...]]:
-        """Return the graph of an iteration, and where it leaves knots and costs."""
-        # What is made on first use must be there before the capture.
-        aside = torch.cuda.Stream(self._device)
-        aside.wait_stream(torch.cuda.current_stream(self._device))
-        with torch.cuda.stream(aside):
-            for _ in range(3):
-                super()._refine(population, self._use)
-        torch.cuda.current_stream(self._device).wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(self._generator)
-        # The planner in use may allocate on its own thread meanwhile.
-        with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
-            left = super()._refine(population, self._use)
-        return graph, left
-
-    def outdated(self) -> str:
-        """Return which attribute of a plugin changed since the graph was captured, for messages."""
-        return self._watch.outdated(self.name)
-
-    def _refine(
-        self, population: int, use: torch.Tensor, noise: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        graph, left = self._graphs[population]
-        self._use.copy_(use)
-        graph.replay()
-        return left
+    Those that are too many for it, as are the weights of networks, are read where they are used.
+    """
+    own = re.compile(r"const float (n(\d+)_(\d+)) = numbers\[\d+\]\[\d+\];")
+    code = parts["NUMBERS"]
+    found = [(match[1], int(match[2]), int(match[3])) for match in own.finditer(code)]
+    fits = len(found) * members <= MOST_CONSTANTS
+    row = f"member * {len(found)} + " if members > 1 else ""
+    lines = [
+        f"#define {name} constants[{row}{place}]" if fits else f"#define {name} table{i}[{j}]"
+        for place, (name, i, j) in enumerate(found)
+    ]
+    rest = own.sub("", code)
+    parts = {"NUMBERS": "\n".join([rest, *lines]), "STEP": parts["STEP"]} | {
+        "TERMINAL": parts["TERMINAL"]
+    }
+    # Tables are looked up through pointers that are read once.
+    parts = {name: re.sub(r"\bnumbers\[(\d+)\]", r"table\1", text) for name, text in parts.items()}
+    tables = dict.fromkeys(re.findall(r"\btable(\d+)\b", "\n".join(parts.values())))
+    begin = [f"const float* const __restrict__ table{i} = numbers[{i}];" for i in tables]
+    parts["NUMBERS"] = "\n".join([*begin, parts["NUMBERS"]])
+    return parts, [(i, j) for _, i, j in found] if fits else []

@@ -1,31 +1,20 @@
-"""
-Compiling C++ to libraries, and the cache in which they are kept.
-
-The cache is a folder of the user that nobody else may enter: `~/.cache/cem_planner_ros/kernels`, or
-below `XDG_CACHE_HOME`. Each library ends with a checksum. A library that is incomplete, changed,
-owned by another user or not loadable is removed and compiled again.
-"""
+"""Compiling C++ to libraries, which are kept in the cache."""
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import ctypes
-import functools
-import hashlib
 import os
 import platform
 import shlex
 import shutil
 import signal
-import stat
 import subprocess
-import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from cem_planner_ros.compile import cache
 from cem_planner_ros.compile.writer import UnsupportedError
 
 COMPILER_FLAGS = (
@@ -39,11 +28,6 @@ No -ffast-math: a NaN must stay a NaN, or an invalid candidate would not be seen
 if platform.machine() in ("x86_64", "AMD64"):
     # Where there is AVX-512, g++ would take half of it.
     COMPILER_FLAGS.append("-mprefer-vector-width=512")
-
-ABANDONED = 600.0
-"""Age, s, above which a folder of a compiler must be from a process that was killed."""
-
-_DIGEST = hashlib.sha256
 
 _running: dict[Path, subprocess.Popen | None] = {}
 """The running compilers, by the folder to which they write."""
@@ -66,7 +50,7 @@ def load(source: str, check: Callable[[ctypes.CDLL], None]) -> ctypes.CDLL:
         raise UnsupportedError(f"no C++ compiler '{compiler[0]}' on the path")
     version = subprocess.run([*compiler, "--version"], capture_output=True, text=True).stdout
     recipe = "\n".join((source, *compiler[1:], *COMPILER_FLAGS, version, _processor()))
-    library = _cache_directory() / f"{_DIGEST(recipe.encode()).hexdigest()[:32]}.so"
+    library = cache.place(recipe, ".so")
     try:
         found = _kept(library, check)
         if found is None:
@@ -128,29 +112,6 @@ def _stop(process: subprocess.Popen) -> None:
         os.killpg(process.pid, signal.SIGTERM)
 
 
-def _cache_directory() -> Path:
-    """Return where libraries are kept: of the user, or of this process where that cannot be."""
-    try:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        folder = root / "cem_planner_ros" / "kernels"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # What others may write to, they may put their code into.
-        if folder.stat().st_uid == os.getuid():
-            folder.chmod(0o700)
-            if os.access(folder, os.W_OK):
-                return folder
-    except (OSError, RuntimeError):  # RuntimeError: a user without a home.
-        pass
-    return _own_directory()
-
-
-@functools.cache
-def _own_directory() -> Path:
-    folder = tempfile.TemporaryDirectory(prefix="cem_planner_ros_")
-    atexit.register(folder.cleanup)
-    return Path(folder.name)
-
-
 def _processor() -> str:
     """What decides on the code that -march=native makes."""
     try:
@@ -167,39 +128,18 @@ def _compiler() -> list[str]:
 
 def _kept(library: Path, check: Callable[[ctypes.CDLL], None]) -> ctypes.CDLL | None:
     """Return a library of the cache; remove it, and return None, if it cannot be used."""
-    try:
-        status = library.lstat()
-    except FileNotFoundError:
-        return None
     # Loading a part of a library can end the process.
-    if stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid() and _is_whole(library):
+    if cache.read(library) is not None:
         with contextlib.suppress(OSError, ValueError, AttributeError):
             found = ctypes.CDLL(str(library))
             check(found)
             return found
-    if stat.S_ISDIR(status.st_mode):
-        shutil.rmtree(library)
-    else:
-        library.unlink(missing_ok=True)
+        cache.remove(library)
     return None
 
 
-def _is_whole(library: Path) -> bool:
-    """Return whether a file ends in the checksum of what comes before."""
-    try:
-        text = library.read_bytes()
-    except OSError:
-        return False
-    size = _DIGEST().digest_size
-    return _DIGEST(text[:-size]).digest() == text[-size:]
-
-
 def _build(compiler: list[str], source: str, library: Path) -> None:
-    for folder in library.parent.glob("tmp*"):
-        with contextlib.suppress(OSError):
-            if time.time() - folder.stat().st_mtime > ABANDONED:
-                shutil.rmtree(folder, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(dir=library.parent))
+    folder = cache.new_folder()
     _running[folder] = None
     try:
         code, result = folder / "kernel.cpp", folder / "kernel.so"
@@ -223,14 +163,7 @@ def _build(compiler: list[str], source: str, library: Path) -> None:
             raise
         if process.returncode != 0:
             raise UnsupportedError(f"{compiler[0]} failed: {said.strip()[-500:]}")
-        # A rename is atomic: another process sees no library or a whole one, and after a power
-        # failure, thanks to the fsync, too.
-        with result.open("r+b") as file:
-            digest = _DIGEST(file.read()).digest()
-            file.write(digest)
-            file.flush()
-            os.fsync(file.fileno())
-        result.replace(library)
+        cache.keep(result, library)
     finally:
         _running.pop(folder, None)
         shutil.rmtree(folder, ignore_errors=True)

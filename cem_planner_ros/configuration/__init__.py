@@ -2,6 +2,7 @@
 
 from cem_planner_ros.configuration.build import configure
 from cem_planner_ros.configuration.cross_checks import cpu_set
+from cem_planner_ros.configuration.device import configure_on, planner_of
 from cem_planner_ros.configuration.values import Configuration
 from cem_planner_ros.configuration.yaml_files import (
     NODE_NAME,
@@ -15,7 +16,9 @@ __all__ = [
     "Configuration",
     "MissingSectionError",
     "configure",
+    "configure_on",
     "cpu_set",
     "load_yaml",
+    "planner_of",
     "split_name",
 ]

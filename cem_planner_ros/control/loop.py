@@ -264,7 +264,7 @@ class ControlLoop:
             plan, state, applied = self._plan(sample, effect, scheduled)
         except Exception as error:  # A plugin may raise anything; the robot must stop.
             cause = PLAN_FAILED
-            if _is_device_failure(error):
+            if is_device_failure(error):
                 cause, self._failed = DEVICE_FAILED, self.planner
                 is_lost = not isinstance(error, torch.cuda.OutOfMemoryError)
                 if is_lost and self.planner not in LOST_PLANNERS:
@@ -338,7 +338,7 @@ def _iteration_times(first: float) -> Quantile:
     return Quantile(HIGH, [first] * 20 if first else ())
 
 
-def _is_device_failure(error: Exception) -> bool:
+def is_device_failure(error: Exception) -> bool:
     """Return whether a device ran out of memory or was lost, so that another one may help."""
     full = torch.cuda.OutOfMemoryError
     kinds = (full, getattr(torch, "AcceleratorError", full))

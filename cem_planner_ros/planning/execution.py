@@ -202,7 +202,6 @@ class EagerExecution(InPlaceExecution):
         setup: see `Setup`.
         reason: why no faster execution runs.
         evaluate: a faster replacement of the rollout.
-        **others: further arguments of `Iteration`.
     """
 
     name = "eager"
@@ -212,24 +211,22 @@ class EagerExecution(InPlaceExecution):
         setup: Setup,
         reason: str = "",
         evaluate: Callable[..., torch.Tensor] | None = None,
-        **others: Any,
     ):
         super().__init__(setup, reason)
         rollout, self._search, _, self._problem, _, self._seed, threads = setup
         self._generator = torch.Generator(self._device)
         knots, actions, _ = self._belief.mean.shape
         factors = coloured.factors(knots, self._search.noise_beta, actions)
-        self._factors = None
+        self._factors = precision = None
         if factors is not None:
             self._factors = torch.tensor(factors, dtype=torch.float32, device=self._device)
             if self._search.control_cost:
-                precision = torch.from_numpy(coloured.precisions(factors))
-                others["precision"] = precision.to(self._device)
+                precision = torch.from_numpy(coloured.precisions(factors)).to(self._device)
         through_all = rollout.dynamics.members > 1 and rollout.particles.propagation == "all"
         # With particles, the members of a candidate depend on its place among all candidates.
         if evaluate is None and self._belief.mean.is_cpu and through_all and threads > 1:
             evaluate = SharedRollout(rollout, threads)
-        self._iteration: Callable = Iteration(evaluate or rollout, self._search, **others)
+        self._iteration: Callable = Iteration(evaluate or rollout, self._search, precision)
 
     def run(
         self,

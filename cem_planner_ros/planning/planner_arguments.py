@@ -20,7 +20,8 @@ ARGUMENTS = (
     Parameter(
         "planner.device",
         "auto",
-        "Where to plan: auto, cpu, cuda or cuda:INDEX. auto takes a GPU where there is one.",
+        "Where to plan: auto, cpu, cuda or cuda:INDEX. With auto, where there is a GPU, a plan is "
+        "timed there and on the CPU when the node is configured, and the faster one is taken.",
         when=INACTIVE,
     ),
     Parameter(

@@ -118,21 +118,18 @@ class Iteration:
     """
     One CEM iteration: sample, bound, roll out, score, weigh, refit.
 
-    `evaluate` is called like a `Rollout`, and `limit_rate` like the function of that name.
-    `precision` (nu, P, P), float64, is the inverse of the covariance of the noise over the knots;
-    None for white noise. Only the control cost needs it.
+    `evaluate` is called like a `Rollout`. `precision` (nu, P, P), float64, is the inverse of the
+    covariance of the noise over the knots; None for white noise. Only the control cost needs it.
     """
 
     def __init__(
         self,
         evaluate: Callable[..., torch.Tensor],
         search: Search,
-        limit_rate: Callable[..., torch.Tensor] = limit_rate,
         precision: torch.Tensor | None = None,
     ):
         self.evaluate = evaluate
         self.search = search
-        self.limit_rate = limit_rate
         self.precision = precision
 
     def __call__(
@@ -189,7 +186,7 @@ class Iteration:
         slots = self.search.injected
         injected = torch.where(use, belief.injected, knots[..., :slots])
         knots = torch.cat((injected, knots[..., slots:]), -1)
-        return self.limit_rate(knots, previous_action, limits)
+        return limit_rate(knots, previous_action, limits)
 
     def _sequence(
         self, knots: torch.Tensor, first: torch.Tensor, basis: torch.Tensor

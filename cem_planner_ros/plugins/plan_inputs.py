@@ -37,13 +37,14 @@ class PlanInputs:
 
     def __init__(self, device: torch.device | str, **shapes: tuple[int, ...]):
         sizes = [math.prod(shape) for shape in shapes.values()]
-        self._here = torch.zeros(sum(sizes))
-        self._there = self._here.to(device)
-        if self._there.is_cuda:
-            self._here = pinned(self._here)
+        self.here = torch.zeros(sum(sizes))
+        self.there = self.here.to(device)
+        """All of them in one row on the device, and `here` on the host."""
+        if self.there.is_cuda:
+            self.here = pinned(self.here)
         self.host: dict[str, np.ndarray] = {}
         for (name, shape), here, there in zip(
-            shapes.items(), self._here.split(sizes), self._there.split(sizes), strict=True
+            shapes.items(), self.here.split(sizes), self.there.split(sizes), strict=True
         ):
             if hasattr(self, name):
                 raise ValueError(f"no tensor of PlanInputs can be called '{name}'")
@@ -60,5 +61,5 @@ class PlanInputs:
 
         `host` may be written again after waiting for the stream, as each plan does for its results.
         """
-        if self._there is not self._here:
-            self._there.copy_(self._here, non_blocking=True)
+        if self.there is not self.here:
+            self.there.copy_(self.here, non_blocking=True)

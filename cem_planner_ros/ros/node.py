@@ -184,7 +184,8 @@ class PlannerNode(LifecycleNode):
         period = 1.0 / made.configuration.values["control_rate"]
         self.get_logger().info(
             f"ready: a plan takes {1e3 * made.plan_time:.2f} ms of the {1e3 * period:g} ms period "
-            f"({execution.name} on {made.configuration.device})"
+            f"({execution.name} on {made.configuration.device}"
+            f"{': ' if made.device_reason else ''}{made.device_reason})"
         )
 
     def _release(self) -> None:

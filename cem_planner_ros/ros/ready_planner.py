@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from cem_planner_ros.compile.cpp_execution import CppExecution
-from cem_planner_ros.configuration import Configuration, configure
+from cem_planner_ros.configuration import Configuration, configure, configure_on, planner_of
 from cem_planner_ros.planning.planner import Planner
 
 WARM_UP_PLANS = 5
@@ -20,13 +20,18 @@ SHRINK = 8
 
 
 class ReadyPlanner(NamedTuple):
-    """A planner that is ready, measured times in s, and warnings about its configuration."""
+    """
+    A planner that is ready, measured times in s, and warnings about its configuration.
+
+    `device_reason` says why it plans on its device, "" if this was not measured.
+    """
 
     configuration: Configuration
     planner: Planner
     plan_time: float
     iteration_time: float
     warnings: list[str]
+    device_reason: str = ""
 
 
 def make_planner(
@@ -44,14 +49,21 @@ def make_planner(
     Raises ConfigurationError if values are not allowed.
     """
     torch.set_num_threads(1)
-    configuration = configure(values, source, leftover)
-    shared = None
-    # Compiling again would change the numbers of plugins for a moment, for the comparison.
-    if before is not None and isinstance(before.planner.execution, CppExecution):
-        shared = configuration.with_plugins_of(before.configuration)
-    if shared is not None:
-        configuration = shared
-    planner = configuration.planner(None if shared is None else before.planner)
+    shared, reason = None, ""
+    if before is None:
+        configuration, planner, reason = planner_of(values, source, leftover)
+    else:
+        if values.get("planner.device", "auto") == "auto":
+            # Nothing is measured beside a running loop.
+            device = str(before.configuration.device)
+            configuration = configure_on(device, values, source, leftover)
+        else:
+            configuration = configure(values, source, leftover)
+        # Compiling anew would change the numbers of plugins for a moment, to see what they do.
+        if isinstance(before.planner.execution, CppExecution):
+            shared = configuration.with_plugins_of(before.configuration)
+        configuration = shared or configuration
+        planner = configuration.planner(before.planner if shared else None)
     start = np.zeros(len(configuration.dynamics.state_names))
     times = []
     for _ in range(WARM_UP_PLANS):
@@ -60,7 +72,8 @@ def make_planner(
         times.append(time.perf_counter() - began)
     planner.reset()
     took = min(times)
-    return ReadyPlanner(configuration, planner, took, took / iterations, configuration.warnings())
+    warnings = configuration.warnings()
+    return ReadyPlanner(configuration, planner, took, took / iterations, warnings, reason)
 
 
 def fewer_samples(planner: Planner) -> int:

@@ -1,89 +1,27 @@
 """The CUDA kernel, as C++ where there is no GPU; the search on a GPU where there is one."""
 
-import ctypes
 import itertools
-import math
-import subprocess
 
 import numpy as np
 import pytest
 import torch
+from emulated_gpu import EmulatedGpu
 
 from cem_planner_ros.compile import cuda
-from cem_planner_ros.compile.cuda import THREADS, CudaRollout
-from cem_planner_ros.compile.writer import UnsupportedError
+from cem_planner_ros.compile.cuda import CudaRollout
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.navigation.surroundings import Costmap, Pose, ReferencePath, Surroundings
 from cem_planner_ros.paths import share
-from cem_planner_ros.planning import search
 from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.rollout import Rollout
-from cem_planner_ros.planning.search import Limits
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
-AS_CPP = """
-#include <math.h>
-#define __global__
-#define __device__
-struct Index { int x; };
-static Index blockIdx, threadIdx, blockDim;
-%s
-template <class... Parameters>
-void each(void (*kernel)(Parameters...), int blocks, int threads, Parameters... arguments) {
-    blockDim.x = threads;
-    for (blockIdx.x = 0; blockIdx.x < blocks; ++blockIdx.x)
-        for (threadIdx.x = 0; threadIdx.x < threads; ++threadIdx.x) kernel(arguments...);
-}
-"""
-
-LAUNCHES = {
-    "rollout": """
-extern "C" void launch(int blocks, int threads, const float* start, const float* before,
-        const float* lag, const float* applied, const float* durations, const float* sequence,
-        const float* const* numbers, float* costs, float* states, int keeps_states, int horizon,
-        int samples) {
-    each(rollout, blocks, threads, start, before, lag, applied, durations, sequence, numbers, costs,
-         states, keeps_states, horizon, samples);
-}
-""",
-    "limit_rate": """
-extern "C" void launch(int blocks, int threads, const float* knots, const float* before,
-        const float* first, const float* step, const float* low, const float* high, float* limited,
-        int count, int actions, int samples) {
-    each(limit_rate, blocks, threads, knots, before, first, step, low, high, limited, count,
-         actions, samples);
-}
-""",
-}
-
-
-@pytest.fixture
-def nvrtc_as_cpp(monkeypatch, tmp_path):
-    """Let a C++ compiler stand in for NVRTC, and a loop for the GPU."""
-
-    def compile_kernel(source, name):
-        code, library = (tmp_path / f"{name}{suffix}" for suffix in (".cpp", ".so"))
-        code.write_text(AS_CPP % source + LAUNCHES[name])
-        subprocess.run(["g++", "-shared", "-fPIC", "-o", library, code], check=True)
-        library = ctypes.CDLL(str(library))
-
-        def launch(grid, block, args):
-            values = [
-                ctypes.c_void_p(arg.data_ptr()) if isinstance(arg, torch.Tensor) else arg
-                for arg in args
-            ]
-            library.launch(grid[0], block[0], *values)
-
-        return launch
-
-    monkeypatch.setattr(torch.cuda, "_compile_kernel", compile_kernel, raising=False)
-
 
 @pytest.mark.parametrize(
-    ("model", "in_registers"),
+    ("model", "most_constants"),
     [
         ("cartpole", 999),
         ("cartpole", 1),
@@ -92,8 +30,8 @@ def nvrtc_as_cpp(monkeypatch, tmp_path):
         ("single_track", 1),
     ],
 )
-def test_the_kernel_agrees_with_pytorch(nvrtc_as_cpp, model, in_registers, monkeypatch):
-    monkeypatch.setattr(cuda, "IN_REGISTERS", in_registers)
+def test_the_kernel_agrees_with_pytorch(model, most_constants, monkeypatch):
+    monkeypatch.setattr(cuda, "MOST_CONSTANTS", most_constants)
     configuration = configure(
         {
             "planner.device": "cpu",
@@ -106,9 +44,9 @@ def test_the_kernel_agrees_with_pytorch(nvrtc_as_cpp, model, in_registers, monke
     for name in cost.numbers:
         cost.set(name, 0.7)
     rollout = Rollout(configuration.dynamics, [cost], 0.05)
-    kernel = CudaRollout(rollout, torch.device("cpu"))
+    kernel = CudaRollout(rollout, EmulatedGpu())
     nx, nu = len(configuration.dynamics.state_names), len(configuration.dynamics.action_names)
-    for samples in (1, THREADS, 3 * THREADS + 5):
+    for samples in (1, 32, 101):
         given = (torch.randn(nx), torch.randn(9, nu, samples), torch.randn(nu), torch.rand(9) * 0.1)
         given += (Actuators(0.1 * torch.arange(nu), torch.randn(nu)),)
         torch.testing.assert_close(kernel(*given), rollout(*given), rtol=1e-3, atol=1e-3)
@@ -121,28 +59,6 @@ def test_the_kernel_agrees_with_pytorch(nvrtc_as_cpp, model, in_registers, monke
     for some in (actions, actions[..., 0], actions[:1, :, 0]):
         ways = (np.ones(nx), some, durations[: len(some)])
         np.testing.assert_allclose(kernel.predict(*ways), rollout.predict(*ways), 1e-3, 1e-3)
-
-
-@pytest.mark.parametrize("rate", [0.3, math.inf])
-def test_the_limits_of_rate_are_those_of_pytorch(nvrtc_as_cpp, rate):
-    nu, samples = 3, 2 * THREADS + 7
-    steps = (torch.tensor([rate, 0.1, math.inf]), torch.tensor([0.2, rate, math.inf]))
-    bounds = {"low": torch.tensor([-1.0, -9.0, 0.2]), "high": torch.tensor([0.5, 9.0, 0.8])}
-    limits = Limits(*torch.zeros(6, nu))._replace(first=steps[0], step=steps[1], **bounds)
-    knots = torch.randn(9, nu, 2, samples)
-    given = (knots, torch.randn(nu), limits)
-    got = cuda.rate_limiter()(*given)
-    torch.testing.assert_close(got, search.limit_rate(*given))
-    low, high = (bounds[side][:, None, None] for side in ("low", "high"))
-    assert ((low <= got) & (got <= high)).all()
-
-
-def test_without_nvrtc_the_reason_is_named(cartpole):
-    if torch.cuda.is_available():
-        pytest.skip("there is a CUDA device here")
-    model, costs = cartpole
-    with pytest.raises(UnsupportedError, match="NVRTC"):
-        CudaRollout(Rollout(model, costs, 0.05), torch.device("cpu"))
 
 
 def test_a_cuda_graph_on_the_cpu_is_the_kernel_with_a_reason(cartpole):

@@ -19,6 +19,43 @@ from cem_planner_ros.plugins.plan_inputs import PlanInputs
 
 HIGH = 0.55
 
+SETTINGS = {
+    "elites": {"weighting": "elites"},
+    "rank": {"weighting": "rank"},
+    "softmax": {"weighting": "softmax", "temperature": 3.0},
+    "control cost": {"weighting": "softmax", "control_cost": 0.7, "noise_beta": 0.0},
+    "control cost of coloured noise": {
+        **{"weighting": "softmax", "control_cost": 0.5, "temperature": 0.5},
+        **{"noise_beta": 1.5, "modes": 2, "explore": 0.2},
+    },
+    "control cost of elites": {"weighting": "elites", "control_cost": 0.3, "keep": 0.3},
+    "momentum": {"momentum": 0.3},
+    "keep": {"keep": 0.5},
+    "explore": {"explore": 0.25},
+    "truncate": {"sampling": "truncate", "std_initial": 2.0},
+    "modes": {"modes": 3, "elites": 5},
+    "cubic splines": {"knot_spacing": 4, "order": 3, "phase": 2},
+    "linear splines": {"knot_spacing": 3, "order": 1, "phase": 1},
+    "held knots": {"knot_spacing": 4, "phase": 3},
+    "proposals": {"proposals": 3},
+    "rate": {"rate": (2.0, np.inf)},
+    "bounds narrowed past the action in force": {"low": (-1.0, -1.2), "rate": (2.0, 0.5)},
+    "rate of splines": {"rate": (2.0, 3.0), "knot_spacing": 4, "order": 1},
+    "lag": {"lag": (0.3, 0.0)},
+    "all at once": {
+        "weighting": "rank",
+        "momentum": 0.1,
+        "keep": 0.3,
+        "explore": 0.1,
+        "modes": 2,
+        "knot_spacing": 3,
+        "order": 1,
+        "rate": (2.0, 3.0),
+        "lag": (0.3, 0.1),
+    },
+}
+"""Settings of a search, and of its limits, that each executor is tried with."""
+
 
 class TwoTanks(Dynamics):
     """Two levels, each fed by an action; the first one drains into the second."""
@@ -130,7 +167,10 @@ def given(rate=(np.inf, np.inf), lag=(0.0, 0.0), phase=0, low=(-1.0, -2.0), **se
         best_cost=tensor(np.full(modes, np.inf)),
     )
     correlation = np.stack(
-        [oracle.autocorrelation(spline.knots, search.noise_beta)[_lags(spline.knots)]] * nu
+        [
+            oracle.autocorrelation(spline.knots, beta)[_lags(spline.knots)]
+            for beta in np.broadcast_to(search.noise_beta, nu)
+        ]
     )
     use = torch.zeros(search.injected, dtype=torch.bool)
     use[: search.kept + 2] = True
@@ -158,7 +198,7 @@ def given(rate=(np.inf, np.inf), lag=(0.0, 0.0), phase=0, low=(-1.0, -2.0), **se
         kept=search.kept,
         temperature=search.temperature,
         control_cost=search.control_cost,
-        correlation=correlation if search.noise_beta else None,
+        correlation=correlation if np.any(search.noise_beta) else None,
         momentum=search.momentum,
         explore=search.explore,
         truncate=search.sampling == "truncate",
