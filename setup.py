@@ -8,6 +8,9 @@ from setuptools import find_packages, setup
 
 NAME = "cem_planner_ros"
 
+# NVIDIA's compiler, with which the tests compile the kernels of a GPU; it needs none.
+NVRTC = "nvidia-cuda-nvrtc; sys_platform == 'linux'"
+
 data_files = [
     ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
     (f"share/{NAME}", ["package.xml"]),
@@ -53,8 +56,9 @@ setup(
         # Models from bags, and policies; `safetensors` is all that a learned model needs to drive.
         "learn": ["gymnasium", "matplotlib", "rosbags", "safetensors"],
         # colcon test runs pytest if the extra "test" asks for it.
-        "test": ["gymnasium", "hypothesis", "pytest<8", "pytest-timeout", "scipy"],
+        "test": ["gymnasium", "hypothesis", "pytest<8", "pytest-timeout", "scipy", NVRTC],
         "dev": [
+            NVRTC,
             "gymnasium",
             "hypothesis",
             "mypy",

@@ -49,6 +49,8 @@ class Gpu:
         self._check(self._driver.cuDeviceGetAttribute(ctypes.byref(most), MOST_SHARED, number))
         self.most_shared = most.value
         """Bytes that a block may share at most."""
+        # Graphs never run at the same time, so they may share memory.
+        self._pool = torch.cuda.graph_pool_handle()
 
     def module(self, text: str) -> Module:
         """Return a text compiled and loaded; raises UnsupportedError if NVRTC refuses it."""
@@ -68,7 +70,8 @@ class Gpu:
         aside.wait_stream(torch.cuda.current_stream(self.device))
         if through_pytorch:
             recorded = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(recorded, stream=aside, capture_error_mode="thread_local"):
+            options = {"pool": self._pool, "capture_error_mode": "thread_local"}
+            with torch.cuda.graph(recorded, stream=aside, **options):
                 enqueue()
             return recorded.replay
         driver, graph, whole = self._driver, ctypes.c_void_p(), ctypes.c_void_p()

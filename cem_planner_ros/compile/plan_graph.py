@@ -58,7 +58,7 @@ class GraphExecution(WholePlanExecution):
         self._rollout, self._search, self._problem = rollout, search, problem
         self._kernel, self.reason = None, ""
         try:
-            self._kernel = CudaRollout(rollout, self._gpu)
+            self._kernel = CudaRollout(rollout, self._gpu, search.samples)
         except Exception as error:  # Tracing runs the plugin, which may raise anything.
             self.reason = f"no CUDA kernel: {first_line(error)}"
         before = [tensor.clone() for tensor in belief]
@@ -67,6 +67,8 @@ class GraphExecution(WholePlanExecution):
         count = search.iterations
         counts = sorted({1, *range(count, 0, -math.ceil(count / GRAPHS))})
         self._pace = 0.0  # s for an iteration
+        uses = torch.zeros(count, search.injected, dtype=torch.bool, device=self._device)
+        self._header.use = uses.data_ptr()
         through = self._kernel is None
         if through:
             self._warm_up()
@@ -77,7 +79,6 @@ class GraphExecution(WholePlanExecution):
             n: self._costs[0, : modes * samples].view(modes, samples)
             for n, samples in populations.items()
         }
-        uses = torch.zeros(count, search.injected, dtype=torch.bool, device=self._device)
         for _ in range(2):  # The first one takes longer.
             self._pace = 0.0
             self.begin(0, 0, 0.0)
@@ -140,7 +141,7 @@ class GraphExecution(WholePlanExecution):
         """Return how many iterations begin before `until`, as far as earlier plans tell."""
         if until < math.inf and self._pace:
             left = (until - time.monotonic()) / self._pace
-            at_most = max(1, min(at_most, math.ceil(left)))
+            at_most = min(at_most, math.ceil(max(1.0, left)))
         if at_most in self._graphs:
             return at_most
         return max(n for n in self._graphs if n <= at_most)

@@ -1,5 +1,7 @@
 """The kernels of a whole plan, as C++ where there is no GPU, against the NumPy oracle."""
 
+import math
+
 import executors
 import numpy as np
 import oracle
@@ -7,12 +9,17 @@ import pytest
 import torch
 from emulated_gpu import EmulatedGpu
 
-from cem_planner_ros.compile import choose
+from cem_planner_ros.compile import choose, plan_graph
 from cem_planner_ros.compile.plan_graph import GraphExecution
+from cem_planner_ros.compile.translate import UnsupportedError
 from cem_planner_ros.costs.quadratic import Quadratic
 from cem_planner_ros.dynamics.cartpole import CartPole
+from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.planning import noise
+from cem_planner_ros.planning.particles import Particles
 from cem_planner_ros.planning.planner import Planner
+from cem_planner_ros.planning.rollout import Rollout
+from cem_planner_ros.planning.search import limit_rate
 
 SETTINGS = executors.SETTINGS | {
     "nothing kept": {"keep": 0.0},
@@ -196,3 +203,108 @@ def test_plans_are_repeatable_and_as_good_as_those_of_the_cpu(options, on_emulat
     plans(other)
     expected = [other.plan(np.array([0.1, 0.0, 0.2, 0.0]), 0.42 + 0.02 * k).cost for k in range(5)]
     assert np.mean(costs) == pytest.approx(np.mean(expected), rel=0.15)
+
+
+def agrees(given, expected, cost):
+    near = {"rtol": 2e-3, "atol": 2e-3}
+    np.testing.assert_allclose(cost, expected.cost, **near)
+    for name in given.setup.belief._fields:
+        got, wanted = getattr(given.setup.belief, name).numpy(), getattr(expected, name)
+        np.testing.assert_allclose(got, wanted, **near, err_msg=name)
+
+
+def moved(rows, shift):
+    return np.concatenate([rows[shift:], np.repeat(rows[-1:], shift, 0)])
+
+
+@pytest.mark.parametrize("shift", [1, 4, 11])
+@pytest.mark.parametrize("carry", [0.0, 0.6])
+def test_the_graph_shifts_the_belief_first(shift, carry):
+    given = executors.given(iterations=1, modes=2, momentum=0.5)
+    initial = given.setup.problem.limits.std_initial.double().numpy()[:, None]
+    belief = given.oracle_belief
+    belief.mean, belief.injected = moved(belief.mean, shift), moved(belief.injected, shift)
+    belief.std = moved(belief.std, shift)
+    belief.std[len(belief.std) - shift :] = initial
+    belief.std = initial + carry * (belief.std - initial)
+    expected = oracle.iterate(
+        given.task, belief, given.use.numpy(), drawn(given.setup.search, 2).double().numpy()
+    )
+    execution = graph(given, EmulatedGpu())
+    # What two calls ask for before a run adds up.
+    execution.begin(shift - 1, 0, carry)
+    execution.begin(1, 0, carry)
+    cost, _ = execution.run(given.use[None], PLAN, range(1))
+    agrees(given, expected, cost)
+
+
+def test_a_mean_out_of_reach_is_brought_near():
+    given = executors.given(iterations=1, rate=(2.0, 0.5), momentum=0.9)
+    belief, problem = given.oracle_belief, given.setup.problem
+    near = limit_rate(
+        given.setup.belief.mean.unsqueeze(-1), problem.previous_action, problem.limits
+    )
+    belief.mean = near.squeeze(-1).double().numpy()
+    expected = oracle.iterate(
+        given.task, belief, given.use.numpy(), drawn(given.setup.search, 2).double().numpy()
+    )
+    execution = graph(given, EmulatedGpu())
+    execution.begin(0, 0, 1.0, True)
+    cost, _ = execution.run(given.use[None], PLAN, range(1))
+    agrees(given, expected, cost)
+
+
+def test_given_noise_takes_the_place_of_what_is_drawn():
+    given = executors.given(iterations=1, modes=2)
+    expected = oracle.iterate(
+        given.task, given.oracle_belief, given.use.numpy(), given.noise.double().numpy()
+    )
+    execution = graph(given, EmulatedGpu())
+    execution.begin(0, 0, 1.0)
+    cost, _ = execution.run(given.use[None], PLAN, range(1), noise=given.noise)
+    agrees(given, expected, cost)
+
+
+@pytest.mark.parametrize("settings", ["defaults", "linear splines", "lag"])
+def test_without_a_kernel_the_rollout_in_the_graph_is_that_of_pytorch(settings, monkeypatch):
+    def refused(rollout, gpu, samples):
+        raise UnsupportedError("operation 'anything' has no translation")
+
+    monkeypatch.setattr(plan_graph, "CudaRollout", refused)
+    given = executors.given(iterations=1, **executors.SETTINGS.get(settings, {}))
+    expected = oracle.iterate(
+        *(given.task, given.oracle_belief, given.use.numpy()),
+        drawn(given.setup.search, 2).double().numpy(),
+    )
+    execution = GraphExecution(given.setup._replace(seed=SEED), EmulatedGpu())
+    assert execution.reason == "no CUDA kernel: operation 'anything' has no translation"
+    execution.begin(0, given.task.phase, 1.0)
+    cost, _ = execution.run(given.use[None], PLAN, range(1))
+    agrees(given, expected, cost)
+
+
+def test_iterations_that_would_not_begin_in_time_are_left_out():
+    execution = graph(executors.given(iterations=70, samples=32, horizon=2), EmulatedGpu())
+    uses = torch.zeros(70, execution.candidates.shape[-1], dtype=torch.bool)
+    assert execution.run(uses, 0, range(70), until=-math.inf)[1] == 1
+    assert execution.run(uses, 0, range(70))[1] == 70
+    # Not each number of them has a graph; those that have no more are done.
+    done = execution.run(uses, 0, range(60))[1]
+    assert 50 < done <= 60
+
+
+@pytest.mark.parametrize("risk", ["mean", "worst", "cvar", "mean_std"])
+def test_the_risk_over_variants_of_a_model_is_that_of_pytorch(risk, on_emulated_gpu):
+    model = CartPole()
+    several = Randomised(model, dict.fromkeys(model.numbers, 0.3), 5)
+    cost = Quadratic(model, {"weight": {"x": 1.0, "theta": 5.0}})
+    sizes = {"samples": 100, "elites": 10, "horizon": 10, "iterations": 1, "dt": 0.02}
+    planner = Planner(several, [cost], risk=risk, cvar_alpha=0.4, **sizes)
+    state = np.array([0.1, 0.0, 0.2, 0.0])
+    plan = planner.plan(state, 0.0)
+    assert (planner.execution.name, planner.execution.reason) == ("cudagraph", "")
+    knots = planner.execution.candidates[..., :100]
+    rollout = Rollout(several, [cost], 0.02, Particles(risk=risk, cvar_alpha=0.4))
+    start = torch.tensor(state, dtype=torch.float32)
+    expected = rollout(start, knots, torch.zeros(1), torch.full((10,), 0.02))
+    assert plan.cost == pytest.approx(float(expected.min()), rel=1e-3)
