@@ -24,9 +24,10 @@ from cem_planner_ros.compile.driver import Gpu
 from cem_planner_ros.compile.watch import watched
 from cem_planner_ros.errors import first_line
 from cem_planner_ros.planning import cross_entropy, noise
-from cem_planner_ros.planning.execution import Found, Setup, WholePlanExecution
+from cem_planner_ros.planning.execution import Found, Setup
 from cem_planner_ros.planning.search import Belief
-from cem_planner_ros.plugins.plan_inputs import Staged
+from cem_planner_ros.planning.warm_start import Move
+from cem_planner_ros.plugins.plan_inputs import PlanInputs
 
 DRAWN = 64
 """Candidates that a block of `sample` draws, as in search.cu."""
@@ -46,8 +47,8 @@ NEWEST = 0.1
 """Share that the last plan has in the time of an iteration, a mean that forgets."""
 
 
-class GraphExecution(WholePlanExecution):
-    """Whole plans as CUDA graphs. It moves the belief by itself, from `begin` to the next `run`."""
+class GraphExecution:
+    """Whole plans as CUDA graphs, which read the inputs and move the belief by themselves."""
 
     name = "cudagraph"
 
@@ -81,18 +82,23 @@ class GraphExecution(WholePlanExecution):
         }
         for _ in range(2):  # The first one takes longer.
             self._pace = 0.0
-            self.begin(0, 0, 0.0)
+            self.begin(Move(0, 0, 0.0, False))
             self.run(uses, 0, range(count))
             self._pace /= NEWEST
         for tensor, value in zip(belief, before, strict=True):
             tensor.copy_(value)
 
-    def begin(self, shift: int, phase: int, carry: float, brings_near: bool = False) -> None:
-        """Do as `WholePlanExecution.begin`."""
+    def begin(self, move: Move) -> None:
+        """Do as `Execution.begin`, in the next run; what several calls ask for adds up."""
         header = self._header
-        header.shift = min(header.shift + shift, self._search.spline.knots)
-        header.carry, header.near = carry, brings_near
-        header.phase = phase
+        header.shift = min(header.shift + move.shift, self._search.spline.knots)
+        header.phase, header.carry = move.phase, move.std_carry
+        header.near = move.bounds_mean
+
+    def found(self) -> Found:
+        """Do as `Execution.found`: the graph wrote it to the memory of the host."""
+        valid_share = float(self._valid_shares.sum()) / self._search.modes
+        return Found(*self._found, valid_share)
 
     def run(
         self,
@@ -146,7 +152,7 @@ class GraphExecution(WholePlanExecution):
             return at_most
         return max(n for n in self._graphs if n <= at_most)
 
-    def _allocate(self, belief: Belief, seed: int, inputs: Staged) -> None:
+    def _allocate(self, belief: Belief, seed: int, inputs: PlanInputs) -> None:
         """Make what the kernels read and write."""
         search, problem = self._search, self._problem
         self._device = device = belief.mean.device
@@ -169,10 +175,9 @@ class GraphExecution(WholePlanExecution):
         sizes = (knots * nu * modes,) * 2 + (modes,) * 2
         result = on_host(torch.zeros(sum(sizes)), device)
         mean, best, best_cost, valid = result.split(sizes)
-        self.found = Found(
-            *(part.view(knots, nu, modes).numpy() for part in (mean, best)),
-            *(part.numpy() for part in (best_cost, valid)),
-        )
+        shape = knots, nu, modes
+        self._found = mean.view(shape).numpy(), best.view(shape).numpy(), best_cost.numpy()
+        self._valid_shares = valid.numpy()
         factors = noise.factors(knots, search.noise_beta, nu)
         precision = drift = control = None
         if search.control_cost:
