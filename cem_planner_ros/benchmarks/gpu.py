@@ -42,7 +42,7 @@ FAILURES = {
     "lost": """
         gpu = Gpu(planner.device)
         source = HEADER + 'extern "C" __global__ void fail(const Arguments a) { __trap(); }'
-        gpu.module(source).function("fail")((1, 1), 1, Arguments())
+        gpu.module(source).function("fail")((1, 1), 1, DeviceArguments())
     """,
     "full": """
         free, _ = torch.cuda.mem_get_info()
@@ -57,7 +57,7 @@ import os
 import numpy as np
 import torch
 from cem_planner_ros.benchmarks.bench_plan import Workload
-from cem_planner_ros.compile.cuda import HEADER, Arguments
+from cem_planner_ros.compile.cuda import HEADER, DeviceArguments
 from cem_planner_ros.compile.driver import Gpu
 from cem_planner_ros.control.loop import is_device_failure
 

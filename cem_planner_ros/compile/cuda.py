@@ -43,7 +43,7 @@ class Header(Struct):
     _fields_, KINDS = declared(HEADER, "Header")
 
 
-class Arguments(Struct):
+class DeviceArguments(Struct):
     """The struct Arguments of device.h, made of what stands there."""
 
     _fields_, KINDS = declared(HEADER, "Arguments")
@@ -101,7 +101,7 @@ class CudaRollout:
             self._judge = gpu.module(search_text(sizes["NU"])).function("judge")
         compare(rollout, self, device, samples)
 
-    def enqueue(self, arguments: Arguments, gathers: bool = False) -> None:
+    def enqueue(self, arguments: DeviceArguments, gathers: bool = False) -> None:
         """Launch the kernel; the numbers of the plugins were gathered, or are now."""
         if gathers:
             self._gather((1, 1), 256, arguments)
@@ -126,7 +126,7 @@ class CudaRollout:
         horizon, _, samples = sequence.shape
         self.refresh()
         costs = sequence.new_empty(self.members, samples)
-        arguments = Arguments()
+        arguments = DeviceArguments()
         arguments.set(
             **self.always,
             **actuators._asdict(),
@@ -155,7 +155,7 @@ class CudaRollout:
         state_, *zeros, durations_, sequence, costs, states, follow = room.split(sizes)
         for place, values in ((state_, state), (durations_, durations), (sequence, actions)):
             place.numpy()[:] = values.reshape(-1)
-        arguments = Arguments()
+        arguments = DeviceArguments()
         arguments.set(
             **self.always,
             horizon=horizon,

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from cem_planner_ros.compile.cpu import tiled
-from cem_planner_ros.compile.cuda import Arguments, CudaRollout, Header, on_host, search_text
+from cem_planner_ros.compile.cuda import CudaRollout, DeviceArguments, Header, on_host, search_text
 from cem_planner_ros.compile.driver import Gpu
 from cem_planner_ros.compile.watch import watched
 from cem_planner_ros.errors import first_line
@@ -191,7 +191,7 @@ class GraphExecution:
         chunks = -(-most // NARROWED)
         narrows = most > SELECTIONS[-1][0] and 2 * chunks * elites <= most
         key = torch.int64
-        self._arguments = Arguments()
+        self._arguments = DeviceArguments()
         self._arguments.set(
             **(self._kernel.always if self._kernel else {}),
             horizon=search.horizon,
