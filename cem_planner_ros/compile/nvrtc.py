@@ -112,6 +112,8 @@ def library() -> ctypes.CDLL:
     tried = []
     for name in _places():
         try:
+            for part in sorted(Path(name).parent.glob("libnvrtc-builtins.so*")):
+                ctypes.CDLL(str(part))  # Which it would look for in other folders.
             return ctypes.CDLL(name)
         except OSError as error:
             tried.append(str(error))

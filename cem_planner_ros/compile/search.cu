@@ -364,6 +364,19 @@ static __device__ __forceinline__ int3 sums_of_block(int3 counts, int (*room)[LA
     return int3{two & 0xffff, two >> 16, sum_of_warp(all >> 20)};
 }
 
+// Call a function with the place and the key of each cost that this thread has.
+template <int EACH, class KeyAt, class Function>
+static __device__ __forceinline__ void each(const unsigned* held, int given, KeyAt key,
+                                            Function function) {
+    if (EACH) {
+#pragma unroll
+        for (int e = 0; e < EACH; ++e)
+            function(e * int(blockDim.x) + int(threadIdx.x), held[e]);
+    } else {
+        for (int i = threadIdx.x; i < given; i += blockDim.x) function(i, key(i));
+    }
+}
+
 // The `count` least of `given` costs, in no order, into `list`. Each thread holds up to EACH of them, or,
 // with EACH 0, reads them again in every round. `key` and `number` are functions of the place. The
 // greatest of them is found two bits a round; the search ends as soon as `count` lie below.
@@ -380,22 +393,13 @@ static __device__ __forceinline__ void least(int given, int count, Key* list, Ke
         held[e] = i < given ? key(i) : ~0u;
     }
     if (threadIdx.x == 0) place = 0;
-    // Calls a function with the place and the key of each cost that this thread has.
-    const auto each = [&](auto function) {
-        if (EACH) {
-#pragma unroll
-            for (int e = 0; e < EACH; ++e) function(e * size + int(threadIdx.x), held[e]);
-        } else {
-            for (int i = threadIdx.x; i < given; i += size) function(i, key(i));
-        }
-    };
     unsigned below = 0;  // `found` keys are less, `count` or fewer
     int found = 0, turn = 0;
     bool done = count >= given;
     for (int shift = 30; shift >= 0 && !done; shift -= 2) {
         const unsigned pivots[3] = {below + (1u << shift), below + (2u << shift), below + (3u << shift)};
         int3 less = {0, 0, 0};
-        each([&](int, unsigned k) {
+        each<EACH>(held, given, key, [&](int, unsigned k) {
             less.x += k < pivots[0], less.y += k < pivots[1], less.z += k < pivots[2];
         });
         if (EACH) {
@@ -415,14 +419,16 @@ static __device__ __forceinline__ void least(int given, int count, Key* list, Ke
     for (int bit = 31; bit >= 0 && !done; --bit) {
         const unsigned pivot = before | 1u << bit;
         int less = 0;
-        each([&](int i, unsigned k) { less += k == below && i < given && number(i) < pivot; });
+        each<EACH>(held, given, key, [&](int i, unsigned k) {
+            less += k == below && i < given && number(i) < pivot;
+        });
         less = sum_of_block(less, sums, turn++);
         if (found + less <= count) before = pivot;
         done = found + less == count;
     }
     if (count >= given) below = ~0u;
     __syncthreads();
-    each([&](int i, unsigned k) {
+    each<EACH>(held, given, key, [&](int i, unsigned k) {
         if (i < given && (k < below || (k == below && number(i) < before)))
             list[atomicAdd(&place, 1)] = Key(k) << 32 | number(i);
     });
