@@ -312,7 +312,7 @@ def test_only_the_sector_that_a_sensor_looks_at_is_touched(count):
 )
 def test_a_scan_that_cannot_be_used_is_refused_and_changes_nothing(pose, ranges, increment):
     local_map = LocalMap()
-    with pytest.raises(ValueError, match="scan without beams"):
+    with pytest.raises(ValueError, match="the scan has no beams"):
         local_map.update(pose, np.array(ranges), 0.0, increment, 0.1, 8.0)
     assert (local_map.cells == UNKNOWN).all()
     assert local_map.origin == (-2.5, -2.5)
