@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,9 @@ class Cost(Parameterised, ABC):
     def parameters_for(cls, dynamics: Dynamics) -> tuple[Parameter, ...]:
         """Return the parameters of this cost for a model."""
         return cls.parameters
+
+    def set_bounds(self, low: Sequence[float], high: Sequence[float]) -> None:
+        """Take over the bounds (nu,) of actions; called whenever the planner is tuned."""
 
     def set_origin(self, origin: np.ndarray) -> None:
         """Subtract an origin (nx,) from the states of candidates; called before `prepare`."""

@@ -10,9 +10,13 @@ import torch
 
 from cem_planner_ros.costs.base import Cost, rows_of
 from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.navigation.path_progress import PathProgress
 from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.plugins.parameter import Parameter
 from cem_planner_ros.plugins.plan_inputs import PlanInputs
+
+DETOUR = 0.1
+"""Length, m, by which a path that is nearly straight is longer than the straight way."""
 
 
 class GoalPose(Cost):
@@ -21,9 +25,9 @@ class GoalPose(Cost):
 
     A step costs weight (sqrt(1 + (d / tolerance)^2) - 1) for the distance d, which is linear far
     away (as in `goal`), and yaw_weight (1 - cos h) / (1 + (d / yaw_within)^2) for the error h of
-    the heading. While there is a path, the cost is zero if the robot is farther from the goal than
-    `within`, because the straight way to the goal may lead through walls. Without a goal the cost
-    is zero.
+    the heading. While there is a path, the cost is zero unless at most `within` of the path is
+    left and this rest is nearly straight, because the straight way to the goal may lead through
+    walls. Without a goal the cost is zero.
     """
 
     places = ()
@@ -54,7 +58,7 @@ class GoalPose(Cost):
         Parameter(
             "within",
             1.0,
-            "Distance to the goal below which the cost is active while there is a path.",
+            "Length of the path that is left below which the cost is active while there is a path.",
             unit="m",
             low=0.0,
         ),
@@ -78,14 +82,17 @@ class GoalPose(Cost):
         self._rows = rows_of(dynamics, "x", "y", "yaw")
         # The goal: x, y, cosine and sine of the heading.
         self._inputs = PlanInputs(device, goal=(4,), counts=())
+        self._progress = PathProgress()
 
     def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:
         """Take over the goal, and decide whether the cost is active."""
         goal, counts = surroundings.goal, False
+        x, y, _ = (state[row] for row in self._rows)
+        self._progress.update(surroundings.path, np.array([x, y]), time)
         if goal is not None:
-            x, y, _ = (state[row] for row in self._rows)
-            distance = np.hypot(x - goal.x, y - goal.y)
-            counts = surroundings.path is None or distance < self.value("within")
+            left, distance = self._progress.left, np.hypot(x - goal.x, y - goal.y)
+            is_straight = self._progress.is_last_leg and left <= distance + DETOUR
+            counts = left <= self.value("within") and is_straight
             place = (goal.x, goal.y) - self.origin[self._rows[:2]]
             self._inputs.host["goal"][:] = *place, np.cos(goal.yaw), np.sin(goal.yaw)
         self._inputs.host["counts"][...] = counts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ import torch
 
 from cem_planner_ros.costs.base import Cost, rows_of
 from cem_planner_ros.dynamics.base import Dynamics
-from cem_planner_ros.navigation.surroundings import ReferencePath, Surroundings
+from cem_planner_ros.navigation.path_progress import PathProgress
+from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 from cem_planner_ros.plugins.plan_inputs import PlanInputs
 
@@ -18,13 +19,22 @@ POINTS = 32
 """Number of points of the path among which each state looks for the nearest one."""
 
 BACK = 0.1
-"""Share of the window that lies behind the robot."""
+"""Share of the window that lies behind the robot, at most."""
 
-LOST = 2.0
-"""Distance from the path, m, beyond which the whole path is searched for the nearest point."""
+EDGE = 1e-6
+"""Distance before the end of a leg at which its direction is read, m; keeps a quotient finite."""
 
-SAME_LENGTH = 0.01
-"""Largest difference of lengths along two paths that count as the same path, moved, m."""
+AHEAD = 1.1
+"""Factor on the top speed, with which a candidate may progress along the path."""
+
+SLACK = 0.2
+"""Progress, m, that a candidate may have beyond that."""
+
+UNREACHABLE = 1e4
+"""Squared distance, m^2, that is added to a point for each metre it lies too far ahead."""
+
+FAST = 1e3
+"""Top speed of a model whose speed is not an action, m/s: too fast to matter."""
 
 STAGES = 16
 """Number of parts of the horizon; in each part a path with times has one speed."""
@@ -34,17 +44,20 @@ class PathFollow(Cost):
     """
     The distance from a path, the error of the heading, the progress, and the error of time.
 
-    Once a period, the place of the robot on the path is searched near its place in the period
-    before. A window of the path around this place is cut into POINTS. Each state of each candidate
-    looks for its nearest point in the window, so nothing is carried from step to step. The path may
-    cross itself, but not within one window. A new path that ends where it begins is driven from its
-    beginning. With the distance e from the path, the error h of the heading, and the progress p
-    since the place of the robot, the cost of a step is
+    Once a period, `PathProgress` finds the place of the robot on the path. A window of the path
+    around this place is cut into POINTS. Each state of each candidate looks for its nearest point
+    in the window, among those that the robot can reach by that time at its top speed. The window
+    ends at the end of a leg, and before the path comes near itself. So nothing is carried from step
+    to step, and legs side by side, crossings and reversals are driven in their order. With the
+    distance e from the path, the error h of the heading, and the progress p since the place of the
+    robot, the cost of a step is
 
         lateral_weight (sqrt(1 + (e / tolerance)^2) - 1) + heading_weight (1 - cos h)
         + progress_weight (end of the window - p) + time_weight (p - p(t))^2,
 
-    where the last term is only for paths with times. Without a path the cost is zero.
+    where the last term is only for paths with times. The wanted heading is the direction of the
+    path, turned by the mean angle between the path's headings and its direction within the window:
+    by pi where the path is driven backwards. Without a path the cost is zero.
     """
 
     places = ()
@@ -105,67 +118,74 @@ class PathFollow(Cost):
         self._rows = rows_of(dynamics, "x", "y", "yaw")
         # For each point of the window: x, y, cosine and sine of the direction, progress. For each
         # part of the schedule: begin and end, s from the start of the plan, and speed.
-        facts: dict[str, tuple[int, ...]] = dict.fromkeys(
-            ("is_there", "end", "ends", "spacing", "first", "has_times"), ()
-        )
-        self._inputs = PlanInputs(device, points=(POINTS, 5), schedule=(STAGES, 3), **facts)
-        self._path: ReferencePath | None = None
-        self.arc_length = 0.0
-        """Arc length, m, where the robot is."""
+        facts = ("is_there", "end", "ends", "spacing", "speed", "first", "has_times")
+        shapes = {"points": (POINTS, 5), "schedule": (STAGES, 3), "turned": (2,)}
+        self._inputs = PlanInputs(device, **shapes, **dict.fromkeys(facts, ()))
+        self.progress = PathProgress()
+        """Where the robot is on the path."""
+        self._action_names = dynamics.action_names
+        self._speed_names = (*dynamics.forward_names, *dynamics.sideways_names)
+        self.set_bounds(dynamics.action_low, dynamics.action_high)
+
+    def set_bounds(self, low: Sequence[float], high: Sequence[float]) -> None:
+        """Take over the top speed, which bounds the progress of candidates."""
+        most = dict(zip(self._action_names, np.maximum(np.abs(low), np.abs(high)), strict=True))
+        speeds = [most[name] for name in self._speed_names if name in most]
+        self._inputs.host["speed"][...] = AHEAD * np.linalg.norm(speeds) if speeds else FAST
 
     def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:
-        """Find the robot's place on the path, and cut the window and the schedule."""
-        path = surroundings.path
-        self._inputs.host["is_there"][...] = path is not None
-        if path is not None:
-            self._cut(path, state, time)
-        self._path = path
+        """Find the place of the robot on the path, and cut the window and the schedule."""
+        here = np.array([state[row] for row in self._rows[:2]])
+        self.progress.update(surroundings.path, here, time)
+        self._inputs.host["is_there"][...] = self.progress.path is not None
+        if self.progress.path is not None:
+            self._cut(time)
         self._inputs.send()
 
-    def _cut(self, path: ReferencePath, state: np.ndarray, time: float) -> None:
-        host = self._inputs.host
-        here = np.array([state[row] for row in self._rows[:2]])
-        window = self.value("window")
-        is_known = self._path is not None and _is_moved(self._path, path)
-        if is_known:
-            around = (self.arc_length - BACK * window, self.arc_length + window)
-            self.arc_length = path.nearest(here, *around)
-
-        def distance(place: float) -> float:
-            return float(np.linalg.norm(path.at(np.asarray(place)) - here))
-
-        # Also if the place is unknown, as after a state that was not finite.
-        if not (is_known and distance(self.arc_length) <= LOST):
-            self.arc_length = path.nearest(here)
-        if not is_known:
-            first = path.nearest(here, before=window)
-            if distance(first) <= distance(self.arc_length) + self.value("tolerance"):
-                self.arc_length = first
-        ahead = min(window, path.lengths[-1] - self.arc_length)
-        progress = np.linspace(max(-BACK * window, -self.arc_length), ahead, POINTS)
-        lengths = self.arc_length + progress
-        points, heading = path.at(lengths), path.heading(lengths)
-        points = points - self.origin[self._rows[:2]]
-        host["points"].T[:] = *points.T, np.cos(heading), np.sin(heading), progress
-        host["end"][...] = ahead
-        host["ends"][...] = ahead < window
-        host["spacing"][...] = progress[1] - progress[0]
+    def _cut(self, time: float) -> None:
+        host, path, place = self._inputs.host, self.progress.path, self.progress.place
+        window, leg_end = self.value("window"), self.progress.leg[1]
+        begin, end = self.progress.window(BACK * window, window)
+        lengths = np.linspace(begin, end, POINTS)
+        direction = path.direction(np.minimum(lengths, leg_end - EDGE))
+        host["points"].T[:2] = path.at(lengths).T - self.origin[self._rows[:2], None]
+        host["points"].T[2:] = np.cos(direction), np.sin(direction), lengths - place
+        # Half a turn if the robot drives backwards; any angle if it can move sideways.
+        turned = np.exp(1j * (path.heading(lengths) - direction)).mean()
+        turned /= max(abs(turned), EDGE)
+        host["turned"][:] = turned.real, turned.imag
+        host["end"][...] = end - place
+        host["ends"][...] = end == leg_end
+        host["spacing"][...] = lengths[1] - lengths[0]
         host["has_times"][...] = path.times is not None
         if path.times is not None:
             edges = np.linspace(0.0, self.value("horizon"), STAGES + 1)
-            wanted = np.interp(time + edges, path.times, path.lengths) - self.arc_length
+            wanted = np.interp(time + edges, path.times, path.lengths)
+            wanted = np.minimum(wanted, leg_end) - place
             speed = np.diff(wanted) / np.diff(edges)
             host["schedule"].T[:] = edges[:-1], edges[1:], speed
             host["first"][...] = wanted[0]
 
-    def errors(self, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return squared distance (N,), m^2, 1 - cos of the heading's error, and progress, m."""
+    def errors(
+        self, state: torch.Tensor, time: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """
+        Return squared distance (N,), m^2, 1 - cos of the heading's error, and progress, m.
+
+        Args:
+            state: (nx, N).
+            time: 0-d, s, since the candidates left the place of the robot.
+        """
         x, y, yaw = (state[row] for row in self._rows)
+        # No candidate is farther along the path than the robot can have driven.
+        too_far = self._inputs.points[:, 4] - self._inputs.speed * time
+        away = UNREACHABLE * torch.relu(too_far - SLACK)
         nearest = self._inputs.points[0]
         chosen = [torch.zeros_like(x) + value for value in nearest]
         least = (x - nearest[0]) ** 2 + (y - nearest[1]) ** 2
-        for point in self._inputs.points[1:]:
-            distance = (x - point[0]) ** 2 + (y - point[1]) ** 2
+        for index in range(1, POINTS):
+            point = self._inputs.points[index]
+            distance = (x - point[0]) ** 2 + (y - point[1]) ** 2 + away[index]
             closer = distance < least
             least = torch.where(closer, distance, least)
             chosen = [torch.where(closer, p, c) for p, c in zip(point, chosen, strict=True)]
@@ -177,7 +197,9 @@ class PathFollow(Cost):
         beyond = along - within
         # Beyond the window the path continues, unless it ends there.
         beyond = torch.where(beyond > 0.0, self._inputs.ends * beyond, beyond)
-        heading = 1.0 - (torch.cos(yaw) * cos + torch.sin(yaw) * sin)
+        turned = self._inputs.turned
+        facing = cos * turned[0] - sin * turned[1], sin * turned[0] + cos * turned[1]
+        heading = 1.0 - (torch.cos(yaw) * facing[0] + torch.sin(yaw) * facing[1])
         return across * across + beyond * beyond, heading, progress + within
 
     def stage(
@@ -188,7 +210,7 @@ class PathFollow(Cost):
         time: torch.Tensor,
     ) -> torch.Tensor:
         """Return the cost of one step, shape (N,)."""
-        squared, heading, progress = self.errors(state)
+        squared, heading, progress = self.errors(state, time)
         inputs = self._inputs
         off = squared / (self.tolerance * self.tolerance)
         cost = self.lateral_weight * (torch.sqrt(1.0 + off) - 1.0)
@@ -201,12 +223,3 @@ class PathFollow(Cost):
         late = progress - wanted
         cost = cost + inputs.has_times * self.time_weight * late * late
         return inputs.is_there * cost
-
-
-def _is_moved(path: ReferencePath, other: ReferencePath) -> bool:
-    """Return whether two paths are equal, except for a correction of their frame."""
-    return path is other or (
-        path.points.shape == other.points.shape
-        and np.abs(path.points - other.points).max() < LOST
-        and np.allclose(path.lengths, other.lengths, atol=SAME_LENGTH)
-    )

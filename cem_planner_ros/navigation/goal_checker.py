@@ -7,12 +7,16 @@ from collections.abc import Collection
 
 import numpy as np
 
+from cem_planner_ros.navigation.path_progress import PathProgress
 from cem_planner_ros.navigation.planar_robot import DriveSettings, PlanarRobot, Twist
 from cem_planner_ros.navigation.poses import Pose, compose
 from cem_planner_ros.navigation.surroundings import GoalTolerance, Surroundings
 
 NO_GOAL = "no_goal"
 GOAL_REACHED = "goal_reached"
+
+PATH_LEFT = 0.7
+"""Length of the path, m, that may be left where the goal is reached: it may lie beside the end."""
 
 
 class GoalChecker:
@@ -21,8 +25,9 @@ class GoalChecker:
 
     A goal is reached if position, heading and all speeds (measured and commanded) are within
     tolerance, and if the pose at which the robot will stand after braking is within tolerance too.
-    It stays reached until another goal comes. A tolerance in the surroundings replaces that of the
-    settings.
+    If there is a path, the robot must also be near its end along the path: a path may pass the goal
+    before. A goal stays reached until another goal comes. A tolerance in the surroundings replaces
+    that of the settings.
 
     Args:
         robot: where pose and speeds stand in states and actions.
@@ -41,6 +46,7 @@ class GoalChecker:
         self._targets = sorted(targets)
         self._moved = math.inf
         self._near: Pose | None = None  # The last goal whose distance was within tolerance.
+        self._progress = PathProgress()
 
     def is_reached(self, goal: Pose | None) -> bool:
         """Return whether a goal is the goal that was reached last."""
@@ -59,6 +65,7 @@ class GoalChecker:
             now: the present time, s.
         """
         measured = self._robot.measured(state, action)
+        self._progress.update(surroundings.path, np.array(self._robot.pose(state)[:2]), now)
         cause, reason = self._check(surroundings, state, measured, action)
         stands = math.hypot(*measured[:2]) < self.settings.speed_tolerance
         self._moved = min(self._moved, now) if stands and not cause else now
@@ -81,10 +88,12 @@ class GoalChecker:
             tolerance = surroundings.tolerance or self.settings.goal_tolerance
             is_slow = all(_is_slow(twist, tolerance) for twist in twists)
             poses = (pose, *(self._at_rest(pose, twist) for twist in twists))
-            if _is_near(pose, goal, tolerance):
+            is_at_end = self._progress.is_last_leg and self._progress.left < PATH_LEFT
+            if is_at_end and _is_near(pose, goal, tolerance):
                 self._near = goal
             counts = not (tolerance.is_stateful and self._near is goal)
-            if is_slow and all(
+            is_there = is_slow and is_at_end
+            if is_there and all(
                 _is_turned(pose, goal, tolerance)
                 and (not counts or _is_near(pose, goal, tolerance))
                 for pose in poses

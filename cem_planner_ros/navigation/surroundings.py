@@ -31,6 +31,16 @@ it a look-up would say up to 0.66 too much.
 """
 
 
+SHORTEST_LEG = 0.05
+"""Length, m, below which the part between two reversals of a path counts as noise."""
+
+CORRECTION = 2.0
+"""Largest distance, m, by which a correction of its frame moves a point of a path."""
+
+SAME_LENGTH = 0.01
+"""Largest difference of lengths along two paths that count as the same path, moved, m."""
+
+
 @dataclass(frozen=True, eq=False)
 class ReferencePath:
     """
@@ -40,18 +50,26 @@ class ReferencePath:
         points: (n, 2), m, n >= 2; neighbouring points are different.
         times: (n,), s, ascending: when to be at each point, on the clock with which states are
             stamped (ROS time in the node); None for a path without times.
+        headings: (n,), rad: the wanted heading of the robot at each point; None for the direction
+            of the path.
     """
 
     points: np.ndarray
     times: np.ndarray | None = None
+    headings: np.ndarray | None = None
 
     @classmethod
-    def through(cls, points: np.ndarray, times: np.ndarray | None = None) -> ReferencePath:
+    def through(
+        cls,
+        points: np.ndarray,
+        times: np.ndarray | None = None,
+        headings: np.ndarray | None = None,
+    ) -> ReferencePath:
         """
         Return a path through points (n, 2), without points that repeat the previous one.
 
-        Times that do not ascend are ignored. Raises ValueError, with the reason, if the points make
-        no path.
+        Times that do not ascend are ignored, and so are headings that are not finite. Raises
+        ValueError, with the reason, if the points make no path.
         """
         points = np.asarray(points, float).reshape(-1, 2)
         if not np.isfinite(points).all():
@@ -64,37 +82,105 @@ class ReferencePath:
             times = np.asarray(times, float)[moves]
             if not (np.diff(times) > 0.0).all():
                 times = None
-        return cls(points[moves], times)
+        if headings is not None:
+            headings = np.asarray(headings, float)[moves]
+            if not np.isfinite(headings).all():
+                headings = None
+        return cls(points[moves], times, headings)
 
     @functools.cached_property
     def lengths(self) -> np.ndarray:
         """Arc length at each point (n,), m."""
-        return np.concatenate(
-            ([0.0], np.cumsum(np.linalg.norm(np.diff(self.points, axis=0), axis=1)))
-        )
+        return np.concatenate(([0.0], np.cumsum(np.linalg.norm(self._steps, axis=1))))
+
+    @functools.cached_property
+    def legs(self) -> np.ndarray:
+        """
+        Arc lengths (k + 1,), m, of the ends of the legs: the robot stops between two legs.
+
+        A leg ends where the path turns by more than 120 degrees, and where the headings say that
+        the robot changes between driving forwards and backwards. Two such places within
+        SHORTEST_LEG end no leg: they are noise of the points.
+        """
+        steps, spans = self._steps, np.diff(self.lengths)
+        unit = steps / spans[:, None]
+        is_end = np.zeros(len(steps), bool)
+        is_end[1:] = (unit[1:] * unit[:-1]).sum(1) < -0.5
+        if self.headings is not None:
+            facing = np.stack((np.cos(self.headings), np.sin(self.headings)), -1)
+            along = (unit * (facing[1:] + facing[:-1])).sum(1)
+            # A robot that moves sideways drives neither forwards nor backwards.
+            clear = np.flatnonzero(np.abs(along) > 1.0)
+            changes = np.sign(along[clear][1:]) != np.sign(along[clear][:-1])
+            is_end[clear[1:][changes]] = True
+        legs = [0.0]
+        for place in self.lengths[:-1][is_end]:
+            if place - legs[-1] >= SHORTEST_LEG:
+                legs.append(place)
+            elif len(legs) > 1:
+                legs.pop()
+        if len(legs) > 1 and self.lengths[-1] - legs[-1] < SHORTEST_LEG:
+            legs.pop()
+        return np.array([*legs, self.lengths[-1]])
+
+    @functools.cached_property
+    def _steps(self) -> np.ndarray:
+        return np.diff(self.points, axis=0)
 
     def at(self, length: np.ndarray) -> np.ndarray:
         """Return the points (..., 2) at arc lengths (...), m; beyond an end the end itself."""
         return np.stack([np.interp(length, self.lengths, self.points[:, i]) for i in (0, 1)], -1)
 
-    def heading(self, length: np.ndarray) -> np.ndarray:
+    def direction(self, length: np.ndarray) -> np.ndarray:
         """Return the direction (...) of the path at arc lengths (...), rad."""
         index = np.searchsorted(self.lengths, length, side="right") - 1
-        steps = np.diff(self.points, axis=0)[np.clip(index, 0, len(self.points) - 2)]
+        steps = self._steps[np.clip(index, 0, len(self.points) - 2)]
         return np.arctan2(steps[..., 1], steps[..., 0])
 
+    def heading(self, length: np.ndarray) -> np.ndarray:
+        """Return the wanted heading (...) of the robot at arc lengths (...), rad."""
+        if self.headings is None:
+            return self.direction(length)
+        return np.interp(length, self.lengths, np.unwrap(self.headings))
+
     def nearest(self, point: np.ndarray, after: float = 0.0, before: float = math.inf) -> float:
-        """Return the arc length, from `after` to `before`, of the place nearest to a point (2,)."""
-        starts, steps = self.points[:-1], np.diff(self.points, axis=0)
-        spans = np.diff(self.lengths)
+        """Return the arc length, between `after` and `before`, that is nearest to a point (2,)."""
+        first = np.searchsorted(self.lengths, after, side="right") - 1
+        last = np.searchsorted(self.lengths, before)
+        first = min(max(first, 0), len(self.points) - 2)
+        part = slice(first, max(last, first + 1))
+        starts, steps = self.points[:-1][part], self._steps[part]
+        begins, spans = self.lengths[:-1][part], np.diff(self.lengths)[part]
         share = ((point - starts) * steps).sum(1) / spans**2
-        low, high = ((bound - self.lengths[:-1]) / spans for bound in (after, before))
+        low, high = ((bound - begins) / spans for bound in (after, before))
         share = np.clip(share, np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0))
         # A segment outside of the allowed lengths shrinks to its nearer end.
-        lengths = self.lengths[:-1] + share * spans
-        allowed = (lengths >= after - 1e-9) & (lengths <= before + 1e-9)
         distance = np.linalg.norm(starts + share[:, None] * steps - point, axis=1)
-        return float(lengths[np.argmin(np.where(allowed, distance, math.inf))])
+        nearest = np.argmin(distance)
+        return float(begins[nearest] + share[nearest] * spans[nearest])
+
+    def first_near(self, point: np.ndarray, distance: float) -> float:
+        """Return the smallest arc length, m, of a place within a distance, m, of a point (2,)."""
+        spans = np.diff(self.lengths)
+        unit = self._steps / spans[:, None]
+        offset = point - self.points[:-1]
+        along = (unit * offset).sum(1)
+        off = np.linalg.norm(offset - along[:, None] * unit, axis=1)
+        half = np.sqrt(np.maximum(distance**2 - off**2, 0.0))
+        begin = np.maximum(along - half, 0.0)
+        is_near = (off <= distance) & (begin <= np.minimum(along + half, spans))
+        if not is_near.any():
+            return self.nearest(point)
+        index = np.argmax(is_near)
+        return float(self.lengths[index] + begin[index])
+
+    def is_moved(self, other: ReferencePath) -> bool:
+        """Return whether two paths are equal, except for a correction of their frame."""
+        return other is self or (
+            self.points.shape == other.points.shape
+            and bool(np.abs(self.points - other.points).max() < CORRECTION)
+            and np.allclose(self.lengths, other.lengths, atol=SAME_LENGTH)
+        )
 
 
 @dataclass(frozen=True, eq=False)

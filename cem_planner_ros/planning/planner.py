@@ -154,6 +154,8 @@ class Planner:
         )
         self._problem.limits.fill(self.search, low_, high_, rate_, self._period)
         self._warm_start.tune(self.search)
+        for cost in self.costs:
+            cost.set_bounds(low_, high_)
         self._problem.actuators.lag.copy_(torch.from_numpy(lag_))
         self._has_lag = bool(lag_.any())
         self._problem.numbers.temperature.fill_(temperature)

@@ -298,7 +298,8 @@ class SurroundingsInput:
         """Return a path, None if all its points are equal, and its last pose."""
         poses = self._poses_now(received)
         try:
-            path = ReferencePath.through(np.array([pose[:2] for pose in poses]), received.times)
+            points, headings = np.array([pose[:2] for pose in poses]), _headings(received, poses)
+            path = ReferencePath.through(points, received.times, headings)
         except ValueError:
             path = None
         return path, poses[-1]
@@ -323,6 +324,25 @@ def _pose(message: PoseStamped) -> Pose:
     return planar_pose(message.pose.position, message.pose.orientation)
 
 
+def _headings(received: _ReceivedPoses, poses: list[Pose]) -> np.ndarray | None:
+    """
+    Return the headings (n,), rad, of a path's poses in the frame of the states, None for none.
+
+    A planner that plans positions only leaves all quaternions but the last at identity. Such
+    headings are ignored, unless the path reverses.
+    """
+    points, given = (
+        np.array(values) for values in ([p[:2] for p in received.poses], received.poses)
+    )
+    if not given[:-1, 2].any():
+        try:
+            if len(ReferencePath.through(points).legs) == 2:
+                return None
+        except ValueError:
+            return None
+    return np.array([pose.yaw for pose in poses])
+
+
 def _is_same(one: Pose, other: Pose) -> bool:
     turned = math.remainder(one.yaw - other.yaw, math.tau)
     return math.dist(one[:2], other[:2]) < STILL and abs(turned) < STILL
@@ -331,6 +351,12 @@ def _is_same(one: Pose, other: Pose) -> bool:
 def _is_same_path(one: ReferencePath, other: ReferencePath) -> bool:
     if one.points.shape != other.points.shape or np.abs(one.points - other.points).max() >= STILL:
         return False
+    if (one.headings is None) != (other.headings is None):
+        return False
+    if one.headings is not None:
+        turned = np.exp(1j * (one.headings - other.headings))
+        if np.abs(np.angle(turned)).max() >= STILL:
+            return False
     if one.times is None or other.times is None:
         return one.times is other.times
     return bool(np.abs(one.times - other.times).max() < STILL)
