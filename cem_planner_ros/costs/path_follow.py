@@ -11,7 +11,7 @@ import torch
 from cem_planner_ros.costs.base import Cost, rows_of
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.navigation.path_progress import PathProgress
-from cem_planner_ros.navigation.surroundings import Surroundings
+from cem_planner_ros.navigation.surroundings import Costmap, Surroundings
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 from cem_planner_ros.plugins.plan_inputs import PlanInputs
 
@@ -55,15 +55,34 @@ class PathFollow(Cost):
         lateral_weight (sqrt(1 + (e / tolerance)^2) - 1) + heading_weight (1 - cos h)
         + progress_weight (end of the window - p) + time_weight (p - p(t))^2,
 
-    where the last term is only for paths with times. The wanted heading is the direction of the
-    path, turned by the mean angle between the path's headings and its direction within the window:
-    by pi where the path is driven backwards. Without a path the cost is zero.
+    where the last term is only for paths with times, and `clear_lateral_weight` replaces
+    `lateral_weight` while the window is clear of obstacles. The wanted heading is the direction of
+    the path, turned by the mean angle between the path's headings and its direction within the
+    window: by pi where the path is driven backwards. Without a path the cost is zero.
     """
 
     places = ()
     inputs = ("path",)
     parameters = (
-        Parameter("lateral_weight", 0.2, "Weight of the distance from the path.", low=0.0),
+        Parameter(
+            "lateral_weight",
+            0.2,
+            "Weight of the distance from the path, near obstacles on the costmap.",
+            low=0.0,
+        ),
+        Parameter(
+            "clear_lateral_weight",
+            3.0,
+            "Weight of the distance from the path where no obstacle is within `clearance` of it.",
+            low=0.0,
+        ),
+        Parameter(
+            "clearance",
+            0.5,
+            "Distance to the nearest obstacle from which on the path is clear.",
+            unit="m",
+            low=0.0,
+        ),
         Parameter(
             "tolerance",
             0.2,
@@ -100,6 +119,8 @@ class PathFollow(Cost):
     )
 
     lateral_weight: torch.Tensor
+    clear_lateral_weight: torch.Tensor
+    clearance: torch.Tensor
     tolerance: torch.Tensor
     heading_weight: torch.Tensor
     progress_weight: torch.Tensor
@@ -118,7 +139,7 @@ class PathFollow(Cost):
         self._rows = rows_of(dynamics, "x", "y", "yaw")
         # For each point of the window: x, y, cosine and sine of the direction, progress. For each
         # part of the schedule: begin and end, s from the start of the plan, and speed.
-        facts = ("is_there", "end", "ends", "spacing", "speed", "first", "has_times")
+        facts = ("is_there", "end", "ends", "spacing", "speed", "is_clear", "first", "has_times")
         shapes = {"points": (POINTS, 5), "schedule": (STAGES, 3), "turned": (2,)}
         self._inputs = PlanInputs(device, **shapes, **dict.fromkeys(facts, ()))
         self.progress = PathProgress()
@@ -139,21 +160,25 @@ class PathFollow(Cost):
         self.progress.update(surroundings.path, here, time)
         self._inputs.host["is_there"][...] = self.progress.path is not None
         if self.progress.path is not None:
-            self._cut(time)
+            self._cut(time, surroundings.costmap)
         self._inputs.send()
 
-    def _cut(self, time: float) -> None:
+    def _cut(self, time: float, costmap: Costmap | None) -> None:
         host, path, place = self._inputs.host, self.progress.path, self.progress.place
         window, leg_end = self.value("window"), self.progress.leg[1]
         begin, end = self.progress.window(BACK * window, window)
         lengths = np.linspace(begin, end, POINTS)
         direction = path.direction(np.minimum(lengths, leg_end - EDGE))
-        host["points"].T[:2] = path.at(lengths).T - self.origin[self._rows[:2], None]
+        points = path.at(lengths)
+        host["points"].T[:2] = points.T - self.origin[self._rows[:2], None]
         host["points"].T[2:] = np.cos(direction), np.sin(direction), lengths - place
         # Half a turn if the robot drives backwards; any angle if it can move sideways.
         turned = np.exp(1j * (path.heading(lengths) - direction)).mean()
         turned /= max(abs(turned), EDGE)
         host["turned"][:] = turned.real, turned.imag
+        # Where nothing is in the way, there is no reason to leave the path.
+        is_clear = costmap is None or costmap.clearance(points).min() >= self.value("clearance")
+        host["is_clear"][...] = is_clear
         host["end"][...] = end - place
         host["ends"][...] = end == leg_end
         host["spacing"][...] = lengths[1] - lengths[0]
@@ -213,7 +238,8 @@ class PathFollow(Cost):
         squared, heading, progress = self.errors(state, time)
         inputs = self._inputs
         off = squared / (self.tolerance * self.tolerance)
-        cost = self.lateral_weight * (torch.sqrt(1.0 + off) - 1.0)
+        more = self.clear_lateral_weight - self.lateral_weight
+        cost = (self.lateral_weight + inputs.is_clear * more) * (torch.sqrt(1.0 + off) - 1.0)
         cost = cost + self.heading_weight * heading
         left = torch.relu(inputs.end - progress)
         cost = cost + self.progress_weight * left

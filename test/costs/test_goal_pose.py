@@ -68,6 +68,16 @@ def test_while_there_is_a_path_a_goal_far_away_is_left_to_it():
     np.testing.assert_array_equal(price(near, state), price(goal_pose(), state))
 
 
+def test_a_goal_nearby_whose_path_leads_around_is_left_to_the_path():
+    around = np.array([[2.0, 0.7], [2.5, 0.7], [2.5, 1.0], [2.0, 1.0]])
+    path, state = ReferencePath.through(around), (2.0, 0.8, 0.5)
+    for within in (1.0, 5.0):
+        cost = goal_pose((2.0, 0.7, 0.0), path=path, within=within)
+        assert price(cost, state) == end_price(cost, state) == 0.0
+    last = goal_pose((2.4, 1.0, 0.0), path=path)
+    assert price(last, state) > 0.0
+
+
 def test_a_new_goal_takes_the_place_of_the_old_one_and_none_costs_nothing():
     cost = goal_pose()
     cost.prepare(np.zeros(3), 0.0, Surroundings(Pose(-1.0, 0.0, 0.0)))

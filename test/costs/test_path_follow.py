@@ -8,7 +8,13 @@ from cem_planner_ros.costs.path_follow import PathFollow
 from cem_planner_ros.dynamics.diff_drive import DiffDrive
 from cem_planner_ros.dynamics.pendulum import Pendulum
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.navigation.surroundings import NOTHING, ReferencePath, Surroundings
+from cem_planner_ros.navigation.surroundings import (
+    NOTHING,
+    Costmap,
+    Pose,
+    ReferencePath,
+    Surroundings,
+)
 
 STRAIGHT = ReferencePath.through(np.array([[0.0, 0.0], [10.0, 0.0]]))
 
@@ -23,7 +29,7 @@ def prepare(cost, path, here, time=0.0):
     cost.prepare(np.array(here, float), time, Surroundings(path=path))
 
 
-def price(cost, *states, after=0.0):
+def price(cost, *states, after=10.0):
     states = torch.tensor(np.array(states), dtype=torch.float32).T
     actions = torch.zeros(2, states.shape[1])
     return cost.stage(states, actions, actions, torch.tensor(after)).numpy()
@@ -97,7 +103,7 @@ def test_where_a_path_crosses_itself_the_robot_goes_on_as_it_came():
     cost = PathFollow(DiffDrive())
     for x in np.arange(-4.0, 1.0, 0.1):
         prepare(cost, loop, (x, 0.0, 0.0))
-    assert cost.arc_length == pytest.approx(4.9)
+    assert cost.progress.place == pytest.approx(4.9)
     ahead, aside = price(cost, (1.5, 0.0, 0.0), (0.0, -1.5, -math.pi / 2))
     assert ahead < aside
 
@@ -107,28 +113,28 @@ def test_a_path_that_ends_where_it_begins_is_driven_from_the_beginning():
         np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 4.0], [0.0, 4.0], [0.0, 0.0]])
     )
     cost = follow(round_trip, (-0.05, 0.1, 0.0))
-    assert cost.arc_length < 0.1
+    assert cost.progress.place < 0.1
     still, ahead = price(cost, (0.0, 0.0, 0.0), (1.0, 0.0, 0.0))
     assert ahead < still
     for x, y in [(4, 0), (4, 4), (0, 4), (0, 0.05)]:
-        last = round_trip.at(cost.arc_length)
+        last = round_trip.at(cost.progress.place)
         for share in np.linspace(0.0, 1.0, 40):
             prepare(cost, round_trip, (*((1 - share) * last + share * np.array([x, y])), 0.0))
-    assert cost.arc_length == pytest.approx(15.95)
+    assert cost.progress.place == pytest.approx(15.95)
 
 
 def test_a_robot_that_was_carried_away_finds_its_place_again():
     cost = follow()
     prepare(cost, STRAIGHT, (8.0, 0.2, 0.0))
-    assert cost.arc_length == pytest.approx(8.0)
+    assert cost.progress.place == pytest.approx(8.0)
 
 
-def test_a_state_that_is_not_finite_is_invalid_and_forgotten_in_the_next_period():
+def test_a_state_that_is_not_finite_is_invalid_and_leaves_the_place_as_it_is():
     cost = follow(here=(2.0, 0.0, 0.0))
     prepare(cost, STRAIGHT, (math.nan, 0.0, 0.0))
-    assert not np.isfinite(price(cost, (2.5, 0.0, 0.0))).any()
+    assert cost.progress.place == pytest.approx(2.0)
     prepare(cost, STRAIGHT, (2.2, 0.0, 0.0))
-    assert cost.arc_length == pytest.approx(2.2)
+    assert cost.progress.place == pytest.approx(2.2)
     nan, good = price(cost, (math.nan, 0.0, 0.0), (2.5, 0.0, 0.0))
     assert math.isnan(nan)
     assert math.isfinite(good)
@@ -152,20 +158,22 @@ def test_without_a_path_nothing_costs_also_when_there_was_one():
 def test_on_a_path_with_times_it_is_best_to_be_on_time():
     timed = ReferencePath.through(np.array([[0.0, 0.0], [1.0, 0.0], [4.0, 0.0]]), [10.0, 12.0, 14])
     cost = follow(timed, time=10.0, progress_weight=0.0, time_weight=1.0)
+    cost.set_bounds((-2.0, -2.0), (2.0, 2.0))  # The path is faster than the model's own bounds.
     x = np.arange(0.0, 3.0, 0.05)
     for after, wanted in ((0.0, 0.0), (1.0, 0.5), (2.0, 1.0), (3.0, 2.5)):
         paid = price(cost, *((value, 0.0, 0.0) for value in x), after=after)
         assert x[paid.argmin()] == pytest.approx(wanted, abs=0.11)
     # The robot that comes late has its place behind.
     late = follow(timed, (0.5, 0.0, 0.0), 12.0, progress_weight=0.0, time_weight=1.0)
-    paid = price(late, *((value, 0.0, 0.0) for value in x))
-    assert x[paid.argmin()] == pytest.approx(1.0, abs=0.06)
+    late.set_bounds((-2.0, -2.0), (2.0, 2.0))
+    paid = price(late, *((value, 0.0, 0.0) for value in x), after=0.5)
+    assert x[paid.argmin()] == pytest.approx(1.75, abs=0.06)
 
 
 def test_values_changed_while_it_drives_count():
     cost = follow()
     before = price(cost, (1.0, 0.5, 0.0))
-    cost.set("lateral_weight", 2.0)
+    cost.set("clear_lateral_weight", 6.0)
     assert price(cost, (1.0, 0.5, 0.0)) > before + 2.0
 
 
@@ -183,8 +191,51 @@ def test_a_path_whose_frame_was_corrected_is_still_the_same():
     cost = follow(loop, (0.0, 0.0, 0.0))
     for place in np.arange(0.0, 15.9, 0.2):
         prepare(cost, loop, (*loop.at(place), 0.0))
-    assert cost.arc_length > 15.0
+    assert cost.progress.place > 15.0
     prepare(cost, moved, (*moved.at(15.85), 0.0))
-    assert cost.arc_length > 15.0
+    assert cost.progress.place > 15.0
     prepare(cost, ReferencePath.through(points[::-1]), (0.0, 0.15, 0.0))
-    assert cost.arc_length < 1.0
+    assert cost.progress.place < 1.0
+
+
+def test_where_the_poses_are_turned_back_to_front_the_robot_drives_backwards():
+    cost = follow(ReferencePath.through(STRAIGHT.points, headings=[math.pi, math.pi]))
+    forwards, backwards = price(cost, (1.0, 0.0, 0.0), (1.0, 0.0, math.pi))
+    assert backwards < forwards
+
+
+def test_the_other_leg_of_a_hairpin_is_no_place_to_be_before_the_robot_can_be_there():
+    hairpin = ReferencePath.through(
+        np.array([[0.0, 0.0], [1.0, 0.0], [1.2, 0.2], [1.2, 0.4], [1.0, 0.6], [0.0, 0.6]])
+    )
+    cost = follow(hairpin, (0.5, 0.0, 0.0))
+    along, across = price(cost, (0.75, 0.0, 0.0), (0.9, 0.6, math.pi), after=0.5)
+    assert along < across
+
+
+def test_a_path_that_reverses_is_driven_to_the_cusp_before_the_rest_counts():
+    cusp = ReferencePath.through(np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 0.1]]), headings=[0.0] * 3)
+    cost = follow(cusp)
+    for x in np.arange(0.0, 1.5, 0.1):
+        prepare(cost, cusp, (x, 0.0, 0.0))
+    paid = price(cost, (1.5, 0.0, 0.0), (2.0, 0.0, 0.0), (2.5, 0.0, 0.0))
+    assert paid.argmin() == 1
+    for x in np.arange(1.5, 2.0, 0.1):
+        prepare(cost, cusp, (x, 0.0, 0.0))
+    prepare(cost, cusp, (1.97, 0.0, 0.0))
+    back, still = price(cost, (1.0, 0.05, 0.0), (2.0, 0.0, 0.0))
+    assert back < still
+
+
+def test_on_a_path_that_is_clear_of_obstacles_the_distance_counts_more():
+    cells = np.zeros((100, 200), np.int8)
+    free = Costmap(cells, 0.1, Pose(-5.0, -5.0, 0.0), 0.0)
+    cells = cells.copy()
+    cells[50:53, 65] = 100  # At x = 1.5 m, on the path and to its left.
+    blocked = Costmap(cells, 0.1, Pose(-5.0, -5.0, 0.0), 0.0)
+    cost, aside = PathFollow(DiffDrive()), (1.0, 0.3, 0.0)
+    paid = []
+    for costmap in (None, free, blocked):
+        cost.prepare(np.zeros(3), 0.0, Surroundings(path=STRAIGHT, costmap=costmap))
+        paid.append(price(cost, aside) - price(cost, (1.0, 0.0, 0.0)))
+    assert paid[0] == paid[1] > 2.0 * paid[2]

@@ -171,3 +171,13 @@ def test_once_a_goal_is_reached_the_robot_stands_within_tolerance():
         assert math.hypot(x - GOAL.x, y - GOAL.y) < 0.1
         assert abs(math.remainder(yaw - GOAL.yaw, math.tau)) < 0.2
         assert np.abs(speeds).max() < 0.01
+
+
+def test_a_round_trip_is_not_over_where_it_begins(checker):
+    corners = np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 2.0], [0.0, 0.0]])
+    around = Surroundings(Pose(0.0, 0.0, 0.0), ReferencePath.through(corners))
+    assert cause(checker, around=around) == ""
+    for length in np.arange(0.0, 8.0, 0.05):
+        x, y = around.path.at(length)
+        assert cause(checker, np.array([x, y, 0.0, 0.5, 0.0]), around) == ""
+    assert cause(checker, around=around) == GOAL_REACHED

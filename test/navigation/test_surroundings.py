@@ -148,3 +148,32 @@ def test_the_distance_field_never_says_half_a_cell_too_much(seed):
     error = (Costmap(cells, 1.0, Pose(0.0, 0.0, 0.0), 0.0).clearance(points) - exact)[exact > 0.0]
     assert error.max() <= 0.5
     assert error.min() >= -0.7
+
+
+@pytest.mark.parametrize(
+    ("points", "headings", "legs"),
+    [
+        ([[0, 0], [1, 0], [2, 0.5]], None, [0.0, 1.0 + math.hypot(1.0, 0.5)]),
+        ([[0, 0], [2, 0], [1, 0]], None, [0.0, 2.0, 3.0]),
+        ([[0, 0], [2, 0], [1, 0]], [0.0, 0.0, 0.0], [0.0, 2.0, 3.0]),
+        # Turned round on the spot: the way goes on, but backwards.
+        ([[0, 0], [1, 0], [2, 0], [3, 0]], [0.0, 0.0, math.pi, math.pi], [0.0, 2.0, 3.0]),
+        # Noise of the points is no reversal, wherever it is.
+        ([[0, 0], [2, 0], [1.99, 0], [4, 0]], None, [0.0, 4.02]),
+        ([[0, 0], [-0.01, 0], [2, 0], [1.99, 0]], None, [0.0, 2.03]),
+        # A robot that moves sideways reverses nothing.
+        ([[0, 0], [1, 0.1], [2, -0.1], [3, 0]], [1.57] * 4, None),
+    ],
+)
+def test_the_legs_of_a_path_end_where_it_reverses(points, headings, legs):
+    path = ReferencePath.through(np.array(points, float), headings=headings)
+    expected = [0.0, path.lengths[-1]] if legs is None else legs
+    np.testing.assert_allclose(path.legs, expected, atol=1e-9)
+
+
+def test_the_wanted_heading_is_that_of_the_poses_or_else_the_direction():
+    points = np.array([[0.0, 0.0], [-1.0, 0.0], [-2.0, 0.0]])
+    backwards = ReferencePath.through(points, headings=[0.1, -0.1, 0.1])
+    np.testing.assert_allclose(backwards.heading(np.array([0.0, 0.5, 2.0])), [0.1, 0.0, 0.1])
+    assert abs(ReferencePath.through(points).heading(np.array(0.5))) == pytest.approx(math.pi)
+    assert ReferencePath.through(points, headings=[0.0, math.nan, 0.0]).headings is None
