@@ -19,7 +19,7 @@ import torch
 
 from cem_planner_ros.configuration.cross_checks import cross_check, search_settings, warnings
 from cem_planner_ros.control.control_settings import ControlSettings
-from cem_planner_ros.control.limits import CommandLimits, SafeAction
+from cem_planner_ros.control.limits import CommandLimits, SafeAction, TurningLimit
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.randomised import Randomised
@@ -98,6 +98,7 @@ class Configuration:
                 high=np.array(high),
                 rate=np.array([rate or math.inf for rate in self.action("rate")]),
                 low_pass=np.array(self.action("low_pass")),
+                turning=self._turning_limit(),
             ),
             safe=SafeAction(
                 tuple(self.action("safe")), tuple(self.measuring_rows()), tuple(low), tuple(high)
@@ -113,9 +114,25 @@ class Configuration:
             "actuation_delay": self.values["actuation_delay"],
             "hold_time": self.values["hold_time"],
             "period": 1.0 / self.values["control_rate"],
+            "turning_radius": self._turning_radius(),
         }
         names = {field.name for field in dataclasses.fields(DriveSettings)} - set(elsewhere)
         return DriveSettings(**elsewhere, **{name: self.values[f"drive.{name}"] for name in names})
+
+    def _turning_radius(self) -> float:
+        """Return the smallest turning radius that the model assumes, m, 0 if it assumes none."""
+        name = self.dynamics.radius_parameter
+        return self.values[f"dynamics.{name}"] if name else 0.0
+
+    def _turning_limit(self) -> TurningLimit | None:
+        """Return what keeps commands to the turning radius of the model, None if it has none."""
+        model, radius = self.dynamics, self._turning_radius()
+        names = model.action_names
+        rows = [
+            next((names.index(name) for name in kind if name in names), None)
+            for kind in (model.forward_names, model.turning_names)
+        ]
+        return None if not radius or None in rows else TurningLimit(radius, *rows)
 
     def planar_robot(self) -> PlanarRobot:
         """Return where pose and speeds stand in states and actions of a robot that drives."""

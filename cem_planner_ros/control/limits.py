@@ -13,6 +13,28 @@ TINY = 1e-9
 
 
 @dataclass(frozen=True)
+class TurningLimit:
+    """
+    The smallest turning radius of a car that is commanded by speed and yaw rate.
+
+    Attributes:
+        radius: m.
+        forward, turning: indices of the two actions.
+    """
+
+    radius: float
+    forward: int
+    turning: int
+
+    def apply(self, action: np.ndarray) -> np.ndarray:
+        """Return an action (nu,) whose yaw rate is at most that of the smallest circle."""
+        most = abs(action[self.forward]) / self.radius
+        limited = action.copy()
+        limited[self.turning] = np.clip(action[self.turning], -most, most)
+        return limited
+
+
+@dataclass(frozen=True)
 class CommandLimits:
     """
     Bounds, rate and low-pass of the actions, all (nu,).
@@ -21,18 +43,21 @@ class CommandLimits:
         low, high: bounds.
         rate: how fast a command may change, per s; inf for no limit.
         low_pass: time constant of a first-order low-pass, s; 0 for none.
+        turning: what keeps the smallest turning radius of a car, None for other plants.
     """
 
     low: np.ndarray
     high: np.ndarray
     rate: np.ndarray
     low_pass: np.ndarray
+    turning: TurningLimit | None = None
 
     def apply(self, action: np.ndarray, before: np.ndarray, elapsed: float) -> np.ndarray:
         """
         Return the command for an action, `elapsed` s after the command `before` was sent.
 
-        The bounds are applied last, so they hold even if `before` is outside of them.
+        The bounds and the turning radius are applied last, so they hold even if `before` violates
+        them.
         """
         elapsed = max(elapsed, TINY)
         # Exact for a constant action, for any length of the periods.
@@ -40,7 +65,8 @@ class CommandLimits:
         filtered = np.where(self.low_pass > 0.0, before + share * (action - before), action)
         reach = self.rate * elapsed
         reached = np.clip(filtered, before - reach, before + reach)
-        return np.clip(reached, self.low, self.high)
+        bounded = np.clip(reached, self.low, self.high)
+        return bounded if self.turning is None else self.turning.apply(bounded)
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class PathFollow(Cost):
         ),
         Parameter(
             "clear_lateral_weight",
-            3.0,
+            5.0,
             "Weight of the distance from the path where no obstacle is within `clearance` of it.",
             low=0.0,
         ),

@@ -57,6 +57,7 @@ class AckermannDrive(DifferentialEquation):
     action_units = ("m/s", "rad/s")
     angle_names = ("yaw",)
     position_names = ("x", "y")
+    radius_parameter = "turning_radius"
     parameters = (
         Parameter("turning_radius", 1.0, "Smallest turning radius.", unit="m", low=1e-3),
         Parameter("lag", 0.15, "Time constant of both speeds.", unit="s", low=1e-3),

@@ -86,6 +86,8 @@ class Dynamics(Parameterised, ABC):
     """The same for its speed to the left, m/s."""
     turning_names: tuple[str, ...] = ("yaw_rate",)
     """The same for its yaw rate, rad/s."""
+    radius_parameter: str = ""
+    """The parameter that is the smallest turning radius, m, if the model limits the yaw rate."""
     predicts_return: bool = False
     """Whether `returns` predicts a return that is subtracted from the costs."""
     members: int = 1

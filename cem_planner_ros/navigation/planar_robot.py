@@ -83,6 +83,7 @@ class DriveSettings:
         actuation_delay: time from sending a command until it acts on the robot, s.
         hold_time: time in which the fallback brakes evenly to a standstill, s.
         period: control period, s.
+        turning_radius: the smallest one of a car, m; 0 for a robot that turns on the spot.
     """
 
     xy_tolerance: float
@@ -99,6 +100,7 @@ class DriveSettings:
     actuation_delay: float
     hold_time: float
     period: float
+    turning_radius: float = 0.0
 
     @property
     def goal_tolerance(self) -> GoalTolerance:

@@ -249,7 +249,10 @@ class StopGuard:
             profiles.append(((0.0, begin, end, stands), (first, second, third, 0.0)))
             longest = max(longest, stands)
         times = np.arange(0.0, longest + STEP, STEP)
-        speeds = (np.interp(times, *profile) for profile in profiles)
+        speeds = [np.interp(times, *profile) for profile in profiles]
+        if value.turning_radius:  # A car that brakes on a curve stays on it.
+            most = np.abs(speeds[0]) / value.turning_radius
+            speeds[2] = np.clip(speeds[2], -most, most)
         forward, sideways, turning = (0.5 * STEP * (speed[1:] + speed[:-1]) for speed in speeds)
         way = np.empty((len(times), 3))
         way[0] = self._robot.pose(state)

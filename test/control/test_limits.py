@@ -1,8 +1,11 @@
+import math
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cem_planner_ros.control.limits import CommandLimits, SafeAction
+from cem_planner_ros.configuration import configure
+from cem_planner_ros.control.limits import CommandLimits, SafeAction, TurningLimit
 
 LIMITS = CommandLimits(
     low=np.array([-1.0, -2.0]),
@@ -46,3 +49,37 @@ def test_a_safe_action_is_a_number_or_what_the_state_measures_within_bounds():
     np.testing.assert_array_equal(safe.at(np.array([5.0, 6.0, 3.0])), [0.3, 0.5])
     assert safe.at(None) is None
     np.testing.assert_array_equal(SafeAction((0.3,), (0,), (-1.0,), (1.0,)).at(None), [0.3])
+
+
+@given(
+    st.lists(st.floats(-2.0, 2.0), min_size=2, max_size=2).map(np.array),
+    st.lists(st.floats(-2.0, 2.0), min_size=2, max_size=2).map(np.array),
+    st.floats(0.2, 5.0),
+)
+def test_a_car_is_commanded_no_tighter_turn_than_it_can(action, before, radius):
+    everything = np.full(2, math.inf)
+    limits = CommandLimits(
+        np.array([-0.5, -1.0]),
+        np.array([1.0, 1.0]),
+        everything,
+        np.zeros(2),
+        TurningLimit(radius, forward=0, turning=1),
+    )
+    forward, turning = limits.apply(action, before, 0.05)
+    assert abs(turning) <= abs(forward) / radius + 1e-9
+    assert forward == np.clip(action[0], -0.5, 1.0)
+    if abs(action[1]) <= min(abs(forward) / radius, 1.0):
+        assert turning == action[1]
+
+
+def test_the_turning_radius_of_commands_is_that_of_the_model():
+    values = {
+        "planner.device": "cpu",
+        "dynamics.plugin": "ackermann_drive",
+        "dynamics.turning_radius": 2.0,
+        "state.type": "std_msgs/msg/Float64MultiArray",
+        "costs": ["terminal"],
+        "terminal.plugin": "goal_pose",
+    }
+    limits = configure(values).control_settings.limits
+    np.testing.assert_allclose(limits.apply(np.array([0.4, 0.7]), np.zeros(2), 1.0), [0.4, 0.2])
