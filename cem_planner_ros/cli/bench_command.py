@@ -22,6 +22,7 @@ from cem_planner_ros.benchmarks import (
     bench_quality,
     bench_scaling,
     machine,
+    path_runs,
 )
 from cem_planner_ros.errors import ConfigurationError
 
@@ -157,7 +158,15 @@ def _drive(options: argparse.Namespace, say: Say) -> dict:
     )
     free = sum(row["arrived"] and not row["touched"] for row in runs["rows"])
     print(f"{free} of {len(runs['rows'])} arrived without touching anything")
-    return runs | {"plans": times["rows"], "markers": pictures}
+    paths = _table(
+        (("path", 12), ("method", 10), ("reached", 7), ("missed m", 8), ("time s", 6)),
+        path_runs.run(options.quick, say),
+        lambda row: (
+            *(row["name"], row["method"], "yes" if row["reached"] else "NO"),
+            *(row["missed_m"], row["time_s"]),
+        ),
+    )
+    return runs | {"plans": times["rows"], "markers": pictures, "paths": paths["rows"]}
 
 
 def _policy(options: argparse.Namespace, say: Say) -> dict:

@@ -93,7 +93,7 @@ def fill_feedback(
     if path is None:
         return
     x, y = path.at(np.array(place))
-    heading = float(path.heading(np.array(place)))
+    heading = float(path.direction(np.array(place)))
     # Positive to the left of the path, and turned to the right of it.
     aside = math.cos(heading) * (pose.y - y) - math.sin(heading) * (pose.x - x)
     tracking.position_tracking_error = float(aside)

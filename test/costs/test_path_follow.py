@@ -173,7 +173,7 @@ def test_on_a_path_with_times_it_is_best_to_be_on_time():
 def test_values_changed_while_it_drives_count():
     cost = follow()
     before = price(cost, (1.0, 0.5, 0.0))
-    cost.set("clear_lateral_weight", 6.0)
+    cost.set("clear_lateral_weight", 8.0)
     assert price(cost, (1.0, 0.5, 0.0)) > before + 2.0
 
 
