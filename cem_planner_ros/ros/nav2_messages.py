@@ -93,9 +93,9 @@ def fill_feedback(
     if path is None:
         return
     x, y = path.at(np.array(place))
-    heading = float(path.direction(np.array(place)))
+    direction, heading = (float(of(np.array(place))) for of in (path.direction, path.heading))
     # Positive to the left of the path, and turned to the right of it.
-    aside = math.cos(heading) * (pose.y - y) - math.sin(heading) * (pose.x - x)
+    aside = math.cos(direction) * (pose.y - y) - math.sin(direction) * (pose.x - x)
     tracking.position_tracking_error = float(aside)
     tracking.heading_tracking_error = math.remainder(heading - pose.yaw, math.tau)
     tracking.current_path_index = int(np.searchsorted(path.lengths, place, "right")) - 1

@@ -1,4 +1,4 @@
-"""Paths whose parts lie near each other, or that reverse, driven by the control loop in lockstep."""
+"""Paths whose parts lie near each other, or that reverse, driven in lockstep."""
 
 import pytest
 
