@@ -19,16 +19,21 @@ DEPENDENCIES = (
 )
 RUNTIME = (
     *("rosidl_runtime_c", "rosidl_typesupport_c", "rosidl_typesupport_fastrtps_c"),
-    *("rosidl_typesupport_fastrtps_cpp", "rmw", "rcutils", "fastcdr"),
+    *("rosidl_typesupport_fastrtps_cpp", "rosidl_typesupport_introspection_c"),
+    *("rmw", "rcutils", "fastcdr"),
 )
+GENERATED = "generated"
+"""Folder of the C and C++ files while they are compiled."""
+
+TYPE_SUPPORTS = ("rosidl_typesupport_fastrtps_c", "rosidl_typesupport_introspection_c")
+"""Type supports of a message; ROS loads the library of each by its name."""
 
 
 def build(name: str, definitions: Path) -> Path:
     """
     Build an interface package, and return the folder to put on the Python path.
 
-    The folder is kept in the environment; it is built again only when the definitions change. One
-    library contains the whole package: messages, type support for Fast DDS, Python extension.
+    The folder is kept in the environment; it is built again only when the definitions change.
 
     Args:
         name: the name of the package.
@@ -62,6 +67,7 @@ def _generate(name: str, definitions: Path, files: list[str], work: Path) -> Non
     from rosidl_generator_py.generate_py_impl import generate_py
     from rosidl_typesupport_c.cli import GenerateCTypesupport
     from rosidl_typesupport_fastrtps_c.cli import GenerateFastRTPSCTypesupport
+    from rosidl_typesupport_introspection_c.cli import GenerateIntrospectionCTypesupport
 
     share = Path(sys.prefix) / "share"
     if not (share / "nav_msgs" / "msg").is_dir():
@@ -70,13 +76,16 @@ def _generate(name: str, definitions: Path, files: list[str], work: Path) -> Non
     package.mkdir(parents=True)
     includes = [str(share / each) for each in DEPENDENCIES]
     idl = [f"{definitions}:{file}" for file in files]
-    implementation = "rosidl_typesupport_fastrtps_c"
     for generator in (
         GenerateC("c"),
-        GenerateCTypesupport("c", typesupport_implementations=[implementation]),
+        GenerateCTypesupport("c", typesupport_implementations=list(TYPE_SUPPORTS)),
         GenerateFastRTPSCTypesupport("fastrtps_c"),
+        GenerateIntrospectionCTypesupport("introspection_c"),
     ):
-        generator.generate(name, idl, includes, package)
+        # Each has a folder of its own, because some of their files have the same name.
+        output = work / GENERATED / type(generator).__name__ / name
+        output.mkdir(parents=True)
+        generator.generate(name, idl, includes, output)
     with legacy_generator_arguments_file(
         package_name=name,
         interface_files=idl,
@@ -92,7 +101,8 @@ def _compile(name: str, work: Path) -> None:
     import numpy as np
 
     prefix = Path(sys.prefix)
-    includes = [sysconfig.get_paths()["include"], np.get_include(), work]
+    includes = [sysconfig.get_paths()["include"], np.get_include()]
+    includes += (work / GENERATED).iterdir()
     headers = prefix / "include"
     # Most packages have a folder of their own in which another one has the package's name.
     includes += [headers, *(folder for folder in headers.iterdir() if folder.is_dir())]
@@ -109,20 +119,38 @@ def _compile(name: str, work: Path) -> None:
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(compiled, sources))
+
+    def link(library: Path, *inputs: object) -> None:
+        flags = [
+            "-shared",
+            "-Wl,--no-as-needed",
+            "-Wl,-rpath,$ORIGIN",
+            f"-Wl,-soname,{library.name}",
+        ]
+        _run(os.environ.get("CXX", "g++"), *flags, "-o", library, *inputs)
+
     libraries = [f"-l{each}" for each in RUNTIME]
     for dependency in DEPENDENCIES:
         libraries += [
             f"-l{dependency}__{kind}"
             for kind in (
                 *("rosidl_generator_c", "rosidl_typesupport_c"),
-                *("rosidl_typesupport_fastrtps_c", "rosidl_generator_py"),
+                *(*TYPE_SUPPORTS, "rosidl_generator_py"),
             )
         ]
-    library = work / name / f"{name}_s__rosidl_typesupport_c.so"
-    search = f"-L{prefix / 'lib'}"
-    _run(os.environ.get("CXX", "g++"), "-shared", "-o", library, *objects, search, *libraries)
-    for file in objects:
+    # One library has all of the code. ROS asks for others by name, which only refer to it.
+    folder, search = work / name, [f"-L{prefix / 'lib'}", f"-L{work / name}"]
+    extension = [file for file in objects if ".ep." in file.name]
+    code = [file for file in objects if file not in extension]
+    link(folder / f"lib{name}.so", *code, *search, *libraries)
+    names = [f"{name}__{kind}" for kind in TYPE_SUPPORTS]
+    for each in names:
+        link(folder / f"lib{each}.so", *search, f"-l{name}")
+    used = [f"-l{each}" for each in (name, *names)]
+    link(folder / f"{name}_s__rosidl_typesupport_c.so", *extension, *search, *used, *libraries)
+    for file in extension:
         file.unlink()
+    shutil.rmtree(work / GENERATED)
 
 
 def _run(*command: object) -> None:
