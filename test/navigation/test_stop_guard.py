@@ -28,6 +28,7 @@ CORNERS = [(0.22, 0.20), (0.22, -0.20), (-0.22, -0.20), (-0.22, 0.20)]
 
 
 CONFIGURATION = configure(VALUES)
+CAR = configure(VALUES | {"dynamics.plugin": "ackermann_drive"})
 
 
 def make_guard(**changes):
@@ -415,3 +416,14 @@ def test_where_something_is_touched_already_it_gets_no_worse(seed):
     push = Push(seed, starts_free=False)
     before = push.covered()
     assert push.drive(20.0)[0] <= before + 0.3
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(-0.7, 0.7), st.floats(-0.7, 0.7), st.floats(0.5, 3.0))
+def test_a_car_that_brakes_on_a_curve_turns_no_tighter_than_it_can(forward, turning, radius):
+    guard = CAR.changed({"dynamics.turning_radius": radius}).stop_guard()
+    turning = float(np.clip(turning, -abs(forward) / radius, abs(forward) / radius))
+    state, action = np.array([0.0, 0.0, 0.0, forward, turning]), np.array([forward, turning])
+    guard.can_stop(costmap(), state, 0.0, action, action)
+    steps = np.diff(guard.stopping, axis=0)
+    assert (np.abs(steps[:, 2]) <= np.hypot(steps[:, 0], steps[:, 1]) / radius + 1e-6).all()
