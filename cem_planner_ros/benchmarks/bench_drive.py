@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from cem_planner_ros.benchmarks import machine
+from cem_planner_ros.benchmarks.mppi import ReferenceMPPI
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.navigation.local_map import LocalMap
 from cem_planner_ros.navigation.poses import Pose
@@ -28,12 +29,22 @@ from cem_planner_ros.simulation.robot import LIDAR, SCAN_RATE, RobotPlant
 
 WORLDS = ("rooms", "pillars", "clutter")
 
+EMPTY_WORLDS = ("straight", "curve")
+"""Worlds with nothing in the way, for the smoothness of commands."""
+
+BEGIN, END = 1.0, 3.0
+"""s at the begin and at the end of a run, in which its smoothness is not measured."""
+
 SEEDS = 10
 
 AT_MOST = 90.0
 """s for a way of about 10 m."""
 
-BUDGETS = {"2000 x 56, 1 iteration": (2000, 1), "400 x 56, 5 iterations": (400, 5)}
+BUDGETS = {
+    "2000 x 56, 1 iteration": (2000, 1),
+    "1000 x 56, 2 iterations": (1000, 2),
+    "400 x 56, 5 iterations": (400, 5),
+}
 """Samples and iterations of the plans whose times are measured."""
 
 PLANS = 300
@@ -51,6 +62,20 @@ def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
         for seed in range(2 if quick else SEEDS):
             say(f"{world}, seed {seed}")
             yield {"world": world, "seed": seed, **drive(configuration, planner, world, seed)}
+
+
+def smoothness(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
+    """Yield a row for each empty world and method: this planner and MPPI as Nav2 ships it."""
+    torch.set_num_threads(1)
+    configuration, reference = load(), load()
+    methods = {
+        "defaults": (configuration, configuration.planner()),
+        "mppi_reference": (reference, ReferenceMPPI(reference)),
+    }
+    for world in EMPTY_WORLDS[: 1 if quick else None]:
+        for name, method in methods.items():
+            say(f"{world}, {name}")
+            yield {"world": world, "method": name, **drive(*method, world, 0)}
 
 
 def around() -> Surroundings:
@@ -150,12 +175,17 @@ def load(**changes) -> Configuration:
     return configure(load_yaml(file) | changes, str(file))
 
 
-def drive(configuration: Configuration, planner: Planner, world_name: str, seed: int) -> dict:
+def drive(
+    configuration: Configuration, planner: Planner | ReferenceMPPI, world_name: str, seed: int
+) -> dict:
     """
     Return how a run from start to goal went.
 
     `path_error_m` is the mean distance from the path, of which going around obstacles is a part;
     `jerk` the root mean square of the second difference of the robot's speed, m/s^3.
+    `yaw_rate_rms` is that of the commanded yaw rate, rad/s. `command_change` is the mean absolute
+    change of each command from one period to the next, as a share of the command's range. Both
+    leave out the first BEGIN and the last END seconds.
     """
     world = worlds.load(world_name, seed)
     plant = RobotPlant(world, seed=seed)
@@ -164,7 +194,7 @@ def drive(configuration: Configuration, planner: Planner, world_name: str, seed:
     planner.reset()
     lockstep = Lockstep(configuration, planner, plant.state, plant.step)
     commander = lockstep.loop.commander
-    states, scanned = [], -1.0
+    states, commands, scanned = [], [], -1.0
     while lockstep.time < AT_MOST and not commander.is_goal_reached and not plant.touched:
         if lockstep.time >= scanned + 1.0 / SCAN_RATE - 1e-6:
             scanned = lockstep.time
@@ -172,19 +202,39 @@ def drive(configuration: Configuration, planner: Planner, world_name: str, seed:
             commander.surroundings = Surroundings(goal, path, costmap(local_map, scanned))
         lockstep.period()
         states.append(plant.state())
+        commands.append(commander.last_action)
     way = np.array(states)
     nearest = path.at(np.array([path.nearest(point) for point in way[:, :2]]))
     off = np.linalg.norm(nearest - way[:, :2], axis=1)
-    period = lockstep.loop.commander.period
-    jerk = np.diff(way[:, 3], 2) / period**2
+    jerk = np.diff(way[:, 3], 2) / commander.period**2
     return {
         "arrived": commander.is_goal_reached,
         "touched": list(plant.touched),
         "time_s": round(lockstep.time, 2),
         "path_error_m": round(float(np.mean(off)), 3),
-        "jerk": round(float(np.sqrt(np.mean(jerk**2))), 2),
+        "jerk": round(_rms(jerk), 2),
+        **_smoothness(configuration, np.array(commands)),
         "plan_ms": _quantiles([1e3 * took for took in lockstep.plan_times]),
     }
+
+
+def _smoothness(configuration: Configuration, commands: np.ndarray) -> dict:
+    """Return how smooth the commands (periods, nu) of a run are, without its begin and its end."""
+    rate = configuration.values["control_rate"]
+    middle = commands[round(BEGIN * rate) : len(commands) - round(END * rate)]
+    names = configuration.dynamics.action_names
+    ranges = np.subtract(configuration.action("high"), configuration.action("low"))
+    change = np.abs(np.diff(middle, axis=0)).mean(axis=0) / ranges
+    return {
+        "yaw_rate_rms": round(_rms(middle[:, names.index("yaw_rate")]), 4),
+        "command_change": {
+            name: round(float(value), 4) for name, value in zip(names, change, strict=True)
+        },
+    }
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
 
 
 def costmap(local_map: LocalMap, time: float) -> Costmap:

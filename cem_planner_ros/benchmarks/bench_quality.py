@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -74,6 +75,9 @@ LEFT_OUT = {f"defaults without {name}": Method({name: value}) for name, value in
 
 BUDGETS = ((100, 3), (300, 3), (1000, 5))
 
+STEADY = 50
+"""Steps at the end of a run in which the steady-state command is measured."""
+
 HORIZONS = {"cartpole": (50, 100), "doorway": (60,), "quadrotor": (30,)}
 
 
@@ -92,7 +96,8 @@ def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
                         closed_loop(task, method, samples, iterations, horizon, seed)
                         for seed in seeds
                     ]
-                    costs = [cost for cost, _ in runs]
+                    costs = [run.cost for run in runs]
+                    steady = np.mean([run.steady_rms for run in runs], axis=0)
                     yield {
                         "name": label,
                         "task": name,
@@ -105,14 +110,28 @@ def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
                             "mean": round(float(np.mean(costs)), 1),
                             "std": round(float(np.std(costs)), 1),
                         },
-                        "successes": sum(success for _, success in runs),
+                        "successes": sum(run.success for run in runs),
+                        "steady_command_rms": {
+                            action: round(float(rms), 4)
+                            for action, rms in zip(
+                                task.dynamics().action_names, steady, strict=True
+                            )
+                        },
                     }
+
+
+class Run(NamedTuple):
+    """A run in closed loop."""
+
+    cost: float  # accumulated stage cost
+    success: bool
+    steady_rms: np.ndarray  # (nu,), RMS of the last STEADY commands around their mean
 
 
 def closed_loop(
     task: BenchmarkTask, method: Method, samples: int, iterations: int, horizon: int, seed: int
-) -> tuple[float, bool]:
-    """Return the accumulated stage cost of a run on the exact model in float64, and its success."""
+) -> Run:
+    """Return how a run on the exact model in float64 went."""
     model = task.dynamics()
     cost = task.cost(model)
     if method.one:
@@ -131,7 +150,7 @@ def closed_loop(
     )
     state = torch.tensor(task.start, dtype=torch.float64)[:, None]
     dt = torch.tensor(task.dt, dtype=torch.float64)
-    action, total, states = None, 0.0, []
+    action, total, states, actions = None, 0.0, [], []
     for tick in range(task.steps):
         time = tick * task.dt
         # Time that runs backwards makes the planner forget the last plan.
@@ -142,4 +161,6 @@ def closed_loop(
         state = model.step(state, held, dt)
         total += cost.stage(state, held, held, dt).item()
         states.append(state[:, 0].numpy())
-    return total, task.success(np.array(states))
+        actions.append(action)
+    steady = np.std(actions[-STEADY:], axis=0)
+    return Run(total, task.success(np.array(states)), steady)

@@ -64,9 +64,12 @@ def _scaling(options: argparse.Namespace, say: Say) -> dict:
 
 def _quality(options: argparse.Namespace, say: Say) -> dict:
     return _table(
-        (("task", 52), ("cost", 10), ("std", 8), ("successes", 9)),
+        (("task", 52), ("cost", 10), ("std", 8), ("successes", 9), ("steady command RMS", 40)),
         bench_quality.run(options.quick, say),
-        lambda row: (row["name"], *row["cost"].values(), f"{row['successes']}/{row['seeds']}"),
+        lambda row: (
+            *(row["name"], *row["cost"].values(), f"{row['successes']}/{row['seeds']}"),
+            ", ".join(f"{name} {rms:g}" for name, rms in row["steady_command_rms"].items()),
+        ),
     )
 
 
@@ -144,18 +147,8 @@ def _drive(options: argparse.Namespace, say: Say) -> dict:
         print(f"{pictures['name']}, published: p50 {p50} ms of processor time, p99 {p99}")
     else:
         say("markers are left out: this needs rclpy and visualization_msgs")
-    runs = _table(
-        (
-            *(("world", 10), ("seed", 4), ("arrived", 7), ("touched", 16), ("time s", 6)),
-            *(("error m", 7), ("jerk", 6), ("plan p50 ms", 11), ("p99", 6)),
-        ),
-        bench_drive.run(options.quick, say),
-        lambda row: (
-            *(row["world"], row["seed"], "yes" if row["arrived"] else "NO"),
-            *(", ".join(row["touched"]) or "nothing", row["time_s"], row["path_error_m"]),
-            *(row["jerk"], *row["plan_ms"].values()),
-        ),
-    )
+    empty = _runs(("method", 14), bench_drive.smoothness(options.quick, say))
+    runs = _runs(("seed", 14), bench_drive.run(options.quick, say))
     free = sum(row["arrived"] and not row["touched"] for row in runs["rows"])
     print(f"{free} of {len(runs['rows'])} arrived without touching anything")
     paths = _table(
@@ -166,7 +159,30 @@ def _drive(options: argparse.Namespace, say: Say) -> dict:
             *(row["missed_m"], row["time_s"]),
         ),
     )
-    return runs | {"plans": times["rows"], "markers": pictures, "paths": paths["rows"]}
+    smooth = {
+        world: [row for row in empty["rows"] if row["world"] == world]
+        for world in bench_drive.EMPTY_WORLDS
+    }
+    others = {"plans": times["rows"], "markers": pictures, "paths": paths["rows"]}
+    return runs | smooth | others
+
+
+def _runs(second: tuple[str, int], rows: Iterable[dict]) -> dict:
+    """Print runs of a robot; `second` is the (title, width) of what tells runs of a world apart."""
+    return _table(
+        (
+            *(("world", 10), second, ("arrived", 7), ("touched", 16), ("time s", 6)),
+            *(("error m", 7), ("jerk", 6), ("yaw rate", 8), ("change of v", 11), ("yaw rate", 8)),
+            *(("plan p50 ms", 11), ("p99", 6)),
+        ),
+        rows,
+        lambda row: (
+            *(row["world"], row[second[0]], "yes" if row["arrived"] else "NO"),
+            *(", ".join(row["touched"]) or "nothing", row["time_s"], row["path_error_m"]),
+            *(row["jerk"], row["yaw_rate_rms"], *row["command_change"].values()),
+            *row["plan_ms"].values(),
+        ),
+    )
 
 
 def _policy(options: argparse.Namespace, say: Say) -> dict:

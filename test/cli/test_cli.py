@@ -522,7 +522,7 @@ def test_bench_drive_says_what_plans_and_pictures_take(tmp_path):
     code = (
         "import sys; from cem_planner_ros import cli; "
         "from cem_planner_ros.benchmarks import bench_drive;"
-        " bench_drive.WORLDS = (); sys.exit(cli.main(sys.argv[1:]))"
+        " bench_drive.WORLDS = bench_drive.EMPTY_WORLDS = (); sys.exit(cli.main(sys.argv[1:]))"
     )
     file = tmp_path / "drive.json"
     arguments = ["bench", "drive", "--quick", "--json", str(file)]
