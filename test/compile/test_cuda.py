@@ -79,8 +79,8 @@ def test_a_cuda_graph_on_the_cpu_is_the_kernel_with_a_reason(cartpole):
         {"rate": [20.0], "low": [-3.0], "high": [4.0], "momentum": 0.3},
     ],
 )
-def test_a_captured_search_plans_as_the_eager_one(options):
-    plans = []
+def test_a_captured_search_is_repeatable_and_as_good_as_the_eager_one(options):
+    plans, costs_found = [], []
     for backend in ("cudagraph", "eager", "cudagraph"):
         model, costs = swing_up("cuda")
         planner = Planner(
@@ -88,10 +88,12 @@ def test_a_captured_search_plans_as_the_eager_one(options):
         )
         assert planner.execution.name == backend
         assert planner.execution.reason == ""
-        plans.append([planner.plan(np.ones(4), 0.02 * k).actions for k in range(5)])
+        found = [planner.plan(np.ones(4), 0.02 * k) for k in range(10)]
+        plans.append([plan.actions for plan in found])
+        costs_found.append(np.mean([plan.cost for plan in found[5:]]))
     np.testing.assert_array_equal(plans[0], plans[2])
-    # The same noise and other roundings, which may exchange elites of nearly equal cost.
-    np.testing.assert_allclose(plans[0][0], plans[1][0], atol=0.5)
+    # They draw other noise.
+    assert costs_found[0] == pytest.approx(costs_found[1], rel=0.1)
 
 
 @needs_gpu
@@ -123,21 +125,14 @@ def test_a_captured_search_sees_the_surroundings_of_each_plan_and_keeps_the_rate
     for known in SURROUNDINGS:
         planner.reset()
         plan = planner.plan(np.full(5, 0.1), 0.0, np.zeros(2), surroundings=known)
-        given = planner._problem
         knots = planner.execution.candidates
         assert (knots.diff(dim=0)[:, 0].abs() <= 0.5 * planner.search.dt + 1e-5).all()
-        expected = planner.rollout(
-            *(given.state, knots, given.previous_action, given.durations, given.actuators)
-        )
-        got = planner._cost.flatten()
-        # A state at the edge of a cell may be taken for its neighbour.
-        assert torch.isclose(got, expected, rtol=1e-3, atol=1e-3).float().mean() > 0.98
-        seen.append(got.sort().values)
+        seen.append(np.sort(planner.candidates(64).costs))
         ways = (np.full(5, 0.1), plan.actions, np.diff(plan.edges))
         expected = planner.rollout.predict(*ways, "cuda")
         np.testing.assert_allclose(planner.execution.trajectory(*ways), expected, 1e-3, 1e-3)
     for one, other in itertools.combinations(seen, 2):
-        assert not torch.allclose(one, other, rtol=0.01)
+        assert not np.allclose(one, other, rtol=0.01)
 
 
 def swing_up(device):
