@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,7 @@ class Cost(Parameterised, ABC):
         """Return the parameters of this cost for a model."""
         return cls.parameters
 
-    def set_bounds(self, low: Sequence[float], high: Sequence[float]) -> None:
+    def set_bounds(self, low: np.ndarray, high: np.ndarray) -> None:
         """Take over the bounds (nu,) of actions; called whenever the planner is tuned."""
 
     def set_origin(self, origin: np.ndarray) -> None:

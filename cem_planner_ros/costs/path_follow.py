@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from cem_planner_ros.costs.base import Cost, rows_of
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.navigation.path_progress import PathProgress
-from cem_planner_ros.navigation.surroundings import Costmap, Surroundings
+from cem_planner_ros.navigation.surroundings import Costmap, ReferencePath, Surroundings
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 from cem_planner_ros.plugins.plan_inputs import PlanInputs
 
@@ -146,9 +146,9 @@ class PathFollow(Cost):
         """Where the robot is on the path."""
         self._action_names = dynamics.action_names
         self._speed_names = (*dynamics.forward_names, *dynamics.sideways_names)
-        self.set_bounds(dynamics.action_low, dynamics.action_high)
+        self.set_bounds(np.array(dynamics.action_low), np.array(dynamics.action_high))
 
-    def set_bounds(self, low: Sequence[float], high: Sequence[float]) -> None:
+    def set_bounds(self, low: np.ndarray, high: np.ndarray) -> None:
         """Take over the top speed, which bounds the progress of candidates."""
         most = dict(zip(self._action_names, np.maximum(np.abs(low), np.abs(high)), strict=True))
         speeds = [most[name] for name in self._speed_names if name in most]
@@ -158,13 +158,14 @@ class PathFollow(Cost):
         """Find the place of the robot on the path, and cut the window and the schedule."""
         here = np.array([state[row] for row in self._rows[:2]])
         self.progress.update(surroundings.path, here, time)
-        self._inputs.host["is_there"][...] = self.progress.path is not None
-        if self.progress.path is not None:
-            self._cut(time, surroundings.costmap)
+        path = self.progress.path
+        self._inputs.host["is_there"][...] = path is not None
+        if path is not None:
+            self._cut(path, time, surroundings.costmap)
         self._inputs.send()
 
-    def _cut(self, time: float, costmap: Costmap | None) -> None:
-        host, path, place = self._inputs.host, self.progress.path, self.progress.place
+    def _cut(self, path: ReferencePath, time: float, costmap: Costmap | None) -> None:
+        host, place = self._inputs.host, self.progress.place
         window, leg_end = self.value("window"), self.progress.leg[1]
         begin, end = self.progress.window(BACK * window, window)
         lengths = np.linspace(begin, end, POINTS)
