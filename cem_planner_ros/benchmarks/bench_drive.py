@@ -42,7 +42,7 @@ AT_MOST = 90.0
 
 BUDGETS = {
     "2000 x 56, 1 iteration": (2000, 1),
-    "1000 x 56, 2 iterations": (1000, 2),
+    "500 x 56, 4 iterations": (500, 4),
     "400 x 56, 5 iterations": (400, 5),
 }
 """Samples and iterations of the plans whose times are measured."""
