@@ -42,7 +42,7 @@ def _is_foreign(file: str) -> bool:
 
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
-_OPAQUE = (*_PLAIN, torch.Tensor, np.ndarray, type, types.ModuleType, torch.dtype, torch.device)
+_OPAQUE = (*_PLAIN, torch.Tensor, np.ndarray, torch.dtype, torch.device)
 _CODE = (types.FunctionType, types.MethodType, functools.partial)
 
 
@@ -56,15 +56,14 @@ class ChangedError(Exception):
 
 class Watch:
     """
-    What a function reads of plugins, noted in two calls: one for variables, one for objects.
+    What a function reads of plugins, noted in two calls: one for its code, one for objects.
 
     Raises UnsupportedError if something is read that cannot be watched.
     """
 
     def __init__(self, plugins: Iterable[object], function: Callable[[], object]):
-        notes = _Notes()
+        notes = _Notes(_called(function))
         with notes.reading(plugins):
-            notes.note_variables(function)
             function()
         self._slots = notes.slots
         self._arrays = [(array, array.tobytes()) for array in notes.arrays.values()]
@@ -175,10 +174,37 @@ def _words(value: object, article: str = "another") -> str:
     )
 
 
-class _Notes:
-    """What was read, as (how to read it again, what it was, its name)."""
+def _called(function: Callable[[], object]) -> dict[types.CodeType, dict]:
+    """Return the code of plugins that runs in a call, and the variables of the module of each."""
+    codes: dict[types.CodeType, dict] = {}
 
-    def __init__(self):
+    def profile(frame: types.FrameType, event: str, argument: object) -> None:
+        if event == "call" and not _is_foreign(frame.f_code.co_filename):
+            codes[frame.f_code] = frame.f_globals
+
+    before, collects = sys.getprofile(), gc.isenabled()
+    gc.disable()  # It may call functions that have nothing to do with the plugin.
+    sys.setprofile(profile)
+    try:
+        function()
+    finally:
+        sys.setprofile(before)
+        if collects:
+            gc.enable()
+    return codes
+
+
+class _Notes:
+    """
+    What was read, as (how to read it again, what it was, its name).
+
+    `codes` is the code that reads it, with the variables of the module of each. Reading from a
+    module or a class cannot be noticed: its attributes that any of this code names are noted.
+    """
+
+    def __init__(self, codes: dict[types.CodeType, dict]):
+        self._codes = codes
+        self._names = {name for code in codes for name in code.co_names}
         self.slots: list[tuple[Callable[[], object], object, str]] = []
         self.arrays: dict[int, np.ndarray] = {}
         self._seen: set[tuple[int, object]] = set()
@@ -196,49 +222,35 @@ class _Notes:
                         if isinstance(value, types.FunctionType):
                             self._closure(value)
                 self._visit(plugin)
+            for code, variables in self._codes.items():
+                self._globals(code, variables)
             yield
         finally:
             for instance, kind in reversed(self._swapped):
                 object.__setattr__(instance, "__class__", kind)
 
-    def note_variables(self, function: Callable[[], object]) -> None:
-        """Note the variables of modules that a function names, and those that it calls."""
-        codes: dict[types.CodeType, dict] = {}
-
-        def profile(frame: types.FrameType, event: str, argument: object) -> None:
-            if event == "call" and not _is_foreign(frame.f_code.co_filename):
-                codes[frame.f_code] = frame.f_globals
-
-        before, collects = sys.getprofile(), gc.isenabled()
-        gc.disable()  # It may call functions that have nothing to do with the plugin.
-        sys.setprofile(profile)
-        try:
-            function()
-        finally:
-            sys.setprofile(before)
-            if collects:
-                gc.enable()
-        for code, names in codes.items():
-            self._globals(code, names)
-
-    def _globals(self, code: types.CodeType, names: dict) -> None:
-        """Note variables of modules that code names, and attributes of modules and classes."""
-        used = [name for name in code.co_names if name in names]
-        for name in used:
-            value = names[name]
+    def _globals(self, code: types.CodeType, variables: dict) -> None:
+        """Note the variables of its module that code names."""
+        for name in code.co_names:
+            value = variables.get(name, _GONE)
             if isinstance(value, (types.ModuleType, type)):
-                if _is_foreign(str(getattr(value, "__file__", ""))) or not hasattr(
-                    value, "__dict__"
-                ):
-                    continue
-                for attribute in code.co_names:
-                    found = vars(value).get(attribute, _GONE)
-                    if isinstance(found, (*_PLAIN, torch.Tensor, np.ndarray, list, dict)):
-                        getter = functools.partial(getattr, value, attribute)
-                        self._note(getter, found, f"{name}.{attribute}", (id(value), attribute))
-            elif not isinstance(value, types.BuiltinFunctionType):
-                getter = functools.partial(names.__getitem__, name)
-                self._note(getter, value, name, (id(names), name))
+                self._visit(value, name)
+            elif value is not _GONE and not isinstance(value, types.BuiltinFunctionType):
+                getter = functools.partial(variables.__getitem__, name)
+                self._note(getter, value, name, (id(variables), name))
+
+    def _attributes(self, holder: types.ModuleType | type, name: str) -> None:
+        """Note the attributes of a module or a class that the code names."""
+        if _is_foreign(str(getattr(holder, "__file__", ""))):
+            return
+        held = getattr(holder, "__dict__", {})
+        for attribute in self._names & held.keys():
+            value = held[attribute]
+            if isinstance(value, (types.ModuleType, type)):
+                self._visit(value, f"{name}.{attribute}")
+            elif isinstance(value, (*_PLAIN, torch.Tensor, np.ndarray, list, dict)):
+                getter = functools.partial(getattr, holder, attribute)
+                self._note(getter, value, f"{name}.{attribute}", (id(holder), attribute))
 
     def _note(self, getter: Callable, value: object, name: str, key: tuple) -> None:
         if key not in self._seen:
@@ -255,7 +267,9 @@ class _Notes:
         if isinstance(value, _OPAQUE):
             return
         self._visited.add(id(value))
-        if isinstance(value, (list, tuple, dict, set, frozenset)):
+        if isinstance(value, (types.ModuleType, type)):
+            self._attributes(value, name)
+        elif isinstance(value, (list, tuple, dict, set, frozenset)):
             self._contents(value, name)
         elif isinstance(value, types.FunctionType):
             if not _is_foreign(value.__code__.co_filename):

@@ -2,6 +2,7 @@
 
 import gc
 import threading
+import types
 
 import numpy as np
 import pytest
@@ -85,10 +86,10 @@ OTHERWISE = {
 }
 
 
-def planner_and_cost(fetch):
+def planner_and_cost(fetch, **attributes):
     model = DoubleIntegrator()
     cost = Target(model)
-    cost.fetch = fetch
+    vars(cost).update(attributes, fetch=fetch)
     return Planner(model, [cost], **SIZES), cost
 
 
@@ -206,6 +207,38 @@ def test_a_variable_of_an_enclosing_function_that_changes_is_noticed():
     wanted = 2.0
     planner.plan(np.zeros(4), 0.0)
     assert "wanted is 2.0, and was 1.0" in planner.execution.reason
+
+
+def module():
+    return types.ModuleType("settings")
+
+
+def kind():
+    return type("Settings", (), {})
+
+
+@pytest.mark.parametrize("make", [module, kind])
+@pytest.mark.parametrize("way", ["enclosing function", "attribute", "list", "module"])
+def test_a_variable_of_a_module_or_class_that_a_plugin_holds_is_noticed(make, way):
+    holder = make()
+    holder.factor, holder.unread = 1.0, 1.0
+    outer = types.ModuleType("outer")
+    outer.settings = holder
+    fetch = {
+        "enclosing function": lambda c: holder.factor,
+        "attribute": lambda c: c.holder.factor,
+        "list": lambda c: c.listed[0].factor,
+        "module": lambda c: outer.settings.factor,
+    }[way]
+    planner, _ = planner_and_cost(fetch, holder=holder, listed=[holder])
+    planner.plan(np.zeros(4), 0.0)
+    holder.unread = 2.0
+    planner.plan(np.zeros(4), 0.0)
+    assert (planner.execution.name, planner.execution.reason) == ("kernel", "")
+    holder.factor = 2.0
+    planner.plan(np.zeros(4), 0.0)
+    assert planner.execution.name == "eager"
+    assert "factor is 2.0, and was 1.0" in planner.execution.reason
 
 
 def test_what_the_garbage_collector_calls_is_nothing_of_the_plugin():
