@@ -70,17 +70,16 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigurationError(
             f"planning from state zero failed: {describe(error)}\n  in {options.file}"
         ) from error
+    parts = [*configuration.costs, *(["return of the model"] if dynamics.predicts_return else [])]
+    breakdown = zip(parts, planner.breakdown(plan, state), strict=True)
+    shares = ", ".join(f"{name} {value:.4g}" for name, value in breakdown)
     if not np.isfinite(plan.cost):
         raise ConfigurationError(
             "the plan from state zero has no valid candidate: each one's cost is NaN or "
-            f"infinite; look at the model, the costs and the action bounds\n  in {options.file}"
+            f"infinite ({shares}); look at the model, the costs and the action bounds\n"
+            f"  in {options.file}"
         )
-    parts = [*configuration.costs, *(["return of the model"] if dynamics.predicts_return else [])]
-    shares = zip(parts, planner.breakdown(plan, state), strict=True)
-    print(
-        "  cost of a plan from state zero: "
-        + ", ".join(f"{name} {value:.4g}" for name, value in shares)
-    )
+    print(f"  cost of a plan from state zero: {shares}")
     print(f"  invalid candidates (NaN or infinite cost) from state zero: {_percent(invalid)}")
     p50, p99 = np.percentile(times, [50, 99])
     budget = 1e3 * period * value["budget_fraction"]

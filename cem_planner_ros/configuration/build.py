@@ -115,7 +115,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
             return made
         except ConfigurationError as error:
             problems.append(f"parameter '{prefix}.plugin': {error}")
-        except Exception as error:  # A plugin's constructor may raise any error.
+        except (Exception, SystemExit) as error:  # A plugin's constructor may raise any error.
             problems.append(
                 f"parameter '{prefix}.plugin': {checked[f'{prefix}.plugin']!r} cannot be made: "
                 f"{describe(error)}"
@@ -171,9 +171,10 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
             unknown = {other for other in unknown if not other.startswith(f"{name}.")}
             if not isinstance(values.get("costs"), list):
                 continue
+            hint = did_you_mean(name, [*checked["costs"], "dynamics"])
             problems.append(
                 f"parameter '{name}.plugin' is given, but 'costs', which is {checked['costs']!r}, "
-                f"does not name '{name}'{did_you_mean(name, checked['costs'])}"
+                f"does not name '{name}'{hint}"
             )
         # Parameters of a cost with a broken plugin are not unknown, only not known yet.
         broken = tuple(f"{name}." for name in checked["costs"] if name not in costs)

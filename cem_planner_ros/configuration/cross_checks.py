@@ -288,12 +288,18 @@ def warnings(
             f"planner.risk is {value['planner.risk']}, but the model is one: it has no members "
             "(randomisation.samples, or an ensemble)"
         )
-    found += [
-        f"the cost '{name}' is 0 in each of {ATTEMPTS} random states up to {FAR:g} from zero: "
-        "are its weights or its tolerances 0?"
-        for name, cost in costs.items()
-        if not cost.inputs and costs_nothing(cost, dynamics, device)
-    ]
+    for name, cost in costs.items():
+        kind = type(cost)
+        if kind.stage is Cost.stage and kind.terminal is Cost.terminal:
+            found.append(
+                f"the cost '{name}' is always 0: {kind.__name__} has neither stage nor terminal, "
+                "expected at least one of them"
+            )
+        elif not cost.inputs and costs_nothing(cost, dynamics, device):
+            found.append(
+                f"the cost '{name}' is 0 in each of {ATTEMPTS} random states up to {FAR:g} from "
+                "zero: are its weights or its tolerances 0?"
+            )
     for name, cost in costs.items():
         for number in cost.numbers:
             low, high = f"{name}.{number}", f"{name}.{number.replace('low.', 'high.', 1)}"

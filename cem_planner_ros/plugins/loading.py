@@ -49,7 +49,7 @@ def load(kind: str, name: str) -> type[Parameterised]:
         module, _, attribute = name.partition(":")
         try:
             loaded = importlib.import_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ConfigurationError(_broken(kind, name, error)) from error
         if not hasattr(loaded, attribute):
             classes = [n for n, value in vars(loaded).items() if isinstance(value, type)]
@@ -70,7 +70,7 @@ def load(kind: str, name: str) -> type[Parameterised]:
             )
         try:
             plugin = entries[0].load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ConfigurationError(_broken(kind, name, error)) from error
     base = BASES[kind]
     if not (isinstance(plugin, type) and issubclass(plugin, base)):

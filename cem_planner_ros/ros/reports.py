@@ -13,7 +13,8 @@ from visualization_msgs.msg import MarkerArray
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.control.commander import Commander
-from cem_planner_ros.control.ladder import FRESH, PREVIOUS_PLAN, STOPPED
+from cem_planner_ros.control.control_settings import KEEP_LAST, POLICY, RAMP_TO_SAFE
+from cem_planner_ros.control.ladder import FALLBACK, FRESH, PREVIOUS_PLAN, STOPPED
 from cem_planner_ros.control.tick import RESTING, Tick
 from cem_planner_ros.navigation.stop_guard import StopGuard
 from cem_planner_ros.planning.execution import Execution
@@ -32,7 +33,14 @@ SPREAD_RATE = 2.0
 TERMS_RATE = 2.0
 """Rate of computing the cost terms of the plan, Hz."""
 
-WORDS = {FRESH: "planning again", PREVIOUS_PLAN: "using the previous plan"}
+WORDS = {
+    FRESH: "planning again",
+    PREVIOUS_PLAN: "using the previous plan",
+    RAMP_TO_SAFE: "ramping to the safe action",
+    KEEP_LAST: "repeating the last command",
+    POLICY: "following the policy while the state is recent",
+}
+"""What each status means for the command; for `fallback` this depends on the parameter."""
 
 
 class Reports:
@@ -183,10 +191,8 @@ class Reports:
         return True
 
     def _log(self, tick: Tick, fallback: str) -> None:
-        what = WORDS.get(
-            tick.status, "braking" if fallback == "ramp_to_safe" else "holding the last command"
-        )
-        what = tick.status if tick.status == STOPPED else f"{tick.status}: {what}"
+        words = WORDS.get(fallback if tick.status == FALLBACK else tick.status)
+        what = f"{tick.status}: {words}" if words else tick.status
         why = ": ".join(filter(None, (tick.cause, tick.reason)))
         log = self._node.get_logger()
         if tick.status == FRESH:

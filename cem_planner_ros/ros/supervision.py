@@ -105,8 +105,8 @@ class Supervision:
         if others:
             return Alert(
                 "commands",
-                f"{len(others)} other publishers on the command topic '{topic}': "
-                f"{', '.join(others)}",
+                f"others publish on the command topic '{topic}' too, so the robot gets the "
+                f"commands of all: end or remap {', '.join(others)}",
             )
         if not endpoints.has_subscriber(self._node, topic, kind):
             counts = endpoints.subscribers(self._node, topic, kind)

@@ -229,7 +229,9 @@ def test_check_refuses_a_model_that_returns_nan(tmp_path, capsys, monkeypatch):
     )
     file.write_text(text)
     assert cli.main(["check", str(file)]) == 1
-    assert "NaN" in capsys.readouterr().err
+    refused = capsys.readouterr().err
+    assert "NaN" in refused
+    assert "broken nan" in refused
 
 
 def test_plugins_lists_what_is_installed_with_parameters_and_units(capsys):

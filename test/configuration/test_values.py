@@ -101,6 +101,37 @@ def test_a_cost_that_is_given_but_not_named_is_said_once():
     assert "terminal.weight" not in text
 
 
+def test_a_misspelt_section_of_the_model_is_recognised():
+    assert "did you mean 'dynamics'?" in refusal({"dynamic.plugin": "cartpole"})
+
+
+class Leaving(Cost):
+    """Exits while it is made."""
+
+    def __init__(self, *arguments, **options):
+        raise SystemExit(3)
+
+
+def test_a_plugin_that_exits_while_it_is_made_does_not_end_the_process():
+    text = refusal({"running.plugin": f"{__name__}:Leaving", "running.weight.x": 1.0})
+    assert "'running.plugin'" in text
+    assert "cannot be made: SystemExit: 3" in text
+
+
+class Uncalled(Cost):
+    """Has no method that the planner calls."""
+
+    def stages(self, state, action, previous_action, time):
+        return state[0]
+
+
+def test_a_cost_without_a_method_that_is_called_is_warned_of():
+    values = CARTPOLE | {"costs": ["running", "terminal", "odd"]}
+    configuration = configure(values | {"odd.plugin": f"{__name__}:Uncalled"})
+    (warning,) = [text for text in configuration.warnings() if "'odd'" in text]
+    assert "Uncalled has neither stage nor terminal" in warning
+
+
 def test_two_actions_cannot_share_a_field():
     text = refusal(
         {

@@ -52,6 +52,13 @@ def test_a_module_that_raises_on_import_shows_the_cause(tmp_path, monkeypatch):
     assert "exploding" not in sys.modules
 
 
+def test_a_module_that_exits_on_import_does_not_end_the_process(tmp_path, monkeypatch):
+    (tmp_path / "script.py").write_text("import sys\nsys.exit('usage: script FILE')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigurationError, match="SystemExit: usage: script FILE"):
+        loading.load("costs", "script:Cost")
+
+
 def test_a_name_registered_twice_is_refused_naming_both(monkeypatch):
     group = "cem_planner_ros.dynamics"
     entries = [EntryPoint("mine", value, group) for value in ("a:Model", "b:Model")]

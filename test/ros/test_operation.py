@@ -359,7 +359,7 @@ def test_values_dumped_and_loaded_again_are_the_same(
 def test_another_commander_is_warned_of(node, observer, states, newest, wait_until):
     node().autostart()
     observer.node.create_publisher(Float64MultiArray, "command", 1)
-    wait_until(lambda: "1 other publishers on the command topic '/command'" in newest()["message"])
+    wait_until(lambda: "others publish on the command topic '/command' too" in newest()["message"])
 
 
 def test_the_predicted_states_are_published(node, observer, states, wait_until):
