@@ -106,7 +106,7 @@ def _missing(kind: str, name: str) -> str:
     )
 
 
-def _broken(kind: str, name: str, error: Exception) -> str:
+def _broken(kind: str, name: str, error: BaseException) -> str:
     return f"{kind} plugin '{name}' cannot be loaded: {describe(error)}"
 
 
