@@ -23,7 +23,7 @@ from cem_planner_ros.errors import ConfigurationError, did_you_mean
 from cem_planner_ros.plugins import loading
 from cem_planner_ros.ros import node_processes
 
-APPEAR = 3.0
+APPEAR = 10.0
 """Time for finding a running node, s."""
 
 ANSWER = 10.0

@@ -206,10 +206,11 @@ def test_without_a_young_state_the_policy_lets_the_plant_be_braked(tmp_path):
     run = Lockstep(configuration, configuration.planner(), lambda: measured[0](), plant.step)
     while run.period().status != FRESH:
         pass
-    before = run.loop.commander.last_action[0]
     measured.clear()  # Reading the state fails from now on.
     for _ in range(5):
         run.period()
+    before = run.loop.commander.last_action[0]
+    assert before != 0.0
     run.loop.commander.state = StateSample(np.ones(4), run.time - 10.0)
     actions = [run.period().action[0] for _ in range(20)]
     assert abs(actions[-1]) < 0.6 * abs(before)

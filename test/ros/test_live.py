@@ -296,12 +296,15 @@ def test_plugins_do_what_their_live_parameters_say(kind, name):
     points = np.array([[0.0, 0.0], [1.0, 0.2], [3.0, 0.0], [3.0, 9.0]])
     way = ReferencePath.through(points, np.array([0.0, 0.2, 0.5, 3.0]))
     seen = dataclasses.replace(around(0.5, FAR)(102.0), path=way)
+    wall = np.zeros((80, 80), np.int8)
+    wall[round((1.3 + 2.0) / 0.05) :] = 100  # Beside the path, 1.1 m away.
+    beside = dataclasses.replace(seen, costmap=dataclasses.replace(seen.costmap, cells=wall))
 
     def look(changes):
         configuration.changed(changes).tune(planner)
         made = []
-        for plan, state in zip(plans, states, strict=True):
-            planner.plan(state, 0.0, surroundings=seen)
+        for plan, state, surroundings in zip(plans, states, 5 * [seen, beside], strict=True):
+            planner.plan(state, 0.0, surroundings=surroundings)
             made += [planner.predict(plan, state).tolist(), planner.breakdown(plan, state)]
         return repr(made)
 
