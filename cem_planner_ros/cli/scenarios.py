@@ -188,8 +188,9 @@ class DiffDriveScenario(Scenario):
         node.create_subscription(Bool, "/cem_planner/goal_reached", on_reached, LATCHED)
         node.create_subscription(Bool, "touched", on_touched, LATCHED)
         node.create_subscription(Float64MultiArray, "/cem_planner/plan", on_plan, 5)
-        turned = np.full(len(self._world.path), self._world.goal[2])
-        poses = np.column_stack((self._world.path, turned))  # Only the last heading counts.
+        steps = np.diff(self._world.path, axis=0)
+        headings = np.append(np.arctan2(steps[:, 1], steps[:, 0]), self._world.goal[2])
+        poses = np.column_stack((self._world.path, headings))
         message = path_message(poses, ("x", "y", "yaw"), Time(), values["frame_id"])
         publisher = node.create_publisher(type(message), values["drive.path_topic"], 1)
         node.create_timer(SAY_AGAIN, lambda: self._is_going or publisher.publish(message))

@@ -30,7 +30,7 @@ LOG_INTERVAL = 1.0
 SPREAD_RATE = 2.0
 """Rate of measuring the width of the search, Hz."""
 
-TERMS_RATE = 2.0
+TERMS_RATE = 0.5
 """Rate of computing the cost terms of the plan, Hz."""
 
 WORDS = {
