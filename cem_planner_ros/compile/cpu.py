@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from cem_planner_ros.compile.arguments import HEADER, Arguments, check_layout
-from cem_planner_ros.compile.generate import fill, step_code
+from cem_planner_ros.compile.generate import fill, step_code, traceable
 from cem_planner_ros.compile.library import interruptible, load
 from cem_planner_ros.compile.watch import watched
 from cem_planner_ros.compile.writer import UnsupportedError
@@ -57,13 +57,7 @@ class Kernel:
 
     def __init__(self, rollout: Rollout, samples: int = COMPARED):
         members, particles = rollout.dynamics.members, rollout.particles
-        traced = rollout
-        if members > 1:
-            if rollout.dynamics.member is None:
-                raise UnsupportedError("the model has members, which run side by side in PyTorch")
-            if particles.propagation != "all":
-                raise UnsupportedError(f"candidates run through members as {particles.propagation}")
-            traced = Rollout(rollout.dynamics.member, rollout.costs, rollout.dt)
+        traced = traceable(rollout)
         self.watch = watched(traced, "cpu")
         shared = {"NU": len(traced.dynamics.action_names), "INSTANT": INSTANT}
         shared |= {"BLOCK": BLOCK, "TILE": TILE}

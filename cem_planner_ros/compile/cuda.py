@@ -16,7 +16,7 @@ import torch
 from cem_planner_ros.compile.arguments import Struct, declared
 from cem_planner_ros.compile.cpu import COMPARED, TILE, compare
 from cem_planner_ros.compile.driver import Gpu
-from cem_planner_ros.compile.generate import fill, step_code
+from cem_planner_ros.compile.generate import fill, step_code, traceable
 from cem_planner_ros.compile.writer import UnsupportedError
 from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.particles import RISKS
@@ -59,13 +59,7 @@ class CudaRollout:
 
     def __init__(self, rollout: Rollout, gpu: Gpu, samples: int = COMPARED):
         members, particles = rollout.dynamics.members, rollout.particles
-        traced = rollout
-        if members > 1:
-            if rollout.dynamics.member is None:
-                raise UnsupportedError("the model has members, which run side by side in PyTorch")
-            if particles.propagation != "all":
-                raise UnsupportedError(f"candidates run through members as {particles.propagation}")
-            traced = Rollout(rollout.dynamics.member, rollout.costs, rollout.dt)
+        traced = traceable(rollout)
         self.members = members
         self._gpu, device = gpu, gpu.device
         sizes, parts, numbers = step_code(traced, device)

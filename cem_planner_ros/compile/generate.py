@@ -81,3 +81,18 @@ def step_code(
         "TERMINAL": "\n".join([*terminal.lines, f"cost[lane] += {last.rows.item()};"]),
     }
     return {"NX": nx, "NU": nu, "INSTANT": INSTANT}, parts, numbers
+
+
+def traceable(rollout: Rollout) -> Rollout:
+    """
+    Return the rollout to trace: that of the first member, where the model has several.
+
+    Raises UnsupportedError if the members cannot be run one by one.
+    """
+    if rollout.dynamics.members == 1:
+        return rollout
+    if rollout.dynamics.member is None:
+        raise UnsupportedError("the model has members, which run side by side in PyTorch")
+    if rollout.particles.propagation != "all":
+        raise UnsupportedError(f"candidates run through members as {rollout.particles.propagation}")
+    return Rollout(rollout.dynamics.member, rollout.costs, rollout.dt)
