@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
+from cem_planner_ros.navigation.path_headings import path_through
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.navigation.surroundings import Costmap, ReferencePath, Surroundings
+from cem_planner_ros.navigation.surroundings import Costmap, Surroundings
 from cem_planner_ros.paths import share
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.simulation.lockstep import Lockstep
@@ -100,7 +101,7 @@ def drive(
     plant = ModelPlant(configuration, start, max_step=0.01)
     lockstep = Lockstep(configuration, planner, plant.state, plant.step)
     commander = lockstep.loop.commander
-    path = ReferencePath.through(poses[:, :2], headings=poses[:, 2])
+    path = path_through(poses, configuration.planar_robot().moves_sideways)
     low, high = poses[:, :2].min(0) - 2.0, poses[:, :2].max(0) + 2.0
     columns, rows = np.ceil((high - low) / 0.05).astype(int)
     free, corner = np.zeros((rows, columns), np.int8), Pose(*low, 0.0)

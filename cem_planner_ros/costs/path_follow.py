@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,8 +58,9 @@ class PathFollow(Cost):
 
     where the last term is only for paths with times, and `clear_lateral_weight` replaces
     `lateral_weight` while the window is clear of obstacles. The wanted heading is the direction of
-    the path, turned by the mean angle between the path's headings and its direction within the
-    window: by pi where the path is driven backwards. Without a path the cost is zero.
+    the path, turned by pi where the path's headings say that it is driven backwards. For a robot
+    that moves sideways, it is turned by the mean angle between the path's headings and its
+    direction within the window. Without a path the cost is zero.
     """
 
     places = ()
@@ -145,6 +147,7 @@ class PathFollow(Cost):
         self.progress = PathProgress()
         """Where the robot is on the path."""
         self._action_names = dynamics.action_names
+        self._moves_sideways = bool({*dynamics.sideways_names} & {*dynamics.action_names})
         self._speed_names = (*dynamics.forward_names, *dynamics.sideways_names)
         self.set_bounds(np.array(dynamics.action_low), np.array(dynamics.action_high))
 
@@ -175,6 +178,8 @@ class PathFollow(Cost):
         host["points"].T[2:] = np.cos(direction), np.sin(direction), lengths - place
         # Half a turn if the robot drives backwards; any angle if it can move sideways.
         turned = np.exp(1j * (path.heading(lengths) - direction)).mean()
+        if not self._moves_sideways:
+            turned = math.copysign(1.0, turned.real)
         turned /= max(abs(turned), EDGE)
         host["turned"][:] = turned.real, turned.imag
         # Where nothing is in the way, there is no reason to leave the path.

@@ -47,6 +47,11 @@ class PlanarRobot:
         pose = [self.state_names.index(name) for name in ("x", "y", "yaw")]
         return pose, rows(self.state_names), rows(self.action_names)
 
+    @property
+    def moves_sideways(self) -> bool:
+        """Whether an action is the speed to the left."""
+        return not set(self.sideways).isdisjoint(self.action_names)
+
     def pose(self, state: np.ndarray) -> Pose:
         """Return the pose in a state (nx,)."""
         return Pose(*(float(state[row]) for row in self._rows[0]))

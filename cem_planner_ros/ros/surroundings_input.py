@@ -17,6 +17,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.configuration.driving_table import RAW_COSTMAP
+from cem_planner_ros.navigation.path_headings import path_through
 from cem_planner_ros.navigation.poses import Pose, compose
 from cem_planner_ros.navigation.surroundings import (
     NOTHING,
@@ -87,6 +88,8 @@ class SurroundingsInput:
         self._path: _ReceivedPoses | None = None
         self._is_path_newer = False
         self._tolerance: GoalTolerance | None = None
+        self._moves_sideways = configuration.planar_robot().moves_sideways
+        self._has_told_headings = False
         self.known = NOTHING
         """Always replaced as a whole."""
         self.is_active = False
@@ -160,6 +163,7 @@ class SurroundingsInput:
     def begin(self) -> None:
         """Forget goal and path; accept new ones and latched ones from now on."""
         self.is_active = True
+        self._has_told_headings = False
         self.problems.clear()
         self.stand_still()
         for subscription in self._ways:
@@ -289,6 +293,24 @@ class SurroundingsInput:
         tolerance = self._tolerance
         if goal is not known.goal or path is not known.path or tolerance != known.tolerance:
             self._use(goal=goal, path=path, tolerance=tolerance)
+            self._tell_headings()
+
+    @property
+    def headings(self) -> str:
+        """Which headings the robot has along its path, for `/diagnostics`."""
+        path = self.known.path
+        if path is None:
+            return "no path"
+        return "from the way" if path.headings is None else "from the poses"
+
+    def _tell_headings(self) -> None:
+        path = self.known.path
+        if path is not None and path.headings is None and not self._has_told_headings:
+            self._has_told_headings = True
+            self._node.get_logger().info(
+                "the headings of the path's poses do not follow its way: the robot drives forwards "
+                "along the way, and only the last pose says how it should be turned"
+            )
 
     def _poses_now(self, received: _ReceivedPoses) -> list[Pose]:
         frame = self._frames.pose_of(received.frame)
@@ -298,8 +320,7 @@ class SurroundingsInput:
         """Return a path, None if all its points are equal, and its last pose."""
         poses = self._poses_now(received)
         try:
-            points, headings = np.array([pose[:2] for pose in poses]), _headings(received, poses)
-            path = ReferencePath.through(points, received.times, headings)
+            path = path_through(np.array(poses), self._moves_sideways, received.times)
         except ValueError:
             path = None
         return path, poses[-1]
@@ -322,25 +343,6 @@ def _path(message: Path) -> _ReceivedPoses | None:
 
 def _pose(message: PoseStamped) -> Pose:
     return planar_pose(message.pose.position, message.pose.orientation)
-
-
-def _headings(received: _ReceivedPoses, poses: list[Pose]) -> np.ndarray | None:
-    """
-    Return the headings (n,), rad, of a path's poses in the frame of the states, None for none.
-
-    A planner that plans positions only leaves all quaternions but the last at identity. Such
-    headings are ignored, unless the path reverses.
-    """
-    points, given = (
-        np.array(values) for values in ([p[:2] for p in received.poses], received.poses)
-    )
-    if not given[:-1, 2].any():
-        try:
-            if len(ReferencePath.through(points).legs) == 2:
-                return None
-        except ValueError:
-            return None
-    return np.array([pose.yaw for pose in poses])
 
 
 def _is_same(one: Pose, other: Pose) -> bool:

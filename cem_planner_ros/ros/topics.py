@@ -239,6 +239,7 @@ class Topics:
         terms = self.reports.cost_terms
         facts |= {f"cost {name}": f"{term:.6g}" for name, term in terms.items()}
         if self.surroundings is not None:
+            facts["path headings"] = self.surroundings.headings
             facts |= self.surroundings.dropped
         facts |= {f"states dropped: {c}": n for c, n in self.states.dropped.items()}
         return facts | {f"states with {c}": n for c, n in self.states.disbelieved.items()}

@@ -26,7 +26,7 @@ class Topics:
 
     def __init__(self):
         self.take = {}
-        self.logged = []
+        self.logged, self.said = [], []
         self.timers = []
 
     def resolve_topic_name(self, topic):
@@ -50,7 +50,7 @@ class Topics:
         self.timers.remove(look)
 
     def get_logger(self):
-        return types.SimpleNamespace(warning=self.logged.append)
+        return types.SimpleNamespace(warning=self.logged.append, info=self.said.append)
 
 
 CONFIGURATION = configure(load_yaml(share("config") / "drive.yaml") | {"planner.device": "cpu"})
@@ -134,6 +134,20 @@ def test_the_end_of_a_path_is_the_goal(bench):
     np.testing.assert_allclose(bench.known.goal, (2.0, 1.0, 0.5))
     np.testing.assert_allclose(bench.known.path.points, [(0, 0), (1, 0), (2, 1)])
     assert bench.known.path.times is None
+
+
+def test_the_log_says_once_that_headings_of_a_path_were_not_used(bench):
+    """As from a planner of positions, which sends a new path every second."""
+    bench.path((0, 0), (1, 0), (2, 0))
+    assert (bench.input.headings, bench.node.said) == ("from the poses", [])
+    bench.path((0, 0), (1, 0), (1, 1))
+    bench.path((0, 0), (1, 0), (1, 2))
+    assert bench.input.headings == "from the way"
+    assert bench.known.goal == pytest.approx((1.0, 2.0, 0.0))
+    assert len(bench.node.said) == 1
+    assert "do not follow its way" in bench.node.said[0]
+    bench.path()
+    assert bench.input.headings == "no path"
 
 
 def test_a_goal_at_the_end_of_a_path_says_how_to_stand_there(bench):
