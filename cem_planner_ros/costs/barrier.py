@@ -1,4 +1,4 @@
-"""Soft limits of states."""
+"""Soft limits of states and outputs."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ FAR = 1e9
 
 class Barrier(Cost):
     """
-    The weighted squared distance of states beyond their limits; zero within the limits.
+    The weighted squared distance of states and outputs beyond their limits; zero within.
 
     This is a quadratic penalty (Nocedal and Wright, Numerical Optimization, section 17.1). With a
     larger weight, a limit is exceeded less. Angles are not wrapped.
     """
 
     places = ("low", "high")
+    reads_outputs = True
     weight: torch.Tensor
     low: torch.Tensor
     high: torch.Tensor
 
     @classmethod
     def parameters_for(cls, dynamics: Dynamics) -> tuple[Parameter, ...]:
-        """Return a weight and two limits for each state."""
-        names = dynamics.state_names
+        """Return a weight and two limits for each state and output."""
+        names = dynamics.signal_names
         return (
             named("weight", names, 0.0, "Weight of the squared excess of {name}.", low=0.0)
             + named("low", names, -FAR, "Limit below which {name} has a cost.")

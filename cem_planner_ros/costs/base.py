@@ -49,6 +49,11 @@ class Cost(Parameterised, ABC):
     `prepare` subtracts it from whatever else is a position. None if it needs states as they are:
     then nothing is subtracted for any cost of the planner.
     """
+    reads_outputs: bool = False
+    """
+    Whether `stage` and `terminal` get signals (nx + ny, N): the states, and the model's outputs
+    below them, in the order of `Dynamics.signal_names`. Without outputs, signals are the states.
+    """
     robot_footprint: Footprint | None = None
     """The outline of the robot that its parameters give; the stop guard uses the same one."""
 
@@ -108,7 +113,7 @@ class Cost(Parameterised, ABC):
         dt.
 
         Args:
-            state: (nx, N), at the end of the step.
+            state: (nx, N), at the end of the step; signals (nx + ny, N) if `reads_outputs`.
             action: (nu, N), held during the step.
             previous_action: (nu, N), held during the previous step.
             time: 0-d, s from the start of the plan to the end of the step.
@@ -120,11 +125,18 @@ class Cost(Parameterised, ABC):
         return torch.zeros_like(state[0])
 
 
-def rows_of(dynamics: Dynamics, *names: str) -> list[int]:
-    """Return the rows of states by name. Raises ConfigurationError if the model lacks one."""
-    missing = [name for name in names if name not in dynamics.state_names]
+def rows_of(dynamics: Dynamics, *names: str, outputs: bool = False) -> list[int]:
+    """
+    Return the rows of states, or with `outputs` of signals, by name.
+
+    Raises ConfigurationError if the model lacks one.
+    """
+    known, what = dynamics.state_names, "state"
+    if outputs:
+        known, what = dynamics.signal_names, "state or output"
+    missing = [name for name in names if name not in known]
     if missing:
         raise ConfigurationError(
-            f"needs the state '{missing[0]}', the model has: {', '.join(dynamics.state_names)}"
+            f"needs the {what} '{missing[0]}', the model has: {', '.join(known)}"
         )
-    return [dynamics.state_names.index(name) for name in names]
+    return [known.index(name) for name in names]

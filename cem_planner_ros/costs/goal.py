@@ -24,16 +24,16 @@ class Goal(TargetCost):
 
     @classmethod
     def parameters_for(cls, dynamics: Dynamics) -> tuple[Parameter, ...]:
-        """Return two weights, and a target and a tolerance for each state."""
+        """Return two weights, and a target and a tolerance for each state and output."""
         return (
             Parameter("weight", 1.0, "Weight of the distance in every step.", low=0.0),
             Parameter(
                 "terminal_weight", 0.0, "Weight of the distance at the end of the horizon.", low=0.0
             ),
-            *named("target", dynamics.state_names, 0.0, "Target value of {name}."),
+            *named("target", dynamics.signal_names, 0.0, "Target value of {name}."),
             *named(
                 "tolerance",
-                dynamics.state_names,
+                dynamics.signal_names,
                 0.0,
                 "Distance at which the cost changes from quadratic to linear.",
                 low=0.0,

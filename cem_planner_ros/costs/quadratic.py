@@ -13,9 +13,10 @@ from cem_planner_ros.plugins.parameter import Parameter, named
 
 
 class TargetCost(Cost):
-    """A cost of the difference between the state and a target."""
+    """A cost of the difference between the states and outputs, and a target."""
 
     places = ("target",)
+    reads_outputs = True
     target: torch.Tensor
 
     def __init__(
@@ -26,24 +27,24 @@ class TargetCost(Cost):
         device: torch.device | str = "cpu",
     ):
         super().__init__(dynamics, values, device=device)
-        self._is_angle = [name in dynamics.angle_names for name in dynamics.state_names]
+        self._is_angle = [name in dynamics.angle_names for name in dynamics.signal_names]
 
     def error(self, state: torch.Tensor) -> torch.Tensor:
-        """Return state - target, shape (nx, N), angles wrapped to [-pi, pi)."""
+        """Return signals - target, shape (nx + ny, N), angles wrapped to [-pi, pi)."""
         return wrap(state - self.target, self._is_angle)
 
 
 class StateCost(TargetCost):
-    """The weighted squared difference between the state and a target, angles wrapped."""
+    """The weighted squared difference of states and outputs from a target, angles wrapped."""
 
     weight: torch.Tensor
 
     @classmethod
     def parameters_for(cls, dynamics: Dynamics) -> tuple[Parameter, ...]:
-        """Return a weight and a target for each state."""
+        """Return a weight and a target for each state and output."""
         return named(
-            "weight", dynamics.state_names, 0.0, "Weight of the squared error of {name}.", low=0.0
-        ) + named("target", dynamics.state_names, 0.0, "Target value of {name}.")
+            "weight", dynamics.signal_names, 0.0, "Weight of the squared error of {name}.", low=0.0
+        ) + named("target", dynamics.signal_names, 0.0, "Target value of {name}.")
 
     def squared_error(self, state: torch.Tensor) -> torch.Tensor:
         """Return sum_i weight_i (state_i - target_i)^2, shape (N,), angles wrapped."""
@@ -52,14 +53,14 @@ class StateCost(TargetCost):
 
 
 class Quadratic(StateCost):
-    """Squared state error, action and change of action at every step, with a weight for each."""
+    """Squared errors, actions and changes of action at every step, with a weight for each."""
 
     action_weight: torch.Tensor
     rate_weight: torch.Tensor
 
     @classmethod
     def parameters_for(cls, dynamics: Dynamics) -> tuple[Parameter, ...]:
-        """Return weights and targets of the states, and weights of the actions."""
+        """Return weights and targets of states and outputs, and weights of the actions."""
         return (
             super().parameters_for(dynamics)
             + named(

@@ -70,6 +70,13 @@ class Dynamics(Parameterised, ABC):
     action_units: tuple[str, ...] = ()
     guessed_actions: tuple[str, ...] = ()
     """Actions whose default bounds are a guess, since the model's file does not give them."""
+    output_names: tuple[str, ...] = ()
+    """
+    Outputs: quantities besides the states that costs with `reads_outputs` see, such as sensors.
+
+    A model in PyTorch computes them in `output`. A model that rolls out itself returns them from
+    `rollout`.
+    """
     angle_names: tuple[str, ...] = ()
     """States that live on a circle (rad): costs wrap their errors to [-pi, pi)."""
     measured_by: Mapping[str, str] = {}
@@ -125,7 +132,8 @@ class Dynamics(Parameterised, ABC):
         Return the H states (nx, N) after each step of `sequence` (H, nu, N) from `state` (nx, N).
 
         A model that is no PyTorch function, such as a physics engine, overrides this method;
-        nothing is compiled then. `durations` is (H,), s.
+        nothing is compiled then. If it has outputs, it returns H signals (nx + ny, N) instead:
+        states, and the outputs below them. `durations` is (H,), s.
         """
         states = []
         for action, duration in zip(sequence, durations, strict=True):
@@ -133,16 +141,26 @@ class Dynamics(Parameterised, ABC):
             states.append(state)
         return states
 
+    def output(self, state: torch.Tensor) -> torch.Tensor:
+        """Return the outputs (ny, N) of states (nx, N), in the order of `output_names`."""
+        raise NotImplementedError
+
+    @property
+    def signal_names(self) -> tuple[str, ...]:
+        """The states, then the outputs: the rows that costs with `reads_outputs` see."""
+        return (*self.state_names, *self.output_names)
+
     def origin(self, state: np.ndarray) -> np.ndarray:
         """
         Return the origin (nx,), float64, that is subtracted from all states of a rollout.
 
         For a model with `position_names`, the origin has the positions of `state` (nx,), the start
         of the rollout, and the full turns of its angles. The differences then use all digits of
-        float32, wherever the robot is. For other models the origin is zero.
+        float32, wherever the robot is. For other models, and for models with outputs, the origin is
+        zero.
         """
         origin = np.zeros(len(self.state_names))
-        if self.position_names and np.isfinite(state).all():
+        if self.position_names and not self.output_names and np.isfinite(state).all():
             for row, name in enumerate(self.state_names):
                 if name in self.position_names:
                     origin[row] = state[row]
@@ -197,6 +215,16 @@ class Dynamics(Parameterised, ABC):
                     f"{name}.{what} is {names!r}, expected at least one name, all different, "
                     "without dots"
                 )
+        outputs, signals = self.output_names, self.signal_names
+        if len(set(signals)) < len(signals) or any("." in item for item in outputs):
+            raise ConfigurationError(
+                f"{name}.output_names is {outputs!r}, expected different names without dots, none "
+                "of them a state's"
+            )
+        if outputs and not self.rolls_out_itself and type(self).output is Dynamics.output:
+            raise ConfigurationError(
+                f"{name}.output_names is {outputs!r}, expected with it the method output(state)"
+            )
         if self.predicts_return and type(self).returns is Dynamics.returns:
             raise ConfigurationError(
                 f"{name}.predicts_return is true, expected with it the method "

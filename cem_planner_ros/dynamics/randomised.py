@@ -29,7 +29,7 @@ class Randomised(Dynamics):
     """
 
     def __init__(self, model: Dynamics, spreads: Mapping[str, float], members: int, seed: int = 0):
-        for name in (*UNCHANGED, "angle_names", "position_names"):
+        for name in (*UNCHANGED, "angle_names", "position_names", "output_names"):
             setattr(self, name, getattr(model, name))
         self.members = members
         self.member = self._model = model
@@ -75,8 +75,16 @@ class Randomised(Dynamics):
 
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
         """Return the states (nx, N) after `dt`, s; each variant computes 1 / P of the columns."""
+        return self._with_numbers_for(state).step(state, action, dt)
+
+    def output(self, state: torch.Tensor) -> torch.Tensor:
+        """Return the outputs (ny, N) of states (nx, N), 1 / P of the columns for each variant."""
+        return self._with_numbers_for(state).output(state)
+
+    def _with_numbers_for(self, state: torch.Tensor) -> Dynamics:
+        """Return the model with a number of its own for each column of `state` (nx, N)."""
         variant = copy.copy(self._model)
         each = state.shape[-1] // self.members
         for name, factor in self._factors.items():
             setattr(variant, name, getattr(self.member, name) * factor.repeat_interleave(each, -1))
-        return variant.step(state, action, dt)
+        return variant

@@ -334,9 +334,12 @@ class Planner:
         """
         Return what each cost contributes to a plan, given its states (H + 1, nx) of `predict`.
 
-        Unlike `breakdown` it simulates nothing, uses only the mean of a model's members, and leaves
-        out the return of a model. It is fast enough for a control loop.
+        Unlike `breakdown` it uses only the mean of a model's members, leaves out the return of a
+        model, and simulates nothing, unless only a rollout gives the outputs of the model. It is
+        fast enough for a control loop.
         """
+        if self.dynamics.output_names and self.dynamics.rolls_out_itself:
+            return self.breakdown(plan, states[0])[: len(self.costs)]
         after, actions, durations = (
             torch.tensor(values, dtype=torch.float32, device=self.device)
             for values in ((states[1:] - self._origin).T, plan.actions.T, np.diff(plan.edges))

@@ -79,26 +79,40 @@ class Rollout:
         when `action` is commanded.
         """
         state = self.dynamics.step(state, applied, duration)
-        return state, self._stage(state, action, previous_action, time, duration)
+        return state, self._stage(self._signals(state), action, previous_action, time, duration)
+
+    def _signals(self, state: torch.Tensor) -> torch.Tensor:
+        """Return signals (nx + ny, N) of what a rollout returned: signals, or states (nx, N)."""
+        names = self.dynamics.signal_names
+        if len(state) == len(names):
+            return state
+        return torch.cat((state, self.dynamics.output(state)))
+
+    def _seen(self, term: Cost, signals: torch.Tensor) -> torch.Tensor:
+        """Return the rows of signals (..., nx + ny, N) that a cost gets."""
+        if term.reads_outputs or not self.dynamics.output_names:
+            return signals
+        return signals[..., : len(self.dynamics.state_names), :]
 
     def _stage(
         self,
-        state: torch.Tensor,
+        signals: torch.Tensor,
         action: torch.Tensor,
         previous_action: torch.Tensor,
         time: torch.Tensor,
         duration: torch.Tensor,
     ) -> torch.Tensor:
-        cost = torch.zeros_like(state[0])
+        cost = torch.zeros_like(signals[0])
         for term in self.costs:
-            cost = cost + term.stage(state, action, previous_action, time)
+            cost = cost + term.stage(self._seen(term, signals), action, previous_action, time)
         return cost * (duration / self.dt)
 
     def terminal(self, state: torch.Tensor) -> torch.Tensor:
-        """Return the terminal cost (N,) of the states (nx, N)."""
-        cost = torch.zeros_like(state[0])
+        """Return the terminal cost (N,) of states (nx, N) or signals (nx + ny, N)."""
+        signals = self._signals(state)
+        cost = torch.zeros_like(signals[0])
         for term in self.costs:
-            cost = cost + term.terminal(state)
+            cost = cost + term.terminal(self._seen(term, signals))
         return cost
 
     def __call__(
@@ -108,7 +122,6 @@ class Rollout:
         previous_action: torch.Tensor,
         durations: torch.Tensor,
         actuators: Actuators | None = None,
-        with_returns: bool = True,
     ) -> torch.Tensor:
         """
         Return the cost (N,) of each sequence.
@@ -119,28 +132,26 @@ class Rollout:
             previous_action: (nu,), the action in force until now.
             durations: (H,), s.
             actuators: the lag with which actuators follow the actions; None for no lag.
-            with_returns: whether the return that a model predicts is subtracted.
         """
         samples, members = sequence.shape[-1], self.dynamics.members
-        applied = actuators.follow(sequence, durations) if actuators else sequence
-        if members > 1:
-            sequence, applied = (self.particles.spread(s, members) for s in (sequence, applied))
-        columns = sequence.shape[-1]
-        state = state.unsqueeze(-1).expand(-1, columns)
-        previous = previous_action.unsqueeze(-1).expand(-1, columns)
-        times = torch.cumsum(durations, 0)
+        columns = self._columns(state, sequence, previous_action, durations, actuators)
+        start, sequence, applied, previous = columns
         total = torch.zeros_like(sequence[0, 0])
-        if with_returns and self.dynamics.predicts_return:
-            total = total - self.dynamics.returns(state, applied, durations)
-        states: Iterable[torch.Tensor]
-        if members > 1 and self.particles.propagation == "ts_1":
-            states = self.particles.shuffled(self.dynamics, state, applied, durations)
+        if self.dynamics.predicts_return:
+            total = total - self.dynamics.returns(start, applied, durations)
+        states = self._states(start, applied, durations)
+        if self.dynamics.rolls_out_itself:
+            for part in self._parts(states, sequence, previous, durations):
+                total = total + part
         else:
-            states = self.dynamics.rollout(state, applied, durations)
-        for state, action, time, duration in zip(states, sequence, times, durations, strict=True):
-            total = total + self._stage(state, action, previous, time, duration)
-            previous = action
-        total = total + self.terminal(state)
+            times = torch.cumsum(durations, 0)
+            for state, action, time, duration in zip(
+                states, sequence, times, durations, strict=True
+            ):
+                stage = self._stage(self._signals(state), action, previous, time, duration)
+                total = total + stage
+                previous = action
+            total = total + self.terminal(state)
         return self.particles.combine(total, samples, members) if members > 1 else total
 
     def breakdown(
@@ -156,12 +167,74 @@ class Rollout:
 
         If the model predicts a return, the contribution of its return comes last.
         """
-        given = (state, actions.unsqueeze(-1), previous_action, durations, actuators)
-        alone = [Rollout(self.dynamics, [t], self.dt, self.particles) for t in self.costs]
-        parts = [one(*given, with_returns=False) for one in alone]
+        sequence, members = actions.unsqueeze(-1), self.dynamics.members
+        columns = self._columns(state, sequence, previous_action, durations, actuators)
+        start, sequence, applied, previous = columns
+        states = self._states(start, applied, durations)
+        parts = self._parts(states, sequence, previous, durations)
         if self.dynamics.predicts_return:
-            parts.append(Rollout(self.dynamics, [], self.dt, self.particles)(*given))
+            returns = self.dynamics.returns(start, applied, durations)
+            parts.append(-returns)
+        if members > 1:
+            parts = [self.particles.combine(part, 1, members) for part in parts]
         return torch.cat(parts)
+
+    def _columns(
+        self,
+        state: torch.Tensor,
+        sequence: torch.Tensor,
+        previous_action: torch.Tensor,
+        durations: torch.Tensor,
+        actuators: Actuators | None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """
+        Return a column for each member of each candidate; arguments as in `__call__`.
+
+        Returns: states (nx, C), actions and what is applied (H, nu, C), previous actions (nu, C).
+        """
+        members = self.dynamics.members
+        applied = actuators.follow(sequence, durations) if actuators else sequence
+        if members > 1:
+            sequence, applied = (self.particles.spread(s, members) for s in (sequence, applied))
+        start, previous = (
+            vector.unsqueeze(-1).expand(-1, sequence.shape[-1])
+            for vector in (state, previous_action)
+        )
+        return start, sequence, applied, previous
+
+    def _states(
+        self, start: torch.Tensor, applied: torch.Tensor, durations: torch.Tensor
+    ) -> Iterable[torch.Tensor]:
+        """Return the H states (nx, C), or signals, that what is applied (H, nu, C) leads to."""
+        if self.dynamics.members > 1 and self.particles.propagation == "ts_1":
+            return self.particles.shuffled(self.dynamics, start, applied, durations)
+        return self.dynamics.rollout(start, applied, durations)
+
+    def _parts(
+        self,
+        states: Iterable[torch.Tensor],
+        sequence: torch.Tensor,
+        previous: torch.Tensor,
+        durations: torch.Tensor,
+    ) -> list[torch.Tensor]:
+        """
+        Return what each cost contributes (C,), evaluated over all steps at once.
+
+        Args:
+            states: H states (nx, C) or signals.
+            sequence: (H, nu, C).
+            previous: (nu, C), before the first step.
+            durations: (H,), s.
+        """
+        signals = torch.stack([self._signals(state) for state in states])
+        before = torch.cat((previous.unsqueeze(0), sequence[:-1]))
+        times, weights = torch.cumsum(durations, 0), (durations / self.dt).unsqueeze(-1)
+        parts = []
+        for term in self.costs:
+            seen = self._seen(term, signals)
+            stage = over_steps(term, seen, sequence, before, times)
+            parts.append((weights * stage).sum(0) + term.terminal(seen[-1]))
+        return parts
 
     def terms(
         self, states: torch.Tensor, actions: torch.Tensor, durations: torch.Tensor
@@ -169,22 +242,26 @@ class Rollout:
         """
         Return what each cost contributes (len(costs),) for states (nx, H) after actions (nu, H).
 
+        The model must compute its outputs in `output`, if it has any.
+
         The H steps of the candidate are evaluated as H samples in one call, which takes as long as
         one step. `durations` is (H,), s. The action in force before the plan is taken to be the
         first action.
         """
         previous = torch.cat((actions[:, :1], actions[:, :-1]), 1)
         times = torch.cumsum(durations, 0)
+        signals = self._signals(states)
         parts = []
         for term in self.costs:
+            seen = self._seen(term, signals)
             try:
-                stage = term.stage(states, actions, previous, times).expand(len(times))
+                stage = term.stage(seen, actions, previous, times).expand(len(times))
             except (RuntimeError, ValueError, TypeError):  # It needs a 0-d time.
-                columns = (part.split(1, 1) for part in (states, actions, previous))
+                columns = (part.split(1, 1) for part in (seen, actions, previous))
                 steps = zip(*columns, times, strict=True)
                 stage = torch.cat([term.stage(*step).expand(1) for step in steps])
             weighted = (stage * durations).sum() / self.dt
-            parts.append(weighted + term.terminal(states[:, -1:])[0])
+            parts.append(weighted + term.terminal(seen[:, -1:])[0])
         return torch.stack(parts)
 
     def trajectory(
@@ -201,7 +278,7 @@ class Rollout:
         shape = self.dynamics.members, sequence.shape[-1]
         start = state.unsqueeze(-1).expand(-1, shape[1])
         columns = start.repeat(1, shape[0]), sequence.repeat(1, 1, shape[0])
-        states = self.dynamics.rollout(*columns, durations)
+        states = (step[: len(state)] for step in self.dynamics.rollout(*columns, durations))
         states = [start, *(columns.unflatten(-1, shape).mean(-2) for columns in states)]
         return torch.stack(states).reshape(-1, len(state), *actions.shape[2:])
 
@@ -218,3 +295,29 @@ class Rollout:
             for value in (state, actions, durations)
         )
         return self.trajectory(*given).cpu().numpy().astype(np.float64)
+
+
+def over_steps(
+    term: Cost,
+    seen: torch.Tensor,
+    sequence: torch.Tensor,
+    before: torch.Tensor,
+    times: torch.Tensor,
+) -> torch.Tensor:
+    """
+    Return the stage costs (H, N) of all steps, evaluated at once where the cost allows it.
+
+    A cost with code that `torch.vmap` cannot run, such as an `if` about numbers, is called for one
+    step after the other.
+
+    Args:
+        term: the cost.
+        seen: (H, nx or nx + ny, N), what the cost sees of each step.
+        sequence, before: (H, nu, N), the actions, and those of the step before.
+        times: (H,), s.
+    """
+    steps = seen, sequence, before, times
+    try:
+        return torch.vmap(term.stage)(*steps)
+    except Exception:  # A plugin may raise anything; what is really wrong is raised again.
+        return torch.stack([term.stage(*step) for step in zip(*steps, strict=True)])

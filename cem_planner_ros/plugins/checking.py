@@ -62,11 +62,17 @@ def try_out(
     states, actions = state.repeat(1, members), action.repeat(1, members)
     _try_out(dynamics, "step", (states, actions, time), (nx, columns), states)
     tried: list[tuple[Parameterised, str, tuple[torch.Tensor, ...]]] = []
+    outputs = len(dynamics.output_names)
+    signals = torch.cat((state, torch.randn(outputs, TRIALS, generator=generator).to(device)))
+    if outputs and not dynamics.rolls_out_itself:
+        _try_out(dynamics, "output", (states,), (outputs, columns))
+        tried.append((dynamics, "output", (states,)))
     if dynamics.rolls_out_itself:
         each = sequence.repeat(1, 1, members)
         durations = time.repeat(TRIAL_STEPS)
-        shape = (TRIAL_STEPS, nx, columns)
-        _try_out(dynamics, "rollout", (states, each, durations), shape, states)
+        shape = (TRIAL_STEPS, nx + outputs, columns)
+        start = torch.cat((states, states.new_zeros(outputs, columns)))
+        _try_out(dynamics, "rollout", (states, each, durations), shape, start)
         if dynamics.predicts_return:  # All candidates begin in the same state.
             alike = state[:, :1].repeat(1, columns)
             _try_out(dynamics, "returns", (alike, each, durations), (columns,))
@@ -76,9 +82,10 @@ def try_out(
         _try_out(dynamics, "step", (states, actions, second), (nx, columns), states)
         tried.append((dynamics, "step", (states, actions, time)))
     for term in costs:
+        seen = signals if term.reads_outputs else state
         for method, given in (
-            ("stage", (state, action, previous, time)),
-            ("terminal", (state,)),
+            ("stage", (seen, action, previous, time)),
+            ("terminal", (seen,)),
         ):
             _try_out(term, method, given, (TRIALS,))
             tried.append((term, method, given))
@@ -231,7 +238,8 @@ def costs_nothing(cost: Cost, dynamics: Dynamics, device: torch.device) -> bool:
         size = FAR ** (2.0 * torch.rand(rows, ATTEMPTS, generator=generator) - 1.0)
         return (size * torch.randn(rows, ATTEMPTS, generator=generator).sign()).to(device)
 
-    state = random(len(dynamics.state_names))
+    seen = dynamics.signal_names if cost.reads_outputs else dynamics.state_names
+    state = random(len(seen))
     action, previous = (random(len(dynamics.action_names)) for _ in range(2))
     stage = cost.stage(state, action, previous, torch.tensor(1.0, device=device))
     return not (stage.any() or cost.terminal(state).any())
