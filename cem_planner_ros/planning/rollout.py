@@ -278,8 +278,8 @@ class Rollout:
         shape = self.dynamics.members, sequence.shape[-1]
         start = state.unsqueeze(-1).expand(-1, shape[1])
         columns = start.repeat(1, shape[0]), sequence.repeat(1, 1, shape[0])
-        states = (step[: len(state)] for step in self.dynamics.rollout(*columns, durations))
-        states = [start, *(columns.unflatten(-1, shape).mean(-2) for columns in states)]
+        moved = (step[: len(state)] for step in self.dynamics.rollout(*columns, durations))
+        states = [start, *(columns.unflatten(-1, shape).mean(-2) for columns in moved)]
         return torch.stack(states).reshape(-1, len(state), *actions.shape[2:])
 
     def predict(
