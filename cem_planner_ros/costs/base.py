@@ -80,8 +80,8 @@ class Cost(Parameterised, ABC):
 
     def set_origin(self, origin: np.ndarray) -> None:
         """Subtract an origin (nx,) from the states of candidates; called before `prepare`."""
-        for row in np.flatnonzero((origin != 0.0) | (self.origin != 0.0)):
-            for place in self.places or ():
+        for place in self.places or ():
+            for row in np.flatnonzero((origin != 0.0) | (self.origin != 0.0)):
                 self.subtract(f"{place}.{self._state_names[row]}", origin[row])
         self.origin = origin
 

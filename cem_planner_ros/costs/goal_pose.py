@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -90,11 +91,11 @@ class GoalPose(Cost):
         x, y, _ = (state[row] for row in self._rows)
         self._progress.update(surroundings.path, np.array([x, y]), time)
         if goal is not None:
-            left, distance = self._progress.left, np.hypot(x - goal.x, y - goal.y)
+            left, distance = self._progress.left, math.hypot(x - goal.x, y - goal.y)
             is_straight = self._progress.is_last_leg and left <= distance + DETOUR
             counts = left <= self.value("within") and is_straight
             place = (goal.x, goal.y) - self.origin[self._rows[:2]]
-            self._inputs.host["goal"][:] = *place, np.cos(goal.yaw), np.sin(goal.yaw)
+            self._inputs.host["goal"][:] = *place, math.cos(goal.yaw), math.sin(goal.yaw)
         self._inputs.host["counts"][...] = counts
         self._inputs.send()
 

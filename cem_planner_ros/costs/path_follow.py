@@ -19,6 +19,8 @@ from cem_planner_ros.plugins.plan_inputs import PlanInputs
 POINTS = 32
 """Number of points of the path among which each state looks for the nearest one."""
 
+SHARES = np.linspace(0.0, 1.0, POINTS)
+
 BACK = 0.1
 """Share of the window that lies behind the robot, at most."""
 
@@ -171,23 +173,25 @@ class PathFollow(Cost):
         host, place = self._inputs.host, self.progress.place
         window, leg_end = self.value("window"), self.progress.leg[1]
         begin, end = self.progress.window(BACK * window, window)
-        lengths = np.linspace(begin, end, POINTS)
-        direction = path.direction(np.minimum(lengths, leg_end - EDGE))
-        points = path.at(lengths)
-        host["points"].T[:2] = points.T - self.origin[self._rows[:2], None]
-        host["points"].T[2:] = np.cos(direction), np.sin(direction), lengths - place
-        # Half a turn if the robot drives backwards; any angle if it can move sideways.
-        turned = np.exp(1j * (path.heading(lengths) - direction)).mean()
-        if not self._moves_sideways:
-            turned = math.copysign(1.0, turned.real)
-        turned /= max(abs(turned), EDGE)
+        lengths = begin + (end - begin) * SHARES
+        along, points = path.along(np.minimum(lengths, leg_end - EDGE)), path.at(lengths)
+        rows = host["points"]
+        rows[:, :2], rows[:, 2:4] = points - self.origin[self._rows[:2]], along
+        rows[:, 4] = lengths - place
+        turned = 1.0 + 0.0j
+        if path.headings is not None:
+            # Half a turn if the robot drives backwards; any angle if it can move sideways.
+            turned = (np.exp(1j * path.heading(lengths)) * (along @ (1.0, -1.0j))).mean()
+            if not self._moves_sideways:
+                turned = complex(math.copysign(1.0, turned.real))
+            turned /= max(abs(turned), EDGE)
         host["turned"][:] = turned.real, turned.imag
         # Where nothing is in the way, there is no reason to leave the path.
         is_clear = costmap is None or costmap.clearance(points).min() >= self.value("clearance")
         host["is_clear"][...] = is_clear
         host["end"][...] = end - place
         host["ends"][...] = end == leg_end
-        host["spacing"][...] = lengths[1] - lengths[0]
+        host["spacing"][...] = (end - begin) / (POINTS - 1)
         host["has_times"][...] = path.times is not None
         if path.times is not None:
             edges = np.linspace(0.0, self.value("horizon"), STAGES + 1)

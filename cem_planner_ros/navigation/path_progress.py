@@ -39,6 +39,14 @@ Length of a part of a path over the distance of its ends, from which on its ends
 A half circle has 1.6; the legs of a hairpin have more as soon as they run side by side.
 """
 
+GENTLE = 2.0 * math.acos(1.0 / DETOUR)
+"""
+Angle, rad; where a part of a path turns by less in all, it does not come near itself.
+
+The distance of the ends of a curve of length L that turns by k < pi is at least L cos(k / 2), that
+of the two equal sides of a triangle (Schur's theorem).
+"""
+
 SHORT = 0.3
 """m of path whose ends are one place, wherever it turns."""
 
@@ -92,11 +100,11 @@ class PathProgress:
             time: s, on any clock.
         """
         before, self.path = self.path, path
-        if path is None or not np.isfinite(point).all():
+        if path is None or not all(map(math.isfinite, point)):
             if path is not before:
                 self.path = None  # It is begun with the next point.
             return
-        moved = float(np.linalg.norm(point - self._point))
+        moved = math.dist(point, self._point)
         if before is None or moved > JUMP or not path.is_moved(before):
             self._begin(point, time)
         else:
@@ -110,13 +118,14 @@ class PathProgress:
         self._point = np.array(point)
         if self.place > self._farthest + PROGRESS or time < self._since:
             self._farthest, self._since = self.place, time
-        end = self.leg[1]
-        off = max(math.dist(path.at(end), point), end - self.place)
-        is_patient = time - self._since < PATIENCE
-        if not self.is_last_leg and off <= (AT_END if is_patient else NEAR_END):
-            self._leg += 1
-            self.place = self._farthest = end
-            self._since = time
+        if not self.is_last_leg:
+            end = self.leg[1]
+            off = max(math.dist(path.at(end), point), end - self.place)
+            is_patient = time - self._since < PATIENCE
+            if off <= (AT_END if is_patient else NEAR_END):
+                self._leg += 1
+                self.place = self._farthest = end
+                self._since = time
 
     def _begin(self, point: np.ndarray, time: float) -> None:
         path = self.path
@@ -137,6 +146,8 @@ class PathProgress:
         """
         begin, end = self.leg
         low, high = max(begin, self.place - back), min(end, self.place + ahead)
+        if self.path.turning(low, high) < GENTLE:
+            return low, high
         lengths = np.linspace(low, high, SAMPLES)
         points = self.path.at(lengths)
         dx, dy = (points[:, i] - points[:, i, None] for i in (0, 1))

@@ -102,9 +102,8 @@ class ReferencePath:
         the robot changes between driving forwards and backwards. Two such places within
         SHORTEST_LEG end no leg: they are noise of the points.
         """
-        steps, spans = self._steps, np.diff(self.lengths)
-        unit = steps / spans[:, None]
-        is_end = np.zeros(len(steps), bool)
+        unit = self._units
+        is_end = np.zeros(len(unit), bool)
         is_end[1:] = (unit[1:] * unit[:-1]).sum(1) < -0.5
         if self.headings is not None:
             facing = np.stack((np.cos(self.headings), np.sin(self.headings)), -1)
@@ -127,42 +126,72 @@ class ReferencePath:
     def _steps(self) -> np.ndarray:
         return np.diff(self.points, axis=0)
 
+    @functools.cached_property
+    def _spans(self) -> np.ndarray:
+        return np.diff(self.lengths)
+
+    @functools.cached_property
+    def _units(self) -> np.ndarray:
+        return self._steps / self._spans[:, None]
+
+    @functools.cached_property
+    def _turned(self) -> np.ndarray:
+        """By how much the path has turned until each segment (n - 1,), in either direction, rad."""
+        x, y = self._units.T
+        along, across = x[1:] * x[:-1] + y[1:] * y[:-1], x[:-1] * y[1:] - y[:-1] * x[1:]
+        return np.concatenate(([0.0], np.cumsum(np.abs(np.arctan2(across, along)))))
+
+    @functools.cached_property
+    def _unwrapped(self) -> np.ndarray | None:
+        return None if self.headings is None else np.unwrap(self.headings)
+
+    def _segment(self, length: np.ndarray) -> np.ndarray:
+        """Return the indices (...) of the segments in which arc lengths (...), m, lie."""
+        index = self.lengths.searchsorted(length, side="right") - 1
+        return np.minimum(np.maximum(index, 0), len(self.points) - 2)
+
     def at(self, length: np.ndarray) -> np.ndarray:
         """Return the points (..., 2) at arc lengths (...), m; beyond an end the end itself."""
-        return np.stack([np.interp(length, self.lengths, self.points[:, i]) for i in (0, 1)], -1)
+        index = self._segment(length)
+        beyond = np.minimum(np.maximum(length, 0.0), self.lengths[-1]) - self.lengths[index]
+        return self.points[index] + beyond[..., None] * self._units[index]
 
-    def direction(self, length: np.ndarray) -> np.ndarray:
-        """Return the direction (...) of the path at arc lengths (...), rad."""
-        index = np.searchsorted(self.lengths, length, side="right") - 1
-        steps = self._steps[np.clip(index, 0, len(self.points) - 2)]
-        return np.arctan2(steps[..., 1], steps[..., 0])
+    def along(self, length: np.ndarray) -> np.ndarray:
+        """Return the unit vectors (..., 2) of the direction of the path at arc lengths (...), m."""
+        return self._units[self._segment(length)]
+
+    def turning(self, begin: float, end: float) -> float:
+        """Return the angle, rad, by which the path turns between two arc lengths, m, in all."""
+        first, last = self._segment(np.array((begin, end)))
+        return float(self._turned[last] - self._turned[first])
 
     def heading(self, length: np.ndarray) -> np.ndarray:
         """Return the wanted heading (...) of the robot at arc lengths (...), rad."""
-        if self.headings is None:
-            return self.direction(length)
-        return np.interp(length, self.lengths, np.unwrap(self.headings))
+        if self._unwrapped is None:
+            along = self.along(length)
+            return np.arctan2(along[..., 1], along[..., 0])
+        return np.interp(length, self.lengths, self._unwrapped)
 
     def nearest(self, point: np.ndarray, after: float = 0.0, before: float = math.inf) -> float:
         """Return the arc length, between `after` and `before`, that is nearest to a point (2,)."""
-        first = np.searchsorted(self.lengths, after, side="right") - 1
-        last = np.searchsorted(self.lengths, before)
+        first = self.lengths.searchsorted(after, side="right") - 1
+        last = self.lengths.searchsorted(before)
         first = min(max(first, 0), len(self.points) - 2)
         part = slice(first, max(last, first + 1))
-        starts, steps = self.points[:-1][part], self._steps[part]
-        begins, spans = self.lengths[:-1][part], np.diff(self.lengths)[part]
-        share = ((point - starts) * steps).sum(1) / spans**2
-        low, high = ((bound - begins) / spans for bound in (after, before))
-        share = np.clip(share, np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0))
+        x, y = self._units[part].T
+        dx, dy = (point - self.points[:-1][part]).T
+        begins, spans = self.lengths[:-1][part], self._spans[part]
         # A segment outside of the allowed lengths shrinks to its nearer end.
-        distance = np.linalg.norm(starts + share[:, None] * steps - point, axis=1)
-        nearest = np.argmin(distance)
-        return float(begins[nearest] + share[nearest] * spans[nearest])
+        low, high = (
+            np.minimum(np.maximum(bound - begins, 0.0), spans) for bound in (after, before)
+        )
+        along = np.minimum(np.maximum(dx * x + dy * y, low), high)
+        nearest = ((along * x - dx) ** 2 + (along * y - dy) ** 2).argmin()
+        return float(begins[nearest] + along[nearest])
 
     def first_near(self, point: np.ndarray, distance: float) -> float:
         """Return the smallest arc length, m, of a place within a distance, m, of a point (2,)."""
-        spans = np.diff(self.lengths)
-        unit = self._steps / spans[:, None]
+        spans, unit = self._spans, self._units
         offset = point - self.points[:-1]
         along = (unit * offset).sum(1)
         off = np.linalg.norm(offset - along[:, None] * unit, axis=1)
@@ -225,10 +254,12 @@ class Costmap:
 
     def index(self, points: np.ndarray) -> np.ndarray:
         """Return the row and column (..., 2) of the distance field at points (..., 2), m."""
-        cos, sin = math.cos(self.origin.yaw), math.sin(self.origin.yaw)
+        finer = SUBDIVIDED / self.resolution
+        cos, sin = finer * math.cos(self.origin.yaw), finer * math.sin(self.origin.yaw)
         dx, dy = points[..., 0] - self.origin.x, points[..., 1] - self.origin.y
-        along, across = cos * dx + sin * dy, cos * dy - sin * dx
-        return np.stack((across, along), -1) * (SUBDIVIDED / self.resolution)
+        place = np.empty(points.shape)
+        place[..., 0], place[..., 1] = cos * dy - sin * dx, cos * dx + sin * dy
+        return place
 
     def contains(self, point: np.ndarray) -> bool:
         """Return whether a point (2,), m, lies on the map."""
@@ -284,8 +315,9 @@ class Costmap:
     def clearance(self, points: np.ndarray) -> np.ndarray:
         """Return the distance (...), m, of points (..., 2) to obstacles."""
         last = np.array(self.distance.shape) - 1
-        row, column = np.moveaxis(np.clip(np.floor(self.index(points)), 0, last).astype(int), -1, 0)
-        return self.distance[row, column]
+        # Below 0, the cell of a number is that of 0, and rounding towards 0 is rounding down.
+        place = np.minimum(np.maximum(self.index(points), 0.0), last).astype(int)
+        return self.distance[place[..., 0], place[..., 1]]
 
 
 def _finer(rows: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cem_planner_ros.navigation.path_progress import PathProgress
+from cem_planner_ros.navigation.path_progress import DETOUR, GENTLE, PathProgress
 from cem_planner_ros.navigation.surroundings import ReferencePath
 
 HALF = np.linspace(0.0, math.pi, 20)
@@ -71,6 +71,24 @@ def test_a_window_holds_the_place_and_each_of_its_points_once(path, share):
     apart = np.linalg.norm(points[:, None] - points, axis=-1)
     along = np.abs(lengths[:, None] - lengths)
     assert (apart >= 0.5 * along - 0.2).all()
+
+
+turns = st.lists(st.tuples(st.floats(0.02, 1.0), st.floats(-1.0, 1.0)), min_size=2, max_size=12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(turns, st.floats(0.0, GENTLE - 0.05))
+def test_a_part_that_turns_little_in_all_stays_away_from_itself(parts, most):
+    spans, angles = np.array(parts).T
+    angles *= min(1.0, most / max(np.abs(angles[1:]).sum(), 1e-9))
+    steps = spans[:, None] * np.stack((np.cos(np.cumsum(angles)), np.sin(np.cumsum(angles))), -1)
+    path = ReferencePath.through(np.vstack(([[0.0, 0.0]], np.cumsum(steps, 0))))
+    end = path.lengths[-1]
+    assert path.turning(0.0, end) == pytest.approx(np.abs(angles[1:]).sum(), abs=1e-6)
+    points = path.at(np.linspace(0.0, end, 30))
+    apart = np.linalg.norm(points[:, None] - points, axis=-1)
+    along = np.abs(np.subtract.outer(np.linspace(0.0, end, 30), np.linspace(0.0, end, 30)))
+    assert (apart >= along / DETOUR - 1e-6).all()
 
 
 def test_beside_the_other_leg_of_a_hairpin_the_place_stays_on_its_own():
