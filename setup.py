@@ -47,6 +47,7 @@ setup(
             "ros-sensor-msgs",
             "ros-std-msgs",
             "ros-std-srvs",
+            "ros-trajectory-msgs",
             "ros-visualization-msgs",
         ],
         # The distance field of costmaps.

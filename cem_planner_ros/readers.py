@@ -8,11 +8,25 @@ therefore read in the same way.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
+from cem_planner_ros.fields import (
+    ANGLES,
+    COMMAND_TYPES,
+    JOINT_STATE,
+    JOINT_TRAJECTORY,
+    MULTI_ARRAY,
+    NUMBER,
+    PARTS,
+    POINT_KINDS,
+    QUATERNION,
+    STATE_TYPES,
+    WORLD,
+    part_of,
+)
 
 SHORTEST = 1e-6
 """Smallest length of a quaternion; a shorter one is no rotation."""
@@ -54,13 +68,14 @@ def part_reader(type_name: str, fields: Mapping[str, str]) -> Callable[[object],
     Only a JointState may lack parts: a joint, or all positions, velocities or efforts. The function
     raises MessageError if a field is not finite, or missing in any other way.
     """
-    matches = [STATE_TYPES[type_name].match(field) for field in fields.values()]
-    if type_name.endswith("JointState"):
+    grammar = STATE_TYPES[type_name]
+    matches = [grammar.match(field) for field in fields.values()]
+    if grammar is JOINT_STATE:
         return _joint_reader(list(fields), [match.groups() for match in matches])
-    if type_name.endswith("Odometry"):
-        read = _odometry_reader([match.group(1) for match in matches])
-    else:
+    if grammar is MULTI_ARRAY:
         read = _array_reader([int(match.group(1)) for match in matches])
+    else:
+        read = _parts_reader(type_name, list(fields.values()))
 
     def checked(message) -> np.ndarray:
         state = read(message)
@@ -86,21 +101,46 @@ def command_reader(type_name: str, fields: Mapping[str, str]) -> Callable[[objec
     """
     Return a function that reads the action (nu,), in the order of `fields`, from a message.
 
-    The function raises MessageError if a field is missing.
+    Of a joint trajectory it reads the first point. It raises MessageError if a field is missing.
     """
-    matches = [COMMAND_TYPES[type_name].match(field) for field in fields.values()]
-    if type_name.endswith("Float64"):
+    grammar = COMMAND_TYPES[type_name]
+    matches = [grammar.match(field) for field in fields.values()]
+    if grammar is NUMBER:
         return lambda message: np.array([message.data])
-    if type_name.endswith("MultiArray"):
+    if grammar is MULTI_ARRAY:
         return _array_reader([int(match.group(1)) for match in matches])
-    paths = [match.groups() for match in matches]
-    stamped = type_name.endswith("TwistStamped")
+    if grammar not in (JOINT_STATE, JOINT_TRAJECTORY):
+        return _parts_reader(type_name, list(fields.values()))
+    read_joints = _joint_reader(list(fields), [match.groups() for match in matches])
 
     def read(message) -> np.ndarray:
-        twist = message.twist if stamped else message
-        return np.array([getattr(getattr(twist, part), axis) for part, axis in paths])
+        if grammar is JOINT_TRAJECTORY:
+            message = _FirstPoint(message)
+        action = read_joints(message)
+        if np.isnan(action).any():
+            raise MessageError(missing(fields, np.isnan(action), message.name))
+        return action
 
     return read
+
+
+def unit_quaternion(x: float, y: float, z: float, w: float) -> np.ndarray:
+    """
+    Return (w, x, y, z) of a quaternion of any length, of length one and with w >= 0.
+
+    The quaternions q and -q are the same rotation, and estimators send either. One message always
+    gives the same state, hence the sign. Raises MessageError if the quaternion is no rotation.
+    """
+    length = math.hypot(x, y, z, w)
+    if not SHORTEST < length < math.inf:
+        raise MessageError("its orientation is not a rotation: all zero or not finite")
+    return np.array((w, x, y, z)) / math.copysign(length, w)
+
+
+def rotate(q: np.ndarray, vector: Sequence[float]) -> np.ndarray:
+    """Return a vector (3,) rotated by a unit quaternion q (w, x, y, z)."""
+    twice = 2.0 * np.cross(q[1:], vector)
+    return np.asarray(vector) + q[0] * twice + np.cross(q[1:], twice)
 
 
 def euler(x: float, y: float, z: float, w: float) -> tuple[float, float, float]:
@@ -172,18 +212,50 @@ def _joint_reader(
     return read
 
 
-def _odometry_reader(names: list[str]) -> Callable[[object], np.ndarray]:
+class _FirstPoint:
+    """The first point of a joint trajectory, with the attributes of a joint state."""
+
+    def __init__(self, message):
+        if not message.points:
+            raise MessageError("no point, expected at least one")
+        self.name = message.joint_names
+        for kind, attribute in POINT_KINDS.items():
+            setattr(self, kind, getattr(message.points[0], attribute))
+
+
+def _parts_reader(type_name: str, fields: list[str]) -> Callable[[object], np.ndarray]:
+    """Return a function that reads fields from the parts of a rigid body, or plain fields."""
+    needed = dict.fromkeys(part_of(field)[0] for field in fields)
+    if any(field.startswith(WORLD) for field in fields):
+        needed["orientation"] = None
+    getters = {part: operator.attrgetter(PARTS[type_name][part]) for part in needed}
+    is_imu = type_name.endswith("/Imu")
+    covariances = [f"{PARTS[type_name][part]}_covariance" for part in needed] if is_imu else []
+
     def read(message) -> np.ndarray:
-        position, q = message.pose.pose.position, message.pose.pose.orientation
-        angles = dict(zip(("roll", "pitch", "yaw"), euler(q.x, q.y, q.z, q.w), strict=True))
+        for name in covariances:
+            if getattr(message, name)[0] == -1.0:
+                raise MessageError(f"{name}[0] is -1, so the sensor does not measure it")
+        parts = {part: get(message) for part, get in getters.items()}
+        known: dict[str, float] = {}
+        q = None
+        if "orientation" in parts:
+            given = parts["orientation"]
+            numbers = (given.x, given.y, given.z, given.w)
+            q = unit_quaternion(*numbers)
+            known = dict(zip((*QUATERNION, *ANGLES), (*q, *euler(*numbers)), strict=True))
         values = []
-        for name in names:
-            part, _, axis = name.partition(".")
-            if axis:
-                values.append(getattr(getattr(message.twist.twist, part), axis))
+        for field in fields:
+            part, axis = part_of(field)
+            if field in known:
+                values.append(known[field])
+            elif field.startswith(WORLD):
+                vector = parts[part]
+                turned = rotate(q, np.array((vector.x, vector.y, vector.z)))
+                values.append(turned["xyz".index(axis)])
             else:
-                values.append(angles[name] if name in angles else getattr(position, name))
-        return np.array(values)
+                values.append(getattr(parts[part], axis))
+        return np.array(values, float)
 
     return read
 

@@ -19,7 +19,7 @@ OF_ROS = set(
     "builtin_interfaces diagnostic_msgs geometry_msgs launch launch_pytest launch_ros "
     "lifecycle_msgs map_msgs nav_msgs rcl_interfaces rclpy ros2launch ros_gz_bridge ros_gz_sim "
     "rosgraph_msgs rviz2 sensor_msgs std_msgs std_srvs tf2_ros tf2_ros_py "
-    "visualization_msgs".split()
+    "trajectory_msgs visualization_msgs".split()
 )
 """Packages that distributions of ROS 2 release, as listed in rosdistro."""
 
@@ -70,7 +70,7 @@ def test_what_is_imported_is_declared():
     needed = {PROVIDED_BY.get(name, name) for name in imported() - WITHOUT_KEY}
     assert needed <= declared
     # Imported by name, where they are there.
-    assert {"map_msgs", "tf2_ros_py"} <= declared
+    assert {"map_msgs", "tf2_ros_py", "trajectory_msgs"} <= declared
 
 
 def test_a_robot_without_a_display_needs_no_simulator_and_no_pictures():

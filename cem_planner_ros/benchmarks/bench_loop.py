@@ -239,7 +239,7 @@ def _record(
     from rclpy.node import Node
     from std_msgs.msg import Float64MultiArray
 
-    from cem_planner_ros.ros.messages import MESSAGES
+    from cem_planner_ros.ros.messages import message_class
     from cem_planner_ros.ros.process import light_executor
 
     value = configure(load_yaml(share("config") / "cartpole.yaml")).values
@@ -272,7 +272,7 @@ def _record(
     node = Node("onlooker")
     executor = light_executor()
     executor.add_node(node)
-    kind, topic = MESSAGES[value["command.type"]], value["command.topic"]
+    kind, topic = message_class(value["command.type"]), value["command.topic"]
     node.create_subscription(kind, topic, on_command, 1000)
     node.create_subscription(Float64MultiArray, f"/{NODE_NAME}/statistics", on_statistics, 1000)
     change_samples = _changer(node) if rebuild else None

@@ -151,7 +151,7 @@ def _record(
     from std_msgs.msg import Float64MultiArray
 
     from cem_planner_ros.ros.diagnostics import STATISTICS
-    from cem_planner_ros.ros.messages import MESSAGES, command_reader, state_reader
+    from cem_planner_ros.ros.messages import command_reader, message_class, state_reader
     from cem_planner_ros.ros.process import light_executor
 
     value = configuration.values
@@ -181,8 +181,10 @@ def _record(
     node = Node("demo")
     executor = light_executor()
     executor.add_node(node)
-    node.create_subscription(MESSAGES[value["state.type"]], value["state.topic"], on_state, 50)
-    node.create_subscription(MESSAGES[value["command.type"]], value["command.topic"], on_action, 50)
+    node.create_subscription(message_class(value["state.type"]), value["state.topic"], on_state, 50)
+    node.create_subscription(
+        message_class(value["command.type"]), value["command.topic"], on_action, 50
+    )
     node.create_subscription(Float64MultiArray, "/cem_planner/statistics", on_statistics, 50)
     scenario.watch(node, configuration)
     started = time.monotonic()

@@ -97,7 +97,8 @@ NAMES = """\
 
 STATE and ACTION stand for the names of the model, COST for a name in `costs`. The default
 bounds and the units are those of the model. The default fields are `data[0]`, `data[1]` and so on
-in a Float64MultiArray, and `data` in a Float64. In other messages the fields must be given.
+in a Float64MultiArray, and `data` in a Float64. docs/messages.md says which states have default
+fields in other messages. All other fields must be given.
 """
 
 ONE_S_OWN = ("action.low.", "action.high.", "state.fields.", "command.fields.")

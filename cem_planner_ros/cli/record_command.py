@@ -104,17 +104,17 @@ def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
 
     from cem_planner_ros.ros import endpoints
     from cem_planner_ros.ros.messages import (
-        MESSAGES,
         command_reader,
         command_writer,
+        message_class,
         state_reader,
     )
     from cem_planner_ros.ros.process import light_executor
 
-    kinds = {side: MESSAGES[task.types[side]] for side in task.types}
+    kinds = {side: message_class(task.types[side]) for side in task.types}
     read_state = state_reader(task.types["state"], task.fields["state"])
     read = command_reader(task.types["command"], task.fields["command"])
-    write = command_writer(task.types["command"], task.fields["command"])
+    write = command_writer(task.types["command"], task.fields["command"], 1.0 / task.rate)
     random = np.random.default_rng(options.seed)
     counts, heard = {"state": 0, "command": 0}, {"state": -math.inf, "command": -math.inf}
     began, action, ticks = math.inf, np.zeros(len(task.action_names)), 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,14 @@ from cem_planner_ros.configuration.yaml_files import load_yaml
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError, describe, did_you_mean
-from cem_planner_ros.fields import COMMAND_TYPES, MULTI_ARRAY, NUMBER, STATE_TYPES, Grammar
+from cem_planner_ros.fields import (
+    COMMAND_TYPES,
+    MULTI_ARRAY,
+    NUMBER,
+    STATE_TYPES,
+    Grammar,
+    state_defaults,
+)
 from cem_planner_ros.paths import find, share
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.planner_arguments import usable_device
@@ -139,8 +146,8 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
         declare(dynamics.action_parameters())
         declare(_low_passes(dynamics))
         declare(_spreads(dynamics))
-        declare(_fields("state", dynamics.state_names, STATE_TYPES[checked["state.type"]]))
-        declare(_fields("command", dynamics.action_names, COMMAND_TYPES[checked["command.type"]]))
+        declare(_state_fields(checked["state.type"], dynamics.state_names, values))
+        declare(_command_fields(checked["command.type"], dynamics.action_names))
         for name in checked["costs"]:
             if name in _RESERVED or "." in name or name in costs:
                 problems.append(
@@ -213,16 +220,35 @@ def _unknown(
     return problems
 
 
-def _fields(side: str, names: Iterable[str], grammar: Grammar) -> list[Parameter]:
-    """Return the parameters that name the message field of each state or action."""
+def _state_fields(
+    type_name: str, names: Sequence[str], values: Mapping[str, Any]
+) -> list[Parameter]:
+    """Return the parameters that name the message field of each state."""
+    given = [name for name in names if values.get(f"state.fields.{name}")]
+    return _fields("state", names, STATE_TYPES[type_name], state_defaults(type_name, names, given))
+
+
+def _command_fields(type_name: str, names: Sequence[str]) -> list[Parameter]:
+    """Return the parameters that name the message field of each action."""
+    grammar = COMMAND_TYPES[type_name]
+    defaults = {
+        name: {MULTI_ARRAY: f"data[{index}]", NUMBER: "data"}.get(grammar, "")
+        for index, name in enumerate(names)
+    }
+    return _fields("command", names, grammar, defaults)
+
+
+def _fields(
+    side: str, names: Sequence[str], grammar: Grammar, defaults: Mapping[str, str]
+) -> list[Parameter]:
     return [
         Parameter(
             f"{side}.fields.{name}",
-            {MULTI_ARRAY: f"data[{index}]", NUMBER: "data"}.get(grammar, ""),
+            defaults.get(name, ""),
             f"Field of the {side} message that is {name}: {grammar.words}.",
             when=INACTIVE,
         )
-        for index, name in enumerate(names)
+        for name in names
     ]
 
 

@@ -14,7 +14,7 @@ from cem_planner_ros.configuration.standstill import standstill_warnings
 from cem_planner_ros.costs.base import INPUTS, Cost
 from cem_planner_ros.dynamics.base import MEASURED, Dynamics
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
+from cem_planner_ros.fields import ANGLES, COMMAND_TYPES, QUATERNION, STATE_TYPES
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.paths import find
 from cem_planner_ros.planning.planner_arguments import bounds_problem
@@ -123,11 +123,17 @@ def cross_check(
             elif not grammar.match(field):
                 problems.append(
                     f"parameter '{side}.fields.{name}' is {field!r}, allowed for "
-                    f"{value[f'{side}.type']}: {grammar.words}"
+                    f"{value[f'{side}.type']}: {grammar.words}{grammar.hint(field)}"
                 )
         fields_ = [value[f"{side}.fields.{name}"] for name in names]
         if side == "command" and len(set(fields_)) < len(fields_):
             problems.append(f"parameters 'command.fields' are {fields_}, allowed: different ones")
+        turns = set(fields_) & {*ANGLES, *QUATERNION}
+        if side == "command" and not (turns <= {*ANGLES} or turns == {*QUATERNION}):
+            problems.append(
+                f"parameters 'command.fields' are {fields_}, allowed for an orientation: some of "
+                "roll, pitch and yaw, or all of qw, qx, qy and qz"
+            )
         topic = value[f"{side}.topic"]
         if not re.fullmatch(TOPIC, topic):
             problems.append(

@@ -136,7 +136,7 @@ TABLE = (
         "command.frame_id",
         "",
         "Frame of a stamped command, that of the robot's body; empty for the child_frame_id of the "
-        "odometry, or base_link where the state has none.",
+        "odometry, or base_link where the state has none. A PoseStamped is in frame_id.",
     ),
     Parameter(
         "frame_id",

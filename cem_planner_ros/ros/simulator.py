@@ -26,9 +26,9 @@ from cem_planner_ros.ros.alerts import Alert, Alerts
 from cem_planner_ros.ros.declaring import declare
 from cem_planner_ros.ros.messages import (
     LATCHED,
-    MESSAGES,
     MessageError,
     command_reader,
+    message_class,
     state_writer,
 )
 from cem_planner_ros.simulation import worlds
@@ -186,7 +186,9 @@ class SimulatorNode(Node):
         self._last = time.monotonic()
         self._read = command_reader(self._plant.command_type, self._plant.command_fields)
         self._write = state_writer(self._plant.state_type, self._plant.state_fields)
-        self._publisher = self.create_publisher(MESSAGES[self._plant.state_type], state_topic, 1)
+        self._publisher = self.create_publisher(
+            message_class(self._plant.state_type), state_topic, 1
+        )
         self._robot = self._plant if isinstance(self._plant, RobotPlant) else None
         if self._robot is not None:
             self._scan_publisher = self.create_publisher(LaserScan, "scan", 5)
@@ -196,7 +198,7 @@ class SimulatorNode(Node):
             self._next_scan = 0.0
         newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
         self.create_subscription(
-            MESSAGES[self._plant.command_type], command_topic, self._on_command, newest
+            message_class(self._plant.command_type), command_topic, self._on_command, newest
         )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(self._period, self._step, clock=steady)

@@ -15,9 +15,10 @@ from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.control.commander import Commander
 from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.fields import IN_A_FRAME
 from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.ros.follow_path import FollowPathServer
-from cem_planner_ros.ros.messages import MESSAGES, command_writer, frame_name, part_reader
+from cem_planner_ros.ros.messages import command_writer, frame_name, message_class, part_reader
 from cem_planner_ros.ros.node_parameters import NodeParameters
 from cem_planner_ros.ros.reports import Reports
 from cem_planner_ros.ros.speed_limit import SpeedLimit
@@ -85,7 +86,8 @@ class Topics:
             fields=fields,
             topic=self.state_topic,
         )
-        self._write = command_writer(self.command_type, configuration.fields("command"))
+        period = 1.0 / values["control_rate"]
+        self._write = command_writer(self.command_type, configuration.fields("command"), period)
         self.surroundings: SurroundingsInput | None = None
         """None for a plant without surroundings."""
         self._follow_path: FollowPathServer | None = None
@@ -104,7 +106,7 @@ class Topics:
     ) -> None:
         node, values = self._node, configuration.values
         self._command = node.create_publisher(
-            MESSAGES[self.command_type], values["command.topic"], 1
+            message_class(self.command_type), values["command.topic"], 1
         )
         self._undo.append(functools.partial(node.destroy_publisher, self._command))
         # A node without an executor: the control loop reads its topic once a period. A callback for
@@ -120,7 +122,7 @@ class Topics:
         )
         self._undo.append(reader.destroy_node)
         self._state_subscription = reader.create_subscription(
-            MESSAGES[self.state_type],
+            message_class(self.state_type),
             self.state_topic,
             lambda message: None,
             state_qos(self.state_type, values["control_rate"]),
@@ -198,7 +200,7 @@ class Topics:
     @property
     def has_frame(self) -> bool:
         """Whether states are in a frame; joint states are in none, whatever their header says."""
-        return self.state_type == "nav_msgs/msg/Odometry"
+        return self.state_type in IN_A_FRAME
 
     @property
     def command_topic(self) -> str:
@@ -213,7 +215,11 @@ class Topics:
 
     def send(self, action: np.ndarray) -> None:
         """Publish a command (nu,). Any thread may call it."""
-        frame = self._table.configuration.values["command.frame_id"] or self.states.child_frame
+        values = self._table.configuration.values
+        if self.command_type in IN_A_FRAME:
+            frame = values["frame_id"]
+        else:
+            frame = values["command.frame_id"] or self.states.child_frame
         stamp = self._node.get_clock().now().to_msg()
         self._command.publish(self._write(action, stamp, frame_name(frame) or BODY_FRAME))
 

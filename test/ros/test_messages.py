@@ -1,14 +1,20 @@
 import math
+import sys
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import PoseStamped, Quaternion, TwistStamped, Vector3
 from hypothesis import given
 from hypothesis import strategies as st
 from nav_msgs.msg import Odometry
-from sensor_msgs.msg import JointState
+from scipy.spatial.transform import Rotation
+from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import Float64, Float64MultiArray
 
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.fields import QUATERNION
 from cem_planner_ros.ros import messages
 from cem_planner_ros.ros.messages import MessageError
 
@@ -25,6 +31,22 @@ angle = st.floats(-3.1, 3.1)
         ("sensor_msgs/msg/JointState", {"x": "position[a] - 2", "y": "velocity[a]"}, [0.5, 1.0]),
         ("nav_msgs/msg/Odometry", ODOMETRY, [0.5, 1.0, 2.0, 3.0, -0.25, 4.0]),
         ("std_msgs/msg/Float64MultiArray", {"a": "data[2]", "b": "data[0]"}, [1.0, 2.0]),
+        (
+            "geometry_msgs/msg/PoseStamped",
+            {"x": "x", "w": "qw", "a": "qx", "b": "qy", "c": "qz"},
+            [3.0, 0.5, -0.5, 0.5, 0.5],
+        ),
+        ("geometry_msgs/msg/TwistStamped", {"v": "linear.z", "w": "angular.x"}, [1.0, -2.0]),
+        (
+            "sensor_msgs/msg/Imu",
+            {"roll": "roll", "w": "angular.z", "up": "world.acceleration.z"},
+            [0.3, 2.0, 9.81],
+        ),
+        (
+            "nav_msgs/msg/Odometry",
+            {"yaw": "yaw", **{axis: f"world.linear.{axis}" for axis in "xyz"}},
+            [2.0, 1.0, 2.0, 3.0],
+        ),
     ],
 )
 def test_a_written_state_is_read_again(kind, fields, state):
@@ -39,6 +61,13 @@ def test_a_written_state_is_read_again(kind, fields, state):
         ("std_msgs/msg/Float64MultiArray", {"a": "data[1]", "b": "data[0]"}),
         ("geometry_msgs/msg/Twist", {"v": "linear.x", "w": "angular.z"}),
         ("geometry_msgs/msg/TwistStamped", {"v": "linear.y", "w": "angular.x"}),
+        ("geometry_msgs/msg/Wrench", {"f": "force.z", "t": "torque.x"}),
+        ("geometry_msgs/msg/WrenchStamped", {"f": "force.z", "t": "torque.x"}),
+        ("geometry_msgs/msg/PoseStamped", {"x": "x", "yaw": "yaw"}),
+        ("sensor_msgs/msg/JointState", {"a": "velocity[a]", "b": "velocity[b]"}),
+        ("sensor_msgs/msg/JointState", {"a": "position[a] + 3.5", "b": "effort[b]"}),
+        ("trajectory_msgs/msg/JointTrajectory", {"a": "position[a] - 1", "b": "position[b]"}),
+        ("trajectory_msgs/msg/JointTrajectory", {"a": "velocity[a]", "b": "acceleration[b]"}),
     ],
 )
 def test_a_written_command_is_read_again(kind, fields):
@@ -46,6 +75,61 @@ def test_a_written_command_is_read_again(kind, fields):
     assert list(messages.command_reader(kind, fields)(message)) == [1.5, -2.5]
     if "Stamped" in kind:
         assert (message.header.stamp.sec, message.header.frame_id) == (3, "base")
+
+
+def test_kinds_that_no_action_commands_stay_empty_in_a_joint_state():
+    write = messages.command_writer("sensor_msgs/msg/JointState", {"a": "velocity[left]"})
+    message = write(np.array([2.0]), Time(), "")
+    assert (list(message.name), list(message.velocity)) == (["left"], [2.0])
+    assert not message.position
+    assert not message.effort
+
+
+def test_a_joint_without_an_action_of_a_kind_is_not_commanded_by_it():
+    fields = {"a": "position[arm]", "b": "velocity[wheel]"}
+    message = messages.command_writer("sensor_msgs/msg/JointState", fields)(
+        np.array([1.0, 2.0]), Time(), ""
+    )
+    assert list(message.name) == ["arm", "wheel"]
+    np.testing.assert_array_equal(message.position, [1.0, math.nan])
+    np.testing.assert_array_equal(message.velocity, [math.nan, 2.0])
+
+
+def test_a_joint_trajectory_reaches_the_action_at_the_next_command_and_then_those_of_the_plan():
+    write = messages.command_writer(
+        "trajectory_msgs/msg/JointTrajectory", {"a": "position[j]"}, horizon=0.02
+    )
+    later = [(0.1, np.array([2.0])), (0.2, np.array([3.0]))]
+    message = write(np.array([1.0]), Time(sec=5), "", later)
+    assert list(message.joint_names) == ["j"]
+    assert [list(point.positions) for point in message.points] == [[1.0], [2.0], [3.0]]
+    times = [point.time_from_start.nanosec for point in message.points]
+    assert times == [20_000_000, 100_000_000, 200_000_000]
+    assert message.header.stamp == Time()  # Zero: it begins when it arrives.
+    assert not message.points[0].velocities
+
+
+def test_a_message_of_a_package_that_is_not_installed_is_refused_with_what_to_install():
+    with pytest.raises(ConfigurationError, match=r"no_such_msgs.*apt install ros-.*-no-such-msgs"):
+        messages.message_class("no_such_msgs/msg/AckermannDriveStamped")
+
+
+def test_the_drive_of_a_car_is_written_field_by_field(monkeypatch):
+    """With a stand-in where ackermann_msgs is not installed."""
+
+    class Drive(SimpleNamespace):
+        def __init__(self):
+            super().__init__(header=TwistStamped().header, drive=SimpleNamespace())
+
+    package = ModuleType("ackermann_msgs.msg")
+    package.AckermannDriveStamped = Drive
+    monkeypatch.setitem(sys.modules, "ackermann_msgs", ModuleType("ackermann_msgs"))
+    monkeypatch.setitem(sys.modules, "ackermann_msgs.msg", package)
+    kind, fields = "ackermann_msgs/msg/AckermannDriveStamped", {"v": "speed", "s": "steering_angle"}
+    message = messages.command_writer(kind, fields)(np.array([1.5, -0.2]), Time(sec=3), "base")
+    assert (message.drive.speed, message.drive.steering_angle) == (1.5, -0.2)
+    assert message.header.frame_id == "base"
+    assert list(messages.command_reader(kind, fields)(message)) == [1.5, -0.2]
 
 
 def test_a_written_number_is_read_again():
@@ -162,3 +246,62 @@ def test_an_array_too_short_and_an_orientation_that_is_none_are_refused():
 def test_euler_inverts_quaternion(roll, pitch, yaw):
     angles = messages.euler(*messages.quaternion(roll, pitch, yaw))
     np.testing.assert_allclose(angles, (roll, pitch, yaw), atol=1e-6)
+
+
+@given(numbers=st.lists(number, min_size=4, max_size=4), length=st.floats(0.01, 100.0))
+def test_a_quaternion_is_of_length_one_and_the_same_of_q_and_minus_q(numbers, length):
+    size = math.hypot(*numbers)
+    if size < 0.1:
+        return
+    x, y, z, w = (length * each / size for each in numbers)
+    read = messages.state_reader("geometry_msgs/msg/PoseStamped", {q: q for q in QUATERNION})
+    message = PoseStamped()
+    message.pose.orientation = Quaternion(x=x, y=y, z=z, w=w)
+    q = read(message)
+    assert np.linalg.norm(q) == pytest.approx(1.0)
+    assert q[0] >= 0.0
+    turn = Rotation.from_quat((x, y, z, w))
+    np.testing.assert_allclose(
+        Rotation.from_quat(q, scalar_first=True).as_matrix(), turn.as_matrix(), atol=1e-9
+    )
+    if abs(w) > 1e-6:
+        message.pose.orientation = Quaternion(x=-x, y=-y, z=-z, w=-w)
+        np.testing.assert_array_equal(read(message), q)
+
+
+@given(roll=angle, pitch=angle, yaw=angle, vector=st.lists(number, min_size=3, max_size=3))
+def test_a_twist_of_odometry_is_in_the_body_and_on_request_in_the_world(roll, pitch, yaw, vector):
+    turn = Rotation.from_euler("xyz", (roll, pitch, yaw))
+    message = Odometry()
+    x, y, z, w = turn.as_quat()
+    message.pose.pose.orientation = Quaternion(x=x, y=y, z=z, w=w)
+    for part in ("linear", "angular"):
+        setattr(message.twist.twist, part, Vector3(**dict(zip("xyz", vector, strict=True))))
+        for prefix, wanted in (("", vector), ("world.", turn.apply(vector))):
+            fields = {axis: f"{prefix}{part}.{axis}" for axis in "xyz"}
+            state = messages.state_reader("nav_msgs/msg/Odometry", fields)(message)
+            np.testing.assert_allclose(state, wanted, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("qw", "orientation_covariance"),
+        ("angular.x", "angular_velocity_covariance"),
+        ("world.acceleration.z", "linear_acceleration_covariance"),
+    ],
+)
+def test_what_an_imu_says_that_it_does_not_measure_is_refused(field, text):
+    message = Imu()
+    read = messages.state_reader("sensor_msgs/msg/Imu", {"x": field})
+    assert np.isfinite(read(message)).all()
+    getattr(message, text)[0] = -1.0
+    with pytest.raises(MessageError, match=rf"{text}\[0\] is -1"):
+        read(message)
+
+
+def test_an_imu_that_measures_no_orientation_still_measures_rates():
+    message = Imu(angular_velocity=Vector3(x=1.0))
+    message.orientation_covariance[0] = -1.0
+    message.orientation.w = 0.0
+    assert messages.state_reader("sensor_msgs/msg/Imu", {"w": "angular.x"})(message) == [1.0]

@@ -1,0 +1,97 @@
+"""The fields that need not be named, and the hints for wrong ones."""
+
+import pytest
+
+from cem_planner_ros import fields
+from cem_planner_ros.configuration import configure
+from cem_planner_ros.errors import ConfigurationError
+
+JOINTS = "sensor_msgs/msg/JointState"
+ODOMETRY = "nav_msgs/msg/Odometry"
+POSE = "geometry_msgs/msg/PoseStamped"
+
+BODY = tuple(f"root_{part}" for part in ("x", "y", "z", "qw", "qx", "qy", "qz"))
+SPEEDS = (*(f"root_{axis}_dot" for axis in "xyz"), *(f"root_w{axis}" for axis in "xyz"))
+LEG = ("hip", "knee", "hip_dot", "knee_dot")
+
+
+def test_joints_are_found_by_the_names_of_the_states():
+    found = fields.state_defaults(JOINTS, (*BODY, *LEG, *SPEEDS, "motor_act"))
+    assert found == {
+        "hip": "position[hip]",
+        "knee": "position[knee]",
+        "hip_dot": "velocity[hip]",
+        "knee_dot": "velocity[knee]",
+    }
+
+
+def test_a_joint_of_which_one_field_is_given_has_no_default_for_the_other():
+    assert list(fields.state_defaults(JOINTS, LEG, given=["knee"])) == ["hip", "hip_dot"]
+
+
+@pytest.mark.parametrize(("kind", "states"), [(ODOMETRY, (*BODY, *SPEEDS)), (POSE, BODY)])
+def test_a_free_joint_is_filled_whole(kind, states):
+    found = fields.state_defaults(kind, (*BODY, *LEG, *SPEEDS))
+    assert tuple(found) == states
+    assert found["root_qx"] == "qx"
+    if kind == ODOMETRY:
+        # As MuJoCo has the speeds: the linear one in the world, the angular one in the body.
+        assert found["root_y_dot"] == "world.linear.y"
+        assert found["root_wy"] == "angular.y"
+
+
+def test_of_two_free_joints_one_is_named():
+    cube = tuple(name.replace("root", "cube") for name in BODY)
+    assert not fields.state_defaults(POSE, (*BODY, *cube))
+    assert tuple(fields.state_defaults(POSE, (*BODY, *cube), body="cube")) == cube
+
+
+def test_a_model_of_one_rigid_body_has_states_without_a_prefix():
+    states = ("x", "y", "z", "x_dot", "y_dot", "z_dot", "qw", "qx", "qy", "qz")
+    assert not fields.state_defaults(JOINTS, states)
+    found = fields.state_defaults(ODOMETRY, states)
+    assert [found[name] for name in ("x", "x_dot", "qz")] == ["x", "world.linear.x", "qz"]
+
+
+def arm(**changes):
+    return {
+        "planner.device": "cpu",
+        "dynamics.plugin": "planar_arm",
+        "costs": ["near"],
+        "near.plugin": "quadratic",
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "hint"),
+    [
+        (JOINTS, "positon[shoulder]", "did you mean 'position[shoulder]'?"),
+        (ODOMETRY, "world.lineal.x", "did you mean 'world.linear.x'?"),
+        (ODOMETRY, "quaternion.w", "qw, qx, qy, qz"),
+        ("sensor_msgs/msg/Imu", "linear_acceleration.x", "did you mean 'acceleration.x'?"),
+        (POSE, "orientation.w", "qw, qx, qy, qz"),
+    ],
+)
+def test_a_wrong_field_is_refused_with_the_one_that_is_meant(kind, given, hint):
+    with pytest.raises(ConfigurationError) as caught:
+        configure(arm(**{"state.type": kind, "state.fields.shoulder": given}))
+    (line,) = [line for line in str(caught.value).splitlines() if "'state.fields.shoulder'" in line]
+    assert repr(given) in line
+    assert hint in line
+
+
+def test_an_arm_needs_no_list_of_fields():
+    configuration = configure(arm())
+    names = configuration.dynamics.state_names
+    found = configuration.fields("state")
+    assert found[names[0]] == f"position[{names[0]}]"
+    assert all(field.startswith(("position[", "velocity[")) for field in found.values())
+
+
+@pytest.mark.parametrize("given", [("qw", "qx"), ("qw", "yaw")])
+def test_a_commanded_orientation_is_whole(given):
+    joints = ("shoulder", "elbow")
+    changes = {f"command.fields.{j}_torque": field for j, field in zip(joints, given, strict=True)}
+    with pytest.raises(ConfigurationError, match="allowed for an orientation"):
+        configure(arm(**{"command.type": POSE, **changes}))
