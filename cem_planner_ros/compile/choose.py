@@ -69,7 +69,7 @@ def choose(backend: str, setup: Setup, like: Execution | None = None) -> Executi
         reasons.append("the model has members, which run side by side in PyTorch")
     kernel = like.kernel if isinstance(like, CppExecution) else None
     if backend != "eager" and kernel is None:
-        change = what_changes(rollout, setup.belief.mean.device)
+        change = what_changes(rollout, setup.search.horizon, setup.belief.mean.device)
         if change:
             # torch.compile would compile for seconds whenever a number changes.
             backend = "eager"

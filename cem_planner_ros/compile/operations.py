@@ -391,6 +391,8 @@ def _index(writer, node, args, kwargs):
             places = iter(fixed)
             index = tuple(slice(None) if i is None else next(places) for i in indices)
             return _at(value, index)
+        if value.table and len(given) == len(indices) == value.rank:
+            return _looked_up(writer, value, given)
         if len(given) == 1:
             return _index_select(writer, node, (value, _first(indices), given[0]), {})
         raise UnsupportedError("several indices that are computed")
@@ -485,6 +487,8 @@ def _looked_up(writer: Writer, value: Value, indices: list[Value]) -> Value:
     place = None
     for length, entry in zip(shape, indices, strict=True):
         items = [writer.truncated.get(item, item) for item in entry.rows.reshape(-1)]
+        if entry.lane is None:  # It is cheap, as it is computed once for all samples.
+            items = [f"({item} < 0 ? {item} + {length} : {item})" for item in items]
         entry = Value(rows_of(items, entry.rows.shape), entry.lane, "int")
         template, operands = f"within({{0}}, {length})", [entry]
         if place is not None:

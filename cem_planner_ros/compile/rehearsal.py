@@ -28,7 +28,7 @@ _BEGIN = 1.0e3
 """s, when the first of the plans begins."""
 
 
-def what_changes(rollout: Rollout, device: torch.device | str) -> str:
+def what_changes(rollout: Rollout, horizon: int, device: torch.device | str) -> str:
     """
     Return what `prepare` and `begin_plan` change although compiled code keeps it, as a text.
 
@@ -40,7 +40,9 @@ def what_changes(rollout: Rollout, device: torch.device | str) -> str:
         rehearsed = copy.deepcopy(rollout)
         watch = watched(rehearsed, device)
         for state, action, time, surroundings in _beginnings(rehearsed):
-            rehearsed.prepare(state, action, time, time, surroundings)
+            edges = rollout.dt * np.arange(horizon + 1)
+            edges[1:] -= 0.5 * time % rollout.dt
+            rehearsed.prepare(state, action, time, time, surroundings, edges)
             watch.check()
     except ChangedError as error:
         return (

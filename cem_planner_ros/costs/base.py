@@ -69,6 +69,8 @@ class Cost(Parameterised, ABC):
         self._state_names = dynamics.state_names
         self.origin = np.zeros(len(dynamics.state_names))
         """What is subtracted from the states of candidates (nx,), `Dynamics.origin` or zero."""
+        self.edges = np.zeros(1)
+        """Times of the edges of the plan's steps (H + 1,), s from the start of the plan."""
 
     @classmethod
     def parameters_for(cls, dynamics: Dynamics) -> tuple[Parameter, ...]:
@@ -84,6 +86,15 @@ class Cost(Parameterised, ABC):
             for row in np.flatnonzero((origin != 0.0) | (self.origin != 0.0)):
                 self.subtract(f"{place}.{self._state_names[row]}", origin[row])
         self.origin = origin
+
+    def set_edges(self, edges: np.ndarray) -> None:
+        """
+        Take over the times (H + 1,), s from the start of the plan, of the edges of its steps.
+
+        Step k ends at `edges[k + 1]`, which is the `time` that `stage` receives for it. The planner
+        calls it when it is made, and before each `prepare`; H stays the same.
+        """
+        self.edges = edges
 
     def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:
         """

@@ -7,13 +7,18 @@ from typing import Any
 
 import torch
 
-from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.costs.attitude import with_nearer_signs
+from cem_planner_ros.costs.base import Cost, rows_of
 from cem_planner_ros.dynamics.base import Dynamics, wrap
 from cem_planner_ros.plugins.parameter import Parameter, named
 
 
 class TargetCost(Cost):
-    """A cost of the difference between the states and outputs, and a target."""
+    """
+    A cost of the difference between the states and outputs, and a target.
+
+    A quaternion q and -q are one attitude, so the one that is nearer to the target counts.
+    """
 
     places = ("target",)
     reads_outputs = True
@@ -28,9 +33,13 @@ class TargetCost(Cost):
     ):
         super().__init__(dynamics, values, device=device)
         self._is_angle = [name in dynamics.angle_names for name in dynamics.signal_names]
+        self._quaternions = [
+            rows_of(dynamics, *names, outputs=True) for names in dynamics.quaternion_names
+        ]
 
     def error(self, state: torch.Tensor) -> torch.Tensor:
         """Return signals - target, shape (nx + ny, N), angles wrapped to [-pi, pi)."""
+        state = with_nearer_signs(state, self.target, self._quaternions)
         return wrap(state - self.target, self._is_angle)
 
 

@@ -79,6 +79,12 @@ class Dynamics(Parameterised, ABC):
     """
     angle_names: tuple[str, ...] = ()
     """States that live on a circle (rad): costs wrap their errors to [-pi, pi)."""
+    quaternion_names: tuple[tuple[str, ...], ...] = ()
+    """
+    Each four states or outputs (w, x, y, z) that are the quaternion of an attitude, from body to world.
+
+    Its norm need not be one, and q and -q are one attitude: costs compare attitudes.
+    """
     measured_by: Mapping[str, str] = {}
     """
     {action: state} for each state that measures what the action commands, in the same unit.
@@ -230,12 +236,22 @@ class Dynamics(Parameterised, ABC):
                 f"{name}.predicts_return is true, expected with it the method "
                 "returns(state, sequence, durations)"
             )
-        for what in ("angle_names", "position_names"):
-            strangers = sorted(set(getattr(self, what)) - set(self.state_names))
+        if any(len(quaternion) != 4 for quaternion in self.quaternion_names):
+            raise ConfigurationError(
+                f"{name}.quaternion_names is {self.quaternion_names!r}, expected four names for "
+                "each quaternion, of w, x, y and z"
+            )
+        parts = [part for quaternion in self.quaternion_names for part in quaternion]
+        for what, named_ones, kind, known in (
+            ("angle_names", self.angle_names, "states", self.state_names),
+            ("position_names", self.position_names, "states", self.state_names),
+            ("quaternion_names", parts, "states or outputs", signals),
+        ):
+            strangers = sorted(set(named_ones) - set(known))
             if strangers:
                 raise ConfigurationError(
-                    f"{name}.{what} has {strangers[0]!r}, expected names of states: "
-                    f"{', '.join(self.state_names)}"
+                    f"{name}.{what} has {strangers[0]!r}, expected names of {kind}: "
+                    f"{', '.join(known)}"
                 )
         for what in ("action_low", "action_high", "action_units"):
             values = getattr(self, what)

@@ -172,11 +172,13 @@ class Mujoco(Dynamics):
     def _name_states(self, mujoco) -> None:
         model = self.model
         point, ball = ("x", "y", "z"), ("qw", "qx", "qy", "qz")
-        positions, speeds, angles = [], [], []
+        positions, speeds, angles, quaternions = [], [], [], []
         for index in range(model.njnt):
             joint = model.joint(index)
             name = joint.name
             kind = int(joint.type[0])
+            if kind in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL):
+                quaternions.append(tuple(f"{name}_{part}" for part in ball))
             if kind == mujoco.mjtJoint.mjJNT_FREE:
                 positions += [f"{name}_{part}" for part in (*point, *ball)]
                 speeds += [f"{name}_{part}_dot" for part in point]
@@ -196,6 +198,7 @@ class Mujoco(Dynamics):
         ]
         self.state_names = (*positions, *speeds, *activations)
         self.angle_names = tuple(angles)
+        self.quaternion_names = tuple(quaternions)
 
 
 def _measured_by(model: mujoco.MjModel, actuators: Iterable[int]) -> dict[str, str]:

@@ -22,6 +22,7 @@ class Quadrotor(DifferentialEquation):
     action_high = (20.0, 6.0, 6.0, 3.0)
     action_units = ("m/s^2", "rad/s", "rad/s", "rad/s")
     position_names = ("x", "y", "z")
+    quaternion_names = (("qw", "qx", "qy", "qz"),)
     parameters = (
         Parameter("gravity", 9.81, "Gravitational acceleration.", unit="m/s^2", low=0.0),
         Parameter("drag", 0.1, "Deceleration per speed.", unit="1/s", low=0.0),

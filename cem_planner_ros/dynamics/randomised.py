@@ -29,7 +29,8 @@ class Randomised(Dynamics):
     """
 
     def __init__(self, model: Dynamics, spreads: Mapping[str, float], members: int, seed: int = 0):
-        for name in (*UNCHANGED, "angle_names", "position_names", "output_names"):
+        copied = "angle_names", "position_names", "quaternion_names", "output_names"
+        for name in (*UNCHANGED, *copied):
             setattr(self, name, getattr(model, name))
         self.members = members
         self.member = self._model = model

@@ -93,6 +93,8 @@ class Planner:
         self.dynamics = dynamics
         self.costs = tuple(costs)
         self.rollout = Rollout(dynamics, costs, self.search.dt, self.search.through_members)
+        for cost in costs:  # What a cost keeps for each step has its size from now on.
+            cost.set_edges(self.search.dt * np.arange(self.search.horizon + 1))
         if like is None:
             self.rollout.reads_numbers = try_out(dynamics, costs, self.search.dt, device)
         else:
@@ -220,7 +222,8 @@ class Planner:
         applied = previous_action if applied is None else vector("applied", applied, actions)
         check_times(time, until)
         stamp = time if stamp is None else stamp
-        self._origin = self.rollout.prepare(state, applied, time, stamp, surroundings)
+        edges = self._warm_start.edges(time) - time
+        self._origin = self.rollout.prepare(state, applied, time, stamp, surroundings, edges)
         self._fall_back_if_outdated()
         edges = self._begin(state, previous_action, applied, time)
         if self._policy is not None:

@@ -46,18 +46,21 @@ class Rollout:
         time: float,
         stamp: float,
         surroundings: Surroundings,
+        edges: np.ndarray,
     ) -> np.ndarray:
         """
         Tell costs and model what the next plan begins with; return the origin (nx,).
 
         The rollout then takes states from which the origin is subtracted. It is zero if a cost
-        needs states as they are. Arguments as for `Planner.plan`.
+        needs states as they are. Arguments as for `Planner.plan`, and `edges` (H + 1,), s from the
+        start of the plan, of its steps.
         """
         origin = np.zeros_like(state)
         if all(cost.places is not None for cost in self.costs):
             origin = self.dynamics.origin(state)
         for cost in self.costs:
             cost.set_origin(origin)
+            cost.set_edges(edges)
             cost.prepare(state, stamp, surroundings)
         self.dynamics.begin_plan(state, applied, time)
         return origin

@@ -96,6 +96,16 @@ class WarmStart:
         self.belief.injected[:, :, 0] = actions[..., None]
         self._has_elites = True
 
+    def edges(self, time: float) -> np.ndarray:
+        """Return the edges (H + 1,), s, of the steps of a plan at `time`; change nothing."""
+        return self._grid_for(time).edges(time, self._search.horizon)
+
+    def _grid_for(self, time: float) -> TimeGrid:
+        """Return the grid of a plan at `time`: a new one if that is earlier than the last plan."""
+        if self._grid is None or self._grid.cell(time) < self._cell:
+            return TimeGrid(time, self._search.dt)
+        return self._grid
+
     def advance(self, time: float) -> tuple[np.ndarray, Move]:
         """
         Start a plan at `time`, s; return the edges (H + 1,) of its steps and the belief's shift.
@@ -103,16 +113,17 @@ class WarmStart:
         If `time` is earlier than in the last plan, the last plan is forgotten.
         """
         search = self._search
-        if self._grid is None or self._grid.cell(time) < self._cell:
+        grid = self._grid_for(time)
+        if grid is not self._grid:
             self._forget()
-            self._grid = TimeGrid(time, search.dt)
-        cell, spacing = self._grid.cell(time), search.spline.spacing
+            self._grid = grid
+        cell, spacing = grid.cell(time), search.spline.spacing
         shift = min(cell // spacing - self._cell // spacing, search.spline.knots)
         self._cell = cell
         # Momentum keeps a share of the last mean, which may violate the rate limit.
         bounds_mean = bool(search.momentum) and self._has_rates
         move = Move(shift, cell % spacing, search.std_carry, bounds_mean)
-        return self._grid.edges(time, search.horizon), move
+        return grid.edges(time, search.horizon), move
 
     def uses(self) -> torch.Tensor:
         """Return whether each injected slot is a candidate in each iteration (I, J)."""

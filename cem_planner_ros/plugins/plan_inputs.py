@@ -70,3 +70,49 @@ class PlanInputs:
         if self.others_write or written != self._sent:  # A copy takes longer than the comparison.
             self.there.copy_(self.here, non_blocking=True)
             self._sent = written
+
+
+class StepInputs:
+    """
+    A vector for each step of a plan, written on the host before each plan, read in `stage`.
+
+    Args:
+        device: the device of the tensors.
+        rows: n, the length of the vector.
+        horizon: H, the number of steps.
+    """
+
+    def __init__(self, device: torch.device | str, rows: int, horizon: int):
+        self.horizon = horizon
+        self._inputs = PlanInputs(
+            device, table=(rows * horizon,), last=(rows, 1), begin=(), rate=(), latest=()
+        )
+        # Where the row of each number begins in the table.
+        self._rows = horizon * torch.arange(rows, device=device)[:, None]
+
+    def write(self, values: np.ndarray, edges: np.ndarray) -> None:
+        """Write the vectors (n, H) of a plan; `edges` (H + 1,), s, is that of `set_edges`."""
+        host, steps = self._inputs.host, len(edges) - 1
+        host["table"].reshape(-1, steps)[:] = values
+        host["last"][:] = values[:, -1:]
+        host["begin"][...] = edges[1]
+        # All steps after the first one have the same length.
+        host["rate"][...] = (steps - 1) / (edges[-1] - edges[1]) if steps > 1 else 0.0
+        host["latest"][...] = steps - 1
+        self._inputs.send()
+
+    def at(self, time: torch.Tensor) -> torch.Tensor:
+        """
+        Return the vector (n, 1) of the step that ends at `time`, which `stage` receives.
+
+        For times (H,) the result is (n, H).
+        """
+        inputs = self._inputs
+        step = torch.floor((time - inputs.begin) * inputs.rate + 0.5)
+        step = torch.minimum(torch.relu(step), inputs.latest).long()
+        return inputs.table[self._rows + step.reshape(-1)]
+
+    @property
+    def last(self) -> torch.Tensor:
+        """The vector (n, 1) of the last step, for `terminal`."""
+        return self._inputs.last

@@ -24,6 +24,7 @@ UP = torch.tensor([[0.0], [0.0], [1.0]])
 SQUARE = torch.tensor([[1.0, -0.5], [0.25, 2.0]])
 ORDER = torch.tensor([2, 0, 1])
 COUNT = torch.tensor([3, -2, 7])
+LONG = torch.arange(41.0) ** 2
 WIDE = torch.tensor([[0.1], [-0.2], [0.3]], dtype=torch.float64)
 FLAG = torch.tensor(True)
 FLAGS = torch.tensor([[True], [False], [True]])
@@ -162,6 +163,9 @@ OPERATIONS = {
     "repeat": lambda x, y: three(x, y)[:1].repeat(2, 1) + three(x, y)[:2].repeat_interleave(1, 0),
     "index_select": lambda x, y: three(x, y).index_select(0, torch.tensor([2, 0])),
     "index by a tensor": lambda x, y: three(x, y)[ORDER],
+    "look-up by numbers": lambda x, y: (
+        x * LONG[COUNT[:, None] - 17 + 20 * torch.arange(2)].sum(1, True)
+    ),
     "gather": lambda x, y: three(x, y).gather(0, three(x, y).argmin(0, keepdim=True)),
     "lookup": lambda x, y: GRIDMAP[
         places(x).abs().clamp(max=3).long(), places(y).abs().clamp(max=4).int()

@@ -15,7 +15,7 @@ from cem_planner_ros.planning.execution import Setup
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Belief, Limits, Numbers, Problem
 from cem_planner_ros.planning.settings import Search
-from cem_planner_ros.plugins.plan_inputs import PlanInputs
+from cem_planner_ros.plugins.plan_inputs import PlanInputs, StepInputs
 
 HIGH = 0.55
 
@@ -72,14 +72,28 @@ class TwoTanks(Dynamics):
 class Levels(Cost):
     """Some of everything that a cost may look at; NaN where the first level is high."""
 
+    def set_edges(self, edges):
+        """Write what both levels should be after each step."""
+        super().set_edges(edges)
+        self._wanted = StepInputs("cpu", 2, len(edges) - 1)
+        self._wanted.write(wanted(len(edges) - 1), edges)
+
     def stage(self, state, action, previous_action, time):
         a, b = state
+        wanted_a, wanted_b = self._wanted.at(time)
         rate = ((action - previous_action) ** 2).sum(0)
-        cost = (a - 0.5) ** 2 + torch.abs(b) + 0.1 * (action**2).sum(0) + 0.05 * rate
+        cost = (a - wanted_a) ** 2 + torch.abs(b - wanted_b)
+        cost = cost + 0.1 * (action**2).sum(0) + 0.05 * rate
         return torch.where(a > HIGH, torch.nan, cost)
 
     def terminal(self, state):
         return 2.0 * (state[1] - 1.0) ** 2
+
+
+def wanted(horizon):
+    """Return the wanted levels (2, H); no two steps are alike."""
+    k = np.arange(horizon)
+    return np.stack((0.5 + 0.3 * np.sin(1.7 * k), 0.1 * (k % 4)))
 
 
 def numpy_step(state, action, duration):
@@ -88,10 +102,11 @@ def numpy_step(state, action, duration):
     return np.stack((a + duration * (u - 0.3 * a**2), b + duration * (v + 0.3 * a**2)))
 
 
-def numpy_stage(state, action, previous):
+def numpy_stage(state, action, previous, k):
     a, b = state
+    wanted_a, wanted_b = wanted(k + 1)[:, k]
     rate = ((action - previous) ** 2).sum(0)
-    cost = (a - 0.5) ** 2 + np.abs(b) + 0.1 * (action**2).sum(0) + 0.05 * rate
+    cost = (a - wanted_a) ** 2 + np.abs(b - wanted_b) + 0.1 * (action**2).sum(0) + 0.05 * rate
     return np.where(a > HIGH, np.nan, cost)
 
 
@@ -204,6 +219,8 @@ def given(rate=(np.inf, np.inf), lag=(0.0, 0.0), phase=0, low=(-1.0, -2.0), **se
         truncate=search.sampling == "truncate",
     )
     noise = tensor(random.normal(size=(*shape, search.population(0))))
-    rollout = Rollout(model, [Levels(model)], search.dt)
+    cost = Levels(model)
+    cost.set_edges(np.concatenate(([0.0], np.cumsum(durations))))
+    rollout = Rollout(model, [cost], search.dt)
     setup = Setup(rollout, search, inputs, problem, belief, seed=0, threads=1)
     return Given(setup, noise, use, task)

@@ -25,7 +25,7 @@ class Task:
     step: Function
     """state (nx, N), applied action (nu, N), duration -> state (nx, N)"""
     stage: Function
-    """state, action, previous action (nu, N) -> (N,)"""
+    """state, action, previous action (nu, N), index of the step -> (N,)"""
     terminal: Function
     """state -> (N,)"""
     state: np.ndarray
@@ -132,14 +132,14 @@ def roll_out(task: Task, knots: np.ndarray) -> np.ndarray:
     previous = np.repeat(task.previous_action[:, None], count, 1)
     applied = np.repeat(task.applied[:, None], count, 1)
     total = np.zeros(count)
-    for action, duration in zip(actions, task.durations, strict=True):
+    for k, (action, duration) in enumerate(zip(actions, task.durations, strict=True)):
         # lag y' = u - y, whose mean over the step is what the model sees.
         lag = np.maximum(task.lag, 1e-9)[:, None]
         left = np.exp(-duration / lag)
         seen = action + (applied - action) * (1.0 - left) * lag / duration
         applied = action + (applied - action) * left
         state = task.step(state, seen, duration)
-        total += task.stage(state, action, previous) * duration / task.dt
+        total += task.stage(state, action, previous, k) * duration / task.dt
         previous = action
     return total + task.terminal(state)
 
