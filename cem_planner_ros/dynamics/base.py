@@ -81,7 +81,7 @@ class Dynamics(Parameterised, ABC):
     """States that live on a circle (rad): costs wrap their errors to [-pi, pi)."""
     quaternion_names: tuple[tuple[str, ...], ...] = ()
     """
-    Each four states or outputs (w, x, y, z) that are the quaternion of an attitude, from body to world.
+    Each four states or outputs (w, x, y, z) that are a quaternion, from body to world.
 
     Its norm need not be one, and q and -q are one attitude: costs compare attitudes.
     """
