@@ -97,6 +97,7 @@ setup(
         f"{NAME}.costs": [
             f"action_rate = {NAME}.costs.actions:ActionRate",
             f"barrier = {NAME}.costs.barrier:Barrier",
+            f"contact = {NAME}.costs.collision:Collision",
             f"effort = {NAME}.costs.actions:Effort",
             f"goal = {NAME}.costs.goal:Goal",
             f"goal_pose = {NAME}.costs.goal_pose:GoalPose",

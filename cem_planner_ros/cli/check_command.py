@@ -44,6 +44,8 @@ def run(options: argparse.Namespace) -> int:
     dynamics = configuration.dynamics
     print(f"{options.file}: {len(value)} parameters, names, types and ranges are right")
     print(f"  dynamics  {value['dynamics.plugin']}: state {', '.join(dynamics.state_names)}")
+    if dynamics.output_names:
+        print(f"            outputs {', '.join(dynamics.output_names)}")
     costs = (f"{name} ({value[f'{name}.plugin']})" for name in configuration.costs)
     print(f"  costs     {', '.join(costs)}")
     for side, names in (("state", dynamics.state_names), ("command", dynamics.action_names)):

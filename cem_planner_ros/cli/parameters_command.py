@@ -95,7 +95,7 @@ The column "when" says when a parameter may change: *live*, also while the node 
 NAMES = """\
 ## For each state, action and cost
 
-STATE and ACTION stand for the names of the model, COST for a name in `costs`. The default
+STATE, OUTPUT and ACTION stand for the names of the model, COST for a name in `costs`. The default
 bounds and the units are those of the model. The default fields are `data[0]`, `data[1]` and so on
 in a Float64MultiArray, and `data` in a Float64. docs/messages.md says which states have default
 fields in other messages. All other fields must be given.

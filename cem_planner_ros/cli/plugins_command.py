@@ -13,16 +13,21 @@ from cem_planner_ros.plugins.parameter import Parameter
 
 
 class AnyModel(Dynamics):
-    """Stands for every model where a cost has a parameter for each state or action."""
+    """Stands for every model where a cost has a parameter for each state, output or action."""
 
     state_names = ("STATE",)
     action_names = ("ACTION",)
     action_low = (-1.0,)
     action_high = (1.0,)
     action_units = ("",)
+    output_names = ("OUTPUT",)
 
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
         """Stand still."""
+        return state
+
+    def output(self, state: torch.Tensor) -> torch.Tensor:
+        """Return the state."""
         return state
 
 
@@ -74,7 +79,7 @@ def actions(plugin: type[Dynamics]) -> str:
 
 
 def declared(plugin: type) -> tuple[Parameter, ...]:
-    """Return the parameters of a model, or of a cost for a model with one STATE and one ACTION."""
+    """Return the parameters of a model, or of a cost for a model with one STATE, OUTPUT and ACTION."""
     if issubclass(plugin, Dynamics):
         return plugin.parameters
     return plugin.parameters_for(AnyModel())

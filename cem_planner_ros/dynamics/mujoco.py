@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.dynamics.mjcf import (
+    OF_A_JOINT,
+    acting,
+    control_range,
+    followers,
+    is_single,
+    load,
+    output_names,
+)
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import find
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 
 if TYPE_CHECKING:
     import mujoco
-
-_OF_A_JOINT = (0, 1)
-"""mjTRN_JOINT and mjTRN_JOINTINPARENT: transmissions to a joint."""
 
 
 class Mujoco(Dynamics):
@@ -31,12 +35,22 @@ class Mujoco(Dynamics):
     of actuators that have one (NAME_act). A ball joint has the positions NAME_qw, NAME_qx, NAME_qy,
     NAME_qz and the speeds NAME_wx, NAME_wy, NAME_wz. A free joint also has NAME_x, NAME_y, NAME_z
     and their speeds. A joint or actuator without a name is called joint or actuator plus the next
-    free number. The actions are the actuators that the file does not disable, within their control
-    range. If the file has no control range, the bounds are a guess: [0, 1] for a muscle, [-1, 1]
-    for other actuators. In a file without actuators, such as URDF, each hinge and slide joint gets
-    a motor within its effort limit, unless the joint follows another one by an equality (mimic in
-    URDF). A model step is a whole number of the file's time steps, at least one; `planner.dt`
-    should be a few of them. When a simulation becomes unstable, its states are NaN from then on.
+    free number.
+
+    The actions are the actuators that the file does not disable, within their control range. If the
+    file has none, it is derived from the limits of joint or force, or else a guess: [0, 1] for a
+    muscle, [-1, 1] for other actuators. In a file without actuators, such as URDF, each hinge and
+    slide joint gets a motor within its effort limit, unless the joint follows another one by an
+    equality (mimic in URDF).
+
+    The outputs are the sensors of the file, and those that `outputs` adds: NAME for one number,
+    NAME_x, NAME_y, NAME_z for three, NAME_qw, NAME_qx, NAME_qy, NAME_qz for a quaternion, and
+    NAME_0, NAME_1 and so on for others. An output is that of the end of the model step, but a force
+    or an acceleration is that of its last time step, and touch and contact are the largest ones of
+    the model step.
+
+    A model step is a whole number of the file's time steps, at least one; `planner.dt` should be a
+    few of them. When a simulation becomes unstable, its states are NaN from then on.
 
     Raises ConfigurationError if mujoco is not installed, if it cannot load the file, or if no
     actuator of the file acts.
@@ -44,6 +58,14 @@ class Mujoco(Dynamics):
 
     parameters = (
         Parameter("file", "", "The MJCF or URDF file of the robot.", when=INACTIVE),
+        Parameter(
+            "outputs",
+            [],
+            "Sensors that are added to those of the file: NAME: SENSOR OBJECTS, where SENSOR is a "
+            "sensor of MJCF and OBJECTS says of what, as in 'hand: framepos site grip', "
+            "'com: subtreecom trunk', 'bump: contact body hand body table' or 'energy: e_kinetic'.",
+            when=INACTIVE,
+        ),
         Parameter(
             "threads",
             1,
@@ -55,6 +77,7 @@ class Mujoco(Dynamics):
     )
 
     file: str
+    outputs: list[str]
     threads: torch.Tensor
 
     def __init__(
@@ -69,7 +92,7 @@ class Mujoco(Dynamics):
                 f"the model 'mujoco' needs the package mujoco (pip install mujoco): {error}"
             ) from error
         file = find(self.file)
-        self.model = load(file)
+        self.model = load(file, self.outputs)
         model, full = self.model, mujoco.mjtState.mjSTATE_FULLPHYSICS
         if mujoco.mj_stateSize(model, full) != 1 + model.nq + model.nv + model.na:
             raise ConfigurationError(
@@ -77,14 +100,14 @@ class Mujoco(Dynamics):
                 "plugins or delays, which is not supported"
             )
         self._name_states(mujoco)
+        self._sensors = Sensors(model, self.state_names)
+        self.output_names = self._sensors.names
         self._actuators = acting(model)
         self.action_names = tuple(model.actuator(index).name for index in self._actuators)
-        limits = control_range(model)[self._actuators].T
-        self.action_low, self.action_high = (tuple(map(float, bounds)) for bounds in limits)
+        limits, guessed = (each[self._actuators] for each in control_range(model))
+        self.action_low, self.action_high = (tuple(map(float, bounds)) for bounds in limits.T)
         self.guessed_actions = tuple(
-            name
-            for name, index in zip(self.action_names, self._actuators, strict=True)
-            if not model.actuator_ctrllimited[index]
+            name for name, is_guess in zip(self.action_names, guessed, strict=True) if is_guess
         )
         self.action_units = ("",) * len(self._actuators)
         self.measured_by = _measured_by(model, self._actuators)
@@ -115,7 +138,7 @@ class Mujoco(Dynamics):
             )
         drivers: dict[int, list[str]] = {}
         for index, name in zip(self._actuators, self.action_names, strict=True):
-            if model.actuator(index).trntype[0] in _OF_A_JOINT:
+            if model.actuator(index).trntype[0] in OF_A_JOINT:
                 drivers.setdefault(int(model.actuator(index).trnid[0]), []).append(name)
         for joint, leader in followers(model).items():
             follows = f"'{model.joint(leader).name}'" if leader >= 0 else "a fixed position"
@@ -146,28 +169,31 @@ class Mujoco(Dynamics):
 
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
         """Return the state (nx, N) after the time steps that fit into `dt`, s."""
-        return self.rollout(state, action.unsqueeze(0), dt.reshape(1))[0]
+        return self.rollout(state, action.unsqueeze(0), dt.reshape(1))[0, : len(state)]
 
     def rollout(
         self, state: torch.Tensor, sequence: torch.Tensor, durations: torch.Tensor
     ) -> torch.Tensor:
-        """Return the states (H, nx, N) after each step; arguments as in `Dynamics.rollout`."""
+        """Return the signals (H, nx + ny, N); arguments as in `Dynamics.rollout`."""
         counts = durations.cpu().numpy().astype(np.float64) / self.model.opt.timestep
         steps = np.maximum(1, np.diff(np.round(np.cumsum(counts)), prepend=0.0)).astype(int)
+        ends = np.cumsum(steps)
         actions = sequence.cpu().numpy().transpose(2, 0, 1)
-        control = np.zeros((*actions.shape[:2], self.model.nu))
-        control[..., self._actuators] = actions
+        if self._sensors.needs_next:
+            steps[-1] += 1
+        control = np.zeros((len(actions), steps.sum(), self.model.nu))
+        control[..., self._actuators] = actions.repeat(steps, axis=1)
         start = np.zeros((state.shape[1], 1 + state.shape[0]))  # the first column is time
         start[:, 1:] = state.cpu().numpy().T
-        states, _ = self._engine.rollout(
-            self.model, self._data, start, control.repeat(steps, axis=1)
-        )
+        states, sensed = self._engine.rollout(self.model, self._data, start, control)
         # After instability MuJoCo restarts at time zero, or time stands still.
         times = np.concatenate((start[:, None, 0], states[..., 0]), 1)
-        failed = np.maximum.accumulate(np.diff(times) <= 0.0, 1)
-        states[failed] = np.nan
-        ends = states[:, np.cumsum(steps) - 1, 1:].transpose(1, 2, 0)
-        return torch.from_numpy(np.ascontiguousarray(ends, np.float32)).to(state.device)
+        failed = np.maximum.accumulate(np.diff(times) <= 0.0, 1)[:, ends - 1]
+        signals = np.concatenate(
+            (states[:, ends - 1, 1:], self._sensors.outputs(sensed, ends)), 2, dtype=np.float32
+        )
+        signals[failed] = np.nan
+        return torch.from_numpy(np.ascontiguousarray(signals.transpose(1, 2, 0))).to(state.device)
 
     def _name_states(self, mujoco) -> None:
         model = self.model
@@ -201,6 +227,44 @@ class Mujoco(Dynamics):
         self.quaternion_names = tuple(quaternions)
 
 
+class Sensors:
+    """
+    The sensors of a model as outputs.
+
+    A time step of MuJoCo begins with the sensors of positions and velocities, for the state before
+    the step. Those of the state after a model step therefore belong to the next time step.
+    """
+
+    def __init__(self, model: mujoco.MjModel, states: Iterable[str]):
+        import mujoco
+
+        self.names = tuple(name for names in output_names(model, set(states)) for name in names)
+        size = model.sensor_dim
+        is_late = (model.sensor_needstage == mujoco.mjtStage.mjSTAGE_ACC).repeat(size)
+        kinds = int(mujoco.mjtSensor.mjSENS_TOUCH), int(mujoco.mjtSensor.mjSENS_CONTACT)
+        is_peak = np.isin(model.sensor_type, kinds).repeat(size)
+        self._of_next, self._peaks = np.flatnonzero(~is_late), np.flatnonzero(is_peak)
+        self.needs_next = bool(len(self._of_next))
+        """Whether a rollout must go on for a time step after its last model step."""
+
+    def outputs(self, sensed: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """
+        Return the outputs (N, H, ny) after each model step.
+
+        Args:
+            sensed: (N, time steps, ny), the sensors in each time step.
+            ends: (H,), how many time steps have passed at the end of each model step.
+        """
+        found = sensed[:, ends - 1]
+        if self.needs_next:
+            found[..., self._of_next] = sensed[:, ends][..., self._of_next]
+        if len(self._peaks):
+            begins = np.concatenate(([0], ends[:-1]))
+            during = sensed[:, : ends[-1], self._peaks]
+            found[..., self._peaks] = np.maximum.reduceat(during, begins, axis=1)
+        return found
+
+
 def _measured_by(model: mujoco.MjModel, actuators: Iterable[int]) -> dict[str, str]:
     """Return {actuator: state} for actuators that control the position or speed of a joint."""
     import mujoco
@@ -210,10 +274,7 @@ def _measured_by(model: mujoco.MjModel, actuators: Iterable[int]) -> dict[str, s
         gain, bias = model.actuator_gainprm[index][0], model.actuator_biasprm[index]
         joint = int(model.actuator_trnid[index][0])
         is_servo = (
-            model.actuator_trntype[index] in _OF_A_JOINT
-            and int(model.jnt_type[joint])
-            in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
-            and int(model.actuator_gaintype[index]) == mujoco.mjtGain.mjGAIN_FIXED
+            is_single(model, index)
             and int(model.actuator_biastype[index]) == mujoco.mjtBias.mjBIAS_AFFINE
             and model.actuator_gear[index][0] == 1.0
             and gain > 0.0
@@ -224,90 +285,3 @@ def _measured_by(model: mujoco.MjModel, actuators: Iterable[int]) -> dict[str, s
         elif is_servo and bias[1] == 0.0 and bias[2] == -gain:
             found[model.actuator(index).name] = f"{model.joint(joint).name}_dot"
     return found
-
-
-def load(file: Path) -> mujoco.MjModel:
-    """
-    Return the physics of an MJCF or URDF file, with names and motors as in `Mujoco`.
-
-    The simulator uses this function too, so that the fields of its messages are the states and
-    actions of the model. Raises ConfigurationError, naming the file, if MuJoCo refuses the file.
-    """
-    import mujoco
-
-    try:
-        spec = mujoco.MjSpec.from_file(str(file))
-        model = spec.compile()  # Number unnamed joints and actuators.
-        taken = {item.name for item in (*spec.joints, *spec.actuators)}
-        for kind, items in (("joint", spec.joints), ("actuator", spec.actuators)):
-            for item in items:
-                item.name = item.name or _free_name(kind, item.id, taken)
-                taken.add(item.name)
-        if not spec.actuators:
-            _add_motors(spec, mujoco, followers(model))
-        model = spec.compile()
-    except ValueError as error:
-        raise ConfigurationError(f"file '{file}': {error}") from error
-    if model.nu and not acting(model):
-        raise ConfigurationError(
-            f"file '{file}' disables all of its actuators (flag actuation, or "
-            "actuatorgroupdisable), expected that one acts"
-        )
-    return model
-
-
-def acting(model: mujoco.MjModel) -> list[int]:
-    """Return the indices of the actuators that the file does not disable."""
-    import mujoco
-
-    if model.opt.disableflags & mujoco.mjtDisableBit.mjDSBL_ACTUATION:
-        return []
-    off = model.opt.disableactuator
-    return [index for index in range(model.nu) if not off >> int(model.actuator_group[index]) & 1]
-
-
-def control_range(model: mujoco.MjModel) -> np.ndarray:
-    """Return the control range (nu, 2) of each actuator; a guess if the file has none."""
-    import mujoco
-
-    is_muscle = model.actuator_dyntype == mujoco.mjtDyn.mjDYN_MUSCLE
-    guess = np.stack((np.where(is_muscle, 0.0, -1.0), np.ones(model.nu)), 1)
-    return np.where(model.actuator_ctrllimited[:, None], model.actuator_ctrlrange, guess)
-
-
-def followers(model: mujoco.MjModel) -> dict[int, int]:
-    """Return {joint: the joint that it follows by an active equality; -1 for a fixed position}."""
-    import mujoco
-
-    bits = mujoco.mjtDisableBit
-    if model.opt.disableflags & (bits.mjDSBL_EQUALITY | bits.mjDSBL_CONSTRAINT):
-        return {}
-    return {
-        int(model.eq_obj1id[i]): int(model.eq_obj2id[i])
-        for i in range(model.neq)
-        if model.eq_type[i] == mujoco.mjtEq.mjEQ_JOINT and model.eq_active0[i]
-    }
-
-
-def _free_name(kind: str, number: int, taken: set[str]) -> str:
-    """Return KIND plus the first number, from `number` on, that gives a new name."""
-    names = (f"{kind}{count}" for count in itertools.count(number))
-    return next(
-        name
-        for name in names
-        if not any(other == name or other.startswith(f"{name}_") for other in taken)
-    )
-
-
-def _add_motors(spec, mujoco, following: Collection[int]) -> None:
-    for joint in spec.joints:
-        is_single = joint.type in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
-        if is_single and joint.id not in following:
-            low, high = joint.actfrcrange
-            spec.add_actuator(
-                name=joint.name,
-                target=joint.name,
-                trntype=mujoco.mjtTrn.mjTRN_JOINT,
-                ctrllimited=low < high,
-                ctrlrange=(low, high),
-            )

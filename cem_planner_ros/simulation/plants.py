@@ -11,7 +11,7 @@ import numpy as np
 
 from cem_planner_ros.compile.cpu import Kernel, Trajectory
 from cem_planner_ros.configuration import Configuration, configure
-from cem_planner_ros.dynamics.mujoco import acting, control_range, load
+from cem_planner_ros.dynamics.mjcf import acting, control_range, load
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.planning.rollout import Rollout
 
@@ -84,7 +84,7 @@ class MujocoPlant:
         self._actuators = acting(self._model)
         names = [self._model.actuator(i).name for i in self._actuators]
         self.command_fields = {name: f"data[{i}]" for i, name in enumerate(names)}
-        limits = control_range(self._model)[self._actuators]
+        limits = control_range(self._model)[0][self._actuators]
         self.action_range = 0.5 * (limits[:, 1] - limits[:, 0])
         self._surplus = 0.0
 

@@ -270,6 +270,34 @@ def test_a_control_range_that_the_file_does_not_give_is_told_as_a_guess(drive, t
     assert not any("ctrlrange" in text for text in known.warnings())
 
 
+def test_a_control_range_is_derived_from_the_limits_of_joint_or_force(tmp_path):
+    file = tmp_path / "limited.xml"
+    file.write_text(
+        """<mujoco><compiler angle="radian"/><worldbody>
+        <body><joint name="x" range="-1 2" actuatorfrcrange="-6 6"/><geom size="0.1"/></body>
+        <body pos="1 0 0"><joint name="free"/><geom size="0.1"/></body></worldbody><actuator>
+        <position name="servo" joint="x" kp="50" kv="1"/>
+        <general name="geared" joint="x" gear="-2" gainprm="3" biastype="affine" biasprm="0 -6 0"/>
+        <motor name="strong" joint="x" gear="2"/>
+        <motor name="weak" joint="x" gear="2" forcerange="-1 4"/>
+        <velocity name="speed" joint="x"/><position name="loose" joint="free"/>
+        </actuator></mujoco>"""
+    )
+    model = Mujoco({"file": str(file)})
+    bounds = dict(
+        zip(model.action_names, zip(model.action_low, model.action_high, strict=True), strict=True)
+    )
+    assert bounds == {
+        "servo": (-1.0, 2.0),
+        "geared": (-8.0, 4.0),
+        "strong": (-3.0, 3.0),
+        "weak": (-1.0, 4.0),
+        "speed": (-1.0, 1.0),
+        "loose": (-1.0, 1.0),
+    }
+    assert model.guessed_actions == ("speed", "loose")
+
+
 def test_a_muscle_without_a_control_range_pulls_only(tmp_path):
     file = tmp_path / "muscle.xml"
     file.write_text(

@@ -15,7 +15,7 @@ from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Bool, Float64MultiArray
 
 from cem_planner_ros.configuration import configure, load_yaml
-from cem_planner_ros.dynamics.mujoco import load
+from cem_planner_ros.dynamics.mjcf import load
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.readers import stamp_of
 from cem_planner_ros.ros import process
