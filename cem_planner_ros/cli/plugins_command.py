@@ -79,7 +79,7 @@ def actions(plugin: type[Dynamics]) -> str:
 
 
 def declared(plugin: type) -> tuple[Parameter, ...]:
-    """Return the parameters of a model, or of a cost for a model with one STATE, OUTPUT and ACTION."""
+    """Return the parameters of a model, or of a cost for `AnyModel`."""
     if issubclass(plugin, Dynamics):
         return plugin.parameters
     return plugin.parameters_for(AnyModel())

@@ -135,8 +135,8 @@ def is_single(model: mujoco.MjModel, actuator: int) -> bool:
     kinds = mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE
     return (
         model.actuator_trntype[actuator] in OF_A_JOINT
-        and model.jnt_type[joint] in kinds
-        and model.actuator_gaintype[actuator] == mujoco.mjtGain.mjGAIN_FIXED
+        and int(model.jnt_type[joint]) in kinds
+        and int(model.actuator_gaintype[actuator]) == mujoco.mjtGain.mjGAIN_FIXED
     )
 
 
