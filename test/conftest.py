@@ -12,6 +12,7 @@ try:
     import rclpy
     from lifecycle_msgs.msg import Transition
     from lifecycle_msgs.srv import ChangeState, GetState
+    from rcl_interfaces.msg import Log
     from rcl_interfaces.srv import (
         GetParameters,
         ListParameters,
@@ -84,14 +85,19 @@ class Observer:
         )
         return seen
 
-    def listen_latched(self, kind, topic):
-        """Do as `listen`, and hear what was said last."""
+    def listen_latched(self, kind, topic, depth=1):
+        """Do as `listen`, and hear the last `depth` messages that were sent before."""
         seen = []
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        latched = QoSProfile(depth=depth, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.node.create_subscription(
             kind, topic, lambda message: seen.append((time.monotonic(), message)), latched
         )
         return seen
+
+    def listen_to_log(self, name="cem_planner"):
+        """Return a function to the texts that a node has logged, those before it was heard too."""
+        seen = self.listen_latched(Log, "/rosout", depth=1000)
+        return lambda: [message.msg for _, message in list(seen) if message.name == name]
 
     def call(self, kind, service, request, timeout=60.0):
         if service not in self._clients:

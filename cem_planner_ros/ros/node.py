@@ -95,6 +95,11 @@ class PlannerNode(LifecycleNode):
         self._thread.close()  # `process` does not wait for a running compiler.
         self._swap.close()
 
+    def destroy_node(self) -> None:
+        """Destroy the node at once; with its lifecycle rclpy leaves it to the garbage collector."""
+        super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()
+
     # Transitions
 
     @guarded_by(TransitionCallbackReturn.FAILURE)
@@ -173,7 +178,7 @@ class PlannerNode(LifecycleNode):
         self._table.use(made.configuration)
         self._use(made)
         for warning in made.warnings:
-            self._warn(warning)
+            self.get_logger().warning(warning)
 
     def _use(self, made: ReadyPlanner) -> None:
         self.ready = made
@@ -213,7 +218,7 @@ class PlannerNode(LifecycleNode):
             clock=topics.clock,
             stamp_clock=topics.stamp_clock,
             iteration_time=ready.iteration_time,
-            warn=self._warn,
+            warn=self.get_logger().warning,
         )
         topics.begin()
         self._operator.begin(loop)
@@ -234,8 +239,7 @@ class PlannerNode(LifecycleNode):
         self._thread.stop()
         self.loop.commander.close()
         self._send_safe()
-        if not self._thread.join():
-            self._table.needs_rebuild = True
+        self._table.needs_rebuild |= not self._thread.join()
         self.topics.wait_for_acknowledgement()
         # Collect garbage of the time while the collector was off.
         gc.collect()
@@ -344,6 +348,3 @@ class PlannerNode(LifecycleNode):
         action = self.loop.commander.stop_action()
         if action is not None:
             self.topics.send(action)
-
-    def _warn(self, text: str) -> None:
-        self.get_logger().warning(text)

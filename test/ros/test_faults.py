@@ -13,7 +13,6 @@ import types
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from rcl_interfaces.msg import Log
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 
@@ -314,14 +313,14 @@ def test_what_was_compiled_is_no_longer_true_and_the_log_says_once_how_planning_
     module.Pulled = Pulled
     monkeypatch.setitem(sys.modules, "pulled", module)
     drive |= {"dynamics.plugin": "pulled:Pulled", "planner.backend": "auto"}
-    log = observer.listen(Log, "/rosout")
+    log = observer.listen_to_log()
     node().autostart()
     watch.wait(FRESH)
     assert "execution=kernel" in watch.diagnosis()
     Pulled.pull = 0.125
 
     def said():
-        return [m.msg for _, m in log if m.msg.startswith("planning now runs as eager, not as")]
+        return [line for line in log() if line.startswith("planning now runs as eager, not as")]
 
     watch.wait_until(said)
     watch.wait(FRESH)

@@ -1,5 +1,6 @@
 """The node in this process, seen from outside over DDS."""
 
+import gc
 import math
 import sys
 import time
@@ -294,3 +295,19 @@ def test_two_robots_are_told_apart_in_diagnostics(observer, monkeypatch, wait_un
     for robot in robots:
         robot.close()
         robot.destroy_node()
+
+
+def test_a_destroyed_node_leaves_the_log_to_the_next_one_of_its_name(observer, wait_until):
+    log = observer.listen_to_log()
+    gc.disable()  # It must not need the garbage collector, which runs now or in a minute.
+    try:
+        for count in (1, 2):
+            robot = PlannerNode()
+            wait_until(lambda: observer.node.count_publishers("/rosout") == 2)
+            robot.get_logger().info("here I am")
+            wait_until(lambda expected=count: log().count("here I am") == expected)
+            robot.close()
+            robot.destroy_node()
+            wait_until(lambda: observer.node.count_publishers("/rosout") == 1)
+    finally:
+        gc.enable()
