@@ -1,9 +1,11 @@
 """Cars that roll without slip."""
 
+from collections.abc import Sequence
+
 import torch
 
 from cem_planner_ros.dynamics.base import INTEGRATOR, DifferentialEquation
-from cem_planner_ros.dynamics.diff_drive import velocity_loop
+from cem_planner_ros.dynamics.speed_loops import SpeedLoops
 from cem_planner_ros.plugins.parameter import Parameter
 
 
@@ -41,7 +43,7 @@ class Ackermann(DifferentialEquation):
         )
 
 
-class AckermannDrive(DifferentialEquation):
+class AckermannDrive(SpeedLoops):
     """
     A car commanded by speed and yaw rate, for drivers that take a twist.
 
@@ -79,26 +81,22 @@ class AckermannDrive(DifferentialEquation):
     )
 
     turning_radius: torch.Tensor
-    lag: torch.Tensor
     acceleration: torch.Tensor
     yaw_acceleration: torch.Tensor
 
     def _turned(self, v: torch.Tensor, yaw_rate: torch.Tensor) -> torch.Tensor:
-        """Return the wanted yaw rate (N,), limited by the steering at a speed."""
+        """Return the yaw rate (N,), limited by the steering at a speed."""
         most = torch.abs(v) / self.turning_radius
         return torch.maximum(torch.minimum(yaw_rate, most), -most)
 
-    def derivative(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        """Return the time derivative of the state, shape (5, N)."""
-        _, _, yaw, v, yaw_rate = state
-        turning = self._turned(v, yaw_rate)
-        wanted = self._turned(action[0], action[1])
-        return torch.stack(
-            (
-                v * torch.cos(yaw),
-                v * torch.sin(yaw),
-                turning,
-                velocity_loop(action[0], v, self.lag, self.acceleration),
-                velocity_loop(wanted, yaw_rate, self.lag, self.yaw_acceleration),
-            )
-        )
+    def kinematics(
+        self, yaw: torch.Tensor, speeds: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return (x_dot, y_dot, yaw_dot), each (N,)."""
+        v, yaw_rate = speeds
+        return v * torch.cos(yaw), v * torch.sin(yaw), self._turned(v, yaw_rate)
+
+    def loops(self, action: torch.Tensor) -> Sequence[tuple[torch.Tensor, torch.Tensor]]:
+        """Return what each speed shall become (N,), and its largest acceleration."""
+        v, yaw_rate = action
+        return (v, self.acceleration), (self._turned(v, yaw_rate), self.yaw_acceleration)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
 from typing import Any
@@ -358,12 +358,21 @@ class DifferentialEquation(Dynamics):
 
     def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
         """Integrate `derivative` over `dt` with a constant action."""
-        slope = self.derivative(state, action)
+        return self.integrate(lambda state: self.derivative(state, action), state, dt)
+
+    def integrate(
+        self,
+        derivative: Callable[[torch.Tensor], torch.Tensor],
+        state: torch.Tensor,
+        dt: torch.Tensor | float,
+    ) -> torch.Tensor:
+        """Return a state (n, N) after `dt` with the integrator, for a derivative of the state."""
+        slope = derivative(state)
         if self.integrator == "euler":
             return state + dt * slope
-        middle = self.derivative(state + 0.5 * dt * slope, action)
+        middle = derivative(state + 0.5 * dt * slope)
         if self.integrator == "midpoint":
             return state + dt * middle
-        again = self.derivative(state + 0.5 * dt * middle, action)
-        end = self.derivative(state + dt * again, action)
+        again = derivative(state + 0.5 * dt * middle)
+        end = derivative(state + dt * again)
         return state + dt / 6.0 * (slope + 2.0 * (middle + again) + end)

@@ -1,8 +1,11 @@
 """Robots with two driven wheels on one axis."""
 
+from collections.abc import Sequence
+
 import torch
 
 from cem_planner_ros.dynamics.base import INTEGRATOR, DifferentialEquation
+from cem_planner_ros.dynamics.speed_loops import SpeedLoops
 from cem_planner_ros.plugins.parameter import Parameter
 
 
@@ -30,18 +33,7 @@ class DiffDrive(DifferentialEquation):
         return torch.stack((v * torch.cos(yaw), v * torch.sin(yaw), yaw_rate))
 
 
-def velocity_loop(
-    command: torch.Tensor, speed: torch.Tensor, lag: torch.Tensor, acceleration: torch.Tensor
-) -> torch.Tensor:
-    """
-    Return the acceleration (N,) of a motor's speed loop, clamp((command - speed) / lag, +-limit).
-
-    This is a first-order loop with saturation (Astrom and Murray, Feedback Systems).
-    """
-    return torch.clamp((command - speed) / lag, -acceleration, acceleration)
-
-
-class DiffDriveLag(DifferentialEquation):
+class DiffDriveLag(SpeedLoops):
     """
     A unicycle with motors: both speeds follow their commands by `velocity_loop`.
 
@@ -74,13 +66,16 @@ class DiffDriveLag(DifferentialEquation):
         INTEGRATOR,
     )
 
-    lag: torch.Tensor
     acceleration: torch.Tensor
     yaw_acceleration: torch.Tensor
 
-    def derivative(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        """Return the time derivative of the state, shape (5, N)."""
-        _, _, yaw, v, yaw_rate = state
-        v_dot = velocity_loop(action[0], v, self.lag, self.acceleration)
-        yaw_ddot = velocity_loop(action[1], yaw_rate, self.lag, self.yaw_acceleration)
-        return torch.stack((v * torch.cos(yaw), v * torch.sin(yaw), yaw_rate, v_dot, yaw_ddot))
+    def kinematics(
+        self, yaw: torch.Tensor, speeds: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return (x_dot, y_dot, yaw_dot), each (N,)."""
+        v, yaw_rate = speeds
+        return v * torch.cos(yaw), v * torch.sin(yaw), yaw_rate
+
+    def loops(self, action: torch.Tensor) -> Sequence[tuple[torch.Tensor, torch.Tensor]]:
+        """Return what each speed shall become (N,), and its largest acceleration."""
+        return (action[0], self.acceleration), (action[1], self.yaw_acceleration)

@@ -1,13 +1,15 @@
 """A robot that drives in every direction."""
 
+from collections.abc import Sequence
+
 import torch
 
-from cem_planner_ros.dynamics.base import INTEGRATOR, DifferentialEquation
-from cem_planner_ros.dynamics.diff_drive import velocity_loop
+from cem_planner_ros.dynamics.base import INTEGRATOR
+from cem_planner_ros.dynamics.speed_loops import SpeedLoops
 from cem_planner_ros.plugins.parameter import Parameter
 
 
-class OmniDrive(DifferentialEquation):
+class OmniDrive(SpeedLoops):
     """
     A robot on omnidirectional wheels with motors.
 
@@ -38,21 +40,19 @@ class OmniDrive(DifferentialEquation):
         INTEGRATOR,
     )
 
-    lag: torch.Tensor
     acceleration: torch.Tensor
     yaw_acceleration: torch.Tensor
 
-    def derivative(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
-        """Return the time derivative of the state, shape (6, N)."""
-        _, _, yaw, v_x, v_y, yaw_rate = state
+    def kinematics(
+        self, yaw: torch.Tensor, speeds: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return (x_dot, y_dot, yaw_dot), each (N,)."""
+        v_x, v_y, yaw_rate = speeds
         cos, sin = torch.cos(yaw), torch.sin(yaw)
-        return torch.stack(
-            (
-                v_x * cos - v_y * sin,
-                v_x * sin + v_y * cos,
-                yaw_rate,
-                velocity_loop(action[0], v_x, self.lag, self.acceleration),
-                velocity_loop(action[1], v_y, self.lag, self.acceleration),
-                velocity_loop(action[2], yaw_rate, self.lag, self.yaw_acceleration),
-            )
-        )
+        return v_x * cos - v_y * sin, v_x * sin + v_y * cos, yaw_rate
+
+    def loops(self, action: torch.Tensor) -> Sequence[tuple[torch.Tensor, torch.Tensor]]:
+        """Return what each speed shall become (N,), and its largest acceleration."""
+        v_x, v_y, yaw_rate = action
+        limit = self.acceleration
+        return (v_x, limit), (v_y, limit), (yaw_rate, self.yaw_acceleration)
