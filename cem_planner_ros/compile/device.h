@@ -55,7 +55,8 @@ struct Arguments {
     float* constants;                // (gathered), those numbers
     const float* const* numbers;     // (members, tensors)
     const float *temperature, *momentum;
-    const float *low, *high, *step_reach, *first_reach, *std_initial, *std_min;  // (NU)
+    const float *low, *high, *step_reach, *first_reach, *std_min;  // (NU)
+    const float* std_initial;        // (P, NU)
     const float* ranks;              // (elites), weights by rank
     float *mean, *std;               // (P, NU, M), in and out
     float* injected;                 // (P, NU, M, slots), in and out

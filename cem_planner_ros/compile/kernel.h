@@ -43,7 +43,8 @@ struct Arguments {
     const float* noise;      // (P, NU, stride) instead of drawing, or null
     const float* const* numbers;  // (P, count)
     const float *temperature, *momentum;
-    const float *low, *high, *step_reach, *first_reach, *std_initial, *std_min;  // (NU)
+    const float *low, *high, *step_reach, *first_reach, *std_min;  // (NU)
+    const float* std_initial;                                      // (P, NU)
     const bool* use;                                                           // (I, slots)
     float *mean, *std;  // (P, NU, M), in and out
     float* injected;    // (P, NU, M, slots), in and out

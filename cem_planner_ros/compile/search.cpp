@@ -182,7 +182,7 @@ static void sample(const Arguments& a, long iteration, long begin,
                 }
             }
             for (long lane = 0; explorers && lane < BLOCK; ++lane)
-                if (place[lane] >= samples - explorers) std[lane] = a.std_initial[u];
+                if (place[lane] >= samples - explorers) std[lane] = a.std_initial[row];
             for (long lane = 0; lane < BLOCK; ++lane) out[lane] = mean[lane] + std[lane] * z[lane];
             if (a.truncate) {
                 for (long lane = 0; lane < BLOCK; ++lane) {

@@ -93,7 +93,7 @@ extern "C" __global__ void begin(const Arguments a) {
         move(a.injected, size * a.slots, wide, kept, [&](int i) { return i % a.slots < a.moved; });
     }
     for (int i = threadIdx.x; i < size; i += blockDim.x) {
-        const float initial = a.std_initial[i / a.modes % NU];
+        const float initial = a.std_initial[i / a.modes];
         const bool stays = header.carry > 0.0f && i / row < a.knots - header.shift;
         a.std[i] = stays ? initial + header.carry * (a.std[i] - initial) : initial;
     }
@@ -229,7 +229,7 @@ static __device__ __forceinline__ void sample_block(const Arguments& a, float* z
         for (int c = 0; c < 2; ++c) {
             const int of_mode = (p * NU + u) * a.modes + mode[c];
             const float mean = a.mean[of_mode];
-            const float std = explores[c] ? a.std_initial[u] : a.std[of_mode];
+            const float std = explores[c] ? a.std_initial[p * NU + u] : a.std[of_mode];
             if (slot[c])
                 x[c] = a.injected[of_mode * a.slots + place[c]];
             else if (a.truncate)

@@ -25,6 +25,7 @@ from cem_planner_ros.configuration.table import RENAMED, ROS_PARAMETERS, TABLE
 from cem_planner_ros.configuration.values import Configuration, in_file
 from cem_planner_ros.configuration.yaml_files import load_yaml
 from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.dynamics.action_parameters import action_parameters
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError, describe, did_you_mean
 from cem_planner_ros.fields import (
@@ -143,7 +144,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
     )
     costs: dict[str, Cost] = {}
     if dynamics is not None:
-        declare(dynamics.action_parameters())
+        declare(action_parameters(dynamics))
         declare(_low_passes(dynamics))
         declare(_spreads(dynamics))
         declare(_state_fields(checked["state.type"], dynamics.state_names, values))

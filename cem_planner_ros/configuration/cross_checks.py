@@ -12,16 +12,20 @@ import torch
 
 from cem_planner_ros.configuration.standstill import standstill_warnings
 from cem_planner_ros.costs.base import INPUTS, Cost
-from cem_planner_ros.dynamics.base import MEASURED, Dynamics
+from cem_planner_ros.dynamics.action_parameters import MEASURED, MIDDLE
+from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import ANGLES, COMMAND_TYPES, QUATERNION, STATE_TYPES
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.paths import find
-from cem_planner_ros.planning.planner_arguments import bounds_problem
+from cem_planner_ros.planning.planner_arguments import bounds_problem, nominal_problem
 from cem_planner_ros.planning.settings import Search
 from cem_planner_ros.plugins.checking import ATTEMPTS, FAR, costs_nothing
 from cem_planner_ros.policies.linear_policy import MatchedPolicy
 from cem_planner_ros.policies.linear_policy import load as load_policy
+
+WIDE = 1e5
+"""Between the bounds of an action, in its unit; wider bounds probably stand for none."""
 
 LONGEST_HELD = 2.0
 """Number of model steps for which a command may be held without a warning."""
@@ -78,6 +82,7 @@ def cross_check(
                 f"parameter 'action.safe.{name}' is {MEASURED}, allowed with "
                 f"action.measured_by.{name}, the state that measures what {name} commands"
             )
+        problems += _nominal_problems(value, dynamics, name)
     if value["randomisation.samples"] > 1:
         for it_has, what in (
             (dynamics.members > 1, "has members already"),
@@ -141,6 +146,27 @@ def cross_check(
                 "joint_states, /robot/joint_states or ~/states"
             )
     return problems
+
+
+def _nominal_problems(value: Mapping[str, Any], dynamics: Dynamics, name: str) -> list[str]:
+    """Return the mistakes of the nominal value of an action."""
+    given = value[f"action.nominal.{name}"]
+    if given == MIDDLE:
+        return []
+    if given == MEASURED:
+        if value[f"action.measured_by.{name}"]:
+            return []
+        return [
+            f"parameter 'action.nominal.{name}' is {MEASURED}, allowed with "
+            f"action.measured_by.{name}, the state that measures what {name} commands"
+        ]
+    number = given
+    if isinstance(given, str):
+        number = dynamics.named_actions[given][dynamics.action_names.index(name)]
+        given = f"{given} ({number:g})"
+    bounds = (value[f"action.{group}.{name}"] for group in ("low", "high"))
+    problem = nominal_problem(name, given, number, *bounds)
+    return [problem] if problem else []
 
 
 def policy_problems(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
@@ -269,6 +295,7 @@ def warnings(
                 f"model's file gives no control range (ctrlrange) of '{name}'; set both to what "
                 "the actuator takes"
             )
+        found += _std_warnings(value, name)
     found += standstill_warnings(value, dynamics, device)
     if variants > 1 and not spreads:
         found.append(
@@ -315,3 +342,23 @@ def warnings(
                     "costs"
                 )
     return found
+
+
+def _std_warnings(value: Mapping[str, Any], name: str) -> list[str]:
+    """Return warnings about the standard deviation of an action."""
+    low, high, std, least = (
+        value[f"action.{group}.{name}"] for group in ("low", "high", "std", "std_min")
+    )
+    if not std and high - low > WIDE:
+        share = value["planner.std_initial"]
+        return [
+            f"action.low.{name} and action.high.{name} are {low:g} and {high:g}, so candidates "
+            f"have a standard deviation of {0.5 * share * (high - low):g} (planner.std_initial): "
+            f"if the bounds stand for none, set action.std.{name}, in the unit of {name}"
+        ]
+    if std and least > std:
+        return [
+            f"action.std_min.{name} is {least:g}, above action.std.{name}, which is {std:g}: the "
+            "search never becomes finer than its first iteration"
+        ]
+    return []

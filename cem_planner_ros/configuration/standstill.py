@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from cem_planner_ros.dynamics.base import MEASURED, Dynamics
+from cem_planner_ros.dynamics.action_parameters import MEASURED
+from cem_planner_ros.dynamics.base import Dynamics
 
 DURATION = 1.0
 """Time for which the model is simulated with the safe action, s."""

@@ -21,6 +21,7 @@ from cem_planner_ros.configuration.cross_checks import cross_check, search_setti
 from cem_planner_ros.control.control_settings import ControlSettings
 from cem_planner_ros.control.limits import CommandLimits, SafeAction, TurningLimit
 from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.dynamics.action_parameters import MEASURED, MIDDLE
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.errors import ConfigurationError
@@ -226,8 +227,12 @@ class Configuration:
         """
         names = {*self.dynamics.forward_names, *self.dynamics.sideways_names}
         names = (names | {*self.dynamics.turning_names}) & {*self.dynamics.action_names}
-        groups = [f"action.{side}.{name}" for side in ("low", "high") for name in names]
-        return self.changed({name: share * self.values[name] for name in groups})
+        groups = ("low", "high", "nominal")
+        values = {
+            name: self.values[name] for g in groups for a in names if (name := f"action.{g}.{a}")
+        }
+        numbers = {name: value for name, value in values.items() if not isinstance(value, str)}
+        return self.changed({name: share * value for name, value in numbers.items()})
 
     def with_plugins_of(self, other: Configuration) -> Configuration | None:
         """
@@ -301,8 +306,20 @@ class Configuration:
             "high": self.action("high"),
             "rate": [rate or math.inf for rate in self.action("rate")],
             "lag": self.action("lag"),
+            "nominal": [self._nominal(row) for row in range(len(self.dynamics.action_names))],
+            "action_std": self.action("std"),
+            "action_std_min": self.action("std_min"),
             **{name: self.values[f"planner.{name}"] for name in LIVE_SETTINGS},
         }
+
+    def _nominal(self, row: int) -> float | str | None:
+        """Return the nominal value of an action as `Planner` takes it."""
+        value = self.action("nominal")[row]
+        if value == MIDDLE:
+            return None
+        if value == MEASURED:
+            return self.action("measured_by")[row]
+        return self.dynamics.named_actions[value][row] if isinstance(value, str) else value
 
 
 def in_file(error: ConfigurationError, file: str) -> ConfigurationError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cem_planner_ros.dynamics.base import MEASURED
+from cem_planner_ros.dynamics.action_parameters import MEASURED
 
 TINY = 1e-9
 """Smallest time, s, so that quotients and products of 0 and inf are not NaN."""

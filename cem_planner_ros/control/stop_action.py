@@ -6,7 +6,7 @@ import numpy as np
 
 from cem_planner_ros.control.control_settings import ControlSettings
 from cem_planner_ros.control.limits import CommandLimits, SafeAction
-from cem_planner_ros.dynamics.base import MEASURED
+from cem_planner_ros.dynamics.action_parameters import MEASURED
 
 
 class StopAction:

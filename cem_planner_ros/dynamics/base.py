@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from numbers import Real
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.plugins.parameter import FLOAT32_MAX, INACTIVE, Parameter, Parameterised, named
+from cem_planner_ros.plugins.parameter import FLOAT32_MAX, INACTIVE, Parameter, Parameterised
 
 INTEGRATOR = Parameter(
     "integrator",
@@ -40,10 +39,6 @@ def wrap(values: torch.Tensor, is_angle: Sequence[bool]) -> torch.Tensor:
             for row, angle in zip(values, is_angle, strict=True)
         ]
     )
-
-
-MEASURED = "measured"
-"""A safe action that is the measured position instead of a number."""
 
 
 class Dynamics(Parameterised, ABC):
@@ -85,6 +80,8 @@ class Dynamics(Parameterised, ABC):
 
     Its norm need not be one, and q and -q are one attitude: costs compare attitudes.
     """
+    named_actions: Mapping[str, Sequence[float]] = {}
+    """{word: action (nu,)} for words that `action.nominal` may have, such as `keyframe:home`."""
     measured_by: Mapping[str, str] = {}
     """
     {action: state} for each state that measures what the action commands, in the same unit.
@@ -272,64 +269,6 @@ class Dynamics(Parameterised, ABC):
                     f"{name} bounds its action {action!r} to [{low!r}, {high!r}], expected two "
                     "finite numbers, the smaller one first"
                 )
-
-    def action_parameters(self) -> tuple[Parameter, ...]:
-        """Return the parameters of each action: bounds, rate, safe value, noise and lag."""
-        none = [0.0] * len(self.action_names)
-        groups = (
-            ("low", self.action_low, "", None, "Smallest {name} that is commanded."),
-            ("high", self.action_high, "", None, "Largest {name} that is commanded."),
-            ("rate", none, "/s", 0.0, "Largest change of {name} per second; 0 for no limit."),
-            (
-                "safe",
-                none,
-                "",
-                None,
-                "The {name} that is commanded when no plan may be used. measured commands the "
-                "value that the state in action.measured_by has when the stop begins.",
-            ),
-        )
-        parameters = tuple(
-            replace(
-                parameter,
-                default=float(default),
-                unit=unit + suffix,
-                words=(MEASURED,) if group == "safe" else (),
-            )
-            for group, defaults, suffix, low, text in groups
-            for parameter, default, unit in zip(
-                named(f"action.{group}", self.action_names, 0.0, text, low=low),
-                defaults,
-                self.action_units,
-                strict=True,
-            )
-        )
-        beta = "Exponent of the noise of {name}; a value below 0 uses planner.noise_beta."
-        lag = "Time constant with which the actuator follows the commanded {name}; 0 for no lag."
-        states = tuple(
-            Parameter(
-                f"action.measured_by.{name}",
-                self.measured_by.get(name, ""),
-                f"Name of the state that measures what {name} commands, in the same unit, such as "
-                "the position of a joint for its position controller; empty if there is none.",
-                when=INACTIVE,
-            )
-            for name in self.action_names
-        )
-        return (
-            *parameters,
-            *states,
-            *named(
-                "action.noise_beta",
-                self.action_names,
-                -1.0,
-                beta,
-                low=-1.0,
-                high=8.0,
-                when=INACTIVE,
-            ),
-            *named("action.lag", self.action_names, 0.0, lag, unit="s", low=0.0, high=10.0),
-        )
 
 
 class DifferentialEquation(Dynamics):

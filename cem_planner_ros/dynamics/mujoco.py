@@ -111,6 +111,7 @@ class Mujoco(Dynamics):
         )
         self.action_units = ("",) * len(self._actuators)
         self.measured_by = _measured_by(model, self._actuators)
+        self.named_actions = self._keyframes()
         threads = int(self.threads)
         self._data = [mujoco.MjData(model) for _ in range(threads)]
         # Without threads it runs in the calling thread.
@@ -194,6 +195,24 @@ class Mujoco(Dynamics):
         )
         signals[failed] = np.nan
         return torch.from_numpy(np.ascontiguousarray(signals.transpose(1, 2, 0))).to(state.device)
+
+    def _keyframes(self) -> dict[str, tuple[float, ...]]:
+        """
+        Return {keyframe:NAME: action (nu,)} of the named keyframes.
+
+        If all controls of a keyframe are zero, because only its pose is given, an actuator that
+        controls a position holds the pose.
+        """
+        model, found = self.model, {}
+        rows = {name: row for row, name in enumerate(self.state_names)}
+        for key in range(model.nkey):
+            name, controls = model.key(key).name, model.key_ctrl[key][self._actuators].copy()
+            for action, state in self.measured_by.items() if not controls.any() else ():
+                if rows[state] < model.nq:
+                    controls[self.action_names.index(action)] = model.key_qpos[key][rows[state]]
+            if name:
+                found[f"keyframe:{name}"] = tuple(map(float, controls))
+        return found
 
     def _name_states(self, mujoco) -> None:
         model = self.model

@@ -66,7 +66,7 @@ class Setup(NamedTuple):
             durations=inputs.durations,
             first=torch.from_numpy(first).to(device),
             basis=torch.from_numpy(basis).to(device),
-            limits=Limits(*(zeros(nu) for _ in Limits._fields)),
+            limits=Limits.allocate(spline.knots, nu, device),
             actuators=Actuators(lag=zeros(nu), applied=inputs.applied),
             numbers=Numbers(*(zeros() for _ in Numbers._fields)),
         )

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from cem_planner_ros.planning.planner_arguments import (
     action_limits,
     check_plugins,
     check_times,
+    nominal_action,
     search_settings,
     usable_device,
     vector,
@@ -33,7 +35,7 @@ from cem_planner_ros.plugins.checking import try_out, try_samples
 
 _logger = logging.getLogger(__name__)
 
-LIVE = ("temperature", "momentum", "std_initial", "std_min", "std_carry")
+LIVE = ("temperature", "momentum", "std_initial", "std_min", "std_carry", "std_ramp")
 """Settings of `Search` that `Planner.tune` can change."""
 
 
@@ -54,6 +56,9 @@ class Planner:
             differ from the action in force by rate * period.
         lag: (nu,), time constants with which actuators follow the actions, s; 0 or None for
             actuators that follow at once.
+        nominal: (nu,), the action with which a search begins that has no last plan: a number, the
+            name of a state whose value it has then, or None for the middle of the bounds.
+        action_std, action_std_min: (nu,), as `std` and `std_min` of `Limits.fill`.
         backend: one of `compile.choose.BACKENDS`; `execution` says what became of it.
         device: the device of the tensors of model and costs; the search runs there.
         threads: CPU threads of a compiled kernel.
@@ -77,6 +82,9 @@ class Planner:
         rate: Sequence[float] | None = None,
         period: float | None = None,
         lag: Sequence[float] | None = None,
+        nominal: Sequence[float | str | None] | None = None,
+        action_std: Sequence[float] | None = None,
+        action_std_min: Sequence[float] | None = None,
         backend: str = "auto",
         device: torch.device | str = "cpu",
         threads: int = 1,
@@ -112,14 +120,9 @@ class Planner:
         )
         self._problem, limits = setup.problem, setup.problem.limits
         self._warm_start = WarmStart(self.search, limits, setup.belief, seed, policy is not None)
-        nu = len(dynamics.action_names)
-        self.tune(
-            low=dynamics.action_low if low is None else low,
-            high=dynamics.action_high if high is None else high,
-            rate=[np.inf] * nu if rate is None else rate,
-            lag=[0.0] * nu if lag is None else lag,
-            **{name: getattr(self.search, name) for name in LIVE},
-        )
+        given: dict[str, Any] = {"low": low, "high": high, "rate": rate, "lag": lag}
+        given |= {"nominal": nominal, "action_std": action_std, "action_std_min": action_std_min}
+        self.tune(**given)
         self.reset()
         compiled = None if like is None else like.execution
         self.execution: Execution = self._execution(backend, compiled)
@@ -128,44 +131,39 @@ class Planner:
     def tune(
         self,
         *,
-        low: Sequence[float],
-        high: Sequence[float],
-        rate: Sequence[float],
-        lag: Sequence[float],
-        temperature: float,
-        momentum: float,
-        std_initial: float,
-        std_min: float,
-        std_carry: float,
+        low: Sequence[float] | None,
+        high: Sequence[float] | None,
+        rate: Sequence[float] | None,
+        lag: Sequence[float] | None,
+        nominal: Sequence[float | str | None] | None = None,
+        action_std: Sequence[float] | None = None,
+        action_std_min: Sequence[float] | None = None,
+        **live: Any,
     ) -> None:
         """
         Change settings between two plans; the arguments are those of the constructor.
 
-        Raises ConfigurationError if a value is not allowed, and then changes nothing.
+        Of the settings of `Search`, those in LIVE may change; others keep their values. Raises
+        ConfigurationError if a value is not allowed, and then changes nothing.
         """
-        low_, high_, rate_, lag_ = action_limits(
-            self.dynamics, low=low, high=high, rate=rate, lag=lag
+        if not live.keys() <= set(LIVE):
+            raise TypeError(f"tune() cannot change '{min(live.keys() - set(LIVE))}'")
+        low_, high_, rate_, lag_, *stds = action_limits(
+            *(self.dynamics, low, high, rate, lag, action_std, action_std_min)
         )
-        self.search = replace(
-            self.search,
-            temperature=temperature,
-            momentum=momentum,
-            std_initial=std_initial,
-            std_min=std_min,
-            std_carry=std_carry,
-        )
-        self._problem.limits.fill(self.search, low_, high_, rate_, self._period)
-        self._warm_start.tune(self.search)
+        nominal_ = nominal_action(self.dynamics, nominal, low_, high_)
+        self.search, self._nominal = replace(self.search, **live), nominal_
+        self._problem.limits.fill(self.search, low_, high_, rate_, self._period, *stds)
+        self._warm_start.tune(self.search, self._nominal.action)
         for cost in self.costs:
             cost.set_bounds(low_, high_)
         self._problem.actuators.lag.copy_(torch.from_numpy(lag_))
         self._has_lag = bool(lag_.any())
-        self._problem.numbers.temperature.fill_(temperature)
-        self._problem.numbers.momentum.fill_(momentum)
-        self._middle = 0.5 * (low_ + high_)
+        for name, number in self._problem.numbers._asdict().items():
+            number.fill_(getattr(self.search, name))
 
     def reset(self) -> None:
-        """Forget the last plan, and restart the noise."""
+        """Forget the last plan, begin again at the nominal action, and restart the noise."""
         self._warm_start.reset()
 
     @torch.no_grad()
@@ -177,8 +175,8 @@ class Planner:
         """
         Return the width of the search: the mean std, and the std of the kept elites.
 
-        Both are shares of half the range of the actions. If they are close to std_min, the search
-        has collapsed.
+        Both are in the unit of `std_initial` and `std_min`. If they are close to std_min, the
+        search has collapsed.
         """
         return self._warm_start.spread()
 
@@ -204,7 +202,7 @@ class Planner:
         Args:
             state: (nx,), in the units of the model.
             time: s, on any clock that does not jump.
-            previous_action: (nu,), in force until now; the middle of the bounds if None.
+            previous_action: (nu,), in force until now; the nominal action if None.
             applied: (nu,), what actuators with a lag apply now; previous_action if None.
             surroundings: goal, path and costmap, for costs that use them.
             stamp: the same moment as `time`, s, on the clock of the stamps of states and paths, for
@@ -217,7 +215,8 @@ class Planner:
         """
         names, actions = self.dynamics.state_names, self.dynamics.action_names
         state = vector("state", state, names)
-        previous_action = self._middle if previous_action is None else previous_action
+        if previous_action is None:
+            previous_action = self._nominal.at(state)
         previous_action = vector("previous_action", previous_action, actions)
         applied = previous_action if applied is None else vector("applied", applied, actions)
         check_times(time, until)
@@ -353,7 +352,7 @@ class Planner:
         self, state: np.ndarray, previous_action: np.ndarray, applied: np.ndarray, time: float
     ) -> np.ndarray:
         """Give the execution what the plan begins with; return the edges (H + 1,) of its steps."""
-        edges, move = self._warm_start.advance(time)
+        edges, move = self._warm_start.advance(time, self._nominal.at(state))
         host = self._setup.inputs.host
         host["state"][:], host["durations"][:] = state - self._origin, np.diff(edges)
         host["previous_action"][:], host["applied"][:] = previous_action, applied
@@ -369,13 +368,13 @@ class Planner:
         return self.execution.run(uses, number, range(at_most), until)
 
     def _propose(self, sequences: np.ndarray) -> None:
-        """Make action sequences (E, H, nu) candidates; numbers not finite become the middle."""
-        expected = (self.search.proposals, self.search.horizon, len(self._middle))
+        """Make action sequences (E, H, nu) candidates; numbers not finite become the nominal."""
+        expected = (self.search.proposals, self.search.horizon, len(self._nominal.action))
         if np.shape(sequences) != expected:
             raise ValueError(
                 f"the policy returned shape {np.shape(sequences)}, expected {expected}"
             )
-        sequences = np.where(np.isfinite(sequences), sequences, self._middle)
+        sequences = np.where(np.isfinite(sequences), sequences, self._nominal.action)
         knots = self.search.spline.nearest_knots(sequences, self._phase)
         proposals = self._setup.belief.injected[..., self.search.kept + 2 :]
         proposals.copy_(torch.as_tensor(knots[:, :, None]))

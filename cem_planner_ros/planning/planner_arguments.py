@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.dynamics.action_parameters import action_parameters
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError, first_line
 from cem_planner_ros.planning.settings import Search
@@ -103,22 +104,28 @@ def bounds_problem(name: str, low: float, high: float) -> str:
 
 def action_limits(
     dynamics: Dynamics,
-    low: Sequence[float],
-    high: Sequence[float],
-    rate: Sequence[float],
-    lag: Sequence[float],
+    low: Sequence[float] | None,
+    high: Sequence[float] | None,
+    rate: Sequence[float] | None,
+    lag: Sequence[float] | None,
+    std: Sequence[float] | None = None,
+    std_min: Sequence[float] | None = None,
 ) -> list[np.ndarray]:
     """
-    Return low, high, rate and lag, each (nu,), float32, after checking them.
+    Return low, high, rate, lag, std and std_min, each (nu,), float32, after checking them.
 
     Each value is checked against the parameter action.GROUP.NAME of the model. A rate must be above
-    zero; it is infinite if there is no limit. Raises ConfigurationError.
+    zero; it is infinite if there is no limit. None stands for the bounds of the model, no limit of
+    rates, no lag, and a std of zero. Raises ConfigurationError.
     """
     names = dynamics.action_names
-    declared = {parameter.name: parameter for parameter in dynamics.action_parameters()}
+    declared = {parameter.name: parameter for parameter in action_parameters(dynamics)}
     found = []
-    groups = {"low": low, "high": high, "rate": rate, "lag": lag}
-    for group, given in groups.items():
+    none = (0.0,) * len(names)
+    usual = dynamics.action_low, dynamics.action_high, (math.inf,) * len(names), none, none, none
+    groups = {"low": low, "high": high, "rate": rate, "lag": lag, "std": std, "std_min": std_min}
+    for (group, chosen), otherwise in zip(groups.items(), usual, strict=True):
+        given = otherwise if chosen is None else chosen
         try:
             values = given.tolist() if hasattr(given, "tolist") else list(given)
         except TypeError:  # Not a sequence.
@@ -141,6 +148,75 @@ def action_limits(
         if problem:
             raise ConfigurationError(problem)
     return found
+
+
+class NominalAction(NamedTuple):
+    """
+    The action with which a search begins that has no last plan.
+
+    Attributes:
+        action: (nu,); where a state gives it, the middle of the bounds.
+        states: {row of an action: row of the state that gives it}.
+        low, high: (nu,), bounds.
+    """
+
+    action: np.ndarray
+    states: dict[int, int]
+    low: np.ndarray
+    high: np.ndarray
+
+    def at(self, state: np.ndarray) -> np.ndarray:
+        """Return the nominal action (nu,) in a state (nx,)."""
+        if not self.states:
+            return self.action
+        action = self.action.copy()
+        action[list(self.states)] = state[list(self.states.values())]
+        return action.clip(self.low, self.high)
+
+
+def nominal_action(
+    dynamics: Dynamics,
+    nominal: Sequence[float | str | None] | None,
+    low: np.ndarray,
+    high: np.ndarray,
+) -> NominalAction:
+    """
+    Return the nominal action between bounds (nu,), each `nominal` as for `Planner`.
+
+    Raises ConfigurationError if one is not within the bounds, or names no state.
+    """
+    names, action, states = dynamics.action_names, 0.5 * (low + high), {}
+    given = [None] * len(names) if nominal is None else list(nominal)
+    if len(given) != len(names):
+        raise ConfigurationError(
+            f"nominal is {given!r}, allowed: a number, the name of a state or None for each of "
+            f"{', '.join(names)}"
+        )
+    for row, value in enumerate(given):
+        if isinstance(value, str):
+            if value not in dynamics.state_names:
+                raise ConfigurationError(
+                    f"nominal of '{names[row]}' is {value!r}, allowed: a number, None, or one of "
+                    f"the states {', '.join(dynamics.state_names)}"
+                )
+            states[row] = dynamics.state_names.index(value)
+        elif value is not None:
+            bounds = float(low[row]), float(high[row])
+            problem = nominal_problem(names[row], value, value, *bounds)
+            if problem:
+                raise ConfigurationError(problem)
+            action[row] = value
+    return NominalAction(action, states, low, high)
+
+
+def nominal_problem(name: str, given: object, value: float, low: float, high: float) -> str:
+    """Return why an action within bounds cannot have a nominal value, `given`; "" if it can."""
+    if np.float32(low) <= np.float32(value) <= np.float32(high):
+        return ""
+    return (
+        f"parameter 'action.nominal.{name}' is {given}, allowed: from action.low.{name} to "
+        f"action.high.{name}, which are {low} and {high}"
+    )
 
 
 def check_times(time: float, until: float) -> None:

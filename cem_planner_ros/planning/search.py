@@ -29,7 +29,7 @@ class Belief(NamedTuple):
 
 class Limits(NamedTuple):
     """
-    The limits of candidates, for each action.
+    The limits of candidates, for each action, and the standard deviations of the search.
 
     `step` is the largest difference between neighbouring knots. `first` is the largest difference
     between the first knot and the action in force. Both are inf if there is no rate limit.
@@ -39,31 +39,58 @@ class Limits(NamedTuple):
     high: torch.Tensor  # (nu,)
     step: torch.Tensor  # (nu,)
     first: torch.Tensor  # (nu,)
-    std_initial: torch.Tensor  # (nu,)
+    std_initial: torch.Tensor  # (P, nu), of the first iteration
     std_min: torch.Tensor  # (nu,)
 
+    @classmethod
+    def allocate(cls, knots: int, actions: int, device: torch.device | str = "cpu") -> Limits:
+        """Return limits of zero, to be filled."""
+        shapes = {"std_initial": (knots, actions)}
+        return cls(*(torch.zeros(shapes.get(f, (actions,)), device=device) for f in cls._fields))
+
     def fill(
-        self, search: Search, low: np.ndarray, high: np.ndarray, rate: np.ndarray, period: float
+        self,
+        search: Search,
+        low: np.ndarray,
+        high: np.ndarray,
+        rate: np.ndarray,
+        period: float,
+        std: np.ndarray | None = None,
+        std_min: np.ndarray | None = None,
     ) -> None:
         """
         Change the tensors in place.
+
+        Without a `std_min` of its own, an action with a `std` of its own has a floor that is to
+        this std as the setting `std_min` is to `std_initial`.
 
         Args:
             search: the settings.
             low, high: (nu,), bounds of the actions.
             rate: (nu,), how fast they may change, per s; inf for no limit.
             period: s, in which the first action of a plan may change by rate * period.
+            std: (nu,), of the first iteration, in units of the actions; where it is 0, and if None,
+                the share `std_initial` of half the range.
+            std_min: (nu,), floor of the std, in units of the actions; where it is 0, and if None,
+                the share `std_min` of half the range.
         """
         # A spline of order 0 changes within one model step, other splines from knot to knot.
         step = search.dt * (search.knot_spacing if search.order else 1)
         half_range = 0.5 * (high - low)
+        own = np.zeros_like(half_range) if std is None else std
+        std = np.where(own > 0.0, own, search.std_initial * half_range)
+        ratio = search.std_min / search.std_initial
+        floor = np.where(own > 0.0, own * ratio, search.std_min * half_range)
+        if std_min is not None:
+            floor = np.where(std_min > 0.0, std_min, floor)
+        ramp = np.linspace(1.0, search.std_ramp, len(self.std_initial))
         values = {
             "low": low,
             "high": high,
             "step": rate * step,
             "first": rate * period,
-            "std_initial": search.std_initial * half_range,
-            "std_min": search.std_min * half_range,
+            "std_initial": ramp[:, None] * std,
+            "std_min": floor,
         }
         for name, value in values.items():
             getattr(self, name).copy_(torch.as_tensor(value))
@@ -178,7 +205,7 @@ class Iteration:
         explorers = int(self.search.explore * samples)
         if explorers:
             is_explorer = torch.arange(samples, device=noise.device) >= samples - explorers
-            std = torch.where(is_explorer, limits.std_initial[:, None, None], std)
+            std = torch.where(is_explorer, limits.std_initial[..., None, None], std)
         if self.search.sampling == "truncate":
             low, high = limits.low[:, None, None], limits.high[:, None, None]
             noise = truncated(noise, (low - mean) / std, (high - mean) / std)

@@ -42,6 +42,7 @@ class Search:
     std_initial: float = 0.75
     std_min: float = 0.02
     std_carry: float = 0.0
+    std_ramp: float = 1.0
     momentum: float = 0.0
     noise_beta: float | tuple[float, ...] = NOISE_BETA
     keep: float = 0.2
@@ -196,14 +197,15 @@ _DECLARED = (
         "planner.std_initial",
         Search.std_initial,
         "Standard deviation of the candidates in the first iteration of a period, as a share "
-        "of half the action's range (iCEM: 0.5).",
+        "of half the action's range (iCEM: 0.5). action.std gives it in the unit of an action.",
         low=1e-6,
         high=10.0,
     ),
     Parameter(
         "planner.std_min",
         Search.std_min,
-        "Smallest standard deviation of the candidates, as a share of half the action's range.",
+        "Smallest standard deviation of the candidates, as a share of half the action's range. "
+        "action.std_min gives it in the unit of an action.",
         low=1e-6,
         high=10.0,
     ),
@@ -214,6 +216,14 @@ _DECLARED = (
         "first iteration of a period. 0 begins with std_initial (iCEM).",
         low=0.0,
         high=1.0,
+    ),
+    Parameter(
+        "planner.std_ramp",
+        Search.std_ramp,
+        "Factor of the first iteration's standard deviation at the end of the horizon. From the "
+        "beginning of the horizon, where it is 1, the factor changes evenly from knot to knot.",
+        low=1e-3,
+        high=1e3,
     ),
     Parameter(
         "planner.momentum",

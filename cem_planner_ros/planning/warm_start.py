@@ -11,6 +11,9 @@ from cem_planner_ros.planning.plan import Plan, TimeGrid
 from cem_planner_ros.planning.search import Belief, Limits, Problem, limit_rate, within
 from cem_planner_ros.planning.settings import Search
 
+RESEEDED = 3.0
+"""A mode begins anew at most this many std_initial away from the nominal action."""
+
 SAME_MODE = 0.2
 """Two modes are merged if the RMS distance of their means is below this share of std_initial."""
 
@@ -50,22 +53,28 @@ class WarmStart:
         self.limits = limits
         self._seed = seed
         self._has_proposals = has_proposals
+        self._nominal = torch.zeros_like(limits.low)
         self._grid: TimeGrid | None = None
         self._cell = 0
         self._has_elites = False
         self._has_rates = False
         self._uses_of: dict[bool, torch.Tensor] = {}
 
-    def tune(self, search: Search) -> None:
-        """Use other settings and limits; bounds may have become narrower."""
+    def tune(self, search: Search, nominal: np.ndarray) -> None:
+        """
+        Use other settings and limits; bounds may have become narrower.
+
+        `nominal` (nu,) is the action with which a search begins that has no last plan.
+        """
         self._search = search
+        self._nominal.copy_(torch.as_tensor(nominal))
         # If bounds are narrowed, the earlier belief must not lie outside.
         for kept in (self.belief.mean, self.belief.injected):
             kept.copy_(within(kept, self.limits))
         self._has_rates = bool(torch.isfinite(self.limits.step).any())
 
     def reset(self) -> None:
-        """Forget the last plan, and restart the noise."""
+        """Forget the last plan, begin again at the nominal action, and restart the noise."""
         self.plans = 0
         self._forget()
 
@@ -74,10 +83,9 @@ class WarmStart:
         self._cell = 0
         self._has_elites = False
         mean, std, injected, best_cost = self.belief
-        middle = 0.5 * (self.limits.low + self.limits.high)
-        mean.copy_(middle[:, None])
-        std.copy_(self.limits.std_initial[:, None])
-        injected.copy_(middle[:, None, None])
+        mean.copy_(self._nominal[:, None])
+        std.copy_(self.limits.std_initial[..., None])
+        injected.copy_(self._nominal[:, None, None])
         best_cost.fill_(torch.inf)
         for mode in range(1, self._search.modes):
             self._reseed(mode)
@@ -106,15 +114,17 @@ class WarmStart:
             return TimeGrid(time, self._search.dt)
         return self._grid
 
-    def advance(self, time: float) -> tuple[np.ndarray, Move]:
+    def advance(self, time: float, nominal: np.ndarray) -> tuple[np.ndarray, Move]:
         """
         Start a plan at `time`, s; return the edges (H + 1,) of its steps and the belief's shift.
 
-        If `time` is earlier than in the last plan, the last plan is forgotten.
+        If `time` is earlier than in the last plan, the last plan is forgotten. The search then
+        begins with `nominal` (nu,).
         """
         search = self._search
         grid = self._grid_for(time)
         if grid is not self._grid:
+            self._nominal.copy_(torch.as_tensor(nominal))
             self._forget()
             self._grid = grid
         cell, spacing = grid.cell(time), search.spline.spacing
@@ -148,19 +158,23 @@ class WarmStart:
             self._reseed_useless()
 
     def spread(self) -> tuple[float, float]:
-        """Return the mean std and the std of the kept elites, as shares of half the range."""
-        half_range = 0.5 * (self.limits.high - self.limits.low)[:, None]
+        """Return the mean std and the std of the kept elites, in the unit of `std_initial`."""
+        unit = (self.limits.std_initial[0] / self._search.std_initial)[:, None]
         kept = self.belief.injected[..., : max(1, self._search.kept)]
         elites = kept.std(-1, correction=0)
-        return float((self.belief.std / half_range).mean()), float((elites / half_range).mean())
+        return float((self.belief.std / unit).mean()), float((elites / unit).mean())
 
     def _reseed(self, mode: int) -> None:
         """Restart a mode around a constant action that is drawn at random."""
         random = np.random.default_rng([self._seed, self.plans, mode])
         mean, std, injected, _ = self.belief
         limits = self.limits
-        share = torch.as_tensor(random.random(len(limits.low), np.float32), device=mean.device)
-        action = limits.low + (limits.high - limits.low) * share
+        # Where the bounds are far apart, because there are none, most of the range is of no use.
+        reach = RESEEDED * limits.std_initial[0]
+        low = torch.maximum(limits.low, self._nominal - reach)
+        high = torch.minimum(limits.high, self._nominal + reach)
+        share = torch.as_tensor(random.random(len(low), np.float32), device=mean.device)
+        action = low + (high - low) * share
         mean[..., mode] = action
         std[..., mode] = limits.std_initial
         injected[:, :, mode] = action[:, None]
@@ -168,11 +182,11 @@ class WarmStart:
     def _reseed_useless(self) -> None:
         """Reseed each mode that found no valid candidate, or the same mean as a better mode."""
         mean, _, _, best_cost = self.belief
-        scale = self.limits.std_initial[:, None]
+        scale = self.limits.std_initial
         order = torch.argsort(best_cost).tolist()
         for rank, mode in enumerate(order[1:], 1):
             apart = [
-                torch.sqrt(torch.mean(((mean[..., mode] - mean[..., other]) / scale[:, 0]) ** 2))
+                torch.sqrt(torch.mean(((mean[..., mode] - mean[..., other]) / scale) ** 2))
                 for other in order[:rank]
             ]
             if not torch.isfinite(best_cost[mode]) or min(apart) < SAME_MODE:
@@ -193,7 +207,7 @@ class BeliefMover:
         """Shift the belief, and set the spline of `problem` to the phase of the plan."""
         mean, std, injected, best_cost = self._belief
         knots, shift, carry = self._spline.knots, move.shift, move.std_carry
-        initial = self._problem.limits.std_initial[:, None]
+        initial = self._problem.limits.std_initial[..., None]
         if shift:
             if shift not in self._rows:
                 rows = torch.arange(knots, device=mean.device) + shift
@@ -201,7 +215,7 @@ class BeliefMover:
             for moved in (mean, injected, std) if carry else (mean, injected):
                 moved.copy_(moved.index_select(0, self._rows[shift]))
         if carry:
-            std[knots - shift :] = initial
+            std[knots - shift :] = initial[knots - shift :]
             std.lerp_(initial.expand_as(std), 1.0 - carry)
         else:
             std.copy_(initial)

@@ -30,8 +30,8 @@ class Parameter:
 
     The type of `default` is the type of the parameter: bool, int, float, str, or a list of str.
     `low` and `high` are inclusive. `choices` limits a string. `words` are allowed instead of a
-    number. `when` is LIVE (may change while the node controls), INACTIVE (only while the node is
-    not active) or READ_ONLY.
+    float; one of them may be the default. `when` is LIVE (may change while the node controls),
+    INACTIVE (only while the node is not active) or READ_ONLY.
     """
 
     name: str
@@ -61,6 +61,11 @@ class Parameter:
             raise ConfigurationError(f"the default of a declaration: {error}") from error
 
     @property
+    def is_float(self) -> bool:
+        """Whether its numbers are floats."""
+        return isinstance(self.default, float) or bool(self.words)
+
+    @property
     def allowed(self) -> str:
         """The allowed values, for messages."""
         return ", or ".join((self._allowed, *self.words))
@@ -71,7 +76,7 @@ class Parameter:
             return "true or false"
         if isinstance(self.default, list):
             return "a list of strings"
-        if isinstance(self.default, str):
+        if isinstance(self.default, str) and not self.words:
             return "one of " + ", ".join(self.choices) if self.choices else "a string"
         kind = "an integer" if isinstance(self.default, int) else "a finite number"
         unit = f" {self.unit}" if self.unit else ""
@@ -95,13 +100,13 @@ class Parameter:
             value = value.item()
         if isinstance(value, str) and value in self.words:
             return value
-        if isinstance(self.default, float) and type(value) is int:
+        if self.is_float and type(value) is int:
             value = float(value)
         if isinstance(self.default, list):
             value = list(value) if isinstance(value, (list, tuple)) else value
             right_type = isinstance(value, list) and all(isinstance(item, str) for item in value)
         else:
-            right_type = type(value) is type(self.default)
+            right_type = type(value) is (float if self.is_float else type(self.default))
         in_range = right_type
         if right_type and isinstance(value, (int, float)) and not isinstance(value, bool):
             # A finite value must be finite in float32 too, in which models compute.
@@ -126,7 +131,7 @@ class Parameter:
 
 
 def named(
-    group: str, names: Iterable[str], default: float, description: str, **options: Any
+    group: str, names: Iterable[str], default: float | str, description: str, **options: Any
 ) -> tuple[Parameter, ...]:
     """
     Return one float parameter `group.name` for each name, such as `weight.x`.

@@ -74,7 +74,7 @@ def descriptor(parameter: Parameter) -> ParameterDescriptor:
     )
     if parameter.low is None and parameter.high is None:
         return result
-    if isinstance(parameter.default, float):
+    if parameter.is_float:
         largest = sys.float_info.max
         result.floating_point_range = [
             FloatingPointRange(

@@ -196,9 +196,7 @@ class NodeParameters:
         """Return parameters with integers converted to floats where floats are declared."""
         return [
             RosParameter(p.name, value=float(p.value))
-            if type(p.value) is int
-            and p.name in self._declared
-            and isinstance(self._declared[p.name].default, float)
+            if type(p.value) is int and p.name in self._declared and self._declared[p.name].is_float
             else p
             for p in parameters
         ]

@@ -221,12 +221,12 @@ def moved(rows, shift):
 @pytest.mark.parametrize("shift", [1, 4, 11])
 @pytest.mark.parametrize("carry", [0.0, 0.6])
 def test_the_graph_shifts_the_belief_first(shift, carry):
-    given = executors.given(iterations=1, modes=2, momentum=0.5)
-    initial = given.setup.problem.limits.std_initial.double().numpy()[:, None]
+    given = executors.given(iterations=1, modes=2, momentum=0.5, std_ramp=2.0)
+    initial = given.setup.problem.limits.std_initial.double().numpy()[..., None]
     belief = given.oracle_belief
     belief.mean, belief.injected = moved(belief.mean, shift), moved(belief.injected, shift)
     belief.std = moved(belief.std, shift)
-    belief.std[len(belief.std) - shift :] = initial
+    belief.std[len(belief.std) - shift :] = initial[len(belief.std) - shift :]
     belief.std = initial + carry * (belief.std - initial)
     expected = oracle.iterate(
         given.task, belief, given.use.numpy(), drawn(given.setup.search, 2).double().numpy()

@@ -218,12 +218,41 @@ def test_live_values_reach_the_planner_and_its_plugins():
         ({"command_phase": 0.6, "budget_fraction": 0.5}, "at most budget_fraction"),
         ({"running.weight.theta": -1.0}, "at least 0"),
         ({"running.weight.phi": 1.0}, "unknown parameter"),
+        ({"action.nominal.force": 11.0}, "is 11.0, allowed: from action.low.force to action.high"),
+        ({"action.nominal.force": "measured"}, "allowed with action.measured_by.force"),
+        ({"action.nominal.force": "home"}, "a finite number in N, or middle, or measured"),
     ],
 )
 def test_a_change_that_cannot_be_is_refused(changes, text):
     configuration = configure(CARTPOLE | {"planner.device": "cpu"})
     with pytest.raises(ConfigurationError, match=text):
         configuration.changed(changes)
+
+
+def test_a_search_in_units_reaches_the_planner():
+    values = {"planner.device": "cpu", "planner.backend": "eager", "planner.samples": 128}
+    values |= {"action.nominal.force": -4, "action.std.force": 0.01}
+    planner = configure(CARTPOLE | values).planner()
+    planner.plan(np.zeros(4), 0.0, iterations=1)
+    drawn = planner.execution.candidates.numpy()
+    assert drawn.mean() == pytest.approx(-4.0, abs=0.02)
+    assert drawn.std() < 0.02
+    measured = {"action.nominal.force": "measured", "action.measured_by.force": "x"}
+    planner = configure(CARTPOLE | values | measured).planner()
+    planner.plan(np.array([2.5, 0.0, 0.0, 0.0]), 0.0, iterations=1)
+    assert planner.execution.candidates.mean().item() == pytest.approx(2.5, abs=0.02)
+
+
+def test_bounds_that_stand_for_none_are_warned_of_unless_the_search_has_units():
+    wide = CARTPOLE | {"planner.device": "cpu", "action.low.force": -1e6, "action.high.force": 1e6}
+    texts = "\n".join(configure(wide).warnings())
+    assert "so candidates have a standard deviation of 750000" in texts
+    assert "set action.std.force" in texts
+    texts = "\n".join(configure(wide | {"action.std.force": 5.0}).warnings())
+    assert "action.std" not in texts
+    coarse = {"action.std.force": 1.0, "action.std_min.force": 2.0}
+    texts = "\n".join(configure(CARTPOLE | coarse).warnings())
+    assert "action.std_min.force is 2, above action.std.force, which is 1" in texts
 
 
 def test_values_set_together_are_checked_together():
@@ -372,9 +401,9 @@ def test_follow_path_needs_a_cost_that_looks_at_the_way():
 
 
 def test_a_slowed_configuration_has_smaller_bounds_of_all_speeds():
-    configuration = configure(DRIVE)
+    configuration = configure(DRIVE | {"action.nominal.v": 0.4})
     slowed = configuration.slowed(0.5)
-    for name in ("low.v", "high.v", "low.yaw_rate", "high.yaw_rate"):
+    for name in ("low.v", "high.v", "low.yaw_rate", "high.yaw_rate", "nominal.v"):
         name = f"action.{name}"
         assert slowed.values[name] == 0.5 * configuration.values[name]
     np.testing.assert_allclose(slowed.control_settings.limits.high, [0.25, 0.95])

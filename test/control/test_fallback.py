@@ -8,7 +8,7 @@ from cem_planner_ros.control.fallback import Fallback
 from cem_planner_ros.control.limits import CommandLimits, SafeAction
 from cem_planner_ros.control.stop_action import StopAction
 from cem_planner_ros.control.tick import StateSample
-from cem_planner_ros.dynamics.base import MEASURED
+from cem_planner_ros.dynamics.action_parameters import MEASURED
 
 SETTINGS = ControlSettings(
     control_rate=10.0,

@@ -298,6 +298,39 @@ def test_a_control_range_is_derived_from_the_limits_of_joint_or_force(tmp_path):
     assert model.guessed_actions == ("speed", "loose")
 
 
+def test_the_search_may_begin_at_a_keyframe(drive, tmp_path):
+    file = tmp_path / "arm.xml"
+    file.write_text(
+        """<mujoco><worldbody><body><joint name="x" type="slide"/><geom size="0.1"/>
+        <body><joint name="y" type="slide" axis="0 1 0"/><geom size="0.1"/></body></body>
+        </worldbody><actuator><position name="to_y" joint="y" ctrlrange="-2 2"/>
+        <motor name="push" joint="x" ctrlrange="-2 2"/></actuator>
+        <keyframe><key name="home" qpos="0.3 0.7"/><key name="held" qpos="0.3 0.7" ctrl="0.8 1"/>
+        <key qpos="1 1"/><key name="far" qpos="0 9"/></keyframe></mujoco>"""
+    )
+    model = Mujoco({"file": str(file)})
+    assert model.named_actions == {
+        # A pose without controls is held by servos, and motors push nowhere.
+        "keyframe:home": (0.7, 0.0),
+        "keyframe:held": (0.8, 1.0),
+        "keyframe:far": (9.0, 0.0),
+    }
+    values = {"dynamics.plugin": "mujoco", "dynamics.file": str(file), "goal.weight.x": 1.0}
+    values |= {name: drive[name] for name in ("costs", "goal.plugin", "state.type")}
+    values |= {"planner.samples": 8, "planner.elites": 2, "planner.device": "cpu"}
+    values |= {"action.nominal.push": "keyframe:held", "action.std.push": 1e-3}
+    planner = configure(values | {"action.nominal.to_y": "measured"}).planner()
+    planner.plan(np.array([0.0, -0.4, 0.0, 0.0]), 0.0, iterations=1)
+    begin = planner.execution.candidates.numpy()[..., 1]
+    assert begin[:, 1].mean() == pytest.approx(1.0, abs=0.01)
+    with pytest.raises(ConfigurationError, match=r"'keyframe:away'.*or measured, or keyframe:home"):
+        configure(values | {"action.nominal.to_y": "keyframe:away"})
+    with pytest.raises(
+        ConfigurationError, match=r"is keyframe:far \(9\), allowed: from action.low"
+    ):
+        configure(values | {"action.nominal.to_y": "keyframe:far"})
+
+
 def test_a_muscle_without_a_control_range_pulls_only(tmp_path):
     file = tmp_path / "muscle.xml"
     file.write_text(

@@ -18,7 +18,7 @@ def warm_start(model, costs, **settings):
     high = np.full(1, 10.0, np.float32)
     setup.problem.limits.fill(search, -high, high, np.full(1, np.inf), 0.1)
     kept = WarmStart(search, setup.problem.limits, setup.belief, seed=0)
-    kept.tune(search)
+    kept.tune(search, np.zeros(1))
     kept.reset()
     return kept, BeliefMover(search, setup.problem, setup.belief)
 
@@ -40,11 +40,11 @@ def test_a_mode_that_found_nothing_or_what_a_better_one_found_begins_anew(cartpo
 @pytest.mark.parametrize(("carry", "expected"), [(0.0, 5.0), (0.5, 3.0)])
 def test_the_belief_moves_by_whole_cells_and_its_end_is_repeated(cartpole, carry, expected):
     kept, move = warm_start(*cartpole, std_initial=0.5, std_carry=carry)
-    move(kept.advance(3.0)[1])
+    move(kept.advance(3.0, np.zeros(1))[1])
     mean, std, _, _ = kept.belief
     mean[:, 0, 0] = torch.arange(5.0)
     std.fill_(1.0)
-    edges, moved = kept.advance(3.21)
+    edges, moved = kept.advance(3.21, np.zeros(1))
     move(moved)
     assert moved.shift == 2
     np.testing.assert_allclose(edges, [3.21, 3.3, 3.4, 3.5, 3.6, 3.7])
@@ -56,10 +56,10 @@ def test_an_earlier_time_forgets_the_plan_but_not_how_many_there_were(cartpole):
     kept, move = warm_start(*cartpole)
     kept.adopt(Plan(0.1 * np.arange(6), np.full((5, 1), 4.0), 0.0, 1, 0.0))
     kept.keep()
-    move(kept.advance(0.5)[1])
+    move(kept.advance(0.5, np.zeros(1))[1])
     assert (kept.belief.mean == 4.0).all()
     assert kept.uses()[0].any()
-    edges, moved = kept.advance(-1.0)
+    edges, moved = kept.advance(-1.0, np.zeros(1))
     move(moved)
     assert edges[0] == -1.0
     assert (kept.belief.mean == 0.0).all()
@@ -73,6 +73,6 @@ def test_bounds_that_are_narrowed_hold_for_what_was_found_before(cartpole):
     search = Search(samples=90, elites=6, dt=0.1, horizon=5)
     low, high = np.full(1, -2.0, np.float32), np.full(1, 3.0, np.float32)
     kept.limits.fill(search, low, high, np.full(1, np.inf), 0.1)
-    kept.tune(search)
+    kept.tune(search, np.zeros(1))
     assert (kept.belief.mean == 3.0).all()
     assert (kept.belief.injected == 3.0).all()

@@ -58,6 +58,9 @@ ELSEWHERE = {"allow_cpu_fallback", "command.frame_id"}
 """Seen when the planning device fails and in stamped commands: they have tests of their own."""
 
 
+OF_THE_SEARCH = ("planner.", "action.nominal.", "action.std.", "action.std_min.")
+
+
 class Clock:
     def __init__(self):
         self.time = 100.0
@@ -137,6 +140,7 @@ def others(parameter, value):
     elif isinstance(value, bool):
         yield not value
     else:
+        value = 0.0 if isinstance(value, str) else value  # One of the words of a number.
         for other in (value / 4, value * 4, value + 0.05, value + 0.5, -value, value + 1):
             yield type(value)(other)
         if parameter.high is not None:
@@ -174,7 +178,7 @@ ROBOT_MADE = configure(ROBOT)
 OF_THE_LOOP = [
     name
     for name in live(POINT_MADE, "")
-    if not name.startswith(("planner.", "dynamics.", "way."))
+    if not name.startswith((*OF_THE_SEARCH, "dynamics.", "way."))
     and name not in OF_THE_NODE | ELSEWHERE
 ]
 
@@ -229,16 +233,19 @@ def test_a_robot_drives_as_its_live_parameters_say(name):
     )
 
 
-@pytest.mark.parametrize("name", live(POINT_MADE, "planner."))
+@pytest.mark.parametrize("name", live(POINT_MADE, *OF_THE_SEARCH))
 def test_the_search_does_what_its_live_parameters_say(name):
     def plan(values, changes):
         configuration = configure(values)
         planner = configuration.planner()
-        for index in range(3):
+        made = []
+        for index in range(4):
             if index == 1:
                 configuration.changed(changes).tune(planner)
-            made = planner.plan([1.0, 0.5, 0.0, 0.0], 0.1 * index)
-        return made.actions.tobytes()
+            if index == 3:
+                planner.reset()
+            made.append(planner.plan([1.0, 0.5, 0.0, 0.0], 0.1 * index).actions.tolist())
+        return made
 
     bases = [POINT, POINT | {"planner.weighting": "softmax"}]
     assert any(

@@ -32,6 +32,7 @@ SETTINGS = {
     "momentum": {"momentum": 0.3},
     "keep": {"keep": 0.5},
     "explore": {"explore": 0.25},
+    "std that grows over the horizon": {"explore": 0.5, "std_ramp": 3.0},
     "truncate": {"sampling": "truncate", "std_initial": 2.0},
     "modes": {"modes": 3, "elites": 5},
     "cubic splines": {"knot_spacing": 4, "order": 3, "phase": 2},
@@ -47,6 +48,7 @@ SETTINGS = {
         "momentum": 0.1,
         "keep": 0.3,
         "explore": 0.1,
+        "std_ramp": 0.5,
         "modes": 2,
         "knot_spacing": 3,
         "order": 1,
@@ -143,6 +145,8 @@ def given(rate=(np.inf, np.inf), lag=(0.0, 0.0), phase=0, low=(-1.0, -2.0), **se
     half = 0.5 * (high - low)
     first, basis = spline.basis(phase)
     step = search.dt * (spline.spacing if search.order else 1)
+    along = np.arange(spline.knots) / max(1, spline.knots - 1)
+    ramp = 1.0 + (search.std_ramp - 1.0) * along
 
     def tensor(values):
         return torch.as_tensor(np.asarray(values), dtype=torch.float32).contiguous()
@@ -155,7 +159,7 @@ def given(rate=(np.inf, np.inf), lag=(0.0, 0.0), phase=0, low=(-1.0, -2.0), **se
         high=tensor(high),
         step=tensor(np.asarray(rate) * step),
         first=tensor(np.asarray(rate) * search.dt),
-        std_initial=tensor(search.std_initial * half),
+        std_initial=tensor(np.outer(ramp, search.std_initial * half)),
         std_min=tensor(search.std_min * half),
     )
     inputs = PlanInputs(
@@ -198,7 +202,7 @@ def given(rate=(np.inf, np.inf), lag=(0.0, 0.0), phase=0, low=(-1.0, -2.0), **se
         durations=problem.durations.double().numpy(),
         low=low,
         high=high,
-        std_initial=search.std_initial * half,
+        std_initial=np.outer(ramp, search.std_initial * half),
         std_min=search.std_min * half,
         first_reach=limits.first.double().numpy(),
         knot_reach=limits.step.double().numpy(),

@@ -34,6 +34,7 @@ class Task:
     low: np.ndarray
     high: np.ndarray
     std_initial: np.ndarray
+    """(P, nu)"""
     std_min: np.ndarray
     first_reach: np.ndarray
     """How far the first knot may lie from the action in force; inf for any distance."""
@@ -86,7 +87,7 @@ def draw(task: Task, belief: Belief, use: np.ndarray, noise: np.ndarray) -> np.n
     for p, u, m, n in np.ndindex(*noise.shape):
         mean, std = belief.mean[p, u, m], belief.std[p, u, m]
         if n >= count - int(task.explore * count):
-            std = task.std_initial[u]
+            std = task.std_initial[p, u]
         value = noise[p, u, m, n]
         if task.truncate:
             low, high = (norm.cdf((b[u] - mean) / std) for b in (task.low, task.high))
