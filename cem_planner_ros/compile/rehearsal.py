@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from cem_planner_ros.compile.watch import ChangedError, watched
+from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.surroundings import (
     OCCUPIED,
@@ -73,5 +74,6 @@ def _beginnings(rollout: Rollout) -> Iterator[tuple[np.ndarray, np.ndarray, floa
                 Pose(2.0 + number, 1.0, 0.5 * number),
                 ReferencePath.through(points, time + np.arange(3.0) * number),
                 Costmap(cells, _RESOLUTION, Pose(corner, corner, 0.0), time),
+                MovingObstacles(points, 0.1 * points, 0.1 * points[:, 0], time, time),
             ),
         )

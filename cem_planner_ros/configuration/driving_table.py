@@ -10,6 +10,13 @@ DRIVING = (
     Parameter("drive.path_topic", "plan", "Topic of the reference path.", when=INACTIVE),
     Parameter("drive.costmap_topic", "costmap", "Topic of the costmap.", when=INACTIVE),
     Parameter(
+        "drive.moving_obstacles_topic",
+        "moving_obstacles",
+        "Topic of the moving obstacles (sensor_msgs/msg/PointCloud2 with the fields x, y, vx, vy "
+        "and radius), for a cost obstacles whose moving_obstacles is more than 0.",
+        when=INACTIVE,
+    ),
+    Parameter(
         "drive.costmap_type",
         OCCUPANCY_GRID,
         "Message type of the costmap. The raw costmap of Nav2 has the values 254 for an obstacle, "
@@ -57,6 +64,13 @@ DRIVING = (
         "drive.max_costmap_age",
         0.5,
         "Largest age of a costmap. With an older costmap the robot stops.",
+        unit="s",
+        low=0.0,
+    ),
+    Parameter(
+        "drive.max_moving_obstacles_age",
+        0.5,
+        "Largest age of a message with moving obstacles. With an older message the robot stops.",
         unit="s",
         low=0.0,
     ),

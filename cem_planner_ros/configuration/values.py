@@ -62,7 +62,7 @@ class Configuration:
 
     @property
     def inputs(self) -> frozenset[str]:
-        """The inputs of the costs: some of "goal", "path" and "costmap"."""
+        """The inputs of the costs: some of "goal", "path", "costmap" and "moving_obstacles"."""
         return frozenset(name for cost in self.costs.values() for name in cost.inputs)
 
     @property
@@ -82,7 +82,12 @@ class Configuration:
         """Return the stop guard; None if no cost uses a costmap."""
         if "costmap" not in self.inputs:
             return None
-        return StopGuard(self.planar_robot(), self.footprint, self.drive_settings())
+        return StopGuard(
+            self.planar_robot(),
+            self.footprint,
+            self.drive_settings(),
+            needs_moving="moving_obstacles" in self.inputs,
+        )
 
     @functools.cached_property
     def control_settings(self) -> ControlSettings:

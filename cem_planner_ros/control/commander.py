@@ -210,7 +210,10 @@ class Commander:
                 self.surroundings, sample.state, self.last_action, now
             )
         if not cause and self.stop_guard is not None:
-            cause, reason = self.stop_guard.check(self.surroundings.costmap, sample.state, now)
+            known = self.surroundings
+            cause, reason = self.stop_guard.check(
+                known.costmap, sample.state, now, known.moving_obstacles
+            )
         return cause, reason
 
     def deadline(self, scheduled: float) -> float:
@@ -342,8 +345,11 @@ class Commander:
         safe = self._settings.safe.at(state)
         if safe is None:
             return action
-        age, before = now - time, self.last_action
-        return self.stop_guard.bounded(self.surroundings.costmap, state, age, before, action, safe)
+        known, age, before = self.surroundings, now - time, self.last_action
+        moving = known.moving_obstacles
+        if moving is not None:
+            moving = moving.after(time - moving.time)
+        return self.stop_guard.bounded(known.costmap, state, age, before, action, safe, moving)
 
     def _choose(self, attempt: Attempt, now: float) -> tuple[str, str, np.ndarray | None]:
         """Return status, cause and action of the command to send now; no action sends nothing."""

@@ -9,7 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from cem_planner_ros.navigation.goal_checker import GOAL_REACHED, NO_GOAL
-from cem_planner_ros.navigation.stop_guard import OUTSIDE_COSTMAP, STALE_COSTMAP
+from cem_planner_ros.navigation.stop_guard import (
+    OUTSIDE_COSTMAP,
+    STALE_COSTMAP,
+    STALE_MOVING_OBSTACLES,
+)
 from cem_planner_ros.planning.plan import Plan
 
 NO_STATE = "no_state"
@@ -40,6 +44,7 @@ CAUSES = (
     OUTSIDE_COSTMAP,
     SLOWED,
     COLLISION_IMMINENT,
+    STALE_MOVING_OBSTACLES,
 )
 """Why a command does not come from a fresh plan; "" if it does."""
 

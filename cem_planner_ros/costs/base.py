@@ -15,7 +15,7 @@ from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.plugins.parameter import Parameter, Parameterised
 
-INPUTS = ("goal", "path", "costmap")
+INPUTS = ("goal", "path", "costmap", "moving_obstacles")
 """Inputs from the surroundings that a cost may use."""
 
 
@@ -107,7 +107,7 @@ class Cost(Parameterised, ABC):
             time: when the plan begins, s, on the clock with which states are stamped. In the node
                 this is ROS time, about 1.7e9, which float32 cannot resolve. It jumps when the clock
                 is set.
-            surroundings: the goal, path and costmap that are known now.
+            surroundings: the goal, path, costmap and moving obstacles that are known now.
         """
 
     def stage(

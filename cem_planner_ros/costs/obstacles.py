@@ -1,4 +1,4 @@
-"""The cost of obstacles in a costmap."""
+"""The cost of obstacles in a costmap, and of obstacles that move."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ import torch
 from cem_planner_ros.costs.base import Cost, rows_of
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.navigation.footprint import Footprint
+from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.poses import Pose, compose
 from cem_planner_ros.navigation.surroundings import SUBDIVIDED, Costmap, Surroundings
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 from cem_planner_ros.plugins.plan_inputs import PlanInputs
+
+NOWHERE = (1e6, 1e6, 0.0, 0.0, 0.0)
+"""A moving obstacle, see `MovingObstacles.nearest`, that is too far away to cost anything."""
 
 
 class Obstacles(Cost):
@@ -33,10 +37,14 @@ class Obstacles(Cost):
     robot may then drive.
 
     Of a costmap with more than `cells` on a side, only the part around the robot is used.
+
+    A moving obstacle is a disc. At the end of each step it is where it will be if it keeps its
+    velocity. Its clearance is the exact distance to the smaller one of a box and a circle around
+    the footprint.
     """
 
     places = ()
-    inputs = ("costmap",)
+    inputs: tuple[str, ...] = ("costmap",)
     parameters = (
         Parameter("weight", 0.5, "Weight of a clearance below inflation.", low=0.0),
         Parameter(
@@ -87,6 +95,15 @@ class Obstacles(Cost):
             high=2048,  # With more, float32 would not count the finer cells exactly.
             when=INACTIVE,
         ),
+        Parameter(
+            "moving_obstacles",
+            0,
+            "Number of moving obstacles that are considered, those nearest to the robot. With more "
+            "than 0, the robot drives only while it receives drive.moving_obstacles_topic.",
+            low=0,
+            high=200,
+            when=INACTIVE,
+        ),
     )
 
     weight: torch.Tensor
@@ -97,6 +114,7 @@ class Obstacles(Cost):
     radius: torch.Tensor
     discs: torch.Tensor
     cells: torch.Tensor
+    moving_obstacles: torch.Tensor
 
     def __init__(
         self,
@@ -117,8 +135,14 @@ class Obstacles(Cost):
         self._size = SUBDIVIDED * int(self.cells)
         self._field = torch.zeros(self._size**2, device=device)
         self._disc_radius = tensor(self.robot_footprint.radius)
-        # The corner of the map, its direction, finer cells per m, and the last finer cell.
-        self._inputs = PlanInputs(device, place=(7,))
+        self._count = int(self.moving_obstacles)
+        if self._count:
+            self.inputs = (*self.inputs, "moving_obstacles")
+        center, half, self._rounding = self.robot_footprint.enclosing
+        self._center, self._half = center.tolist(), half.tolist()
+        # The corner of the map, its direction, finer cells per m, and the last finer cell. Of each
+        # moving obstacle x, y, both speeds and the radius, when the plan begins.
+        self._inputs = PlanInputs(device, place=(7,), moving=(self._count, 5))
         self._told: Costmap | None = None
         self._cut = self._kept = (0, 0)
         self._forget()
@@ -128,13 +152,28 @@ class Obstacles(Cost):
         self._field.fill_(float(torch.finfo(torch.float32).max) / 1e6)
 
     def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:
-        """Take over the costmap around the robot if it is new or the robot left its middle."""
-        costmap = surroundings.costmap
-        if costmap is None:
-            if self._told is not None:
-                self._forget()
-            return
-        here = costmap.index(np.array([state[row] for row in self._rows[:2]]))
+        """Take over the costmap around the robot, and the moving obstacles nearest to it."""
+        place = np.array([state[row] for row in self._rows[:2]])
+        if surroundings.costmap is not None:
+            self._take_costmap(surroundings.costmap, place)
+        elif self._told is not None:
+            self._forget()
+        if self._count:
+            self._take_moving(surroundings.moving_obstacles, place, time)
+        self._inputs.send()
+
+    def _take_moving(self, known: MovingObstacles | None, place: np.ndarray, time: float) -> None:
+        """Take over the moving obstacles as they will be at `time`, s of their stamp's clock."""
+        moving = self._inputs.host["moving"]
+        moving[:] = NOWHERE
+        if known is not None:
+            nearest = known.after(time - known.stamp).nearest(place, self._count)
+            nearest[:, :2] -= self.origin[self._rows[:2]]
+            moving[: len(nearest)] = nearest
+
+    def _take_costmap(self, costmap: Costmap, place: np.ndarray) -> None:
+        """Take over the costmap if it is new or the robot left the middle of the part in use."""
+        here = costmap.index(place)
         room = [max(0, size - self._size) for size in costmap.distance.shape]
         off = [abs(h - c - 0.5 * self._size) for h, c in zip(here, self._cut, strict=True)]
         moved = any(r and o > 0.25 * self._size for r, o in zip(room, off, strict=True))
@@ -151,7 +190,6 @@ class Obstacles(Cost):
             *(cos * finer, sin * finer),
             *(rows - 1.0, columns - 1.0, float(self._size)),
         )
-        self._inputs.send()
 
     def _cut_out(self, costmap: Costmap, here: np.ndarray, room: list[int]) -> None:
         """Copy the part of the distance field around a cell (row, column) to the device."""
@@ -180,6 +218,23 @@ class Obstacles(Cost):
         clearance = self._field[place.long()].amin(0) - self._disc_radius
         return clearance + 0.0 * (x + y + yaw)
 
+    def moving_clearance(self, state: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+        """
+        Return the distance (N,), m, from the robot in states (nx, N) to moving obstacles.
+
+        `time` is 0-d, s from the start of the plan.
+        """
+        x, y, yaw = (state[row] for row in self._rows)
+        cos, sin = torch.cos(yaw), torch.sin(yaw)
+        left, low, speed_x, speed_y, radius = self._inputs.moving.T[:, :, None]
+        dx, dy = left + time * speed_x - x, low + time * speed_y - y
+        beyond_x = torch.abs(cos * dx + sin * dy - self._center[0]) - self._half[0]
+        beyond_y = torch.abs(cos * dy - sin * dx - self._center[1]) - self._half[1]
+        out_x, out_y = torch.relu(beyond_x), torch.relu(beyond_y)
+        outside = torch.sqrt(out_x * out_x + out_y * out_y)
+        inside = torch.maximum(beyond_x, beyond_y).clamp(max=0.0)
+        return (outside + inside - radius).amin(0) - self._rounding
+
     def stage(
         self,
         state: torch.Tensor,
@@ -189,6 +244,8 @@ class Obstacles(Cost):
     ) -> torch.Tensor:
         """Return the cost of the clearance after one step, shape (N,)."""
         clearance = self.clearance(state)
+        if self._count:
+            clearance = torch.minimum(clearance, self.moving_clearance(state, time))
         near = torch.relu(1.0 - clearance / self.inflation)
         touches = torch.where(clearance < self.margin, self.collision_weight, 0.0)
         return self.weight * near * near + touches

@@ -85,6 +85,20 @@ class Footprint:
         return float(np.linalg.norm(self.corners, axis=1).max())
 
     @functools.cached_property
+    def enclosing(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """
+        The smaller one of a box and a circle that enclose the outline, as a box with round corners.
+
+        Its centre (2,), half of its sides before rounding (2,), and the distance, m, by which it is
+        larger on all sides: (0, 0), (0, 0) and `reach` for a circle.
+        """
+        if len(self.corners):
+            low, high = self.corners.min(0), self.corners.max(0)
+            if np.prod(high - low) <= math.pi * self.reach**2:
+                return 0.5 * (low + high), 0.5 * (high - low), 0.0
+        return np.zeros(2), np.zeros(2), self.reach
+
+    @functools.cached_property
     def interior(self) -> np.ndarray:
         """Evenly spaced points (n, 2), m, inside the outline, at most INTERIOR on a side."""
         steps = np.linspace(-self.reach, self.reach, INTERIOR)

@@ -81,6 +81,7 @@ class DriveSettings:
         speed_tolerance: speed below which the robot counts as standing, m/s.
         yaw_rate_tolerance: yaw rate below which the robot counts as standing, rad/s.
         max_costmap_age: age of the costmap above which the robot stops, s.
+        max_moving_obstacles_age: age of the moving obstacles above which the robot stops, s.
         reaction: time from sending a command to its effect, in addition to `actuation_delay`, s.
         margin: clearance that the robot keeps after braking, m.
         acceleration, yaw_acceleration: largest accelerations of the robot, m/s^2 and rad/s^2.
@@ -96,6 +97,7 @@ class DriveSettings:
     speed_tolerance: float
     yaw_rate_tolerance: float
     max_costmap_age: float
+    max_moving_obstacles_age: float
     reaction: float
     margin: float
     acceleration: float

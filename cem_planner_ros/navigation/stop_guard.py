@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -9,11 +10,17 @@ import numpy as np
 
 from cem_planner_ros.navigation.contact import Contact
 from cem_planner_ros.navigation.footprint import Footprint
+from cem_planner_ros.navigation.moving_obstacles import (
+    ROUNDING,
+    MovingObstacleCheck,
+    MovingObstacles,
+)
 from cem_planner_ros.navigation.planar_robot import DriveSettings, PlanarRobot
 from cem_planner_ros.navigation.surroundings import Costmap
 
 STALE_COSTMAP = "stale_costmap"
 OUTSIDE_COSTMAP = "outside_costmap"
+STALE_MOVING_OBSTACLES = "stale_moving_obstacles"
 
 STEP = 0.04
 """Time between two poses that are checked, s."""
@@ -23,9 +30,6 @@ SHARES = (1.0, 0.75, 0.5, 0.25)
 
 HALF_DIAGONAL = math.sqrt(0.5)
 """Half the diagonal of a cell of side 1: a disc of this radius covers the cell."""
-
-ROUNDING = 1e-6
-"""Tolerance of clearances for the rounding of float64, m."""
 
 OVERLAP_ROUNDING = 0.02
 """Tolerance of the overlap, as a share of the footprint, because points represent the footprint."""
@@ -37,15 +41,23 @@ class StopGuard:
 
     The distance from the footprint, including its inside, to the disc around each occupied cell is
     exact. If the robot touches something already (`Contact`), it may drive away or along, but come
-    no nearer than it was when contact began. The stop guard uses no PyTorch.
+    no nearer than it was when contact began. From moving obstacles the robot keeps clear where they
+    are predicted to be until it stands (`MovingObstacleCheck`). The stop guard uses no PyTorch.
 
     Args:
         robot: where pose and speeds stand in states and actions.
         footprint: the outline of the robot.
         settings: accelerations, delays, and the clearance to keep.
+        needs_moving: whether the robot stands while no moving obstacles are known.
     """
 
-    def __init__(self, robot: PlanarRobot, footprint: Footprint, settings: DriveSettings):
+    def __init__(
+        self,
+        robot: PlanarRobot,
+        footprint: Footprint,
+        settings: DriveSettings,
+        needs_moving: bool = False,
+    ):
         self.footprint = footprint
         self.settings = settings
         """Any thread may replace them as a whole."""
@@ -53,19 +65,30 @@ class StopGuard:
         """Whether the last command was refused because the robot could not have stopped."""
         self.stopping: np.ndarray | None = None
         """Predicted poses (n, 3) until the robot stands if it brakes after the last command."""
+        self.moving: MovingObstacles | None = None
+        """The moving obstacles of the last command, at the time of the first of these poses."""
+        self._needs_moving = needs_moving
         self._robot = robot
         self._contact = Contact()
 
-    def check(self, costmap: Costmap | None, state: np.ndarray, now: float) -> tuple[str, str]:
+    def check(
+        self,
+        costmap: Costmap | None,
+        state: np.ndarray,
+        now: float,
+        moving: MovingObstacles | None = None,
+    ) -> tuple[str, str]:
         """
-        Return why the costmap cannot be used, STALE_COSTMAP or OUTSIDE_COSTMAP, and a reason.
+        Return why what is known of obstacles cannot be used, and a reason.
 
-        Both are "" if it can be used.
+        The cause is STALE_COSTMAP, OUTSIDE_COSTMAP or STALE_MOVING_OBSTACLES. Both texts are "" if
+        everything can be used.
 
         Args:
             costmap: the newest one.
             state: (nx,), the newest one.
-            now: present time on the clock of the costmap, s.
+            now: present time on the clock of costmap and moving obstacles, s.
+            moving: the newest moving obstacles.
         """
         if costmap is None:
             return STALE_COSTMAP, "no costmap yet"
@@ -77,6 +100,12 @@ class StopGuard:
         x, y, _ = self._robot.pose(state)
         if not costmap.contains((x, y)):
             return OUTSIDE_COSTMAP, f"({x:.2f}, {y:.2f}) m is not on the costmap"
+        if self._needs_moving:
+            if moving is None:
+                return STALE_MOVING_OBSTACLES, "no moving obstacles yet"
+            age = now - moving.time
+            if not abs(age) <= self.settings.max_moving_obstacles_age:
+                return STALE_MOVING_OBSTACLES, f"the moving obstacles are {age:.2f} s old"
         return "", ""
 
     def bounded(
@@ -87,6 +116,7 @@ class StopGuard:
         before: np.ndarray,
         action: np.ndarray,
         safe: np.ndarray,
+        moving: MovingObstacles | None = None,
     ) -> np.ndarray | None:
         """
         Return the first command, between `action` and `safe`, after which the robot can stop.
@@ -97,7 +127,7 @@ class StopGuard:
         tried = [safe + share * (action - safe) for share in SHARES]
         # Mostly the robot can stop after the first one. What the others need alike is shared.
         for commands in (tried[:1], tried[1:]):
-            chosen = self._first_of(commands, costmap, state, age, before)
+            chosen = self._first_of(commands, costmap, state, age, before, moving)
             if chosen is not None:
                 self.is_imminent = False
                 return chosen
@@ -111,13 +141,14 @@ class StopGuard:
         age: float,
         before: np.ndarray,
         action: np.ndarray,
+        moving: MovingObstacles | None = None,
     ) -> bool:
         """
         Return whether the robot can brake before it touches anything after one more command.
 
-        Without a costmap the result is true. If the robot touches something already, the limits of
-        `Contact` apply. If it has come nearer than when contact began, because it was pushed or
-        slid, commands are allowed that come nowhere nearer than braking at once.
+        Without a costmap only moving obstacles count. If the robot touches something already, the
+        limits of `Contact` apply. If it has come nearer than when contact began, because it was
+        pushed or slid, commands are allowed that come nowhere nearer than braking at once.
 
         Args:
             costmap: the newest one.
@@ -125,8 +156,9 @@ class StopGuard:
             age: age of the state, s.
             before: (nu,), the command in force.
             action: (nu,), the next command.
+            moving: moving obstacles, as predicted for the time of the state.
         """
-        return self._first_of([action], costmap, state, age, before) is not None
+        return self._first_of([action], costmap, state, age, before, moving) is not None
 
     def _first_of(
         self,
@@ -135,12 +167,26 @@ class StopGuard:
         state: np.ndarray,
         age: float,
         before: np.ndarray,
+        moving: MovingObstacles | None,
     ) -> np.ndarray | None:
         """Return the first of several actions after which `can_stop` holds, None if none is."""
-        if costmap is None:
+        self.moving = moving
+        if costmap is None and moving is None:
             return actions[0]
-        side, margin = costmap.resolution, self.settings.margin
         ways = [self._way(state, age, before, action) for action in actions]
+        if moving is not None:
+            check = MovingObstacleCheck(
+                self.footprint,
+                moving,
+                self.settings.margin,
+                STEP,
+                lambda: self._way(state, age, before),
+            )
+            allowed = [check.allows(way) for way in ways]
+            actions, ways = (list(itertools.compress(each, allowed)) for each in (actions, ways))
+        if costmap is None or not ways:
+            return actions[0] if ways else None
+        side, margin = costmap.resolution, self.settings.margin
         points = self._cells(costmap, np.concatenate(ways))
         here = ways[0][:1]
         clearance = self._clearance(here, points, side)[0]

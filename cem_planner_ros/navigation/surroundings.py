@@ -1,5 +1,5 @@
 """
-The surroundings of a mobile robot: goal, path and costmap.
+The surroundings of a mobile robot: goal, path, costmap and moving obstacles.
 
 Everything is in the frame of the state (`frame_id`), in m and rad. Objects of this module never
 change; a new object replaces an old one.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.poses import Pose
 
 OCCUPIED = 100
@@ -364,6 +365,7 @@ class Surroundings:
     goal: Pose | None = None
     path: ReferencePath | None = None
     costmap: Costmap | None = None
+    moving_obstacles: MovingObstacles | None = None
     tolerance: GoalTolerance | None = None
 
 

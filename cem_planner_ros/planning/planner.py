@@ -204,7 +204,7 @@ class Planner:
             time: s, on any clock that does not jump.
             previous_action: (nu,), in force until now; the nominal action if None.
             applied: (nu,), what actuators with a lag apply now; previous_action if None.
-            surroundings: goal, path and costmap, for costs that use them.
+            surroundings: goal, path, costmap and moving obstacles, for costs that use them.
             stamp: the same moment as `time`, s, on the clock of the stamps of states and paths, for
                 `Cost.prepare`; `time` if None.
             until: s on `time.monotonic`; after it, no iteration begins except the first.

@@ -23,6 +23,7 @@ from cem_planner_ros.control.tick import (
     PAUSED,
     PLAN_FAILED,
     STALE_COSTMAP,
+    STALE_MOVING_OBSTACLES,
     STALE_STATE,
 )
 from cem_planner_ros.navigation.planar_robot import PlanarRobot, Twist
@@ -47,6 +48,7 @@ ABORTS = {
     STALE_STATE: "TF_ERROR",
     STALE_COSTMAP: "CONTROLLER_TIMED_OUT",
     OUTSIDE_COSTMAP: "CONTROLLER_TIMED_OUT",
+    STALE_MOVING_OBSTACLES: "CONTROLLER_TIMED_OUT",
     NO_VALID_PLAN: "NO_VALID_CONTROL",
     PLAN_FAILED: "NO_VALID_CONTROL",
     DEVICE_FAILED: "NO_VALID_CONTROL",

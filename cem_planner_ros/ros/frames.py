@@ -50,8 +50,13 @@ class Frames:
         self._buffer = None
         self._undo: list[Callable[[], object]] = []
 
-    def pose_of(self, frame: str) -> Pose:
-        """Return the pose of a frame ("": the fixed one). Raises FrameError if unknown."""
+    def pose_of(self, frame: str, stamp: float | None = None) -> Pose:
+        """
+        Return the pose of a frame ("": the fixed one). Raises FrameError if unknown.
+
+        It is the pose at a stamp, s of ROS time, if tf2 knows it; else, and without a stamp, the
+        newest one.
+        """
         frame = frame_name(frame)
         if frame in ("", self._fixed):
             return Pose(0.0, 0.0, 0.0)
@@ -70,7 +75,7 @@ class Frames:
             )
             self._undo = [listener.unregister, lambda: self._node.destroy_timer(timer)]
         try:
-            found = self._buffer.lookup_transform(self._fixed, frame, Time())
+            found = self._lookup(tf2_ros, frame, stamp)
         except tf2_ros.TransformException as error:
             # The text contains times, so each would be another cause; use the class.
             kind = type(error).__name__
@@ -79,6 +84,15 @@ class Frames:
             return planar_pose(found.transform.translation, found.transform.rotation)
         except MessageError as error:
             raise FrameError(f"the transform of frame '{frame}' on '/tf': {error}") from error
+
+    def _lookup(self, tf2_ros, frame: str, stamp: float | None):
+        if stamp is not None:
+            try:
+                time = Time(seconds=stamp)
+                return self._buffer.lookup_transform(self._fixed, frame, time)
+            except tf2_ros.TransformException:  # It is not known yet, or not any more.
+                pass
+        return self._buffer.lookup_transform(self._fixed, frame, Time())
 
     def destroy(self) -> None:
         """Stop listening to tf2."""

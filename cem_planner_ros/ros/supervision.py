@@ -18,16 +18,20 @@ from cem_planner_ros.control.tick import (
     PAUSED,
     RESTING,
     STALE_COSTMAP,
+    STALE_MOVING_OBSTACLES,
     STALE_STATE,
     Tick,
 )
 from cem_planner_ros.ros import endpoints
 from cem_planner_ros.ros.alerts import ERROR, INFO, Alert, Alerts
 from cem_planner_ros.ros.state_watch import too_rare
+from cem_planner_ros.ros.surroundings_input import SurroundingsInput
 from cem_planner_ros.ros.topics import Topics
 
 LOOK = 0.5
 """Time between two looks, s; a problem that two successive looks find is reported."""
+
+POINT_CLOUD = "sensor_msgs/msg/PointCloud2"
 
 MANY_INVALID = 0.1
 """Share of candidates with a NaN or infinite cost above which it is reported."""
@@ -180,10 +184,18 @@ class Supervision:
             return f"{reason}{part} ('{topic}', max_state_age is {values['max_state_age']:g} s)"
         surroundings = topics.surroundings
         if tick.cause == STALE_COSTMAP and surroundings.known.costmap is None:
-            costmap = self._node.resolve_topic_name(values["drive.costmap_topic"])
-            nothing = endpoints.nothing_on(self._node, costmap, values["drive.costmap_type"])
-            return surroundings.problems.get("costmap", nothing)
+            return self._missing(surroundings, "costmap", values["drive.costmap_type"], values)
+        if tick.cause == STALE_MOVING_OBSTACLES and surroundings.known.moving_obstacles is None:
+            return self._missing(surroundings, "moving_obstacles", POINT_CLOUD, values)
         return reason
+
+    def _missing(
+        self, surroundings: SurroundingsInput, name: str, kind: str, values: Mapping[str, Any]
+    ) -> str:
+        """Return why nothing is known of an input: the last problem, or that no message came."""
+        topic = self._node.resolve_topic_name(values[f"drive.{name}_topic"])
+        nothing = endpoints.nothing_on(self._node, topic, kind)
+        return surroundings.problems.get(name, nothing)
 
 
 def _rests(topics: Topics, tick: Tick) -> str:

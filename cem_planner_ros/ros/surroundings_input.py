@@ -1,4 +1,4 @@
-"""The input of goals, paths and costmaps, in the frame of the state."""
+"""The input of goals, paths, costmaps and moving obstacles, in the frame of the state."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import OccupancyGrid, Path
 from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import PointCloud2
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.configuration.driving_table import RAW_COSTMAP
@@ -27,30 +28,29 @@ from cem_planner_ros.navigation.surroundings import (
 )
 from cem_planner_ros.ros.any_durability import AnyDurabilitySubscription
 from cem_planner_ros.ros.costmap_input import CostmapInput
-from cem_planner_ros.ros.frames import Frames, planar_pose
-from cem_planner_ros.ros.messages import MessageError, frame_name, stamp_of
+from cem_planner_ros.ros.frames import Frames
+from cem_planner_ros.ros.messages import MessageError
+from cem_planner_ros.ros.moving_obstacles_input import MovingObstaclesInput
 from cem_planner_ros.ros.nav2_messages import nav2_type
+from cem_planner_ros.ros.received_poses import (
+    ReceivedPoses,
+    is_same,
+    is_same_path,
+    path_of,
+    pose_of,
+)
 
 SAME_GOAL = 0.5
 """Largest distance between a goal and the end of a path that leads to it, m."""
 
-STILL = 0.01
-"""
-Smallest change of a goal or path, m and rad, that is taken over; maps are corrected all the time.
-"""
-
-
-class _ReceivedPoses(NamedTuple):
-    """A goal (one pose) or a path, in the frame of its message."""
-
-    frame: str
-    poses: list[Pose]
-    times: np.ndarray | None = None  # (n,), s of ROS time
+WAYS = ("goal", "path")
+INPUTS = (*WAYS, "costmap", "moving_obstacles")
+"""The inputs from topics `drive.INPUT_topic`; a wrong one of WAYS ends the goal or path before."""
 
 
 class SurroundingsInput:
     """
-    Prepares goals, paths and costmaps from topics for the control loop.
+    Prepares goals, paths, costmaps and moving obstacles from topics for the control loop.
 
     The last pose of a path is the goal, unless a given goal is near it. A goal that is not near
     ends the path. An empty path ends both, and the robot stands still. Messages in another frame
@@ -84,8 +84,8 @@ class SurroundingsInput:
         self._changed = changed
         self._lock = threading.Lock()
         self._frames = Frames(node, configuration.values["frame_id"], self._settle)
-        self._goal: _ReceivedPoses | None = None
-        self._path: _ReceivedPoses | None = None
+        self._goal: ReceivedPoses | None = None
+        self._path: ReceivedPoses | None = None
         self._is_path_newer = False
         self._tolerance: GoalTolerance | None = None
         self._moves_sideways = configuration.planar_robot().moves_sideways
@@ -95,7 +95,7 @@ class SurroundingsInput:
         self.is_active = False
         """Whether goals and paths are accepted, which is only while the node controls."""
         self.problems: dict[str, str] = {}
-        """Why the goal or path, or the last costmap, cannot be used."""
+        """Why the goal or path, the last costmap or the moving obstacles cannot be used."""
         self.dropped: Counter[str] = Counter()
         """Number of messages that could not be used, by cause."""
         self._costmap = CostmapInput(
@@ -106,12 +106,19 @@ class SurroundingsInput:
             lambda costmap: self._use(costmap=costmap),
             lambda problem: self._ignore("costmap", MessageError(problem)),
         )
+        self._moving = MovingObstaclesInput(
+            self._frames,
+            configuration,
+            clock,
+            stamp_clock,
+            lambda moving: self._use(moving_obstacles=moving),
+        )
         self._undo: list[Callable[[], object]] = [self._frames.destroy, self._costmap.destroy]
         self._ways: list[AnyDurabilitySubscription] = []
         self._maps: list[AnyDurabilitySubscription] = []
         self._topics = {
             name: node.resolve_topic_name(configuration.values[f"drive.{name}_topic"])
-            for name in ("goal", "path", "costmap")
+            for name in INPUTS
         }
         self.follows_action = configuration.values["drive.follow_path"]
         """Whether paths come from `follow` alone, and not from topics."""
@@ -128,9 +135,12 @@ class SurroundingsInput:
             self._maps = [self._subscribe(kind, "costmap", self._costmap.take)]
             self._maps[0].ask()
             self._subscribe_to_updates(is_raw)
+        if "moving_obstacles" in configuration.inputs:
+            newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+            self._subscribe_plainly(PointCloud2, "moving_obstacles", self._moving.take, newest)
 
     def _subscribe(
-        self, kind: type, name: str, take: Callable[[object], None]
+        self, kind: type, name: str, take: Callable[[object], str | None]
     ) -> AnyDurabilitySubscription:
         topic, guarded = self._topics[name], self._guarded(name, take)
         subscription = AnyDurabilitySubscription(self._node, kind, topic, guarded)
@@ -145,14 +155,24 @@ class SurroundingsInput:
             kind = getattr(importlib.import_module(f"{package}.msg"), name)
         except (ImportError, AttributeError):
             return  # Whole grids are received all the same.
-        topic, take = f"{self._topics['costmap']}_updates", self._costmap.update
-        guarded = self._guarded("costmap", take)
-        subscription = self._node.create_subscription(kind, topic, guarded, 1)
+        self._subscribe_plainly(kind, "costmap", self._costmap.update, 1, "_updates")
+
+    def _subscribe_plainly(
+        self,
+        kind: type,
+        name: str,
+        take: Callable[[object], str | None],
+        qos: QoSProfile | int,
+        suffix: str = "",
+    ) -> None:
+        topic, guarded = self._topics[name] + suffix, self._guarded(name, take)
+        subscription = self._node.create_subscription(kind, topic, guarded, qos)
         self._undo.append(lambda: self._node.destroy_subscription(subscription))
 
     def use(self, configuration: Configuration) -> None:
         """Use other values of live parameters from now on."""
         self._costmap.use(configuration)
+        self._moving.use(configuration)
 
     def destroy(self) -> None:
         """Destroy the topics."""
@@ -182,7 +202,7 @@ class SurroundingsInput:
         Raises FrameError if the frame of the path is not known, and MessageError if the message is
         not a path. Goal and path then stay as they were.
         """
-        received = _path(message)
+        received = path_of(message)
         if received is None:
             raise MessageError("it has no poses")
         self._poses_now(received)
@@ -197,25 +217,32 @@ class SurroundingsInput:
             subscription.ask_no_more()
 
     def forget(self) -> None:
-        """Forget the times of the path, and a costmap that is not latched: the clock was set."""
+        """
+        Forget what has a time, because the clock was set.
+
+        That is the times of the path, a costmap that is not latched, and moving obstacles.
+        """
         self._costmap.forget()
+        self._moving.forget()
         for subscription in self._maps:
             subscription.ask()
         if self._path is not None:
             self._path = self._path._replace(times=None)
         self._settle()
 
-    def _guarded(self, name: str, take: Callable[[object], None]) -> Callable[[object], None]:
+    def _guarded(self, name: str, take: Callable[[object], str | None]) -> Callable[[object], None]:
         def guarded(message) -> None:
             try:
-                if name != "costmap" and not self.is_active:
+                if name in WAYS and not self.is_active:
                     raise MessageError("the node is not active")
-                take(message)
+                problem = take(message)
             except MessageError as error:
                 self._ignore(name, error)
-            else:
-                if name == "costmap":
-                    self.problems.pop(name, None)
+                return
+            if problem:  # The message is used all the same.
+                self._report_problem(name, f"{name} on '{self._topics[name]}': {problem}")
+            elif name not in WAYS:
+                self.problems.pop(name, None)
 
         return guarded
 
@@ -223,7 +250,7 @@ class SurroundingsInput:
         """Note a message that cannot be used; without a goal or path, stand still."""
         where = f"{name} on '{self._topics[name]}'"
         self.dropped[f"{name} ignored: {error}"] += 1
-        if name != "costmap" and self.is_active:
+        if name in WAYS and self.is_active:
             self._goal = self._path = None
             self._stand_still(f"{where}: {error}")
         else:
@@ -247,13 +274,13 @@ class SurroundingsInput:
     # Goal and path
 
     def _on_goal(self, message: PoseStamped) -> None:
-        self._goal = _ReceivedPoses(message.header.frame_id, [_pose(message)])
+        self._goal = ReceivedPoses(message.header.frame_id, [pose_of(message)])
         self._is_path_newer = False
         self._settle()
 
     def _on_path(self, message: Path) -> None:
         self._is_path_newer = True
-        self._path = _path(message)
+        self._path = path_of(message)
         if self._path is None:
             self._goal = None
         self._settle()
@@ -286,9 +313,9 @@ class SurroundingsInput:
         goal = end if goal is None else goal
         known = self.known
         # Unchanged objects stay the same, so a reached goal is not started again.
-        if goal is not None and known.goal is not None and _is_same(goal, known.goal):
+        if goal is not None and known.goal is not None and is_same(goal, known.goal):
             goal = known.goal
-        if path is not None and known.path is not None and _is_same_path(path, known.path):
+        if path is not None and known.path is not None and is_same_path(path, known.path):
             path = known.path
         tolerance = self._tolerance
         if goal is not known.goal or path is not known.path or tolerance != known.tolerance:
@@ -312,11 +339,11 @@ class SurroundingsInput:
                 "along the way, and only the last pose says how it should be turned"
             )
 
-    def _poses_now(self, received: _ReceivedPoses) -> list[Pose]:
+    def _poses_now(self, received: ReceivedPoses) -> list[Pose]:
         frame = self._frames.pose_of(received.frame)
         return [compose(frame, pose) for pose in received.poses]
 
-    def _path_now(self, received: _ReceivedPoses) -> tuple[ReferencePath | None, Pose]:
+    def _path_now(self, received: ReceivedPoses) -> tuple[ReferencePath | None, Pose]:
         """Return a path, None if all its points are equal, and its last pose."""
         poses = self._poses_now(received)
         try:
@@ -324,41 +351,3 @@ class SurroundingsInput:
         except ValueError:
             path = None
         return path, poses[-1]
-
-
-def _path(message: Path) -> _ReceivedPoses | None:
-    """Return the path of a message, None if it is empty. Raises MessageError if it is wrong."""
-    if not message.poses:
-        return None
-    headers = [message.header, *(each.header for each in message.poses)]
-    frames = {frame_name(header.frame_id) for header in headers}
-    if len(frames - {""}) > 1:
-        raise MessageError(f"its poses are in several frames: {', '.join(sorted(frames))}")
-    stamps = [stamp_of(each) for each in message.poses]
-    times = None
-    if None not in stamps:
-        times = np.array(stamps)
-    return _ReceivedPoses(max(frames), [_pose(each) for each in message.poses], times)
-
-
-def _pose(message: PoseStamped) -> Pose:
-    return planar_pose(message.pose.position, message.pose.orientation)
-
-
-def _is_same(one: Pose, other: Pose) -> bool:
-    turned = math.remainder(one.yaw - other.yaw, math.tau)
-    return math.dist(one[:2], other[:2]) < STILL and abs(turned) < STILL
-
-
-def _is_same_path(one: ReferencePath, other: ReferencePath) -> bool:
-    if one.points.shape != other.points.shape or np.abs(one.points - other.points).max() >= STILL:
-        return False
-    if (one.headings is None) != (other.headings is None):
-        return False
-    if one.headings is not None:
-        turned = np.exp(1j * (one.headings - other.headings))
-        if np.abs(np.angle(turned)).max() >= STILL:
-            return False
-    if one.times is None or other.times is None:
-        return one.times is other.times
-    return bool(np.abs(one.times - other.times).max() < STILL)

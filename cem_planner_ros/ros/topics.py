@@ -231,7 +231,7 @@ class Topics:
         """
         Forget received states and reports: the node is activated, or the clock was set.
 
-        After a jump of the clock, the costmap and the times of the path are forgotten too.
+        After a jump of the clock, whatever has a time in the surroundings is forgotten too.
         """
         if has_jumped and self.surroundings is not None:
             self.surroundings.forget()
@@ -251,7 +251,7 @@ class Topics:
         return facts | {f"states with {c}": n for c, n in self.states.disbelieved.items()}
 
     def warnings(self) -> list[str]:
-        """Return why goal, path or costmap cannot be used."""
+        """Return why goal, path, costmap or moving obstacles cannot be used."""
         return [] if self.surroundings is None else [*self.surroundings.problems.values()]
 
     def stamp_clock(self) -> float:

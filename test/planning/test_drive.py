@@ -8,6 +8,7 @@ import torch
 
 from cem_planner_ros.compile.cpp_execution import CppExecution
 from cem_planner_ros.configuration import configure
+from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.surroundings import (
     NOTHING,
     Costmap,
@@ -35,6 +36,7 @@ VALUES = {
     "obstacles.plugin": "obstacles",
     "obstacles.footprint": "0.22 0.20  0.22 -0.20  -0.22 -0.20  -0.22 0.20",
     "obstacles.discs": 6,
+    "obstacles.moving_obstacles": 3,
     "forward.plugin": "prefer_forward",
     "speed.plugin": "velocity_tracking",
     "turning.plugin": "twirling",
@@ -56,6 +58,16 @@ KNOWN = {
         Pose(0.8, 0.2, 1.0),
         ReferencePath.through(np.array([[0.0, 0.0], [0.5, 0.0], [1.0, 0.5]]), [0.0, 1.0, 2.5]),
         costmap(-2.5, -2.5, 0.0),
+    ),
+    "moving obstacles": Surroundings(
+        goal=Pose(0.8, 0.2, 1.0),
+        moving_obstacles=MovingObstacles(
+            np.array([[0.9, 0.9], [-0.8, -0.2]]),
+            np.array([[-0.1, -0.7], [0.5, 0.0]]),
+            np.array([0.2, 0.3]),
+            0.0,
+            0.0,
+        ),
     ),
     "a turned map": Surroundings(costmap=costmap(2.0, -3.0, 1.2)),
 }

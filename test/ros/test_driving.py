@@ -2,15 +2,18 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from nav_msgs.msg import OccupancyGrid, Odometry, Path
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Bool
 from visualization_msgs.msg import MarkerArray
 
 from cem_planner_ros.control import tick as control
 from cem_planner_ros.control.ladder import FRESH, STOPPED
+from cem_planner_ros.ros.moving_obstacles_input import moving_obstacles_message
 
 
 class Robot:
@@ -169,6 +172,58 @@ def test_what_it_could_not_stop_before_is_told(node, observer, robot, wait_until
     robot.v, robot.wall = 0.0, None
     wait_until(lambda: not imminent[-1][1].data)
     wait_until(lambda: statistics.status == FRESH)
+
+
+class Walkers:
+    """Tells of moving obstacles, 10 times a second."""
+
+    def __init__(self, observer):
+        self.rows = []  # x, y, vx, vy, radius of each
+        self.publisher = observer.node.create_publisher(PointCloud2, "moving_obstacles", 1)
+        self.tell = False
+        observer.node.create_timer(0.1, self._publish)
+
+    def _publish(self):
+        if self.tell:
+            rows = np.array(self.rows, float).reshape(-1, 5)
+            self.publisher.publish(moving_obstacles_message(rows[:, :2], rows[:, 2:4], rows[:, 4]))
+
+
+def test_it_stands_without_news_of_moving_obstacles_and_stops_before_them(
+    node, observer, robot, wait_until, statistics, newest
+):
+    commands = observer.listen(TwistStamped, "cmd_vel")
+    walkers = Walkers(observer)
+    # A busy machine must not make the news old, and the plans care for no obstacle at first.
+    node(
+        obstacles__moving_obstacles=2,
+        obstacles__weight=0.0,
+        obstacles__collision_weight=0.0,
+        drive__max_moving_obstacles_age=2.0,
+    ).autostart()
+    imminent = observer.listen_latched(Bool, "/cem_planner/collision_imminent")
+    robot.go(1.5)
+    wait_until(lambda: statistics.cause == control.STALE_MOVING_OBSTACLES)
+    assert commands[-1][1].twist.linear.x == 0.0
+    wait_until(lambda: "no message on '/moving_obstacles'" in newest()["message"])
+    walkers.tell = True
+    wait_until(lambda: statistics.status == FRESH and commands[-1][1].twist.linear.x > 0.2)
+    # One stands where the robot would touch it, and then goes away.
+    walkers.rows = [(0.44, 0.0, 0.0, 0.0, 0.2)]
+    wait_until(lambda: statistics.cause == control.COLLISION_IMMINENT and imminent[-1][1].data)
+    walkers.rows = [(0.44, 0.0, 1.0, 0.0, 0.2)]
+    wait_until(lambda: statistics.status == FRESH and commands[-1][1].twist.linear.x > 0.2)
+    # The plans know of it too.
+    assert statistics.values("cost")[-1] < 1e3
+    assert observer.set(obstacles__collision_weight=1e4) == []
+    walkers.rows = [(1.0, 0.0, 0.0, 0.0, 2.0)]
+    wait_until(lambda: statistics.values("cost")[-1] > 1e4)
+    walkers.rows = [(1.0, 0.0, 0.0, 0.0, -2.0)]
+    wait_until(lambda: "the radius of a point is not a number" in newest()["message"])
+    wait_until(lambda: statistics.cause == control.STALE_MOVING_OBSTACLES)
+    walkers.rows = [(0.0, 3.0, 0.0, 0.0, 0.1)] * 3
+    wait_until(lambda: statistics.status == FRESH)
+    wait_until(lambda: "plans consider the nearest 2" in newest()["message"])
 
 
 def test_a_goal_of_before_it_was_activated_does_not_count(

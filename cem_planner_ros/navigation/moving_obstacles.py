@@ -1,0 +1,114 @@
+"""Obstacles that move: where they are predicted to be, and how near the robot comes to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cem_planner_ros.navigation.footprint import Footprint
+
+ROUNDING = 1e-6
+"""Tolerance of clearances for the rounding of float64, m."""
+
+
+@dataclass(frozen=True, eq=False)
+class MovingObstacles:
+    """
+    Discs that move with constant velocity, in the frame of the state.
+
+    Attributes:
+        positions: (n, 2), at `time`, m.
+        velocities: (n, 2), over ground, m/s.
+        radii: (n,), m.
+        time: time of the positions on the clock of the control loop, s.
+        stamp: the same moment on the clock with which states are stamped (ROS time in the node), s.
+    """
+
+    positions: np.ndarray
+    velocities: np.ndarray
+    radii: np.ndarray
+    time: float
+    stamp: float
+
+    def after(self, seconds: float) -> MovingObstacles:
+        """Return the obstacles as they are predicted to be some seconds later."""
+        return replace(
+            self,
+            positions=self.positions + seconds * self.velocities,
+            time=self.time + seconds,
+            stamp=self.stamp + seconds,
+        )
+
+    def nearest(self, point: np.ndarray, count: int) -> np.ndarray:
+        """Return x, y, both speeds and the radius (k, 5) of the nearest `count` obstacles."""
+        order = np.argsort(np.linalg.norm(self.positions - point, axis=1) - self.radii)[:count]
+        facts = np.column_stack((self.positions, self.velocities, self.radii))
+        return facts[order]
+
+    def clearance(self, footprint: Footprint, way: np.ndarray, step: float) -> np.ndarray:
+        """
+        Return the distance (m, n), m, of each obstacle to the footprint in poses (m, 3).
+
+        The robot is in the first pose at `time`, and in each other one `step` s after the one
+        before.
+        """
+        passed = step * np.arange(len(way))[:, None, None]
+        offset = self.positions + passed * self.velocities - way[:, None, :2]
+        cos, sin = np.cos(way[:, 2:]), np.sin(way[:, 2:])
+        dx, dy = offset[..., 0], offset[..., 1]
+        return footprint.distance(cos * dx + sin * dy, cos * dy - sin * dx) - self.radii
+
+
+class MovingObstacleCheck:
+    """
+    Decides whether the robot may drive a way on which it brakes to a standstill.
+
+    The robot must keep the margin to each obstacle until it stands. If it cannot keep the margin to
+    an obstacle even by braking at once, it must come no nearer to this obstacle than by braking. So
+    a robot that stands in the way of somebody may drive out of the way.
+
+    Args:
+        footprint: the outline of the robot.
+        obstacles: the obstacles at the time of the first pose of each way.
+        margin: smallest clearance to keep, m.
+        step: time from pose to pose of a way, s.
+        brake: returns the way (n, 3) on which the robot brakes at once.
+    """
+
+    def __init__(
+        self,
+        footprint: Footprint,
+        obstacles: MovingObstacles,
+        margin: float,
+        step: float,
+        brake: Callable[[], np.ndarray],
+    ):
+        self._footprint = footprint
+        self._obstacles = obstacles
+        self._margin = margin
+        self._step = step
+        self._brake = brake
+        self._braking: np.ndarray | None = None
+
+    def allows(self, way: np.ndarray) -> bool:
+        """Return whether the robot may drive a way (n, 3), m and rad, that ends in standstill."""
+        nearest = self._nearest(way)
+        if (nearest >= self._margin - ROUNDING).all():
+            return True
+        if self._braking is None:
+            self._braking = self._brake()
+        # A robot that stands earlier is there for as long.
+        count = max(len(way), len(self._braking))
+        unavoidable = np.minimum(self._nearest(_prolonged(self._braking, count)), self._margin)
+        return bool((self._nearest(_prolonged(way, count)) >= unavoidable - ROUNDING).all())
+
+    def _nearest(self, way: np.ndarray) -> np.ndarray:
+        clearance = self._obstacles.clearance(self._footprint, way, self._step)
+        return clearance.min(0)
+
+
+def _prolonged(way: np.ndarray, count: int) -> np.ndarray:
+    """Return a way of `count` poses at least: at its end the robot stands."""
+    return np.concatenate((way, np.repeat(way[-1:], count - len(way), axis=0)))

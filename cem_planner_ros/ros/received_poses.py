@@ -1,0 +1,69 @@
+"""Goals and paths as they were received, in the frame of their message."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from nav_msgs.msg import Path
+
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.surroundings import ReferencePath
+from cem_planner_ros.ros.frames import planar_pose
+from cem_planner_ros.ros.messages import MessageError, frame_name, stamp_of
+
+STILL = 0.01
+"""
+Smallest change of a goal or path, m and rad, that is taken over; maps are corrected all the time.
+"""
+
+
+class ReceivedPoses(NamedTuple):
+    """A goal (one pose) or a path, in the frame of its message."""
+
+    frame: str
+    poses: list[Pose]
+    times: np.ndarray | None = None  # (n,), s of ROS time
+
+
+def path_of(message: Path) -> ReceivedPoses | None:
+    """Return the path of a message, None if it is empty. Raises MessageError if it is wrong."""
+    if not message.poses:
+        return None
+    headers = [message.header, *(each.header for each in message.poses)]
+    frames = {frame_name(header.frame_id) for header in headers}
+    if len(frames - {""}) > 1:
+        raise MessageError(f"its poses are in several frames: {', '.join(sorted(frames))}")
+    stamps = [stamp_of(each) for each in message.poses]
+    times = None
+    if None not in stamps:
+        times = np.array(stamps)
+    return ReceivedPoses(max(frames), [pose_of(each) for each in message.poses], times)
+
+
+def pose_of(message: PoseStamped) -> Pose:
+    """Return the pose of a message. Raises MessageError if it is wrong."""
+    return planar_pose(message.pose.position, message.pose.orientation)
+
+
+def is_same(one: Pose, other: Pose) -> bool:
+    """Return whether two poses are equal within STILL."""
+    turned = math.remainder(one.yaw - other.yaw, math.tau)
+    return math.dist(one[:2], other[:2]) < STILL and abs(turned) < STILL
+
+
+def is_same_path(one: ReferencePath, other: ReferencePath) -> bool:
+    """Return whether two paths are equal within STILL."""
+    if one.points.shape != other.points.shape or np.abs(one.points - other.points).max() >= STILL:
+        return False
+    if (one.headings is None) != (other.headings is None):
+        return False
+    if one.headings is not None:
+        turned = np.exp(1j * (one.headings - other.headings))
+        if np.abs(np.angle(turned)).max() >= STILL:
+            return False
+    if one.times is None or other.times is None:
+        return one.times is other.times
+    return bool(np.abs(one.times - other.times).max() < STILL)
