@@ -179,11 +179,13 @@ class Mujoco(Dynamics):
         counts = durations.cpu().numpy().astype(np.float64) / self.model.opt.timestep
         steps = np.maximum(1, np.diff(np.round(np.cumsum(counts)), prepend=0.0)).astype(int)
         ends = np.cumsum(steps)
-        actions = sequence.cpu().numpy().transpose(2, 0, 1)
+        actions = np.ascontiguousarray(sequence.cpu().numpy().transpose(2, 0, 1), np.float64)
         if self._sensors.needs_next:
             steps[-1] += 1
-        control = np.zeros((len(actions), steps.sum(), self.model.nu))
-        control[..., self._actuators] = actions.repeat(steps, axis=1)
+        control = actions.repeat(steps, axis=1)
+        if len(self._actuators) < self.model.nu:
+            control, given = np.zeros((*control.shape[:2], self.model.nu)), control
+            control[..., self._actuators] = given
         start = np.zeros((state.shape[1], 1 + state.shape[0]))  # the first column is time
         start[:, 1:] = state.cpu().numpy().T
         states, sensed = self._engine.rollout(self.model, self._data, start, control)
@@ -194,7 +196,9 @@ class Mujoco(Dynamics):
             (states[:, ends - 1, 1:], self._sensors.outputs(sensed, ends)), 2, dtype=np.float32
         )
         signals[failed] = np.nan
-        return torch.from_numpy(np.ascontiguousarray(signals.transpose(1, 2, 0))).to(state.device)
+        # Steps and samples stand side by side in memory, as costs see them.
+        rows = torch.from_numpy(np.ascontiguousarray(signals.transpose(2, 1, 0)))
+        return rows.to(state.device).transpose(0, 1)
 
     def _keyframes(self) -> dict[str, tuple[float, ...]]:
         """

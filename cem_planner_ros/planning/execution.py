@@ -19,6 +19,7 @@ import torch
 
 from cem_planner_ros.planning import noise as coloured
 from cem_planner_ros.planning.actuators import Actuators
+from cem_planner_ros.planning.batches import BatchedRollout
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.search import Belief, Iteration, Limits, Numbers, Problem
 from cem_planner_ros.planning.settings import Search
@@ -122,7 +123,8 @@ class Execution(Protocol):
             uses: (I, J), whether each injected slot is a candidate in each iteration.
             plan: number of the plan.
             iterations: numbers of the iterations.
-            until: s on `time.monotonic`; after it, no iteration begins except the first.
+            until: s on `time.monotonic`; after it, no iteration begins except the first. An
+                iteration of a model that rolls out itself ends then, see `BatchedRollout`.
             noise: (P, nu, M, n), standard normal, coloured; used in each iteration instead of drawn
                 noise.
         """
@@ -223,6 +225,10 @@ class EagerExecution(InPlaceExecution):
             if self._search.control_cost:
                 precision = torch.from_numpy(coloured.precisions(factors)).to(self._device)
         through_all = rollout.dynamics.members > 1 and rollout.particles.propagation == "all"
+        self._batches = None
+        of_engine = rollout.dynamics.rolls_out_itself and rollout.dynamics.members == 1
+        if evaluate is None and of_engine and self._belief.mean.is_cpu:
+            evaluate = self._batches = BatchedRollout(rollout, self._search)
         # With particles, the members of a candidate depend on its place among all candidates.
         if evaluate is None and self._belief.mean.is_cpu and through_all and threads > 1:
             evaluate = SharedRollout(rollout, threads)
@@ -238,6 +244,8 @@ class EagerExecution(InPlaceExecution):
     ) -> tuple[torch.Tensor, int]:
         """Do as `Execution.run`."""
         done = 0
+        if self._batches is not None:
+            self._batches.until = until
         for iteration in iterations:
             # Python's hash of integers is the same in every process.
             self._generator.manual_seed(hash((self._seed, plan, iteration)) & (2**63 - 1))
@@ -250,6 +258,13 @@ class EagerExecution(InPlaceExecution):
             if time.monotonic() >= until:
                 break
         return self._costs, done
+
+    def found(self) -> Found:
+        """Do as `Execution.found`; candidates that were not simulated do not count as invalid."""
+        found = super().found()
+        if self._batches is None:
+            return found
+        return found._replace(valid_share=self._batches.valid_share)
 
     def _refine(
         self, population: int, use: torch.Tensor, noise: torch.Tensor | None = None

@@ -207,7 +207,8 @@ class Planner:
             surroundings: goal, path, costmap and moving obstacles, for costs that use them.
             stamp: the same moment as `time`, s, on the clock of the stamps of states and paths, for
                 `Cost.prepare`; `time` if None.
-            until: s on `time.monotonic`; after it, no iteration begins except the first.
+            until: s on `time.monotonic`; after it, no iteration begins except the first. A model
+                that rolls out itself simulates no more candidates of an iteration then.
             iterations: largest number of iterations; None for that of the settings.
 
         Raises ValueError, and keeps the last plan, if a vector has a wrong shape or a number that

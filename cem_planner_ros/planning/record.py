@@ -43,7 +43,8 @@ def replay(planner: Planner, path: str | Path) -> np.ndarray:
     Plan a recorded run again from its start, and return the difference of each plan (n,).
 
     The difference of a plan is the largest difference of an action, in its units. It is zero on the
-    same device with the same model, costs and settings.
+    same device with the same model, costs and settings, unless a deadline ended an iteration before
+    all of its candidates were simulated.
 
     Raises ConfigurationError if the planner of the recording had other settings.
     """

@@ -12,6 +12,7 @@ from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.particles import Particles
+from cem_planner_ros.planning.stage_costs import StageCosts
 
 
 class Rollout:
@@ -36,6 +37,8 @@ class Rollout:
         self.costs = tuple(costs)
         self.dt = dt
         self.particles = particles or Particles()
+        self._stage_costs = [StageCosts(cost) for cost in self.costs]
+        self._rows = len(dynamics.signal_names)
         self.reads_numbers: tuple[str, ...] = ()
         """Methods found to read numbers in Python; what is compiled would keep those numbers."""
 
@@ -86,8 +89,7 @@ class Rollout:
 
     def _signals(self, state: torch.Tensor) -> torch.Tensor:
         """Return signals (nx + ny, N) of what a rollout returned: signals, or states (nx, N)."""
-        names = self.dynamics.signal_names
-        if len(state) == len(names):
+        if len(state) == self._rows:
             return state
         return torch.cat((state, self.dynamics.output(state)))
 
@@ -229,13 +231,16 @@ class Rollout:
             previous: (nu, C), before the first step.
             durations: (H,), s.
         """
-        signals = torch.stack([self._signals(state) for state in states])
+        if isinstance(states, torch.Tensor) and states.shape[1] == self._rows:
+            signals = states
+        else:
+            signals = torch.stack([self._signals(state) for state in states])
         before = torch.cat((previous.unsqueeze(0), sequence[:-1]))
         times, weights = torch.cumsum(durations, 0), (durations / self.dt).unsqueeze(-1)
         parts = []
-        for term in self.costs:
+        for term, stage_costs in zip(self.costs, self._stage_costs, strict=True):
             seen = self._seen(term, signals)
-            stage = over_steps(term, seen, sequence, before, times)
+            stage = stage_costs(seen, sequence, before, times)
             parts.append((weights * stage).sum(0) + term.terminal(seen[-1]))
         return parts
 
@@ -298,29 +303,3 @@ class Rollout:
             for value in (state, actions, durations)
         )
         return self.trajectory(*given).cpu().numpy().astype(np.float64)
-
-
-def over_steps(
-    term: Cost,
-    seen: torch.Tensor,
-    sequence: torch.Tensor,
-    before: torch.Tensor,
-    times: torch.Tensor,
-) -> torch.Tensor:
-    """
-    Return the stage costs (H, N) of all steps, evaluated at once where the cost allows it.
-
-    A cost with code that `torch.vmap` cannot run, such as an `if` about numbers, is called for one
-    step after the other.
-
-    Args:
-        term: the cost.
-        seen: (H, nx or nx + ny, N), what the cost sees of each step.
-        sequence, before: (H, nu, N), the actions, and those of the step before.
-        times: (H,), s.
-    """
-    steps = seen, sequence, before, times
-    try:
-        return torch.vmap(term.stage)(*steps)
-    except Exception:  # A plugin may raise anything; what is really wrong is raised again.
-        return torch.stack([term.stage(*step) for step in zip(*steps, strict=True)])

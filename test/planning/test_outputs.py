@@ -56,6 +56,16 @@ class Late(Cost):
         return state[0] if float(time) > 0.2 else torch.zeros_like(state[0])
 
 
+class Growing(Cost):
+    """Weighs what comes late more, with one time for all samples."""
+
+    reads_outputs = True
+
+    def stage(self, state, action, previous_action, time):
+        weight = torch.stack((time, time * time))
+        return weight[0] * state[2] + weight[1] * action[0] * previous_action[0]
+
+
 def costs_of(model):
     return [
         Quadratic(model, {"weight.tip_z": 2.0, "target.tip_z": 1.0, "rate_weight.torque": 0.1}),
@@ -134,13 +144,13 @@ def test_a_planner_reports_what_costs_of_outputs_contribute(kind):
 def test_all_steps_at_once_cost_what_they_cost_one_by_one():
     """A cost that reads numbers cannot be evaluated at once; the others do not suffer."""
     model = Simulated()
-    costs = [*costs_of(model), Late(model)]
+    costs = [*costs_of(model), Growing(model), Late(model)]
     sequence = torch.randn(5, 1, 4, generator=torch.Generator().manual_seed(1))
     at_once = Rollout(model, costs, 0.1)(
         torch.tensor([1.0, 0.5]), sequence, torch.ones(1), DURATIONS
     )
     stepwise = Lever()
-    one_by_one = Rollout(stepwise, [*costs_of(stepwise), Late(stepwise)], 0.1)(
+    one_by_one = Rollout(stepwise, [*costs_of(stepwise), Growing(stepwise), Late(stepwise)], 0.1)(
         torch.tensor([1.0, 0.5]), sequence, torch.ones(1), DURATIONS
     )
     torch.testing.assert_close(at_once, one_by_one)

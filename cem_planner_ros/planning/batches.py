@@ -1,0 +1,94 @@
+"""A rollout that ends at a deadline, for models whose iteration may take longer than a period."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from cem_planner_ros.planning.settings import Search
+
+CAREFUL = 0.8
+"""Share of the time left that a batch is expected to take."""
+
+MOST_BATCHES = 16
+"""Batches are at least this share of all candidates, since each has costs of its own."""
+
+
+class BatchedRollout:
+    """
+    A rollout of the candidates of an iteration in batches, of which none begins after a deadline.
+
+    If all candidates are expected to be simulated in time, they are one batch. The candidates that
+    are not simulated have an infinite cost. Injected candidates, such as the last plan, come first.
+    If E of N candidates are simulated, only the cheapest K E / N of them can be elites: the
+    selection is as strict as without a deadline.
+
+    Args:
+        rollout: called as a `Rollout`.
+        search: the settings.
+        clock: returns the time, s.
+    """
+
+    def __init__(
+        self,
+        rollout: Callable[..., torch.Tensor],
+        search: Search,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._clock = clock
+        self._rollout = rollout
+        self._search = search
+        self._pace = 0.0
+        """Time that a candidate takes, s, as it was last."""
+        self.until = math.inf
+        """When the deadline is, s on `clock`."""
+        self.valid_share = 1.0
+        """Share of the simulated candidates of the last iteration with a finite cost."""
+
+    def __call__(self, state: torch.Tensor, sequence: torch.Tensor, *others: Any) -> torch.Tensor:
+        """Return the cost (N,) of each sequence, as `Rollout.__call__`."""
+        count, modes = sequence.shape[-1], self._search.modes
+        # The candidates of a mode stand together; each batch has some of every mode.
+        order = torch.arange(count).view(modes, -1).T.flatten() if modes > 1 else None
+        sequence = sequence if order is None else sequence[..., order]
+        costs = torch.full((count,), torch.inf)
+        done = 0
+        while done < count:
+            began = self._clock()
+            if done and began >= self.until:
+                break
+            size = self._size(count, count - done, self.until - began)
+            costs[done : done + size] = self._rollout(
+                state, sequence[..., done : done + size], *others
+            )
+            self._pace = (self._clock() - began) / size
+            done += size
+        self.valid_share = int(torch.isfinite(costs).sum()) / done
+        if done < count and self._search.weighting != "softmax":
+            costs = self._as_strict(costs, modes, done / count)
+        if order is None:
+            return costs
+        return torch.empty_like(costs).index_copy_(0, order, costs)
+
+    def _size(self, count: int, left: int, seconds: float) -> int:
+        """Return how many of the candidates that are left to simulate next."""
+        if left * self._pace <= seconds:
+            return left
+        fitting = CAREFUL * seconds / self._pace
+        size = max(fitting, count / MOST_BATCHES, self._search.modes)
+        return min(left, math.ceil(size))
+
+    def _as_strict(self, costs: torch.Tensor, modes: int, share: float) -> torch.Tensor:
+        """
+        Return costs (N,) that are infinite except for the elites of each mode.
+
+        `costs` are in the order of simulation; `share` of them were simulated.
+        """
+        of_modes = costs.view(-1, modes)
+        kept = max(1, round(self._search.elites * share))
+        worst = of_modes.nan_to_num(nan=torch.inf).sort(0).values[kept - 1]
+        return torch.where(of_modes <= worst, of_modes, torch.inf).flatten()
