@@ -47,8 +47,8 @@ class StageCosts:
         if self._uses_time is None:
             self._uses_time = self._is_time_used(*(values[0] for values in steps))
         if not self._uses_time:
-            joined = (values.transpose(0, 1).flatten(1) for values in steps[:3])
-            return self._cost.stage(*joined, times[0]).view(len(times), -1)
+            state, action, previous = (v.transpose(0, 1).flatten(1) for v in steps[:3])
+            return self._cost.stage(state, action, previous, times[0]).view(len(times), -1)
         try:
             return torch.vmap(self._cost.stage)(*steps)
         except Exception:  # A plugin may raise anything; what is really wrong is raised again.
