@@ -54,6 +54,12 @@ class Cost(Parameterised, ABC):
     Whether `stage` and `terminal` get signals (nx + ny, N): the states, and the model's outputs
     below them, in the order of `Dynamics.signal_names`. Without outputs, signals are the states.
     """
+    reads_previous_state: bool = False
+    """
+    Whether `stage` gets a fifth argument: the state (nx, N) at the beginning of the step.
+
+    It has no outputs, which a model may know only after a step.
+    """
     robot_footprint: Footprint | None = None
     """The outline of the robot that its parameters give; the stop guard uses the same one."""
 
@@ -130,6 +136,10 @@ class Cost(Parameterised, ABC):
             time: 0-d, s from the start of the plan to the end of the step.
         """
         return torch.zeros_like(state[0])
+
+    def asked_for(self, *given: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return the arguments of `stage`: those given, of which the last is the previous state."""
+        return given if self.reads_previous_state else given[:-1]
 
     def terminal(self, state: torch.Tensor) -> torch.Tensor:
         """Return the cost (N,) of the state (nx, N) at the end of the horizon."""

@@ -343,11 +343,11 @@ class Planner:
         """
         if self.dynamics.output_names and self.dynamics.rolls_out_itself:
             return self.breakdown(plan, states[0])[: len(self.costs)]
-        after, actions, durations = (
+        given = (
             torch.tensor(values, dtype=torch.float32, device=self.device)
-            for values in ((states[1:] - self._origin).T, plan.actions.T, np.diff(plan.edges))
+            for values in ((states - self._origin).T, plan.actions.T, np.diff(plan.edges))
         )
-        return self.rollout.terms(after, actions, durations).tolist()
+        return self.rollout.terms(*given).tolist()
 
     def _begin(
         self, state: np.ndarray, previous_action: np.ndarray, applied: np.ndarray, time: float

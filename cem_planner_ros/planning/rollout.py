@@ -84,8 +84,9 @@ class Rollout:
         from the start of the plan to the end of the step. `applied` is what the actuators apply
         when `action` is commanded.
         """
-        state = self.dynamics.step(state, applied, duration)
-        return state, self._stage(self._signals(state), action, previous_action, time, duration)
+        before, state = state, self.dynamics.step(state, applied, duration)
+        given = self._signals(state), action, previous_action, time
+        return state, self._stage(*given, before, duration)
 
     def _signals(self, state: torch.Tensor) -> torch.Tensor:
         """Return signals (nx + ny, N) of what a rollout returned: signals, or states (nx, N)."""
@@ -105,11 +106,13 @@ class Rollout:
         action: torch.Tensor,
         previous_action: torch.Tensor,
         time: torch.Tensor,
+        before: torch.Tensor,
         duration: torch.Tensor,
     ) -> torch.Tensor:
         cost = torch.zeros_like(signals[0])
         for term in self.costs:
-            cost = cost + term.stage(self._seen(term, signals), action, previous_action, time)
+            given = self._seen(term, signals), action, previous_action, time, before
+            cost = cost + term.stage(*term.asked_for(*given))
         return cost * (duration / self.dt)
 
     def terminal(self, state: torch.Tensor) -> torch.Tensor:
@@ -146,16 +149,16 @@ class Rollout:
             total = total - self.dynamics.returns(start, applied, durations)
         states = self._states(start, applied, durations)
         if self.dynamics.rolls_out_itself:
-            for part in self._parts(states, sequence, previous, durations):
+            for part in self._parts(start, states, sequence, previous, durations):
                 total = total + part
         else:
-            times = torch.cumsum(durations, 0)
+            times, before = torch.cumsum(durations, 0), start
             for state, action, time, duration in zip(
                 states, sequence, times, durations, strict=True
             ):
-                stage = self._stage(self._signals(state), action, previous, time, duration)
-                total = total + stage
-                previous = action
+                given = self._signals(state), action, previous, time
+                total = total + self._stage(*given, before, duration)
+                previous, before = action, state[: len(start)]
             total = total + self.terminal(state)
         return self.particles.combine(total, samples, members) if members > 1 else total
 
@@ -176,7 +179,7 @@ class Rollout:
         columns = self._columns(state, sequence, previous_action, durations, actuators)
         start, sequence, applied, previous = columns
         states = self._states(start, applied, durations)
-        parts = self._parts(states, sequence, previous, durations)
+        parts = self._parts(start, states, sequence, previous, durations)
         if self.dynamics.predicts_return:
             returns = self.dynamics.returns(start, applied, durations)
             parts.append(-returns)
@@ -217,6 +220,7 @@ class Rollout:
 
     def _parts(
         self,
+        start: torch.Tensor,
         states: Iterable[torch.Tensor],
         sequence: torch.Tensor,
         previous: torch.Tensor,
@@ -226,6 +230,7 @@ class Rollout:
         Return what each cost contributes (C,), evaluated over all steps at once.
 
         Args:
+            start: (nx, C), before the first step.
             states: H states (nx, C) or signals.
             sequence: (H, nu, C).
             previous: (nu, C), before the first step.
@@ -235,12 +240,13 @@ class Rollout:
             signals = states
         else:
             signals = torch.stack([self._signals(state) for state in states])
-        before = torch.cat((previous.unsqueeze(0), sequence[:-1]))
+        previous = torch.cat((previous.unsqueeze(0), sequence[:-1]))
+        before = torch.cat((start.unsqueeze(0), signals[:-1, : len(start)]))
         times, weights = torch.cumsum(durations, 0), (durations / self.dt).unsqueeze(-1)
         parts = []
         for term, stage_costs in zip(self.costs, self._stage_costs, strict=True):
             seen = self._seen(term, signals)
-            stage = stage_costs(seen, sequence, before, times)
+            stage = stage_costs(seen, sequence, previous, times, before)
             parts.append((weights * stage).sum(0) + term.terminal(seen[-1]))
         return parts
 
@@ -248,9 +254,10 @@ class Rollout:
         self, states: torch.Tensor, actions: torch.Tensor, durations: torch.Tensor
     ) -> torch.Tensor:
         """
-        Return what each cost contributes (len(costs),) for states (nx, H) after actions (nu, H).
+        Return what each cost contributes (len(costs),) to actions (nu, H).
 
-        The model must compute its outputs in `output`, if it has any.
+        `states` is (nx, H + 1), before each action and after the last one. The model must compute
+        its outputs in `output`, if it has any.
 
         The H steps of the candidate are evaluated as H samples in one call, which takes as long as
         one step. `durations` is (H,), s. The action in force before the plan is taken to be the
@@ -258,15 +265,16 @@ class Rollout:
         """
         previous = torch.cat((actions[:, :1], actions[:, :-1]), 1)
         times = torch.cumsum(durations, 0)
-        signals = self._signals(states)
+        signals = self._signals(states[:, 1:])
         parts = []
         for term in self.costs:
             seen = self._seen(term, signals)
+            given = term.asked_for(seen, actions, previous, times, states[:, :-1])
             try:
-                stage = term.stage(seen, actions, previous, times).expand(len(times))
+                stage = term.stage(*given).expand(len(times))
             except (RuntimeError, ValueError, TypeError):  # It needs a 0-d time.
-                columns = (part.split(1, 1) for part in (seen, actions, previous))
-                steps = zip(*columns, times, strict=True)
+                columns = (part if part is times else part.split(1, 1) for part in given)
+                steps = zip(*columns, strict=True)
                 stage = torch.cat([term.stage(*step).expand(1) for step in steps])
             weighted = (stage * durations).sum() / self.dt
             parts.append(weighted + term.terminal(seen[:, -1:])[0])

@@ -32,30 +32,35 @@ class StageCosts:
         self,
         seen: torch.Tensor,
         sequence: torch.Tensor,
-        before: torch.Tensor,
+        previous: torch.Tensor,
         times: torch.Tensor,
+        before: torch.Tensor,
     ) -> torch.Tensor:
         """
         Return the stage costs (H, N).
 
         Args:
             seen: (H, nx or nx + ny, N), what the cost sees of each step.
-            sequence, before: (H, nu, N), the actions, and those of the step before.
+            sequence, previous: (H, nu, N), the actions, and those of the step before.
             times: (H,), s.
+            before: (H, nx, N), the states at the beginning of the steps.
         """
-        steps = seen, sequence, before, times
+        steps = self._cost.asked_for(seen, sequence, previous, times, before)
         if self._uses_time is None:
             self._uses_time = self._is_time_used(*(values[0] for values in steps))
         if not self._uses_time:
-            state, action, previous = (v.transpose(0, 1).flatten(1) for v in steps[:3])
-            return self._cost.stage(state, action, previous, times[0]).view(len(times), -1)
+            flat = (
+                times[0] if values is times else values.transpose(0, 1).flatten(1)
+                for values in steps
+            )
+            return self._cost.stage(*flat).view(len(times), -1)
         try:
             return torch.vmap(self._cost.stage)(*steps)
         except Exception:  # A plugin may raise anything; what is really wrong is raised again.
             return torch.stack([self._cost.stage(*step) for step in zip(*steps, strict=True)])
 
     def _is_time_used(self, *step: torch.Tensor) -> bool:
-        with _Uses(step[-1]) as uses:
+        with _Uses(step[3]) as uses:
             self._cost.stage(*step)
         return uses.found
 

@@ -49,7 +49,7 @@ def try_out(
         torch.tensor(bound, dtype=torch.float32)[:, None]
         for bound in (dynamics.action_low, dynamics.action_high)
     )
-    state = torch.randn(nx, TRIALS, generator=generator).to(device)
+    state, before = (torch.randn(nx, TRIALS, generator=generator).to(device) for _ in range(2))
     random = torch.rand(TRIAL_STEPS, len(low), TRIALS, generator=generator)
     sequence = (low + (high - low) * random).to(device)
     action, previous = sequence[0], sequence[1]
@@ -84,7 +84,7 @@ def try_out(
     for term in costs:
         seen = signals if term.reads_outputs else state
         for method, given in (
-            ("stage", (seen, action, previous, time)),
+            ("stage", term.asked_for(seen, action, previous, time, before)),
             ("terminal", (seen,)),
         ):
             _try_out(term, method, given, (TRIALS,))
@@ -241,7 +241,8 @@ def costs_nothing(cost: Cost, dynamics: Dynamics, device: torch.device) -> bool:
     seen = dynamics.signal_names if cost.reads_outputs else dynamics.state_names
     state = random(len(seen))
     action, previous = (random(len(dynamics.action_names)) for _ in range(2))
-    stage = cost.stage(state, action, previous, torch.tensor(1.0, device=device))
+    given = state, action, previous, torch.tensor(1.0, device=device)
+    stage = cost.stage(*cost.asked_for(*given, random(len(dynamics.state_names))))
     return not (stage.any() or cost.terminal(state).any())
 
 

@@ -138,7 +138,7 @@ def test_the_order_of_threads_and_where_noise_lies_change_no_bit(settings):
 def test_a_selection_among_equal_costs_takes_the_first():
     given = executors.given(iterations=1, samples=300, elites=20, keep=1.0)
     for term in given.setup.rollout.costs:
-        term.stage = lambda state, action, previous, time: 0.0 * state[0]
+        term.stage = lambda state, *others: 0.0 * state[0]
         term.terminal = lambda state: 0.0 * state[0]
     execution, cost = one_iteration(given, EmulatedGpu())
     assert not cost.any()

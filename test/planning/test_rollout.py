@@ -36,6 +36,33 @@ class Judge(Cost):
         return self.function(state)
 
 
+class Moved(Cost):
+    """How far the first state moves in each step."""
+
+    reads_previous_state = True
+
+    def stage(self, state, action, previous_action, time, previous_state):
+        return torch.abs(state[0] - previous_state[0])
+
+
+def test_a_cost_may_ask_for_the_state_before_the_step():
+    model = DoubleIntegrator()
+    rollout = Rollout(model, [Moved(model)], 0.1)
+    state, durations = torch.tensor([1.0, 0.0, 0.4, 0.0]), torch.full((5,), 0.1)
+    straight = torch.zeros(5, 2, 3)
+    cost = rollout(state, straight, torch.zeros(2), durations)
+    torch.testing.assert_close(cost, torch.full((3,), 5 * 0.4 * 0.1))
+
+    class Engine(type(model)):
+        def rollout(self, *given):
+            return super().rollout(*given)
+
+    engine = Engine()
+    assert engine.rolls_out_itself
+    cost = Rollout(engine, [Moved(engine)], 0.1)(state, straight, torch.zeros(2), durations)
+    torch.testing.assert_close(cost, torch.full((3,), 5 * 0.4 * 0.1))
+
+
 def test_what_a_model_without_a_rollout_of_its_own_says_counts_too():
     """A kernel, which knows only the steps, would leave it out."""
     model = type(
@@ -72,16 +99,28 @@ def test_the_terms_of_predicted_states_are_those_of_the_breakdown():
         def stage(self, state, action, previous_action, time):
             return state[0] if float(time) > 0.2 else torch.zeros_like(state[0])
 
+    class LateMove(Late):
+        """Needs that too, and the state before."""
+
+        reads_previous_state = True
+
+        def stage(self, state, action, previous_action, time, previous_state):
+            moved = torch.abs(state[0] - previous_state[0])
+            return moved if float(time) > 0.1 else 0.0 * moved
+
     model = DoubleIntegrator()
     costs = [
         Quadratic(model, {"weight.x": 1.0, "rate_weight.x_ddot": 1.0}),
         Terminal(model, {"weight.x_dot": 3.0}),
         Late(model),
+        LateMove(model),
+        Moved(model),
     ]
     rollout = Rollout(model, costs, 0.1)
     state, actions = torch.tensor([1.0, 0.0, 0.0, 0.0]), torch.randn(4, 2)
     durations = torch.tensor([0.05, 0.1, 0.1, 0.1])
-    states = torch.cat(list(model.rollout(state[:, None], actions[..., None], durations)), dim=1)
+    states = model.rollout(state[:, None], actions[..., None], durations)
+    states = torch.cat([state[:, None], *states], dim=1)
     torch.testing.assert_close(
         rollout.terms(states, actions.T, durations),
         rollout.breakdown(state, actions, actions[0], durations),

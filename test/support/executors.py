@@ -74,18 +74,21 @@ class TwoTanks(Dynamics):
 class Levels(Cost):
     """Some of everything that a cost may look at; NaN where the first level is high."""
 
+    reads_previous_state = True
+
     def set_edges(self, edges):
         """Write what both levels should be after each step."""
         super().set_edges(edges)
         self._wanted = StepInputs("cpu", 2, len(edges) - 1)
         self._wanted.write(wanted(len(edges) - 1), edges)
 
-    def stage(self, state, action, previous_action, time):
+    def stage(self, state, action, previous_action, time, previous_state):
         a, b = state
         wanted_a, wanted_b = self._wanted.at(time)
         rate = ((action - previous_action) ** 2).sum(0)
         cost = (a - wanted_a) ** 2 + torch.abs(b - wanted_b)
         cost = cost + 0.1 * (action**2).sum(0) + 0.05 * rate
+        cost = cost + 0.3 * torch.abs(b - previous_state[1]) + 0.1 * a * previous_state[0]
         return torch.where(a > HIGH, torch.nan, cost)
 
     def terminal(self, state):
@@ -104,11 +107,12 @@ def numpy_step(state, action, duration):
     return np.stack((a + duration * (u - 0.3 * a**2), b + duration * (v + 0.3 * a**2)))
 
 
-def numpy_stage(state, action, previous, k):
+def numpy_stage(state, action, previous, k, before):
     a, b = state
     wanted_a, wanted_b = wanted(k + 1)[:, k]
     rate = ((action - previous) ** 2).sum(0)
     cost = (a - wanted_a) ** 2 + np.abs(b - wanted_b) + 0.1 * (action**2).sum(0) + 0.05 * rate
+    cost = cost + 0.3 * np.abs(b - before[1]) + 0.1 * a * before[0]
     return np.where(a > HIGH, np.nan, cost)
 
 

@@ -139,8 +139,8 @@ def roll_out(task: Task, knots: np.ndarray) -> np.ndarray:
         left = np.exp(-duration / lag)
         seen = action + (applied - action) * (1.0 - left) * lag / duration
         applied = action + (applied - action) * left
-        state = task.step(state, seen, duration)
-        total += task.stage(state, action, previous, k) * duration / task.dt
+        before, state = state, task.step(state, seen, duration)
+        total += task.stage(state, action, previous, k, before) * duration / task.dt
         previous = action
     return total + task.terminal(state)
 
