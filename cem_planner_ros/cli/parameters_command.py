@@ -11,6 +11,7 @@ import yaml
 
 from cem_planner_ros.cli.plugins_command import AnyModel, actions, declared, summary
 from cem_planner_ros.configuration import NODE_NAME, Configuration, configure, load_yaml, split_name
+from cem_planner_ros.configuration.state_sources import SOURCE
 from cem_planner_ros.configuration.table import TABLE
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
@@ -101,6 +102,10 @@ in a Float64MultiArray, and `data` in a Float64. docs/messages.md says which sta
 fields in other messages. All other fields must be given.
 """
 
+SOURCES = """\
+For each SOURCE that `state.sources` names, and `state.SOURCE.fields.STATE` (docs/messages.md):
+"""
+
 ONE_S_OWN = ("action.low.", "action.high.", "state.fields.", "command.fields.")
 """Parameters whose defaults come from the model or the message."""
 
@@ -119,6 +124,7 @@ def markdown() -> str:
     known |= {f"COST.{p.name}" for p in declared(loading.load("costs", "quadratic"))}
     of_names = [p for name, p in any_node.items() if name not in known]
     lines = [HEAD, *_table(TABLE), "", NAMES, *_table(of_names), ""]
+    lines += [SOURCES, *_table(p.under("state.SOURCE") for p in SOURCE), ""]
     lines += ["| message | fields |", "|---|---|"]
     for name, grammar in (STATE_TYPES | COMMAND_TYPES).items():
         lines.append(f"| {name} | {_cell(grammar.words)} |")

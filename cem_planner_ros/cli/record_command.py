@@ -88,15 +88,16 @@ def run(options: argparse.Namespace) -> int:
             counts = _record(options, task, writer)
     finally:
         rclpy.try_shutdown()
+    states = " and ".join(str(counts[channel]) for channel in task.state_channels)
     print(
-        f"wrote {options.out}: {counts['state']} states and {counts['command']} commands in "
+        f"wrote {options.out}: {states} states and {counts['command']} commands in "
         f"{options.seconds:g} s"
     )
     return 0
 
 
 def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
-    """Record for some seconds from when both topics have been heard; return counts by side."""
+    """Record for some seconds from when all topics have been heard; return counts by channel."""
     from rclpy.duration import Duration
     from rclpy.node import Node
     from rclpy.qos import qos_profile_sensor_data
@@ -107,18 +108,21 @@ def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
         command_reader,
         command_writer,
         message_class,
-        state_reader,
+        part_reader,
     )
     from cem_planner_ros.ros.process import light_executor
 
-    kinds = {side: message_class(task.types[side]) for side in task.types}
-    read_state = state_reader(task.types["state"], task.fields["state"])
+    kinds = {channel: message_class(kind) for channel, kind in task.types.items()}
+    read_parts = {
+        channel: part_reader(task.types[channel], task.fields[channel])
+        for channel in task.state_channels
+    }
     read = command_reader(task.types["command"], task.fields["command"])
     write = command_writer(task.types["command"], task.fields["command"], 1.0 / task.rate)
     random = np.random.default_rng(options.seed)
-    counts, heard = {"state": 0, "command": 0}, {"state": -math.inf, "command": -math.inf}
+    counts, heard = dict.fromkeys(kinds, 0), dict.fromkeys(kinds, -math.inf)
     began, action, ticks = math.inf, np.zeros(len(task.action_names)), 0
-    last_state: bytes | None = None
+    last: dict[str, bytes] = {}
     node = Node("record")
     if options.random:  # Else it would look as if there was one more who commands.
         publisher = node.create_publisher(kinds["command"], task.topics["command"], 1)
@@ -130,26 +134,33 @@ def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
         now = time.monotonic()
         # Others have to be heard before they are taken turns with.
         in_turn = options.random == 1.0 or (now - began) % CYCLE < options.random * CYCLE
-        return in_turn and now - heard["state"] < SILENCE
+        return in_turn and all(now - heard[channel] < SILENCE for channel in read_parts)
 
-    def note(side: str) -> Callable[[bytes], None]:
+    def note(channel: str) -> Callable[[bytes], None]:
         def on_message(raw: bytes) -> None:
-            nonlocal last_state
-            if side == "state":
-                last_state = raw
-            heard[side] = time.monotonic()
-            if heard[side] >= began:
-                writer.write(side, time.time(), raw)
-                counts[side] += 1
-            if side == "command" and is_random():
+            last[channel] = raw
+            heard[channel] = time.monotonic()
+            if heard[channel] >= began:
+                writer.write(channel, time.time(), raw)
+                counts[channel] += 1
+            if channel == "command" and is_random():
                 try:
-                    other = not np.allclose(read(deserialize_message(raw, kinds[side])), action)
+                    other = not np.allclose(read(deserialize_message(raw, kinds[channel])), action)
                 except ValueError:  # What cannot be read is not ours.
                     other = True
                 if other:
                     send(action)
 
         return on_message
+
+    def newest_state() -> np.ndarray | None:
+        """Return the last state (nx,), for the safe command; None if a part of it is unknown."""
+        state = np.full(len(task.state_names), np.nan)
+        for channel, read_part in read_parts.items():
+            rows = [task.state_names.index(name) for name in task.fields[channel]]
+            with contextlib.suppress(ValueError, KeyError):  # What cannot be read says nothing.
+                state[rows] = read_part(deserialize_message(last[channel], kinds[channel]))
+        return None if np.isnan(state).any() else state
 
     def on_period() -> None:
         nonlocal action, ticks
@@ -160,9 +171,9 @@ def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
         ticks += 1
         send(action)
 
-    for side, kind in kinds.items():
+    for channel, kind in kinds.items():
         node.create_subscription(
-            kind, task.topics[side], note(side), qos_profile_sensor_data, raw=True
+            kind, task.topics[channel], note(channel), qos_profile_sensor_data, raw=True
         )
     if options.random:
         node.create_timer(1.0 / task.rate, on_period)
@@ -179,18 +190,19 @@ def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
                 print(f"recording for {options.seconds:g} s", flush=True)
             if now > max(began, looked + 1.0):  # It takes a moment to find everybody.
                 looked = now
-                for side, topic in task.topics.items():
-                    own = int(side == "command" and options.random > 0.0)
+                for channel, topic in task.topics.items():
+                    own = int(channel == "command" and options.random > 0.0)
                     topic = node.resolve_topic_name(topic)
                     found = endpoints.other_publishers(node, topic, own)
-                    if len(found) > 1 and found != told.get(side):
-                        told[side] = found
+                    if len(found) > 1 and found != told.get(channel):
+                        told[channel] = found
                         print(
-                            f"WARNING: {len(found)} nodes publish on the {side} topic '{topic}': "
-                            f"{', '.join(found)}; the bag will hold what all of them send",
+                            f"WARNING: {len(found)} nodes publish on the {channel} topic "
+                            f"'{topic}': {', '.join(found)}; the bag will hold what all of "
+                            "them send",
                             flush=True,
                         )
-            silent = [side for side, last in heard.items() if last < now - WAIT]
+            silent = [channel for channel, when in heard.items() if when < now - WAIT]
             if silent and now > started + WAIT:
                 raise ConfigurationError(
                     f"no {silent[0]} on '{task.topics[silent[0]]}' "
@@ -200,10 +212,7 @@ def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
                 )
     finally:
         if options.random:
-            state = None
-            with contextlib.suppress(ValueError):  # A state that cannot be read says nothing.
-                state = last_state and read_state(deserialize_message(last_state, kinds["state"]))
-            safe = task.safe.at(state)
+            safe = task.safe.at(newest_state())
             if safe is not None:
                 send(safe)
             publisher.wait_for_all_acked(Duration(seconds=0.5))

@@ -21,6 +21,7 @@ from cem_planner_ros.configuration.driving_table import (
     GOAL_CHECKER,
     PROGRESS_CHECKER,
 )
+from cem_planner_ros.configuration.state_sources import SOURCE, field_parameters, name_problems
 from cem_planner_ros.configuration.table import RENAMED, ROS_PARAMETERS, TABLE
 from cem_planner_ros.configuration.values import Configuration, in_file
 from cem_planner_ros.configuration.yaml_files import load_yaml
@@ -28,14 +29,7 @@ from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.action_parameters import action_parameters
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError, describe, did_you_mean
-from cem_planner_ros.fields import (
-    COMMAND_TYPES,
-    MULTI_ARRAY,
-    NUMBER,
-    STATE_TYPES,
-    Grammar,
-    state_defaults,
-)
+from cem_planner_ros.fields import COMMAND_TYPES, MULTI_ARRAY, NUMBER
 from cem_planner_ros.paths import find, share
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.planner_arguments import usable_device
@@ -131,6 +125,12 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
         return None
 
     declare(TABLE)
+    source_problems = name_problems(checked["state.sources"])
+    if source_problems:
+        problems += source_problems
+        checked["state.sources"] = []
+    for name in checked["state.sources"]:
+        declare(parameter.under(f"state.{name}") for parameter in SOURCE)
     try:
         device = usable_device(checked["planner.device"])
     except ConfigurationError as error:
@@ -147,7 +147,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
         declare(action_parameters(dynamics))
         declare(_low_passes(dynamics))
         declare(_spreads(dynamics))
-        declare(_state_fields(checked["state.type"], dynamics.state_names, values))
+        declare(field_parameters(checked, values, dynamics.state_names))
         declare(_command_fields(checked["command.type"], dynamics.action_names))
         for name in checked["costs"]:
             if name in _RESERVED or "." in name or name in costs:
@@ -221,14 +221,6 @@ def _unknown(
     return problems
 
 
-def _state_fields(
-    type_name: str, names: Sequence[str], values: Mapping[str, Any]
-) -> list[Parameter]:
-    """Return the parameters that name the message field of each state."""
-    given = [name for name in names if values.get(f"state.fields.{name}")]
-    return _fields("state", names, STATE_TYPES[type_name], state_defaults(type_name, names, given))
-
-
 def _command_fields(type_name: str, names: Sequence[str]) -> list[Parameter]:
     """Return the parameters that name the message field of each action."""
     grammar = COMMAND_TYPES[type_name]
@@ -236,17 +228,11 @@ def _command_fields(type_name: str, names: Sequence[str]) -> list[Parameter]:
         name: {MULTI_ARRAY: f"data[{index}]", NUMBER: "data"}.get(grammar, "")
         for index, name in enumerate(names)
     }
-    return _fields("command", names, grammar, defaults)
-
-
-def _fields(
-    side: str, names: Sequence[str], grammar: Grammar, defaults: Mapping[str, str]
-) -> list[Parameter]:
     return [
         Parameter(
-            f"{side}.fields.{name}",
-            defaults.get(name, ""),
-            f"Field of the {side} message that is {name}: {grammar.words}.",
+            f"command.fields.{name}",
+            defaults[name],
+            f"Field of the command message that is {name}: {grammar.words}.",
             when=INACTIVE,
         )
         for name in names

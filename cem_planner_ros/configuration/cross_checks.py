@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 
+from cem_planner_ros.configuration import state_sources
 from cem_planner_ros.configuration.standstill import standstill_warnings
 from cem_planner_ros.costs.base import INPUTS, Cost
 from cem_planner_ros.dynamics.action_parameters import MEASURED, MIDDLE
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.fields import ANGLES, COMMAND_TYPES, QUATERNION, STATE_TYPES
+from cem_planner_ros.fields import ANGLES, COMMAND_TYPES, QUATERNION
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.paths import find
 from cem_planner_ros.planning.planner_arguments import bounds_problem, nominal_problem
@@ -113,36 +114,13 @@ def cross_check(
         )
     if not value["costs"]:
         problems.append("parameter 'costs' is [], allowed: at least one name")
-    for side, names, types in (
-        ("state", dynamics.state_names, STATE_TYPES),
-        ("command", dynamics.action_names, COMMAND_TYPES),
-    ):
-        grammar = types[value[f"{side}.type"]]
-        for name in names if f"{side}.type" not in wrong else ():
-            field = value[f"{side}.fields.{name}"]
-            if not field:
-                problems.append(
-                    f"parameter '{side}.fields.{name}' is missing, allowed for "
-                    f"{value[f'{side}.type']}: {grammar.words}"
-                )
-            elif not grammar.match(field):
-                problems.append(
-                    f"parameter '{side}.fields.{name}' is {field!r}, allowed for "
-                    f"{value[f'{side}.type']}: {grammar.words}{grammar.hint(field)}"
-                )
-        fields_ = [value[f"{side}.fields.{name}"] for name in names]
-        if side == "command" and len(set(fields_)) < len(fields_):
-            problems.append(f"parameters 'command.fields' are {fields_}, allowed: different ones")
-        turns = set(fields_) & {*ANGLES, *QUATERNION}
-        if side == "command" and not (turns <= {*ANGLES} or turns == {*QUATERNION}):
+    problems += state_sources.problems(value, dynamics.state_names, wrong)
+    problems += _command_problems(value, dynamics.action_names, wrong)
+    topics = [f"{prefix}.topic" for prefix in state_sources.prefixes(value).values()]
+    for name in (*topics, "command.topic"):
+        if not re.fullmatch(TOPIC, value[name]):
             problems.append(
-                f"parameters 'command.fields' are {fields_}, allowed for an orientation: some of "
-                "roll, pitch and yaw, or all of qw, qx, qy and qz"
-            )
-        topic = value[f"{side}.topic"]
-        if not re.fullmatch(TOPIC, topic):
-            problems.append(
-                f"parameter '{side}.topic' is {topic!r}, allowed: a ROS topic name, such as "
+                f"parameter '{name}' is {value[name]!r}, allowed: a ROS topic name, such as "
                 "joint_states, /robot/joint_states or ~/states"
             )
     return problems
@@ -167,6 +145,35 @@ def _nominal_problems(value: Mapping[str, Any], dynamics: Dynamics, name: str) -
     bounds = (value[f"action.{group}.{name}"] for group in ("low", "high"))
     problem = nominal_problem(name, given, number, *bounds)
     return [problem] if problem else []
+
+
+def _command_problems(
+    value: Mapping[str, Any], names: Collection[str], wrong: Collection[str]
+) -> list[str]:
+    """Return what is wrong with the fields of the command."""
+    if "command.type" in wrong:
+        return []
+    problems, kind = [], value["command.type"]
+    grammar = COMMAND_TYPES[kind]
+    fields_ = {name: value[f"command.fields.{name}"] for name in names}
+    for name, field in fields_.items():
+        if not grammar.match(field):
+            what = f"is {field!r}" if field else "is missing"
+            hint = grammar.hint(field) if field else ""
+            problems.append(
+                f"parameter 'command.fields.{name}' {what}, allowed for {kind}: "
+                f"{grammar.words}{hint}"
+            )
+    listed = list(fields_.values())
+    if len(set(listed)) < len(listed):
+        problems.append(f"parameters 'command.fields' are {listed}, allowed: different ones")
+    turns = set(listed) & {*ANGLES, *QUATERNION}
+    if not (turns <= {*ANGLES} or turns == {*QUATERNION}):
+        problems.append(
+            f"parameters 'command.fields' are {listed}, allowed for an orientation: some of roll, "
+            "pitch and yaw, or all of qw, qx, qy and qz"
+        )
+    return problems
 
 
 def policy_problems(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
@@ -284,7 +291,7 @@ def warnings(
     variants = value["randomisation.samples"]
     spreads = {name: value[f"randomisation.spread.{name}"] for name in dynamics.numbers}
     spreads = {name: spread for name, spread in spreads.items() if spread}
-    found = dynamics.warnings()
+    found = [*dynamics.warnings(), *state_sources.warnings(value)]
     for name, low, high in zip(
         dynamics.action_names, dynamics.action_low, dynamics.action_high, strict=True
     ):

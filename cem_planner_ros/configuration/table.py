@@ -116,12 +116,37 @@ TABLE = (
         "term is.",
         when=INACTIVE,
     ),
+    Parameter(
+        "state.sources",
+        [],
+        "Names of several topics that each have a part of the state. Each NAME has the parameters "
+        "state.NAME.topic, type, fields and so on, in place of state.topic, state.type and "
+        "state.fields. Empty for one topic.",
+        when=INACTIVE,
+    ),
     Parameter("state.topic", "joint_states", "Topic of the state messages.", when=INACTIVE),
     Parameter(
         "state.type",
         "sensor_msgs/msg/JointState",
         "Message type of the state.",
         choices=tuple(STATE_TYPES),
+        when=INACTIVE,
+    ),
+    Parameter(
+        "state.body",
+        "",
+        "Name of the free joint of a MuJoCo model that an Odometry or PoseStamped measures; empty "
+        "for the only one. Its states need no state.fields.",
+        when=INACTIVE,
+    ),
+    Parameter(
+        "state.delay",
+        0.0,
+        "Time from the measurement to the stamp of the state message, or to its arrival if it has "
+        "no stamp.",
+        unit="s",
+        low=0.0,
+        high=10.0,
         when=INACTIVE,
     ),
     Parameter("command.topic", "commands", "Topic of the command messages.", when=INACTIVE),

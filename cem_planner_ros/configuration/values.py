@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from cem_planner_ros.configuration.cross_checks import cross_check, search_settings, warnings
+from cem_planner_ros.configuration.state_sources import StateSource, sources
 from cem_planner_ros.control.control_settings import ControlSettings
 from cem_planner_ros.control.limits import CommandLimits, SafeAction, TurningLimit
 from cem_planner_ros.costs.base import Cost
@@ -95,10 +96,11 @@ class Configuration:
         low, high = self.action("low"), self.action("high")
         scalars = (
             *("control_rate", "budget_fraction", "command_phase", "actuation_delay", "fallback"),
-            *("max_state_age", "max_plan_age", "hold_time", "recover_periods"),
+            *("max_plan_age", "hold_time", "recover_periods"),
         )
         return ControlSettings(
             **{name: self.values[name] for name in scalars},
+            max_state_age=self._max_state_age(),
             limits=CommandLimits(
                 low=np.array(low),
                 high=np.array(high),
@@ -161,10 +163,32 @@ class Configuration:
         states = self.action("measured_by")
         return [names.index(state) if state else None for state in states]
 
+    @functools.cached_property
+    def sources(self) -> tuple[StateSource, ...]:
+        """The topics of the state."""
+        return sources(self.values, self.dynamics.state_names)
+
     def fields(self, side: str) -> dict[str, str]:
-        """Return {name: field} of the messages; `side` is "state" or "command"."""
-        names = self.dynamics.state_names if side == "state" else self.dynamics.action_names
-        return {name: self.values[f"{side}.fields.{name}"] for name in names}
+        """
+        Return {name: field} of the messages; `side` is "state" or "command".
+
+        The fields of the state may be those of several sources.
+        """
+        if side == "state":
+            found = {name: field for s in self.sources for name, field in s.fields.items()}
+            return {name: found[name] for name in self.dynamics.state_names}
+        names = self.dynamics.action_names
+        return {name: self.values[f"command.fields.{name}"] for name in names}
+
+    def _max_state_age(self) -> float | np.ndarray:
+        """Return the largest age of the state, s; (nx,) if its sources have different ones."""
+        ages = {source.max_age for source in self.sources}
+        if len(ages) == 1:
+            return ages.pop()
+        found = np.zeros(len(self.dynamics.state_names))
+        for source in self.sources:
+            found[list(source.rows)] = source.max_age
+        return found
 
     def changed(self, changes: Mapping[str, Any]) -> Configuration:
         """

@@ -341,7 +341,7 @@ class Commander:
         """Return a command after which a mobile robot can still stop; None if there is none."""
         if self.stop_guard is None or self.state is None:
             return action
-        state, time = self.state
+        state, time = self.state.state, self.state.time
         safe = self._settings.safe.at(state)
         if safe is None:
             return action

@@ -8,7 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
+from cem_planner_ros.control.latency import MAX_AHEAD
 from cem_planner_ros.control.limits import CommandLimits, SafeAction
+from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.navigation.goal_checker import GoalChecker
 from cem_planner_ros.navigation.planar_robot import DriveSettings
 from cem_planner_ros.navigation.stop_guard import StopGuard
@@ -31,7 +33,8 @@ class ControlSettings:
         budget_fraction: share of the control period that planning may use.
         command_phase: share of the control period before which no command is sent.
         actuation_delay: time from sending a command until it acts on the robot, s.
-        max_state_age: s; the loop does not plan from an older state.
+        max_state_age: s; the loop does not plan from an older state. (nx,) if the parts of the
+            state may have different ages.
         max_plan_age: s after the begin of its planning for which a plan may be followed.
         hold_time: s in `fallback` before `stopped`.
         recover_periods: number of good plans in a row that end `fallback` and `stopped`.
@@ -47,7 +50,7 @@ class ControlSettings:
     budget_fraction: float
     command_phase: float
     actuation_delay: float
-    max_state_age: float
+    max_state_age: float | np.ndarray
     max_plan_age: float
     hold_time: float
     recover_periods: int
@@ -62,6 +65,11 @@ class ControlSettings:
     def period(self) -> float:
         """The control period, s."""
         return 1.0 / self.control_rate
+
+    def is_recent(self, sample: StateSample, now: float) -> bool:
+        """Return whether a state is recent at a time, s: no part is too old, or of the future."""
+        ages = now - (sample.time if sample.times is None else sample.times)
+        return bool(np.all(ages >= -MAX_AHEAD) and np.all(ages <= self.max_state_age))
 
 
 class ParameterSet(Protocol):

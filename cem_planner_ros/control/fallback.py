@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 
 from cem_planner_ros.control.control_settings import KEEP_LAST, POLICY, ControlSettings
-from cem_planner_ros.control.latency import MAX_AHEAD
 from cem_planner_ros.control.tick import StateSample
 
 
@@ -53,11 +52,9 @@ class Fallback:
         if settings.fallback == KEEP_LAST:
             return self._last_action
         policy = settings.policy if settings.fallback == POLICY else None
-        if policy is not None and sample is not None:
-            age = now - sample.time
-            if -MAX_AHEAD <= age <= settings.max_state_age:
-                self._last_action = policy(sample.state)
-                return self._last_action
+        if policy is not None and sample is not None and settings.is_recent(sample, now):
+            self._last_action = policy(sample.state)
+            return self._last_action
         safe = safe_action()
         if safe is None:
             return self._last_action

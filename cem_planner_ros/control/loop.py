@@ -13,7 +13,6 @@ import torch
 from cem_planner_ros.control.changes import Changes
 from cem_planner_ros.control.commander import Commander
 from cem_planner_ros.control.control_settings import ControlSettings, ParameterSet
-from cem_planner_ros.control.latency import MAX_AHEAD
 from cem_planner_ros.control.realtime import outrank
 from cem_planner_ros.control.tick import (
     DEVICE_FAILED,
@@ -30,6 +29,9 @@ from cem_planner_ros.control.timing import HIGH, Quantile, Speed
 from cem_planner_ros.errors import describe
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
+
+AT_ONCE = 0.001
+"""Difference of the times of two parts of a state over which nothing is predicted, s."""
 
 CLOCK_LOOK = 0.002
 """Time between two readings of a clock that is not the steady one, s."""
@@ -243,9 +245,9 @@ class ControlLoop:
         if sample is None:
             return Attempt(NO_STATE, reason, began=began), ()
         self.commander.take(sample)
-        age = self._clock() - sample.time  # The state may have come after the period's work began.
-        settings = self._settings
-        if not -MAX_AHEAD <= age <= settings.max_state_age:
+        settings, now = self._settings, self._clock()  # The state may have come meanwhile.
+        if not settings.is_recent(sample, now):
+            age = now - sample.time
             reason = f"the state is {age:.3f} s old"
             if age < 0.0:
                 reason = f"the state is {-age:.3f} s ahead of the clock, which was set back"
@@ -291,8 +293,9 @@ class ControlLoop:
         The plan is None if the predicted state is not finite.
         """
         commander, planner = self.commander, self.planner
-        before, applied = commander.sent(sample.time, effect, planner.search.dt)
-        state = planner.predict(before, sample.state)[-1]
+        state, measured = self._at_one_time(sample)
+        before, applied = commander.sent(measured, effect, planner.search.dt)
+        state = planner.predict(before, state)[-1]
         if not np.isfinite(state).all():
             return None, state, applied
         share = self._settings.budget_fraction
@@ -311,6 +314,26 @@ class ControlLoop:
         )
         self._iteration_time.add((self._steady() - began) / plan.iterations)
         return plan, state, applied
+
+    def _at_one_time(self, sample: StateSample) -> tuple[np.ndarray, float]:
+        """
+        Return the state (nx,) at the time of its newest part, and this time, s.
+
+        The model predicts the state from the time of the oldest part on. Where a later part was
+        measured, its measured values take the place of the predicted ones. The parts that came
+        early therefore lose nothing, and the late ones are predicted with what is known of the
+        others meanwhile.
+        """
+        if sample.times is None or sample.start is None:
+            return sample.state, sample.time
+        state, reached = sample.start.copy(), sample.time
+        for moment in np.unique(sample.times):
+            if moment > reached + AT_ONCE:
+                before, _ = self.commander.sent(reached, moment, self.planner.search.dt)
+                state, reached = self.planner.predict(before, state)[-1].copy(), float(moment)
+            rows = sample.times == moment
+            state[rows] = sample.state[rows]
+        return state, reached
 
     def _take_change(self) -> None:
         if self._forget:

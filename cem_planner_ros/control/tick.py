@@ -54,10 +54,23 @@ RESTING = (NO_GOAL, GOAL_REACHED)
 
 
 class StateSample(NamedTuple):
-    """A state (nx,), and the time at which it was measured (s, on the loop's clock)."""
+    """
+    A state (nx,), and the time at which it was measured (s, on the loop's clock).
+
+    Its parts may have been measured at different times.
+
+    Attributes:
+        state: the newest value of each state.
+        time: the time of the oldest of them.
+        times: (nx,), the time of each; None if all are `time`.
+        start: (nx,), the state at `time`, with the later parts as they were then; None if it is
+            `state`.
+    """
 
     state: np.ndarray
     time: float
+    times: np.ndarray | None = None
+    start: np.ndarray | None = None
 
 
 class Attempt(NamedTuple):

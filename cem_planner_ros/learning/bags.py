@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from cem_planner_ros.control.state_parts import LARGEST_STEP
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.fields import ANGLES, QUATERNION
 from cem_planner_ros.learning.task import Task
 from cem_planner_ros.readers import MessageError, command_reader, missing, part_reader, stamp_of
 
@@ -56,23 +58,68 @@ def read(folder: Path, task: Task) -> BagContent:
         # SQLite bags have the names of message types, but not their definitions.
         reader = AnyReader([folder], default_typestore=get_typestore(Stores.ROS2_JAZZY))
         with reader:
-            signals = [_signal(folder, reader, task, side, notes) for side in SIDES]
+            channels = (*task.state_channels, "command")
+            read_ones = {c: _messages(folder, reader, task, c, notes) for c in channels}
     except AnyReaderError as error:
         raise ConfigurationError(f"bag '{folder}' cannot be read: {error}") from error
-    (arrived, stamped, states), (commanded, command_stamped, commands) = signals
-    # The times of both must be from one clock.
-    usable = _usable(stamped, arrived, "states", task.dt, notes)
-    has_stamps = np.isfinite(command_stamped).any()
-    if has_stamps and not _usable(command_stamped, commanded, "commands", task.dt, notes):
-        usable = False
-    if usable:
-        arrived, commanded = stamped, command_stamped if has_stamps else commanded
-    return BagContent(
-        _in_order(arrived, states, "states", notes),
-        _in_order(commanded, commands, "commands", notes),
-        notes,
-        f"bag '{folder}'",
-    )
+    # The times of all must be from one clock.
+    usable = True
+    for channel, (arrived, stamped, _) in read_ones.items():
+        what = "commands" if channel == "command" else f"states{channel.removeprefix('state')}"
+        if channel == "command" and not np.isfinite(stamped).any():
+            continue
+        usable &= _usable(stamped, arrived, what, task.dt, notes)
+    signals = {}
+    for channel, (arrived, stamped, values) in read_ones.items():
+        times = stamped if usable and np.isfinite(stamped).all() else arrived
+        what = "commands" if channel == "command" else "states"
+        times = times - task.delays.get(channel, 0.0)
+        signals[channel] = _in_order(times, values, what, notes)
+    commands = signals.pop("command")
+    return BagContent(_whole(signals, task, notes), commands, notes, f"bag '{folder}'")
+
+
+def _whole(signals: Mapping[str, Signal], task: Task, notes: list[str]) -> Signal:
+    """Return the whole state at the times of the source that has most messages."""
+    if len(signals) == 1:
+        return next(iter(signals.values()))
+    most = max(signals, key=lambda channel: len(signals[channel].times))
+    times = signals[most].times
+    begin = max(signal.times[0] for signal in signals.values())
+    end = min(signal.times[-1] for signal in signals.values())
+    times = times[(times >= begin) & (times <= end)]
+    if not times.size:
+        raise ConfigurationError(
+            f"the states of {', '.join(task.topics[c] for c in signals)} have no time in common"
+        )
+    values = np.empty((len(times), len(task.state_names)))
+    for channel, signal in signals.items():
+        fields = task.fields[channel]
+        rows = [task.state_names.index(name) for name in fields]
+        jumps = [
+            name in task.angle_names or f in (*ANGLES, *QUATERNION) for name, f in fields.items()
+        ]
+        values[:, rows] = _between(signal, times, np.array(jumps))
+    notes.append(f"the states of all sources are taken at the times of '{task.topics[most]}'")
+    return Signal(times, values)
+
+
+def _between(signal: Signal, times: np.ndarray, jumps: np.ndarray) -> np.ndarray:
+    """
+    Return values (n, k) of a signal at times (n,), s, interpolated between its messages.
+
+    What jumps (k,), such as an angle that wraps, has the value of the nearer message. Between two
+    messages that are far apart in time there are no values.
+    """
+    after = np.clip(np.searchsorted(signal.times, times), 1, len(signal.times) - 1)
+    first, second = signal.values[after - 1], signal.values[after]
+    begin, end = signal.times[after - 1], signal.times[after]
+    share = ((times - begin) / (end - begin))[:, None]
+    nearer = np.where(share < 0.5, first, second)
+    step = second - first
+    found = np.where(jumps & (np.abs(step) > LARGEST_STEP), nearer, first + share * step)
+    found[end - begin > MAX_PART_AGE] = np.nan
+    return found
 
 
 def _usable(
@@ -96,17 +143,16 @@ def _usable(
     return not reason
 
 
-SIDES = ("state", "command")
-
 MAX_PART_AGE = 0.2
 """Largest age difference of the parts of a state from several publishers, s."""
 
 
-def _signal(
-    folder: Path, reader, task: Task, side: str, notes: list[str]
+def _messages(
+    folder: Path, reader, task: Task, channel: str, notes: list[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return arrivals (n,), stamps (n,) (NaN if there is none), and values (n, k)."""
-    topic, kind, fields = task.topics[side], task.types[side], task.fields[side]
+    topic, kind, fields = task.topics[channel], task.types[channel], task.fields[channel]
+    is_state = channel != "command"
     # Names in a bag are absolute; those in the YAML are relative to an unknown namespace.
     ending = "/" + topic.removeprefix("~").strip("/")
     found = [c for c in reader.connections if c.topic == ending]
@@ -114,21 +160,22 @@ def _signal(
     known = ", ".join(f"{c.topic} ({c.msgtype})" for c in reader.connections) or "none"
     if not found:
         raise ConfigurationError(
-            f"bag '{folder}' has no topic '{topic}', the {side}.topic of the file; it has: {known}"
+            f"bag '{folder}' has no topic '{topic}', the {channel}.topic of the file; it has: "
+            f"{known}"
         )
     topics = sorted({c.topic for c in found})
     if len(topics) > 1:
         raise ConfigurationError(
-            f"bag '{folder}' has several topics that end in '{ending}', the {side}.topic of the "
+            f"bag '{folder}' has several topics that end in '{ending}', the {channel}.topic of the "
             f"file: {', '.join(topics)}; write the whole name of one into the file"
         )
     if any(c.msgtype != kind for c in found):
         raise ConfigurationError(
             f"bag '{folder}': topic '{topic}' has messages of {found[0].msgtype}, expected {kind}, "
-            f"the {side}.type of the file"
+            f"the {channel}.type of the file"
         )
     read_one: Callable[[object], np.ndarray]
-    read_one = (part_reader if side == "state" else command_reader)(kind, fields)
+    read_one = (part_reader if is_state else command_reader)(kind, fields)
     rows, unusable, others = [], Counter(), 0
     # Several publishers may each send a part of the state; each field keeps its newest value.
     newest, heard = np.full(len(fields), np.nan), np.full(len(fields), -np.inf)
@@ -136,7 +183,7 @@ def _signal(
         message = reader.deserialize(raw, connection.msgtype)
         try:
             value = read_one(message)
-            if side == "state":
+            if is_state:
                 has = ~np.isnan(value)
                 if not has.any():  # The message is about other joints.
                     others += 1

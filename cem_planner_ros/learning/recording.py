@@ -36,7 +36,7 @@ class BagWriter:
     Writes states and commands as rosbag2; a context manager.
 
     `write` writes received messages of any type. `state` and `command` make messages of the types
-    JointState and Float64MultiArray.
+    JointState and Float64MultiArray, for a task with one topic of the state.
 
     Args:
         folder: folder to be made.
@@ -59,7 +59,7 @@ class BagWriter:
         self._writer = Writer(folder, version=9, storage_plugin=storage)
         self._task = task
         self._entries = []
-        if STATE_TYPES[task.types["state"]] is JOINT_STATE:
+        if STATE_TYPES.get(task.types.get("state", "")) is JOINT_STATE:
             fields = task.fields["state"].values()
             self._entries = [JOINT_STATE.match(field).groups() for field in fields]
         self._joints = list(dict.fromkeys(joint for _, joint, *_ in self._entries))
@@ -68,12 +68,10 @@ class BagWriter:
     def __enter__(self):
         self._writer.open()
         self._connections = {
-            side: self._writer.add_connection(
-                "/" + self._task.topics[side].strip("~/"),
-                self._task.types[side],
-                typestore=self._store,
+            channel: self._writer.add_connection(
+                "/" + topic.strip("~/"), self._task.types[channel], typestore=self._store
             )
-            for side in ("state", "command")
+            for channel, topic in self._task.topics.items()
         }
         return self
 
@@ -101,9 +99,9 @@ class BagWriter:
         message = types["std_msgs/msg/Float64MultiArray"](layout=layout, data=data)
         self._made("command", time, message)
 
-    def _made(self, side: str, time: float, message) -> None:
-        self.write(side, time, bytes(self._store.serialize_cdr(message, message.__msgtype__)))
+    def _made(self, channel: str, time: float, message) -> None:
+        self.write(channel, time, bytes(self._store.serialize_cdr(message, message.__msgtype__)))
 
-    def write(self, side: str, time: float, raw: bytes) -> None:
-        """Write a CDR message of a side, "state" or "command", that came at a time, s."""
-        self._writer.write(self._connections[side], round(1e9 * time), raw)
+    def write(self, channel: str, time: float, raw: bytes) -> None:
+        """Write a CDR message of a channel of the task that came at a time, s."""
+        self._writer.write(self._connections[channel], round(1e9 * time), raw)

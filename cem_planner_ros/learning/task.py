@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.configuration import configure, load_yaml, state_sources
 from cem_planner_ros.configuration.table import TABLE
 from cem_planner_ros.control.limits import SafeAction
 from cem_planner_ros.errors import ConfigurationError
@@ -21,9 +21,13 @@ class Task:
     """
     Names, messages and steps of the model to learn.
 
+    Messages come in channels: "command", and "state", or "state.NAME" for each NAME of
+    `state.sources`.
+
     Attributes:
-        topics, types: by side, "state" and "command".
-        fields: by side, the message field of each name.
+        topics, types: by channel.
+        fields: by channel, the message field of each name that it has.
+        state_names: names of the states, in the order of the model.
         angle_names: states that are angles, rad.
         action_low, action_high, action_units: (nu), bounds and units of the actions.
         dt: length of a model step, s.
@@ -32,11 +36,13 @@ class Task:
         lag: (nu), time constants with which actuators follow commands, s.
         safe: the safe action.
         rate: commands per second, Hz.
+        delays: by channel of the state, the time from a measurement to its stamp, s.
     """
 
     topics: Mapping[str, str]
     types: Mapping[str, str]
     fields: Mapping[str, Mapping[str, str]]
+    state_names: tuple[str, ...]
     angle_names: tuple[str, ...]
     action_low: tuple[float, ...]
     action_high: tuple[float, ...]
@@ -47,11 +53,12 @@ class Task:
     lag: tuple[float, ...]
     safe: SafeAction
     rate: float
+    delays: Mapping[str, float]
 
     @property
-    def state_names(self) -> tuple[str, ...]:
-        """Names of the states, in the order of the model."""
-        return tuple(self.fields["state"])
+    def state_channels(self) -> list[str]:
+        """The channels of the state."""
+        return [channel for channel in self.topics if channel != "command"]
 
     @property
     def action_names(self) -> tuple[str, ...]:
@@ -73,38 +80,53 @@ def load(file: Path, angles: Sequence[str] = ()) -> Task:
     if given.get("dynamics.plugin") != LEARNED:
         configuration = configure(given | {"planner.device": "cpu"}, str(file))
         values, model = configuration.values, configuration.dynamics
-        fields = {side: configuration.fields(side) for side in ("state", "command")}
+        names, actions = model.state_names, configuration.fields("command")
         low, high = configuration.action("low"), configuration.action("high")
         units, angles = model.action_units, (*model.angle_names, *angles)
+        sources = configuration.sources
     else:
         values = {parameter.name: parameter.default for parameter in TABLE} | given
-        fields = {side: _group(given, f"{side}.fields", file) for side in ("state", "command")}
-        bounds = (_group(given, f"action.{side}", file) for side in ("low", "high"))
-        low, high = ([bound.get(name) for name in fields["command"]] for bound in bounds)
-        units = [""] * len(low)
-        for side, types in (("state", STATE_TYPES), ("command", COMMAND_TYPES)):
+        actions = _group(given, "command.fields", file)
+        if values["state.sources"]:
+            raise ConfigurationError(
+                f"{file}: parameter 'state.sources' is {values['state.sources']}, allowed for a "
+                "model to learn: none, as its states are those of state.fields, in their order"
+            )
+        fields = _group(given, "state.fields", file)
+        names = tuple(fields)
+        values |= {f"state.fields.{name}": field for name, field in fields.items()}
+        for side, types, listed in (
+            ("state", STATE_TYPES, fields),
+            ("command", COMMAND_TYPES, actions),
+        ):
             kind = values[f"{side}.type"]
-            for name, field in fields[side].items():
+            for name, field in listed.items():
                 if kind not in types or not types[kind].match(str(field)):
                     allowed = types[kind].words if kind in types else ", ".join(types)
                     raise ConfigurationError(
                         f"{file}: parameter '{side}.fields.{name}' is {field!r} of {kind}, "
                         f"allowed: {allowed}"
                     )
+        sources = state_sources.sources(values, names)
+        bounds = (_group(given, f"action.{side}", file) for side in ("low", "high"))
+        low, high = ([bound.get(name) for name in actions] for bound in bounds)
+        units = [""] * len(low)
         if not all(isinstance(bound, (int, float)) for bound in (*low, *high)):
             raise ConfigurationError(
                 f"{file}: parameters 'action.low' and 'action.high' have to bound each of "
-                f"{', '.join(fields['command'])} with a number"
+                f"{', '.join(actions)} with a number"
             )
-    strangers = set(angles) - set(fields["state"])
+    strangers = set(angles) - set(names)
     if strangers:
         raise ConfigurationError(
-            f"--angle {min(strangers)} is no state, allowed: {', '.join(fields['state'])}"
+            f"--angle {min(strangers)} is no state, allowed: {', '.join(names)}"
         )
+    states = {f"state.{s.name}" if s.name else "state": s for s in sources}
     return Task(
-        topics={side: values[f"{side}.topic"] for side in fields},
-        types={side: values[f"{side}.type"] for side in fields},
-        fields=fields,
+        topics={c: s.topic for c, s in states.items()} | {"command": values["command.topic"]},
+        types={c: s.type for c, s in states.items()} | {"command": values["command.type"]},
+        fields={c: s.fields for c, s in states.items()} | {"command": actions},
+        state_names=tuple(names),
         angle_names=tuple(dict.fromkeys(angles)),
         action_low=tuple(map(float, low)),
         action_high=tuple(map(float, high)),
@@ -112,14 +134,15 @@ def load(file: Path, angles: Sequence[str] = ()) -> Task:
         dt=float(values["planner.dt"]),
         horizon=int(values["planner.horizon"]),
         delay=float(values["actuation_delay"]),
-        lag=tuple(float(values.get(f"action.lag.{a}", 0.0)) for a in fields["command"]),
+        lag=tuple(float(values.get(f"action.lag.{a}", 0.0)) for a in actions),
         safe=SafeAction(
-            tuple(values.get(f"action.safe.{a}", 0.0) for a in fields["command"]),
-            tuple(_row(values, a, list(fields["state"])) for a in fields["command"]),
+            tuple(values.get(f"action.safe.{a}", 0.0) for a in actions),
+            tuple(_row(values, a, list(names)) for a in actions),
             tuple(map(float, low)),
             tuple(map(float, high)),
         ),
         rate=float(values["control_rate"]),
+        delays={channel: source.delay for channel, source in states.items()},
     )
 
 

@@ -70,7 +70,8 @@ def descriptor(parameter: Parameter) -> ParameterDescriptor:
         description=f"{parameter.description}{unit}",
         additional_constraints=f"{parameter.allowed}; {parameter.when}",
         read_only=parameter.when == READ_ONLY,
-        dynamic_typing=bool(parameter.words),
+        # An empty list has no type for rclpy.
+        dynamic_typing=bool(parameter.words) or parameter.default == [],
     )
     if parameter.low is None and parameter.high is None:
         return result

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ import numpy as np
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from cem_planner_ros.control.latency import MAX_AHEAD, MAX_CLOCK_STEP, distrust
+from cem_planner_ros.control.state_parts import StateParts
 from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.ros.messages import MessageError, frame_name, missing, stamp_of
 
@@ -43,7 +43,7 @@ def state_qos(type_name: str, control_rate: float) -> QoSProfile:
 
 class StateInput:
     """
-    The state, combined from the messages on its topic.
+    The state, or a part of it, from the messages on a topic.
 
     A message may have a part of the state, such as an arm and a gripper that publish joint states
     on one topic. Each field of the state keeps its newest value and its time. The state is as old
@@ -52,14 +52,16 @@ class StateInput:
     simulation, a message with an implausible stamp is from before the clock was set and is dropped.
 
     Args:
-        read: returns the parts of the state (nx,) in a message, NaN for missing ones; raises
-            MessageError.
+        read: returns the states (k,) in a message, NaN for missing ones; raises MessageError.
         clock: clock of the control loop, s.
         stamp_clock: clock with which messages are stamped, s.
         warn: called with a line the first time that a message is dropped or a stamp not used.
         frame: required frame of the messages; "" for any frame.
         fields: field of the message by name of the state, for texts.
         topic: topic of the messages, for texts.
+        parts: where the values go, which other topics may fill too.
+        rows: (k,), the indices of these states in the whole state; None for all.
+        delay: time from the measurement to the stamp, or else to the arrival of the message, s.
     """
 
     def __init__(
@@ -71,6 +73,9 @@ class StateInput:
         frame: str = "",
         fields: Mapping[str, str] | None = None,
         topic: str = "",
+        parts: StateParts | None = None,
+        rows: np.ndarray | None = None,
+        delay: float = 0.0,
     ):
         self._read = read
         self._clock = clock
@@ -79,13 +84,10 @@ class StateInput:
         self._frame = frame_name(frame)
         self._fields = fields or {}
         self._where = f" on '{topic}'" if topic else ""
-        self._lock = threading.Lock()
-        self._epoch = 0
-        """Number of calls of `forget`; a message that was read before one is not used after it."""
+        self._parts = StateParts(clock) if parts is None else parts
+        self._rows = rows
+        self._delay = delay
         self._joints: dict[str, None] = {}  # The joints named so far, in order.
-        self._values = self._times = self._stamps = np.empty(0)  # (nx,) after the first message.
-        self.newest: StateSample | None = None
-        """The newest state; replaced as a whole, read by the control loop."""
         self.child_frame = ""
         """Frame of the body, from the newest odometry."""
         self.missing = ""
@@ -94,13 +96,29 @@ class StateInput:
         self.dropped: Counter[str] = Counter()
         self.disbelieved: Counter[str] = Counter()
 
+    @property
+    def newest(self) -> StateSample | None:
+        """The newest state, with the parts of other topics."""
+        return self._parts.newest
+
+    @property
+    def own(self) -> StateSample | None:
+        """The newest values (k,) of the states of this topic; None if not all have come."""
+        values, times = self._parts.values, self._own_times()
+        if not times.size or np.isnan(times).any():
+            return None
+        return StateSample(
+            values.copy() if self._rows is None else values[self._rows], float(times.min())
+        )
+
+    def _own_times(self) -> np.ndarray:
+        times = self._parts.times
+        return times if self._rows is None or not times.size else times[self._rows]
+
     def forget(self) -> None:
         """Forget the state: the clock was set, or control starts. Any thread may call it."""
-        with self._lock:
-            self._epoch += 1
-            self._values = self._times = self._stamps = np.empty(0)
-            self.newest = None
-            self.missing = ""
+        self._parts.forget()
+        self.missing = ""
 
     def look(self, subscription) -> StateSample | None:
         """Read the messages of a subscription, and return the newest usable state."""
@@ -118,7 +136,7 @@ class StateInput:
 
     def __call__(self, message, waited: float = 0.0) -> None:
         """Use a message that arrived `waited` s ago."""
-        epoch, began = self._epoch, self._clock()
+        epoch, began = self._parts.epoch, self._clock()
         self.received += 1
         try:
             if self._frame:
@@ -134,14 +152,14 @@ class StateInput:
         # Bound methods of one object are equal, not identical.
         is_one_clock = self._clock == self._stamp_clock
         reason = distrust(age, MAX_CLOCK_STEP if is_one_clock else MAX_AHEAD)
-        with self._lock:
-            if epoch != self._epoch or now < began:
+        with self._parts.lock:
+            if epoch != self._parts.epoch or now < began:
                 cause = "the clock was set while the message was read"
             elif reason and is_one_clock:
                 cause = f"{reason} under use_sim_time (does its publisher use /clock?)"
             else:
-                arrived = now - waited
-                cause = self._merge(part, stamp, arrived if reason else arrived - max(age, 0.0))
+                measured = now - waited - (0.0 if reason else max(age, 0.0)) - self._delay
+                cause = self._parts.merge(self._rows, part, stamp, measured)
         if cause:
             self._count(self.dropped, cause, "dropped")
             return
@@ -150,48 +168,22 @@ class StateInput:
         self.child_frame = frame_name(getattr(message, "child_frame_id", ""))
         self._look_for_missing(message)
 
-    def _merge(self, part: np.ndarray, stamp: float | None, sampled: float) -> str:
-        """Merge parts of the state (nx,) of a time, s; return why none can be used."""
-        has = ~np.isnan(part)
-        if not self._times.size:
-            self._values, self._times, self._stamps = np.full((3, len(part)), np.nan)
-        # A time later than now is from before the clock was set back.
-        self._times[self._times > self._clock() + MAX_AHEAD] = np.nan
-        if not has.any():
-            return ""
-        if stamp is not None:
-            # An estimator that hangs repeats its last state. After a minute its stamp would count
-            # as implausible, and the state would get the time of its arrival.
-            has &= self._stamps != stamp
-            if not has.any():
-                return "same stamp as the previous message"
-        has &= ~(self._times > sampled)
-        if not has.any():
-            return "older than the previous message"
-        self._values[has], self._times[has] = part[has], sampled
-        self._stamps[has] = np.nan if stamp is None else stamp
-        if not np.isnan(self._times).any():
-            self.newest = StateSample(self._values.copy(), float(self._times.min()))
-        elif self.newest is not None:
-            self.newest = None
-        return ""
-
     @property
     def oldest(self) -> str:
         """The oldest field of the state; "" if all fields have the same time."""
-        times = self._times
+        times = self._own_times()
         if not self._fields or not times.size or times.min() == times.max():
             return ""
         return list(self._fields.values())[int(times.argmin())]
 
     def _look_for_missing(self, message) -> None:
-        if self.newest is not None:
+        lacks = np.isnan(self._own_times())
+        if not lacks.any():
             self.missing = ""
             return
         names = getattr(message, "name", ())
         if len(self._joints) < MAX_JOINTS:
             self._joints |= dict.fromkeys(names)
-        lacks = np.isnan(self._times)
         self.missing = missing(self._fields, lacks, self._joints) if self._fields else "a part"
 
     def _check_frame(self, message) -> None:

@@ -116,11 +116,10 @@ def rate_of(arrivals: Sequence[float], now: float) -> float:
     return 1.0 / interval
 
 
-def too_rare(rate: float, max_age: float) -> str:
-    """Return a text if states come too rarely for `max_state_age`, s; "" if they do not."""
+def too_rare(rate: float, max_age: float, limit: str = "max_state_age") -> str:
+    """Return a text if states come too rarely for a largest age, s; "" if they do not."""
     if not rate * max_age < 1.0:
         return ""
     return (
-        f"states come at {rate:.2g} Hz, max_state_age {max_age:g} s needs more than "
-        f"{1.0 / max_age:.3g}"
+        f"states come at {rate:.2g} Hz, {limit} {max_age:g} s needs more than {1.0 / max_age:.3g}"
     )

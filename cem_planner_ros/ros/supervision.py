@@ -24,6 +24,7 @@ from cem_planner_ros.control.tick import (
 )
 from cem_planner_ros.ros import endpoints
 from cem_planner_ros.ros.alerts import ERROR, INFO, Alert, Alerts
+from cem_planner_ros.ros.state_topics import StateTopic
 from cem_planner_ros.ros.state_watch import too_rare
 from cem_planner_ros.ros.surroundings_input import SurroundingsInput
 from cem_planner_ros.ros.topics import Topics
@@ -73,7 +74,7 @@ class Supervision:
     def look(self, topics: Topics, loop: ControlLoop, values: Mapping[str, Any]) -> None:
         """Look for problems, and log those that the last look found too."""
         now = time.monotonic()
-        topics.watch.look(topics.states)
+        topics.states.look()
         found = [
             alert
             for alert in (
@@ -122,22 +123,27 @@ class Supervision:
         return None
 
     def _states(self, topics: Topics, values: Mapping[str, Any]) -> list[Alert]:
-        alerts, watch = [], topics.watch
-        rare = too_rare(watch.rate, values["max_state_age"])
+        return [a for each in topics.states.each for a in self._state(each, values)]
+
+    def _state(self, each: StateTopic, values: Mapping[str, Any]) -> list[Alert]:
+        """Return the problems of one topic of the state."""
+        alerts, watch, name = [], each.watch, each.source.name
+        rare = too_rare(watch.rate, each.max_age(values), each.limit)
         if rare:
-            alerts.append(Alert("rare", f"{rare} ('{topics.state_topic}')"))
-        if not topics.has_parts:
-            others = endpoints.several(self._node, topics.state_topic, "states")
+            alerts.append(Alert(f"rare {name}", f"{rare} ({each.where})"))
+        if not each.has_parts:
+            others = endpoints.several(self._node, each.topic, "states")
             if others:
-                alerts.append(Alert("plants", f"{others}; the newest state of any of them is used"))
+                text = f"{others}; the newest state of any of them is used"
+                alerts.append(Alert(f"plants {name}", text))
         if watch.degrees:
-            alerts.append(Alert("degrees", f"{watch.degrees} ('{topics.state_topic}')"))
+            alerts.append(Alert(f"degrees {name}", f"{watch.degrees} ({each.where})"))
         frame, expected = watch.frame, values["frame_id"].lstrip("/")
-        if topics.has_frame and frame not in ("", expected):
+        if each.has_frame and frame not in ("", expected):
             alerts.append(
                 Alert(
-                    "frame",
-                    f"states on '{topics.state_topic}' are in the frame '{frame}', frame_id is "
+                    f"frame {name}",
+                    f"states on {each.where} are in the frame '{frame}', frame_id is "
                     f"'{expected}': what is published is in the frame frame_id",
                 )
             )
@@ -167,21 +173,16 @@ class Supervision:
     def _why(self, topics: Topics, tick: Tick, values: Mapping[str, Any]) -> str:
         """Return why there is no plan: what is missing, and what is there instead."""
         reason = tick.reason or tick.cause
-        watch, topic = topics.watch, topics.state_topic
         if tick.cause in (NO_STATE, STALE_STATE):
-            if watch.problem:
-                return f"no state on '{topic}' can be used: {watch.problem}"
-            if math.isinf(watch.silence):
-                return endpoints.nothing_on(self._node, topic, topics.state_type)
-            rare = too_rare(watch.rate, values["max_state_age"])
-            if rare:
-                return rare
-            if watch.silence > values["max_state_age"]:
-                counts = endpoints.publishers(self._node, topic, topics.state_type)
-                return f"no message on '{topic}' for {watch.silence:.1f} s ({counts})"
-            oldest = topics.states.oldest
-            part = f" by its part {oldest}" if oldest else ""
-            return f"{reason}{part} ('{topic}', max_state_age is {values['max_state_age']:g} s)"
+            # Of several sources, the one that keeps the others waiting is told of.
+            found = [self._silence(each, values) for each in topics.states.each]
+            text = "; ".join(filter(None, found))
+            if text:
+                return text
+            each = topics.states.oldest
+            part = f" by its part {each.input.oldest}" if each.input.oldest else ""
+            limit = f"{each.limit} is {each.max_age(values):g} s"
+            return f"{reason}{part} ({each.where}, {limit})"
         surroundings = topics.surroundings
         if tick.cause == STALE_COSTMAP and surroundings.known.costmap is None:
             return self._missing(surroundings, "costmap", values["drive.costmap_type"], values)
@@ -196,6 +197,22 @@ class Supervision:
         topic = self._node.resolve_topic_name(values[f"drive.{name}_topic"])
         nothing = endpoints.nothing_on(self._node, topic, kind)
         return surroundings.problems.get(name, nothing)
+
+    def _silence(self, each: StateTopic, values: Mapping[str, Any]) -> str:
+        """Return why there is no recent state on one topic; "" if there is one."""
+        watch, topic, kind = each.watch, each.topic, each.source.type
+        source = f" (source {each.source.name})" if each.source.name else ""
+        if watch.problem:
+            return f"no state on '{topic}' can be used{source}: {watch.problem}"
+        if math.isinf(watch.silence):
+            return f"{endpoints.nothing_on(self._node, topic, kind)}{source}"
+        rare = too_rare(watch.rate, each.max_age(values), each.limit)
+        if rare:
+            return f"{rare}{source}"
+        if watch.silence > each.max_age(values):
+            counts = endpoints.publishers(self._node, topic, kind)
+            return f"no message on '{topic}' for {watch.silence:.1f} s ({counts}){source}"
+        return ""
 
 
 def _rests(topics: Topics, tick: Tick) -> str:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-import rclpy
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 
@@ -18,12 +17,11 @@ from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import IN_A_FRAME
 from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.ros.follow_path import FollowPathServer
-from cem_planner_ros.ros.messages import command_writer, frame_name, message_class, part_reader
+from cem_planner_ros.ros.messages import command_writer, frame_name, message_class
 from cem_planner_ros.ros.node_parameters import NodeParameters
 from cem_planner_ros.ros.reports import Reports
 from cem_planner_ros.ros.speed_limit import SpeedLimit
-from cem_planner_ros.ros.state_input import StateInput, state_qos
-from cem_planner_ros.ros.state_watch import StateWatch
+from cem_planner_ros.ros.state_topics import StateTopics
 from cem_planner_ros.ros.surroundings_input import SurroundingsInput
 
 ACKNOWLEDGE_TIMEOUT = Duration(seconds=0.5)
@@ -64,28 +62,7 @@ class Topics:
         """
         Clock of the control loop, s: ROS time under `use_sim_time`, otherwise the steady clock.
         """
-        self.state_type: str = values["state.type"]
         self.command_type: str = values["command.type"]
-        names, angles = configuration.dynamics.state_names, configuration.dynamics.angle_names
-        self.watch = StateWatch({name: names.index(name) for name in angles}, time.monotonic)
-        self.state_topic = node.resolve_topic_name(values["state.topic"])
-        fields = configuration.fields("state")
-        read = part_reader(self.state_type, fields)
-
-        def watched(message) -> np.ndarray:
-            self.watch.read(message)
-            return read(message)
-
-        self.states = StateInput(
-            watched,
-            self.clock,
-            self.stamp_clock,
-            node.get_logger().warning,
-            # If goal and costmap are in a frame, the robot is too.
-            frame=values["frame_id"] if configuration.inputs else "",
-            fields=fields,
-            topic=self.state_topic,
-        )
         period = 1.0 / values["control_rate"]
         self._write = command_writer(self.command_type, configuration.fields("command"), period)
         self.surroundings: SurroundingsInput | None = None
@@ -109,24 +86,8 @@ class Topics:
             message_class(self.command_type), values["command.topic"], 1
         )
         self._undo.append(functools.partial(node.destroy_publisher, self._command))
-        # A node without an executor: the control loop reads its topic once a period. A callback for
-        # each of 500 states a second would leave Python little time to plan. `ros2 node info`
-        # therefore shows the topic under this node (docs/architecture.md, Threads).
-        reader = rclpy.create_node(
-            f"_{node.get_name()}_state",
-            context=node.context,
-            namespace=node.get_namespace(),
-            use_global_arguments=False,
-            start_parameter_services=False,
-            enable_rosout=False,
-        )
-        self._undo.append(reader.destroy_node)
-        self._state_subscription = reader.create_subscription(
-            message_class(self.state_type),
-            self.state_topic,
-            lambda message: None,
-            state_qos(self.state_type, values["control_rate"]),
-        )
+        self.states = StateTopics(node, configuration, self.clock, self.stamp_clock)
+        self._undo.append(self.states.destroy)
         drives = bool(configuration.inputs)
         self.reports = Reports(node, lambda: self._table.configuration, drives)
         self._undo.append(self.reports.destroy)
@@ -193,25 +154,13 @@ class Topics:
         return self.clock is not time.monotonic
 
     @property
-    def has_parts(self) -> bool:
-        """Whether several publishers may each send a part of the state, as with joint states."""
-        return self.state_type == "sensor_msgs/msg/JointState"
-
-    @property
-    def has_frame(self) -> bool:
-        """Whether states are in a frame; joint states are in none, whatever their header says."""
-        return self.state_type in IN_A_FRAME
-
-    @property
     def command_topic(self) -> str:
         """The resolved name of the command's topic."""
         return self._command.topic_name
 
     def latest_state(self) -> StateSample | None:
         """Return the newest usable state, for the control loop."""
-        newest = self.states.look(self._state_subscription)
-        self.watch.see(newest)
-        return newest
+        return self.states.latest()
 
     def send(self, action: np.ndarray) -> None:
         """Publish a command (nu,). Any thread may call it."""
@@ -236,19 +185,17 @@ class Topics:
         if has_jumped and self.surroundings is not None:
             self.surroundings.forget()
         self.states.forget()
-        self.watch.forget()
         self.reports.forget()
 
     def facts(self) -> dict[str, object]:
         """Return the values of `/diagnostics` about the topics."""
-        facts: dict[str, object] = {"states read": self.states.received}
+        facts = self.states.facts()
         terms = self.reports.cost_terms
         facts |= {f"cost {name}": f"{term:.6g}" for name, term in terms.items()}
         if self.surroundings is not None:
             facts["path headings"] = self.surroundings.headings
             facts |= self.surroundings.dropped
-        facts |= {f"states dropped: {c}": n for c, n in self.states.dropped.items()}
-        return facts | {f"states with {c}": n for c, n in self.states.disbelieved.items()}
+        return facts
 
     def warnings(self) -> list[str]:
         """Return why goal, path, costmap or moving obstacles cannot be used."""

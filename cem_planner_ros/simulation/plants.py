@@ -126,6 +126,11 @@ class ModelPlant:
                 f"the plant 'model' is given {configuration.values['dynamics.plugin']}, allowed: a "
                 "model in PyTorch; give the file of a physics engine to the plant 'mujoco'"
             )
+        if configuration.values["state.sources"]:
+            raise ConfigurationError(
+                "the plant 'model' publishes its state on one topic, but state.sources is "
+                f"{configuration.values['state.sources']}, allowed: none"
+            )
         names = self._dynamics.state_names
         if len(start) != len(names):
             raise ConfigurationError(

@@ -1,0 +1,204 @@
+"""The sources of the state: one topic, or several that each have a part of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cem_planner_ros.configuration.table import TABLE
+from cem_planner_ros.fields import (
+    MULTI_ARRAY,
+    STATE_TYPES,
+    Grammar,
+    free_bodies,
+    state_defaults,
+)
+from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
+
+_OF_ONE = {p.name.removeprefix("state."): p for p in TABLE if p.name.startswith("state.")}
+
+SOURCE = (
+    *(replace(_OF_ONE[name], name=name) for name in ("topic", "type", "body", "delay")),
+    Parameter(
+        "max_age",
+        0.0,
+        "Largest age of this part of a state that is planned from; 0 for max_state_age.",
+        unit="s",
+        low=0.0,
+    ),
+)
+"""The parameters of a source, below state.SOURCE; its fields are added."""
+
+
+@dataclass(frozen=True)
+class StateSource:
+    """
+    A topic with the state, or with a part of it.
+
+    Attributes:
+        name: its name in `state.sources`; "" if it is the only one.
+        topic, type: of its messages.
+        fields: {state: field} of the states that it fills, in the order of the model.
+        rows: (k), the index of each of these states in the whole state.
+        delay: time from the measurement to the stamp, s.
+        max_age: largest age of a state that is planned from, s.
+    """
+
+    name: str
+    topic: str
+    type: str
+    fields: Mapping[str, str]
+    rows: tuple[int, ...]
+    delay: float
+    max_age: float
+
+
+def prefixes(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return {name: prefix of its parameters} of the sources; the only one has the name ""."""
+    return {name: f"state.{name}" for name in values["state.sources"]} or {"": "state"}
+
+
+def field_parameters(
+    checked: Mapping[str, Any], given: Mapping[str, Any], names: Sequence[str]
+) -> list[Parameter]:
+    """
+    Return the parameters that name the message field of each state, for each source.
+
+    A field has a default where the name of the state says what it is (`state_defaults`), unless
+    another source is given a field for this state, or several sources could fill it by default.
+
+    Args:
+        checked: checked values of the parameters of the sources, without the fields.
+        given: values that the user gave.
+        names: names of the states.
+    """
+    sources = prefixes(checked)
+    taken = {n for n in names for prefix in sources.values() if given.get(f"{prefix}.fields.{n}")}
+    defaults: dict[str, dict[str, str]] = {}
+    for source, prefix in sources.items():
+        kind = checked[f"{prefix}.type"]
+        defaults[source] = {}
+        if len(sources) == 1 or STATE_TYPES[kind] is not MULTI_ARRAY:
+            found = state_defaults(kind, names, taken, checked[f"{prefix}.body"])
+            defaults[source] = found
+    parameters = []
+    for source, prefix in sources.items():
+        grammar = STATE_TYPES[checked[f"{prefix}.type"]]
+        others = [fields for other, fields in defaults.items() if other != source]
+        for name in names:
+            default = defaults[source].get(name, "")
+            if len(sources) > 1 and (name in taken or any(name in fields for fields in others)):
+                default = ""
+            parameters.append(_field(prefix, name, default, grammar, len(sources) > 1))
+    return parameters
+
+
+def _field(
+    prefix: str, name: str, default: str, grammar: Grammar, is_one_of_many: bool
+) -> Parameter:
+    text = f"Field of the state message that is {name}: {grammar.words}."
+    if is_one_of_many:
+        text += " Empty if another source has it."
+    return Parameter(f"{prefix}.fields.{name}", default, text, when=INACTIVE)
+
+
+def sources(values: Mapping[str, Any], names: Sequence[str]) -> tuple[StateSource, ...]:
+    """Return the sources of checked values; `names` are those of the states."""
+    found = []
+    for source, prefix in prefixes(values).items():
+        fields = {name: values[f"{prefix}.fields.{name}"] for name in names}
+        fields = {name: field for name, field in fields.items() if field}
+        found.append(
+            StateSource(
+                source,
+                values[f"{prefix}.topic"],
+                values[f"{prefix}.type"],
+                fields,
+                tuple(names.index(name) for name in fields),
+                values[f"{prefix}.delay"],
+                max_age(values, source),
+            )
+        )
+    return tuple(found)
+
+
+def max_age(values: Mapping[str, Any], source: str) -> float:
+    """Return the largest age of a state of a source, s, from which is planned."""
+    own = values[f"state.{source}.max_age"] if source else 0.0
+    return own or values["max_state_age"]
+
+
+def name_problems(names: Sequence[str]) -> list[str]:
+    """Return what is wrong with the names of the sources."""
+    taken = sorted({"sources", "fields", *_OF_ONE})
+    if all(re.fullmatch(r"[A-Za-z]\w*", name) and name not in taken for name in names) and len(
+        set(names)
+    ) == len(names):
+        return []
+    return [
+        f"parameter 'state.sources' is {list(names)!r}, allowed: different names of letters and "
+        f"digits, none of {', '.join(taken)}"
+    ]
+
+
+def warnings(values: Mapping[str, Any]) -> list[str]:
+    """Return warnings about parameters of the only source that are not used beside several."""
+    return [
+        f"state.{name} is {values[f'state.{name}']!r}, but state.sources is given: it is not used, "
+        f"only state.NAME.{name} of a source"
+        for name, parameter in _OF_ONE.items()
+        if values["state.sources"]
+        and name != "sources"
+        and values[f"state.{name}"] != parameter.default
+    ]
+
+
+def problems(
+    values: Mapping[str, Any], names: Sequence[str], wrong: Collection[str] = ()
+) -> list[str]:
+    """Return what is wrong with the fields of the sources, beside wrong values by themselves."""
+    found, filled = [], {name: [] for name in names}
+    all_sources = prefixes(values)
+    for prefix in all_sources.values():
+        kind = values[f"{prefix}.type"]
+        grammar = STATE_TYPES[kind]
+        body, bodies = values[f"{prefix}.body"], free_bodies(names)
+        if body and body not in bodies:
+            known = ", ".join(filter(None, bodies)) or "none, as the model has no free joint"
+            found.append(f"parameter '{prefix}.body' is {body!r}, allowed: {known}")
+        if f"{prefix}.type" in wrong:
+            return found
+        for name in names:
+            field = values[f"{prefix}.fields.{name}"]
+            if field:
+                filled[name].append(prefix)
+            if field and not grammar.match(field):
+                found.append(
+                    f"parameter '{prefix}.fields.{name}' is {field!r}, allowed for {kind}: "
+                    f"{grammar.words}{grammar.hint(field)}"
+                )
+        if not any(prefix in by for by in filled.values()) and len(all_sources) > 1:
+            found.append(
+                f"parameter '{prefix}.fields' names no field, so the source fills no state, "
+                f"expected at least one, for {kind}: {grammar.words}"
+            )
+    for name, by in filled.items():
+        if len(by) > 1:
+            places = " and ".join(f"{prefix}.fields.{name}" for prefix in by)
+            found.append(
+                f"the state '{name}' is filled twice, by {places}, expected one of them: set the "
+                "other one to ''"
+            )
+        elif not by and len(all_sources) == 1:
+            (prefix,) = all_sources.values()
+            kind = values[f"{prefix}.type"]
+            found.append(
+                f"parameter '{prefix}.fields.{name}' is missing, allowed for {kind}: "
+                f"{STATE_TYPES[kind].words}"
+            )
+        elif not by:
+            places = " or ".join(f"{prefix}.fields.{name}" for prefix in all_sources.values())
+            found.append(f"no source fills the state '{name}', expected {places}")
+    return found

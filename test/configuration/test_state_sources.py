@@ -1,0 +1,141 @@
+"""The state from several topics: what fills it, and what is refused."""
+
+import pytest
+
+from cem_planner_ros.configuration import configure
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.fields import QUATERNION
+
+JOINTS = "sensor_msgs/msg/JointState"
+ODOMETRY = "nav_msgs/msg/Odometry"
+POSE = "geometry_msgs/msg/PoseStamped"
+
+BASE = tuple(f"root_{part}" for part in ("x", "y", "z", *QUATERNION))
+SPEEDS = (*(f"root_{axis}_dot" for axis in "xyz"), *(f"root_w{axis}" for axis in "xyz"))
+
+FLOATING = """
+<mujoco>
+  <worldbody>
+    <body name="trunk"><freejoint name="root"/><geom size="0.1"/>
+      <body><joint name="hip" axis="0 1 0"/><geom size="0.1" pos="0 0 0.3"/></body>
+    </body>
+  </worldbody>
+  <actuator><position name="hip" joint="hip" kp="10" ctrlrange="-1 1"/></actuator>
+</mujoco>
+"""
+
+
+@pytest.fixture
+def robot(tmp_path):
+    """Configure a robot with a floating base and one joint."""
+    pytest.importorskip("mujoco")
+    file = tmp_path / "robot.xml"
+    file.write_text(FLOATING)
+    values = {
+        "planner.device": "cpu",
+        "dynamics.plugin": "mujoco",
+        "dynamics.file": str(file),
+        "costs": ["near"],
+        "near.plugin": "quadratic",
+        "state.sources": ["joints", "base"],
+        "state.joints.topic": "joint_states",
+        "state.base.topic": "odom",
+        "state.base.type": ODOMETRY,
+    }
+    return lambda drop=(), **more: configure(
+        {n: v for n, v in values.items() if n not in drop} | more
+    )
+
+
+def refusal(robot, **changes):
+    with pytest.raises(ConfigurationError) as caught:
+        robot(**changes)
+    return str(caught.value)
+
+
+def test_joint_states_and_odometry_fill_a_floating_robot_without_a_list(robot):
+    configuration = robot()
+    joints, base = configuration.sources
+    assert joints.fields == {"hip": "position[hip]", "hip_dot": "velocity[hip]"}
+    assert set(base.fields) == {*BASE, *SPEEDS}
+    assert base.fields["root_z_dot"] == "world.linear.z"
+    assert (joints.topic, base.topic, base.type) == ("joint_states", "odom", ODOMETRY)
+    names = configuration.dynamics.state_names
+    assert [names[row] for row in base.rows] == list(base.fields)
+    assert tuple(configuration.fields("state")) == names
+
+
+def test_a_state_that_no_source_fills_is_named_with_where_it_could_come_from(robot):
+    text = refusal(robot, **{"state.base.type": POSE})
+    for name in SPEEDS:
+        assert (
+            f"no source fills the state '{name}', expected state.joints.fields.{name} or "
+            f"state.base.fields.{name}" in text
+        )
+    assert "root_qw" not in text
+
+
+def test_a_state_that_two_sources_fill_is_refused(robot):
+    text = refusal(
+        robot, **{"state.joints.fields.hip": "position[hip]", "state.base.fields.hip": "yaw"}
+    )
+    assert (
+        "the state 'hip' is filled twice, by state.joints.fields.hip and state.base.fields.hip"
+        in text
+    )
+
+
+def test_a_given_field_goes_before_the_default_of_another_source(robot):
+    configuration = robot(
+        **{
+            "state.sources": ["joints", "base", "imu"],
+            "state.imu.type": "sensor_msgs/msg/Imu",
+            **{f"state.imu.fields.root_w{axis}": f"angular.{axis}" for axis in "xyz"},
+        }
+    )
+    assert "root_wx" not in configuration.sources[1].fields
+    assert list(configuration.sources[2].fields) == ["root_wx", "root_wy", "root_wz"]
+
+
+def test_of_two_joint_states_each_is_told_what_it_has(robot):
+    three = {"state.sources": ["joints", "hand", "base"]}
+    assert "no source fills the state 'hip'" in refusal(robot, **three)
+    given = {"state.hand.fields.hip": "position[h]", "state.hand.fields.hip_dot": "velocity[h]"}
+    text = refusal(robot, **three, **given)
+    assert "parameter 'state.joints.fields' names no field" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"state.base.fields.root_x": "position.x"}, "x, y, z, roll"),
+        ({"state.base.fields.root_x": "linear.X"}, "did you mean 'linear.x'?"),
+        ({"state.base.body": "rot"}, "parameter 'state.base.body' is 'rot', allowed: root"),
+        ({"state.sources": ["topic", "base"]}, "parameter 'state.sources' is ['topic', 'base']"),
+        ({"state.sources": ["base", "base"]}, "different names"),
+        ({"state.sources": ["a.b"]}, "different names"),
+        ({"state.base.topic": "my odom"}, "parameter 'state.base.topic' is 'my odom'"),
+        ({"state.base.max_age": -1.0}, "parameter 'state.base.max_age' is -1.0"),
+        ({"state.basis.topic": "odom"}, "did you mean 'state.base.topic'?"),
+        ({"state.base.type": "nav_msgs/Odometry"}, "did you mean 'nav_msgs/msg/Odometry'?"),
+    ],
+)
+def test_what_is_wrong_with_a_source_is_said(robot, changes, text):
+    assert text in refusal(robot, **changes)
+
+
+def test_each_source_has_an_age_and_a_delay(robot):
+    configuration = robot(
+        **{"max_state_age": 0.1, "state.base.max_age": 0.4, "state.base.delay": 0.03}
+    )
+    joints, base = configuration.sources
+    assert (joints.max_age, joints.delay, base.max_age, base.delay) == (0.1, 0.0, 0.4, 0.03)
+    ages = configuration.control_settings.max_state_age
+    names = configuration.dynamics.state_names
+    assert [ages[names.index(name)] for name in ("hip", "root_x")] == [0.1, 0.4]
+    assert configuration.changed({"max_state_age": 0.2}).sources[0].max_age == 0.2
+
+
+def test_the_topic_of_one_source_is_not_used_beside_several(robot):
+    (warning,) = [text for text in robot(**{"state.topic": "pose"}).warnings() if "pose" in text]
+    assert "state.topic is 'pose', but state.sources is given" in warning
