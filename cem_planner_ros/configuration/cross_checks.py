@@ -223,7 +223,7 @@ def driving_problems(dynamics: Dynamics, costs: Mapping[str, Cost]) -> list[str]
             "be imported: pip install scipy"
         )
     footprints = [costs[name].robot_footprint for name in with_map]
-    outlines = {(f.corners.tobytes(), f.radius) for f in footprints if isinstance(f, Footprint)}
+    outlines = {(f.corners.tobytes(), f.reach) for f in footprints if isinstance(f, Footprint)}
     if len(outlines) > 1:
         problems.append(
             f"the footprints of {', '.join(with_map)} differ, allowed: one robot, the same for all"

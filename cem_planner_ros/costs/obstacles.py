@@ -26,7 +26,7 @@ class Obstacles(Cost):
     The cost of being near obstacles, and of touching one.
 
     Discs cover the footprint. The clearance c is the smallest distance between the centre of a disc
-    and an obstacle, minus the radius of the disc. The distance is read from the distance field of
+    and an obstacle, minus the disc's radius. The distance is read from the distance field of
     the costmap. The cost of a step is
 
         weight max(0, 1 - c / inflation)^2,   and collision_weight more where c < margin.
@@ -81,8 +81,8 @@ class Obstacles(Cost):
         Parameter(
             "discs",
             24,
-            "Number of discs that cover the border of a footprint with corners. With few discs, "
-            "they stick out.",
+            "Largest number of discs that cover the border of a footprint with corners. With few "
+            "discs, they stick out.",
             low=3,
             high=200,
             when=INACTIVE,
@@ -134,7 +134,7 @@ class Obstacles(Cost):
         self._ahead, self._aside = tensor(centers[:, :1]), tensor(centers[:, 1:])
         self._size = SUBDIVIDED * int(self.cells)
         self._field = torch.zeros(self._size**2, device=device)
-        self._disc_radius = tensor(self.robot_footprint.radius)
+        self._radii = tensor(self.robot_footprint.radii)[:, None]
         self._count = int(self.moving_obstacles)
         if self._count:
             self.inputs = (*self.inputs, "moving_obstacles")
@@ -208,14 +208,16 @@ class Obstacles(Cost):
         x, y, yaw = (state[row] for row in self._rows)
         cos, sin = torch.cos(yaw), torch.sin(yaw)
         left, low, along, across, last_row, last_column, size = self._inputs.place
-        dx = x + cos * self._ahead - sin * self._aside - left
-        dy = y + sin * self._ahead + cos * self._aside - low
-        column = torch.floor(along * dx + across * dy).clamp(min=0.0)
-        row = torch.floor(along * dy - across * dx).clamp(min=0.0)
+        dx, dy = x - left, y - low
+        # In finer cells of the map, first the robot, then from there the centres of the discs.
+        column, row = along * dx + across * dy, along * dy - across * dx
+        cos, sin = along * cos + across * sin, along * sin - across * cos
+        column = torch.floor(column + cos * self._ahead - sin * self._aside).clamp(min=0.0)
+        row = torch.floor(row + sin * self._ahead + cos * self._aside).clamp(min=0.0)
         # A state that is not finite is read from any cell; its clearance becomes NaN all the same.
         place = torch.minimum(row, last_row) * size + torch.minimum(column, last_column)
         place = torch.where(place == place, place, 0.0)
-        clearance = self._field[place.long()].amin(0) - self._disc_radius
+        clearance = (self._field[place.long()] - self._radii).amin(0)
         return clearance + 0.0 * (x + y + yaw)
 
     def moving_clearance(self, state: torch.Tensor, time: torch.Tensor) -> torch.Tensor:

@@ -11,31 +11,31 @@ import numpy as np
 
 from cem_planner_ros.errors import ConfigurationError
 
-DENSE = 2000
-"""Number of points of the outline at which a cover by discs is checked."""
+PARTS = 400
+"""Number of parts of an outline that are covered by discs, about."""
 
 INTERIOR = 15
 """Number of points along a side of the square around a footprint; points inside it are kept."""
 
-INSETS = np.linspace(0.02, 0.98, 49)
-"""Distances towards the middle of the robot at which centres of discs are tried."""
+HALVINGS = 12
+"""Number of steps in which the smallest overhang is searched."""
 
 
 @dataclass(frozen=True, eq=False)
 class Footprint:
     """
-    Equal discs that cover the border of a robot; whatever touches the robot touches a disc.
+    Discs that cover the border of a robot; whatever touches the robot touches a disc.
 
     Attributes:
         corners: (n, 2), m, in the robot's frame, x ahead and y to the left; empty for a circle.
         centers: (discs, 2), m.
-        radius: radius of each disc, m.
+        radii: (discs,), m.
         overhang: largest distance by which a disc sticks out, m.
     """
 
     corners: np.ndarray
     centers: np.ndarray
-    radius: float
+    radii: np.ndarray
     overhang: float
 
     @classmethod
@@ -43,10 +43,12 @@ class Footprint:
         """
         Return the footprint with corners given as text; a circle if the text is empty.
 
+        `radius` is that of the circle, m. `discs` is the largest number of discs.
+
         Raises ConfigurationError unless the text gives three or more corners around the origin.
         """
         if not corners.strip():
-            return cls(np.zeros((0, 2)), np.zeros((1, 2)), radius, 0.0)
+            return cls(np.zeros((0, 2)), np.zeros((1, 2)), np.array([radius]), 0.0)
         try:
             numbers = [float(word) for word in re.sub(r"[,;\[\]()]", " ", corners).split()]
         except ValueError:
@@ -62,26 +64,13 @@ class Footprint:
             raise ConfigurationError(
                 f"footprint is {corners!r}, allowed: corners in order around the robot's origin"
             )
-        outline = _along(polygon, DENSE)
-        best: tuple[float, float, np.ndarray] | None = None
-        for inset in INSETS:
-            centers = _with_corners((1.0 - inset) * polygon, discs)
-            distance = np.linalg.norm(outline[:, None] - centers, axis=2)
-            cover = distance.min(1).max()
-            overhang = cover - distance.min(0).min()
-            if best is None or overhang < best[0]:
-                best = overhang, cover, centers
-        overhang, cover, centers = best
-        # This also covers the outline between two of its points.
-        around = np.linalg.norm(np.roll(polygon, -1, axis=0) - polygon, axis=1).sum()
-        slack = 0.5 * around / DENSE
-        return cls(polygon, centers, float(cover + slack), float(overhang + slack))
+        return cls(polygon, *_cover(polygon, discs))
 
     @functools.cached_property
     def reach(self) -> float:
         """The largest distance from the robot's origin to the outline, m."""
         if not len(self.corners):
-            return self.radius
+            return float(self.radii[0])
         return float(np.linalg.norm(self.corners, axis=1).max())
 
     @functools.cached_property
@@ -109,7 +98,7 @@ class Footprint:
     def distance(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the distance (...), m, of points (...) in the robot's frame; negative inside."""
         if not len(self.corners):
-            return np.hypot(x, y) - self.radius
+            return np.hypot(x, y) - self.radii[0]
         squared = np.full(x.shape, math.inf)
         is_inside = np.zeros(x.shape, bool)
         corners = self.corners.tolist()
@@ -132,7 +121,7 @@ class Footprint:
         corners = self.corners
         if not len(corners):
             angle = np.linspace(0.0, 2.0 * math.pi, 33)
-            corners = self.radius * np.stack((np.cos(angle), np.sin(angle)), -1)
+            corners = self.radii[0] * np.stack((np.cos(angle), np.sin(angle)), -1)
         cos, sin = math.cos(yaw), math.sin(yaw)
         turned = corners @ np.array([[cos, sin], [-sin, cos]]) + [x, y]
         return np.vstack((turned, turned[:1]))
@@ -163,9 +152,52 @@ def _with_corners(polygon: np.ndarray, count: int) -> np.ndarray:
     )
 
 
-def _along(polygon: np.ndarray, count: int) -> np.ndarray:
-    """Return `count` points (count, 2) at equal distances along a closed polygon."""
-    closed = np.vstack((polygon, polygon[:1]))
-    lengths = np.concatenate(([0.0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))))
-    where = np.arange(count) / count * lengths[-1]
-    return np.stack([np.interp(where, lengths, closed[:, i]) for i in (0, 1)], -1)
+def _cover(polygon: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """
+    Return centres (n, 2), radii (n,) and overhang of at most `most` discs that cover a border.
+
+    Tried are the largest discs within the polygon (m, 2) that touch its border at one of many
+    places, each larger by the overhang. Of these, the next one chosen is the one that covers the
+    most of what is left (a greedy cover). The smallest overhang for which that works is returned.
+    """
+    ends = _with_corners(polygon, PARTS)
+    parts = np.roll(ends, -1, axis=0) - ends
+    normals = parts @ np.array([[0.0, 1.0], [-1.0, 0.0]])  # To the left of the parts.
+    normals /= np.linalg.norm(parts, axis=1)[:, None]
+    turn = polygon[:, 0] @ np.roll(polygon[:, 1], -1) - polygon[:, 1] @ np.roll(polygon[:, 0], -1)
+    normals *= math.copysign(1.0, turn)
+    touched = ends + 0.5 * parts
+    to_ends = ends - touched[:, None]
+    ahead = (to_ends * normals[:, None]).sum(2)
+    squared = (to_ends**2).sum(2)
+    with np.errstate(divide="ignore"):
+        inner = np.where(ahead > 1e-9, squared / (2.0 * ahead), math.inf).min(1)
+    centers = np.vstack((touched + inner[:, None] * normals, polygon))
+    inner = -Footprint(polygon, centers, np.zeros(len(centers)), 0.0).distance(*centers.T)
+    distance = np.linalg.norm(ends[:, None] - centers, axis=2)
+    # A disc covers a part of the outline, which is straight, if it covers both its ends.
+    farther = np.maximum(distance, np.roll(distance, -1, axis=0))
+    needed = (farther - inner).max(0)
+    chosen, low, high = [int(needed.argmin())], 0.0, float(needed.min())
+    for _ in range(HALVINGS):
+        overhang = 0.5 * (low + high)
+        found = _chosen(farther <= inner + overhang, most)
+        if found:
+            chosen, high = found, overhang
+        else:
+            low = overhang
+    return centers[chosen], inner[chosen] + high, high
+
+
+def _chosen(covers: np.ndarray, most: int) -> list[int]:
+    """Return which columns of `covers` cover each row, [] if those would be more than `most`."""
+    chosen: list[int] = []
+    while len(covers):
+        if len(chosen) == most:
+            return []
+        chosen.append(int(covers.sum(0).argmax()))
+        left = ~covers[:, chosen[-1]]
+        if left.all():
+            return []
+        covers = covers[left]
+    return chosen

@@ -103,7 +103,7 @@ def test_it_sees_the_clearance_of_the_map(states, yaw, seed):
     states = np.array(states)
     seen = ROBOT.clearance(torch.tensor(states.T, dtype=torch.float32)).numpy()
     discs = ROBOT.robot_footprint.discs_at(*states.T)
-    expected = known.clearance(discs).min(1) - ROBOT.robot_footprint.radius
+    expected = (known.clearance(discs) - ROBOT.robot_footprint.radii).min(1)
     # A place on the edge of a finer cell may be taken for its neighbour in float32.
     np.testing.assert_allclose(seen, expected, atol=0.036)
 
@@ -115,7 +115,7 @@ def test_of_a_large_map_what_is_around_the_robot_counts():
         ahead = np.arange(x - 0.6, x + 0.6, 0.01)
         states = np.stack((ahead, np.full_like(ahead, 5.0), 0.0 * ahead))
         seen = cost.clearance(torch.tensor(states, dtype=torch.float32)).numpy()
-        expected = known.clearance(states[:2].T) - cost.robot_footprint.radius
+        expected = known.clearance(states[:2].T) - cost.robot_footprint.reach
         np.testing.assert_allclose(seen, expected, atol=0.026)
 
 

@@ -136,10 +136,10 @@ def braked(state, commands, lag=0.1, limits=(1.0, 4.0)):
 
 def least_clearance(footprint, way, boxes):
     """The least distance, m, from discs on a way to boxes, below zero within."""
-    discs = footprint.discs_at(*way[::4, :3].T).reshape(-1, 1, 2)
+    discs = footprint.discs_at(*way[::4, :3].T)[..., None, :]
     boxes = np.array(boxes)
     outside = np.maximum(np.maximum(boxes[:, :2] - discs, discs - boxes[:, 2:]), 0.0)
-    return np.linalg.norm(outside, axis=2).min() - footprint.radius
+    return (np.linalg.norm(outside, axis=-1).min(-1) - footprint.radii).min()
 
 
 REACTION = 0.1

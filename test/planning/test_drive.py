@@ -161,7 +161,7 @@ def test_it_drives_around_an_obstacle_on_the_path_and_stops_at_the_goal_as_it_sh
     states = drive(planner, Surroundings(goal, path, costmap), 12.0)
     footprint = next(cost.robot_footprint for cost in planner.costs if "costmap" in cost.inputs)
     discs = footprint.discs_at(*states[:, :3].T)
-    assert (costmap.clearance(discs).min(1) > footprint.radius).all()
+    assert (costmap.clearance(discs) > footprint.radii).all()
     assert np.abs(states[:, 1]).max() > 0.25
     off = states[-1] - [2.0, 0.0, 0.0, 0.0, 0.0]
     assert math.hypot(*off[:2]) < 0.1
