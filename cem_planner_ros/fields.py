@@ -123,6 +123,33 @@ COMMAND_TYPES = {
 }
 """Message types of commands."""
 
+BODY_TRAJECTORY = Grammar(
+    rf"({'|'.join(map(re.escape, (*_POSE, *TWIST.names)))})(?:\[([^\[\]]+)\])?",
+    f"x, y, z, roll, pitch, yaw, qw, qx, qy, qz, {TWIST.words}, with [JOINT] behind it where the "
+    "message has several joints",
+    (*_POSE, *TWIST.names),
+)
+
+REFERENCE_TYPES = {
+    "geometry_msgs/msg/PoseStamped": POSE,
+    "geometry_msgs/msg/Twist": TWIST,
+    "geometry_msgs/msg/TwistStamped": TWIST,
+    "sensor_msgs/msg/JointState": JOINT_STATE,
+    "trajectory_msgs/msg/JointTrajectory": JOINT_TRAJECTORY,
+    "trajectory_msgs/msg/MultiDOFJointTrajectory": BODY_TRAJECTORY,
+    "nav_msgs/msg/Path": POSE,
+    "std_msgs/msg/Float64MultiArray": MULTI_ARRAY,
+}
+"""Message types of references."""
+
+_SPEEDS = {
+    **{"v": "linear.x", "yaw_rate": "angular.z", "pitch_rate": "angular.y"},
+    **{"roll_rate": "angular.x"},
+    **{f"v_{axis}": f"linear.{axis}" for axis in POSITION},
+    **{f"w{axis}": f"angular.{axis}" for axis in POSITION},
+}
+"""Fields of a twist by the usual names of speeds in the frame of the body."""
+
 PARTS: Mapping[str, Mapping[str, str]] = {
     "nav_msgs/msg/Odometry": {
         "position": "pose.pose.position",
@@ -220,3 +247,51 @@ def state_defaults(
         found |= {f"{prefix}{axis}_dot": f"{WORLD}linear.{axis}" for axis in POSITION}
         found |= {f"{prefix}w{axis}": f"angular.{axis}" for axis in POSITION}
     return {state: field for state, field in found.items() if state in state_names}
+
+
+def reference_defaults(type_name: str, signals: Collection[str]) -> dict[str, str]:
+    """
+    Return {signal: field} for the signals whose names say which field of a reference they are.
+
+    In joint states and joint trajectories, NAME is position[NAME], and NAME_dot velocity[NAME]. In
+    poses, a name that is x, y, z, roll, pitch, yaw or qw to qz, or ends with an underscore and one
+    of these, is that field. In twists, v, v_x, v_y, v_z, roll_rate, pitch_rate, yaw_rate and wx,
+    wy, wz are, likewise, speeds in the frame of the body. A trajectory of a body has both, and
+    x_dot, y_dot, z_dot are its linear velocity. In a Float64MultiArray, data[i] is signal number i.
+    """
+    grammar = REFERENCE_TYPES[type_name]
+    if grammar is MULTI_ARRAY:
+        return {name: f"data[{index}]" for index, name in enumerate(signals)}
+    if grammar in (JOINT_STATE, JOINT_TRAJECTORY):
+        return {
+            name: f"velocity[{name.removesuffix('_dot')}]"
+            if name.endswith("_dot")
+            else f"position[{name}]"
+            for name in signals
+        }
+    known: dict[str, str] = {}
+    if grammar is not TWIST:
+        known |= {field: field for field in _POSE}
+    if grammar is not POSE:
+        known |= _SPEEDS
+    if grammar is BODY_TRAJECTORY:
+        known |= {f"{axis}_dot": f"linear.{axis}" for axis in POSITION}
+    found = {}
+    for name in signals:
+        words = [word for word in known if name == word or name.endswith(f"_{word}")]
+        if words:
+            found[name] = known[max(words, key=len)]
+    return found
+
+
+def is_velocity(signal: str, field: str) -> bool:
+    """
+    Return whether a field of a reference is a velocity.
+
+    A field of a Float64MultiArray says nothing, so the name of the signal does: NAME_dot, and the
+    names of speeds of `reference_defaults`.
+    """
+    if MULTI_ARRAY.match(field):
+        is_speed = reference_defaults("geometry_msgs/msg/Twist", [signal])
+        return signal.endswith("_dot") or bool(is_speed)
+    return field.startswith(("velocity[", "linear.", "angular."))

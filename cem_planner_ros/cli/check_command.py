@@ -51,6 +51,9 @@ def run(options: argparse.Namespace) -> int:
     for side, names in (("state", dynamics.state_names), ("command", dynamics.action_names)):
         fields = ", ".join(f"{name} = {value[f'{side}.fields.{name}']}" for name in names)
         print(f"  {side:<9} {value[f'{side}.topic']} ({value[f'{side}.type']}): {fields}")
+    for name, source in configuration.reference_sources.items():
+        fields = ", ".join(f"{signal} = {field}" for signal, field in source.fields.items())
+        print(f"  reference of {name}: {source.topic} ({source.type}): {fields}")
     began = time.perf_counter()
     configuration, planner, reason = planner_of(values, options.file)
     ready = time.perf_counter() - began

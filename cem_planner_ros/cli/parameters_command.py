@@ -14,7 +14,7 @@ from cem_planner_ros.configuration import NODE_NAME, Configuration, configure, l
 from cem_planner_ros.configuration.state_sources import SOURCE
 from cem_planner_ros.configuration.table import TABLE
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
+from cem_planner_ros.fields import COMMAND_TYPES, REFERENCE_TYPES, STATE_TYPES
 from cem_planner_ros.plugins import loading
 from cem_planner_ros.plugins.parameter import Parameter
 
@@ -126,7 +126,7 @@ def markdown() -> str:
     lines = [HEAD, *_table(TABLE), "", NAMES, *_table(of_names), ""]
     lines += [SOURCES, *_table(p.under("state.SOURCE") for p in SOURCE), ""]
     lines += ["| message | fields |", "|---|---|"]
-    for name, grammar in (STATE_TYPES | COMMAND_TYPES).items():
+    for name, grammar in (STATE_TYPES | COMMAND_TYPES | REFERENCE_TYPES).items():
         lines.append(f"| {name} | {_cell(grammar.words)} |")
     for kind, title, prefix in (("dynamics", "Model", "dynamics"), ("costs", "Cost", "COST")):
         for name, entries in loading.installed(kind).items():

@@ -14,6 +14,7 @@ from cem_planner_ros.configuration.cross_checks import (
     driving_problems,
     follow_path_problems,
     policy_problems,
+    reference_problems,
 )
 from cem_planner_ros.configuration.driving_table import (
     DRIVING,
@@ -190,6 +191,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
         problems += _unknown(unknown, values, parameters)
         problems += cross_check(checked, dynamics, wrong)
         problems += policy_problems(checked, dynamics)
+        problems += reference_problems(costs)
     if problems:
         raise ConfigurationError("\n".join(problems), parameters)
     policy = load_policy(find(checked["policy.file"])) if checked["policy.file"] else None

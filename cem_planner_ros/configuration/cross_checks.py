@@ -176,6 +176,17 @@ def _command_problems(
     return problems
 
 
+def reference_problems(costs: Mapping[str, Cost]) -> list[str]:
+    """Return the mistakes of topics of references."""
+    sources = {name: cost.reference_source for name, cost in costs.items()}
+    return [
+        f"parameter '{name}.topic' is {source.topic!r}, allowed: a ROS topic name, such as "
+        "joint_trajectory, /robot/joint_trajectory or ~/reference, or empty"
+        for name, source in sources.items()
+        if source is not None and not re.fullmatch(TOPIC, source.topic)
+    ]
+
+
 def policy_problems(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
     """Return the mistakes of the policy that the values name."""
     if not value["policy.file"]:

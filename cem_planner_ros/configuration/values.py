@@ -29,6 +29,7 @@ from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.goal_checker import GoalChecker
 from cem_planner_ros.navigation.planar_robot import DriveSettings, PlanarRobot
+from cem_planner_ros.navigation.references import ReferenceSource
 from cem_planner_ros.navigation.stop_guard import StopGuard
 from cem_planner_ros.planning.planner import LIVE as LIVE_SETTINGS
 from cem_planner_ros.planning.planner import Planner
@@ -65,6 +66,12 @@ class Configuration:
     def inputs(self) -> frozenset[str]:
         """The inputs of the costs: some of "goal", "path", "costmap" and "moving_obstacles"."""
         return frozenset(name for cost in self.costs.values() for name in cost.inputs)
+
+    @property
+    def reference_sources(self) -> dict[str, ReferenceSource]:
+        """Where costs get their references from, by name of the cost."""
+        sources = {name: cost.reference_source for name, cost in self.costs.items()}
+        return {name: source for name, source in sources.items() if source is not None}
 
     @property
     def footprint(self) -> Footprint | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from cem_planner_ros.control.tick import (
 from cem_planner_ros.control.timing import HIGH, History, Quantile
 from cem_planner_ros.errors import describe
 from cem_planner_ros.navigation.goal_checker import GoalChecker
+from cem_planner_ros.navigation.references import Reference
 from cem_planner_ros.navigation.stop_guard import StopGuard
 from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
 from cem_planner_ros.planning.plan import Plan
@@ -102,6 +103,8 @@ class Commander:
         self._state_time = math.nan
         self.surroundings: Surroundings = NOTHING
         """The surroundings of a mobile robot. Any thread may replace them, always as a whole."""
+        self.references: Mapping[str, Reference] = {}
+        """The reference of each cost that follows one; replaced as a whole, as `surroundings`."""
         self.goal_checker = goal_checker
         self.stop_guard = stop_guard
         self._stop_action = StopAction(settings)

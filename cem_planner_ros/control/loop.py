@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -308,7 +309,7 @@ class ControlLoop:
             effect,
             commander.last_action,
             applied=applied,
-            surroundings=commander.surroundings,
+            surroundings=replace(commander.surroundings, references=commander.references),
             stamp=effect + ahead,
             until=began + left - self._iteration_time.value,
         )

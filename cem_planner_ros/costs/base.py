@@ -12,6 +12,7 @@ import torch
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.navigation.footprint import Footprint
+from cem_planner_ros.navigation.references import ReferenceSource
 from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.plugins.parameter import Parameter, Parameterised
 
@@ -59,6 +60,12 @@ class Cost(Parameterised, ABC):
     Whether `stage` gets a fifth argument: the state (nx, N) at the beginning of the step.
 
     It has no outputs, which a model may know only after a step.
+    """
+    reference_source: ReferenceSource | None = None
+    """
+    From which topic it gets a reference; None without one.
+
+    `prepare` finds the reference in `surroundings.references`, by the name of the cost.
     """
     robot_footprint: Footprint | None = None
     """The outline of the robot that its parameters give; the stop guard uses the same one."""

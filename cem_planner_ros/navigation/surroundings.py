@@ -1,5 +1,5 @@
 """
-The surroundings of a mobile robot: goal, path, costmap and moving obstacles.
+The surroundings of a mobile robot: goal, path, costmap and moving obstacles; references.
 
 Everything is in the frame of the state (`frame_id`), in m and rad. Objects of this module never
 change; a new object replaces an old one.
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.references import Reference
 
 OCCUPIED = 100
 """Value of a cell with an obstacle (nav_msgs/OccupancyGrid)."""
@@ -360,6 +362,8 @@ class Surroundings:
     What is known of the surroundings; an unknown part is None.
 
     `tolerance` says when the goal is reached. If it is None, the parameters `drive.*` do.
+    `references` has the reference of each cost that follows one, by the name of the cost, from the
+    first message on.
     """
 
     goal: Pose | None = None
@@ -367,6 +371,7 @@ class Surroundings:
     costmap: Costmap | None = None
     moving_obstacles: MovingObstacles | None = None
     tolerance: GoalTolerance | None = None
+    references: Mapping[str, Reference] = field(default_factory=dict)
 
 
 NOTHING = Surroundings()

@@ -1,4 +1,4 @@
-"""Poses in the plane, and transforms into the frame of the state."""
+"""Poses in the plane, and transforms of poses into the frame of the state."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import importlib
 import math
 from collections.abc import Callable
 
+import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 from rclpy.time import Time
 
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.ros.messages import MessageError, euler, frame_name
+from cem_planner_ros.ros.messages import MessageError, euler, frame_name, unit_quaternion
 
 LOOK_AGAIN = 0.2
 """Time between two looks at the transforms, s."""
@@ -57,9 +58,38 @@ class Frames:
         It is the pose at a stamp, s of ROS time, if tf2 knows it; else, and without a stamp, the
         newest one.
         """
+        found = self._transform(frame, stamp)
+        if found is None:
+            return Pose(0.0, 0.0, 0.0)
+        try:
+            return planar_pose(found.translation, found.rotation)
+        except MessageError as error:
+            raise _wrong(frame, error) from error
+
+    def transform_of(self, frame: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """
+        Return the translation (3,), m, and the unit quaternion (w, x, y, z) of a frame.
+
+        None for the fixed frame, which is also that without a name. Raises FrameError if the frame
+        is not known.
+        """
+        found = self._transform(frame)
+        if found is None:
+            return None
+        move, q = found.translation, found.rotation
+        translation = np.array((move.x, move.y, move.z))
+        try:
+            if not np.isfinite(translation).all():
+                raise MessageError("its position is not finite")
+            return translation, unit_quaternion(q.x, q.y, q.z, q.w)
+        except MessageError as error:
+            raise _wrong(frame, error) from error
+
+    def _transform(self, frame: str, stamp: float | None = None):
+        """Return the transform of a frame, None for the fixed one. Raises FrameError if unknown."""
         frame = frame_name(frame)
         if frame in ("", self._fixed):
-            return Pose(0.0, 0.0, 0.0)
+            return None
         try:
             tf2_ros = importlib.import_module("tf2_ros")
         except ImportError as error:
@@ -80,10 +110,7 @@ class Frames:
             # The text contains times, so each would be another cause; use the class.
             kind = type(error).__name__
             raise FrameError(f"tf2 cannot transform frame '{frame}': {kind}") from error
-        try:
-            return planar_pose(found.transform.translation, found.transform.rotation)
-        except MessageError as error:
-            raise FrameError(f"the transform of frame '{frame}' on '/tf': {error}") from error
+        return found.transform
 
     def _lookup(self, tf2_ros, frame: str, stamp: float | None):
         if stamp is not None:
@@ -100,3 +127,7 @@ class Frames:
             give_up()
         self._undo = []
         self._buffer = None
+
+
+def _wrong(frame: str, error: MessageError) -> FrameError:
+    return FrameError(f"the transform of frame '{frame_name(frame)}' on '/tf': {error}")

@@ -81,6 +81,7 @@ class Supervision:
                 self._clock(topics, now),
                 self._command(topics),
                 *self._states(topics, values),
+                *(topics.references.alerts() if topics.references is not None else ()),
                 *self._plans(topics, loop, values),
             )
             if alert is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from rclpy.duration import Duration
@@ -15,10 +15,12 @@ from cem_planner_ros.control.commander import Commander
 from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import IN_A_FRAME
+from cem_planner_ros.navigation.references import Reference
 from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.ros.follow_path import FollowPathServer
 from cem_planner_ros.ros.messages import command_writer, frame_name, message_class
 from cem_planner_ros.ros.node_parameters import NodeParameters
+from cem_planner_ros.ros.reference_input import ReferenceInput
 from cem_planner_ros.ros.reports import Reports
 from cem_planner_ros.ros.speed_limit import SpeedLimit
 from cem_planner_ros.ros.state_topics import StateTopics
@@ -67,11 +69,15 @@ class Topics:
         self._write = command_writer(self.command_type, configuration.fields("command"), period)
         self.surroundings: SurroundingsInput | None = None
         """None for a plant without surroundings."""
+        self.references: ReferenceInput | None = None
+        """None where no cost follows a reference."""
         self._follow_path: FollowPathServer | None = None
         self._speed_limit: SpeedLimit | None = None
         self._undo: list[Callable[[], object]] = []
         try:
             self._make(configuration, on_surroundings)
+            if configuration.reference_sources:
+                self._listen_to_references(configuration, commander)
             if self.surroundings is not None and self.surroundings.follows_action:
                 self._serve(configuration, commander, on_speed_limit)
         except Exception as error:
@@ -96,6 +102,17 @@ class Topics:
                 node, configuration, self.clock, self.stamp_clock, on_surroundings
             )
             self._undo.append(self.surroundings.destroy)
+
+    def _listen_to_references(
+        self, configuration: Configuration, commander: Callable[[], Commander | None]
+    ) -> None:
+        def use(references: Mapping[str, Reference]) -> None:
+            present = commander()
+            if present is not None:
+                present.references = references
+
+        self.references = ReferenceInput(self._node, configuration, self.stamp_clock, use)
+        self._undo.append(self.references.destroy)
 
     def _serve(
         self,
@@ -124,14 +141,18 @@ class Topics:
         self._undo = []
 
     def begin(self) -> None:
-        """Accept goals and paths from now on: the node is active."""
+        """Accept goals, paths and references from now on: the node is active."""
+        if self.references is not None:
+            self.references.begin()
         if self.surroundings is not None:
             self.surroundings.begin()
         if self._follow_path is not None:
             self._follow_path.begin()
 
     def end(self) -> None:
-        """Accept no more goals and paths: the node is no longer active."""
+        """Accept no more goals, paths and references: the node is no longer active."""
+        if self.references is not None:
+            self.references.end()
         if self._follow_path is not None:
             self._follow_path.end()
         if self.surroundings is not None:
@@ -139,6 +160,8 @@ class Topics:
 
     def use(self, configuration: Configuration) -> None:
         """Use new values of live parameters."""
+        if self.references is not None:
+            self.references.use(configuration)
         if self.surroundings is not None:
             self.surroundings.use(configuration)
 
@@ -180,8 +203,11 @@ class Topics:
         """
         Forget received states and reports: the node is activated, or the clock was set.
 
-        After a jump of the clock, whatever has a time in the surroundings is forgotten too.
+        After a jump of the clock, references and whatever has a time in the surroundings
+        are forgotten too.
         """
+        if has_jumped and self.references is not None:
+            self.references.forget()
         if has_jumped and self.surroundings is not None:
             self.surroundings.forget()
         self.states.forget()
@@ -195,6 +221,8 @@ class Topics:
         if self.surroundings is not None:
             facts["path headings"] = self.surroundings.headings
             facts |= self.surroundings.dropped
+        if self.references is not None:
+            facts |= self.references.facts()
         return facts
 
     def warnings(self) -> list[str]:

@@ -1,0 +1,200 @@
+"""What costs that follow a reference have in common."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from cem_planner_ros.costs.attitude import rotation_vector
+from cem_planner_ros.costs.base import Cost, rows_of
+from cem_planner_ros.dynamics.base import Dynamics, wrap
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.fields import is_velocity
+from cem_planner_ros.navigation.references import ReferenceSource
+from cem_planner_ros.navigation.surroundings import Surroundings
+from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
+from cem_planner_ros.plugins.plan_inputs import PlanInputs, StepInputs
+
+TOPIC = Parameter(
+    "topic",
+    "",
+    "Topic of the reference; empty for a constant one, the target.",
+    when=INACTIVE,
+)
+
+TERMINAL_WEIGHT = Parameter(
+    "terminal_weight",
+    0.0,
+    "Factor of the cost at the end of the horizon, which is added to the steps.",
+    low=0.0,
+)
+
+
+class ReferenceCost(Cost):
+    """
+    The weighted squared errors from a reference, each step judged by the reference at its end.
+
+    The reference is constant or comes from a topic. Then the state that was measured when control
+    began holds until the first message comes, with velocities zero; outputs cost nothing until
+    then.
+    """
+
+    places = ()
+    reads_outputs = True
+    terminal_weight: torch.Tensor
+    topic: str
+
+    def __init__(
+        self,
+        dynamics: Dynamics,
+        values: Mapping[str, Any] | None = None,
+        *,
+        device: torch.device | str = "cpu",
+    ):
+        super().__init__(dynamics, values, device=device)
+        self.followed = self._signals(dynamics)
+        """The names of the signals that follow the reference (nr,)."""
+        self._rows = rows_of(dynamics, *self.followed, outputs=True)
+        self._quaternions = _quaternions(dynamics, self.followed)
+        turning = {place for quaternion in self._quaternions for place in quaternion}
+        self._plain = [place for place in range(len(self.followed)) if place not in turning]
+        is_angle = [name in dynamics.angle_names for name in self.followed]
+        self._is_angle = [is_angle[place] for place in self._plain]
+        fields = self._fields()
+        self._is_velocity = np.array([is_velocity(*each) for each in fields.items()], bool)
+        if self.topic:
+            self.reference_source = ReferenceSource(
+                self.topic,
+                self._type(),
+                fields,
+                self._is_velocity.tolist(),
+                is_angle,
+                self._quaternions,
+            )
+        self._states = len(dynamics.state_names)
+        # Whether each signal counts; outputs do from the first message on.
+        self._counts = PlanInputs(device, each=(len(self.followed), 1))
+        self._device = device
+        self._held = np.zeros(0)
+        self._last_time = math.nan
+        self.set_edges(np.arange(2.0))
+
+    def _signals(self, dynamics: Dynamics) -> tuple[str, ...]:
+        """Return the names of the signals that follow the reference."""
+        raise NotImplementedError
+
+    def _weights(self) -> torch.Tensor:
+        """Return the weight of each signal (nr, 1), that of a quaternion's w unused."""
+        raise NotImplementedError
+
+    def _targets(self) -> np.ndarray:
+        """Return the constant reference (nr,)."""
+        raise NotImplementedError
+
+    def _type(self) -> str:
+        """Return the type of the messages of the reference."""
+        raise NotImplementedError
+
+    def _fields(self) -> dict[str, str]:
+        """Return {signal: field of the message}. Raises ConfigurationError if one is wrong."""
+        raise NotImplementedError
+
+    def _max_age(self) -> float:
+        """Return the age from which velocities of a set-point count as zero, s; 0 for none."""
+        return 0.0
+
+    def set_edges(self, edges: np.ndarray) -> None:
+        """Take over the edges (H + 1,) of the plan's steps; make room for H steps."""
+        if len(edges) != len(self.edges):
+            self._wanted = StepInputs(self._device, len(self.followed), len(edges) - 1)
+            values = np.tile(self._targets()[:, None], len(edges) - 1)
+            self._write(values, np.full(len(values), True), edges)
+        super().set_edges(edges)
+
+    def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:
+        """Read the reference at the end of each step."""
+        times = time + self.edges[1:]
+        counts = np.full(len(self.followed), True)
+        if self.reference_source is None:
+            values = np.tile(self._targets()[:, None], len(times))
+        else:
+            held = self._hold(state, time)
+            reference = surroundings.references.get(self.instance)
+            if reference is None:
+                counts = ~np.isnan(held)
+                values = np.tile(np.nan_to_num(held)[:, None], len(times))
+            else:
+                values = reference.at(times, held)
+                age, most = time - reference.end, self._max_age()
+                if not reference.is_trajectory and 0.0 < most < age:
+                    values[self._is_velocity] = 0.0
+        origin = np.concatenate((self.origin, np.zeros(max(self._rows) + 1)))
+        origin[self._states :] = 0.0
+        self._write(values - origin[self._rows, None], counts, self.edges)
+
+    def _hold(self, state: np.ndarray, time: float) -> np.ndarray:
+        """Return what to hold without a reference (nr,): what was measured when control began."""
+        since, self._last_time = time - self._last_time, time
+        if not 0.0 <= since <= self.edges[-1]:  # Also after a pause, and when the clock was set.
+            known = np.concatenate((state, np.full(max(self._rows) + 1, np.nan)))
+            self._held = np.where(self._is_velocity, 0.0, known[self._rows])
+            self._held[np.array(self._rows) >= self._states] = np.nan
+        return self._held
+
+    def _write(self, values: np.ndarray, counts: np.ndarray, edges: np.ndarray) -> None:
+        self._wanted.write(values, edges)
+        self._counts.host["each"][:, 0] = counts
+        self._counts.send()
+
+    def squared_error(self, state: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """
+        Return the weighted squared errors (N,).
+
+        Args:
+            state: (nx + ny, N).
+            reference: (nr, N) or (nr, 1).
+        """
+        signals, weights = state[self._rows], self._weights() * self._counts.each
+        plain = self._plain
+        cost = torch.zeros_like(state[0])
+        if plain:
+            error = wrap(signals[plain] - reference[plain], self._is_angle)
+            cost = cost + (weights[plain] * error * error).sum(0)
+        for quaternion in self._quaternions:
+            turn = rotation_vector(signals[quaternion], reference[quaternion])
+            cost = cost + (weights[quaternion[1:]] * turn * turn).sum(0)
+        return cost
+
+    def stage(
+        self,
+        state: torch.Tensor,
+        action: torch.Tensor,
+        previous_action: torch.Tensor,
+        time: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the weighted squared errors at the end of one step, shape (N,)."""
+        return self.squared_error(state, self._wanted.at(time))
+
+    def terminal(self, state: torch.Tensor) -> torch.Tensor:
+        """Return the weighted squared errors at the end of the horizon, shape (N,)."""
+        return self.terminal_weight * self.squared_error(state, self._wanted.last)
+
+
+def _quaternions(dynamics: Dynamics, signals: Sequence[str]) -> list[list[int]]:
+    """Return the places of quaternions in signals. Raises ConfigurationError if parts are left."""
+    found = []
+    for names in dynamics.quaternion_names:
+        missing = [name for name in names if name not in signals]
+        if 0 < len(missing) < len(names):
+            present = next(name for name in names if name in signals)
+            raise ConfigurationError(
+                f"'{present}' is a part of a quaternion, expected with it {', '.join(missing)}: an "
+                "attitude is followed as a whole"
+            )
+        if not missing:
+            found.append([signals.index(name) for name in names])
+    return found
