@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
 
 from cem_planner_ros.costs.base import Cost
 
@@ -26,7 +23,8 @@ class StageCosts:
 
     def __init__(self, cost: Cost):
         self._cost = cost
-        self._uses_time: bool | None = None
+        self._no_time = torch.zeros(()).as_subclass(_Untouchable)
+        self._needs_time = False
 
     def __call__(
         self,
@@ -46,40 +44,25 @@ class StageCosts:
             before: (H, nx, N), the states at the beginning of the steps.
         """
         steps = self._cost.asked_for(seen, sequence, previous, times, before)
-        if self._uses_time is None:
-            self._uses_time = self._is_time_used(*(values[0] for values in steps))
-        if not self._uses_time:
+        if not self._needs_time:
             flat = (
-                times[0] if values is times else values.transpose(0, 1).flatten(1)
+                self._no_time if values is times else values.transpose(0, 1).flatten(1)
                 for values in steps
             )
-            return self._cost.stage(*flat).view(len(times), -1)
+            try:
+                return self._cost.stage(*flat).view(len(times), -1)
+            except Exception:  # It uses the time, or cannot take so many samples.
+                self._needs_time = True
         try:
             return torch.vmap(self._cost.stage)(*steps)
         except Exception:  # A plugin may raise anything; what is really wrong is raised again.
             return torch.stack([self._cost.stage(*step) for step in zip(*steps, strict=True)])
 
-    def _is_time_used(self, *step: torch.Tensor) -> bool:
-        with _Uses(step[3]) as uses:
-            self._cost.stage(*step)
-        return uses.found
 
+class _Untouchable(torch.Tensor):
+    """A tensor with which PyTorch does nothing: whatever uses it raises TypeError."""
 
-class _Uses(TorchFunctionMode):
-    """Notes whether PyTorch is called with a tensor."""
-
-    def __init__(self, tensor: torch.Tensor):
-        super().__init__()
-        self._tensor = tensor
-        self.found = False
-
-    def __torch_function__(
-        self,
-        func: Any,
-        types: Any,
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        self.found |= any(leaf is self._tensor for leaf in tree_leaves((args, kwargs)))
-        return func(*args, **kwargs)
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Raise TypeError."""
+        raise TypeError("a time that is not known was used")

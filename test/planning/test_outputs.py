@@ -175,3 +175,24 @@ def test_outputs_that_cannot_be_are_refused():
     short = type("Short", (Lever,), {"output": lambda model, state: state[:1]})()
     with pytest.raises(ConfigurationError, match=r"Short\.output returned .* shape \(1, 5\)"):
         Planner(short, costs_of(Lever()), backend="eager")
+
+
+def test_a_cost_that_begins_to_use_the_time_gets_the_time_of_each_step():
+    class Awakening(Cost):
+        """Knows no reference at first."""
+
+        awake = False
+
+        def stage(self, state, action, previous_action, time):
+            return state[0] * time if self.awake else state[0]
+
+    model = Simulated()
+    cost = Awakening(model)
+    rollout = Rollout(model, [cost], 0.1)
+    given = torch.ones(2), torch.zeros(5, 1, 3), torch.zeros(1), DURATIONS
+    positions = 1.0 + DURATIONS.cumsum(0)
+    weights = DURATIONS / 0.1
+    assert rollout(*given).tolist() == pytest.approx([(weights * positions).sum().item()] * 3)
+    cost.awake = True
+    later = (weights * positions * DURATIONS.cumsum(0)).sum().item()
+    assert rollout(*given).tolist() == pytest.approx([later] * 3)
