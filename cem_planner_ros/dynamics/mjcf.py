@@ -196,6 +196,44 @@ def output_names(model: mujoco.MjModel, states: Collection[str]) -> list[tuple[s
     return found
 
 
+def place_mocap_bodies(model: mujoco.MjModel, texts: Sequence[str]) -> None:
+    """
+    Change the poses at which rollouts have mocap bodies.
+
+    Args:
+        model: the model, which has the default poses.
+        texts: poses such as "goal: 0.5 0 0.2" (m), or "goal: 0.5 0 0.2 1 0 0 0" with a quaternion
+            w, x, y, z.
+
+    Raises ConfigurationError, naming the text, if there is no such body or it is no pose.
+    """
+    bodies = [index for index in range(model.nbody) if model.body_mocapid[index] >= 0]
+    names = {model.body(index).name: index for index in bodies}
+    for text in texts:
+        name, _, numbers = text.partition(":")
+        name = name.strip()
+        if name not in names:
+            raise ConfigurationError(
+                f"parameter 'mocap' has {text!r}, allowed: a mocap body of the file, which has "
+                f"{', '.join(names) or 'none'}{did_you_mean(name, names)}"
+            )
+        try:
+            pose = np.array([float(number) for number in numbers.split()])
+        except ValueError:
+            pose = np.zeros(0)
+        if (
+            len(pose) not in (3, 7)
+            or not np.isfinite(pose).all()
+            or (len(pose) == 7 and not pose[3:].any())
+        ):
+            raise ConfigurationError(
+                f"parameter 'mocap' has {text!r}, allowed: BODY: X Y Z or BODY: X Y Z QW QX QY QZ"
+            )
+        model.body_pos[names[name]] = pose[:3]
+        if len(pose) == 7:
+            model.body_quat[names[name]] = pose[3:] / np.linalg.norm(pose[3:])
+
+
 def _free_name(kind: str, number: int, taken: Collection[str]) -> str:
     """Return KIND plus the first number, from `number` on, that gives a new name."""
     names = (f"{kind}{count}" for count in itertools.count(number))

@@ -18,6 +18,7 @@ from cem_planner_ros.dynamics.mjcf import (
     is_single,
     load,
     output_names,
+    place_mocap_bodies,
 )
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import find
@@ -67,6 +68,13 @@ class Mujoco(Dynamics):
             when=INACTIVE,
         ),
         Parameter(
+            "mocap",
+            [],
+            "Poses of mocap bodies, such as a goal in the file: BODY: X Y Z, in m, or BODY: X Y Z "
+            "QW QX QY QZ; the others stay where the file has them.",
+            when=INACTIVE,
+        ),
+        Parameter(
             "threads",
             1,
             "Number of CPU threads that simulate candidates.",
@@ -78,6 +86,7 @@ class Mujoco(Dynamics):
 
     file: str
     outputs: list[str]
+    mocap: list[str]
     threads: torch.Tensor
 
     def __init__(
@@ -112,6 +121,7 @@ class Mujoco(Dynamics):
         self.action_units = ("",) * len(self._actuators)
         self.measured_by = _measured_by(model, self._actuators)
         self.named_actions = self._keyframes()
+        place_mocap_bodies(model, self.mocap)
         threads = int(self.threads)
         self._data = [mujoco.MjData(model) for _ in range(threads)]
         # Without threads it runs in the calling thread.

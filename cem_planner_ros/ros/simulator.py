@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import re
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -32,7 +34,7 @@ from cem_planner_ros.ros.messages import (
     state_writer,
 )
 from cem_planner_ros.simulation import worlds
-from cem_planner_ros.simulation.plants import MujocoPlant, Plant, model_plant
+from cem_planner_ros.simulation.plants import ODOMETRY_FIELDS, MujocoPlant, Plant, model_plant
 from cem_planner_ros.simulation.robot import LIDAR, SCAN_RATE, RobotPlant
 
 MAX_CATCH_UP = 0.1
@@ -66,7 +68,9 @@ TABLE = (
     Parameter(
         "start",
         "",
-        "First state of the plant 'model': numbers separated by blanks; all zero if empty.",
+        "First state. For the plant 'model': numbers separated by blanks, all zero if empty. For "
+        "the plant 'mujoco': the name of a keyframe; if empty, the keyframe start, or else the "
+        "pose of the file.",
         when=READ_ONLY,
     ),
     Parameter(
@@ -109,7 +113,8 @@ TABLE = (
     Parameter(
         "command_timeout",
         0.25,
-        "Time without a command after which the action is zero.",
+        "Time without a command after which the action is zero, or that of the keyframe at which "
+        "a MuJoCo model started.",
         unit="s",
         low=0.001,
     ),
@@ -145,7 +150,7 @@ TABLE = (
 
 USED_BY = {
     "model_file": ("mujoco",),
-    "start": ("model",),
+    "start": ("model", "mujoco"),
     "world": ("robot",),
     "range_noise": ("robot",),
 }
@@ -181,7 +186,7 @@ class SimulatorNode(Node):
         self._factor = value["real_time_factor"]
         self._random = np.random.default_rng(value["seed"])
         self._on_the_way: deque[tuple[float, Publisher, object]] = deque()
-        self._action = np.zeros(len(self._plant.command_fields))
+        self._action = self._plant.idle
         self._commanded = -np.inf
         self._last = time.monotonic()
         self._read = command_reader(self._plant.command_type, self._plant.command_fields)
@@ -189,6 +194,12 @@ class SimulatorNode(Node):
         self._publisher = self.create_publisher(
             message_class(self._plant.state_type), state_topic, 1
         )
+        self._odometry = {
+            joint: self.create_publisher(Odometry, topic, 1)
+            for joint, topic in self._odometry_topics(planner).items()
+        }
+        fields = {field: field for field in ODOMETRY_FIELDS}
+        self._write_odometry = state_writer(RobotPlant.state_type, fields)
         self._robot = self._plant if isinstance(self._plant, RobotPlant) else None
         if self._robot is not None:
             self._scan_publisher = self.create_publisher(LaserScan, "scan", 5)
@@ -221,6 +232,8 @@ class SimulatorNode(Node):
         )
         if wanted.startswith("~/"):
             wanted = f"{self.get_namespace().rstrip('/')}/{NODE_NAME}/{wanted[2:]}"
+        if side == "state" and wanted in self._odometry_topics(planner).values():
+            return value["state_topic"] or its_own
         topic = value[f"{side}_topic"] or wanted
         if self.resolve_topic_name(topic) != self.resolve_topic_name(wanted):
             self.get_logger().warning(
@@ -264,7 +277,7 @@ class SimulatorNode(Node):
         elapsed = min(now - self._last, MAX_CATCH_UP / self._factor)
         self._last = now
         timeout = self.get_parameter("command_timeout").value
-        action = self._action if now - self._commanded <= timeout else np.zeros_like(self._action)
+        action = self._action if now - self._commanded <= timeout else self._plant.idle
         noise = self.get_parameter("process_noise").value
         action = action + noise * self._plant.action_range * self._random.standard_normal(
             len(action)
@@ -274,6 +287,10 @@ class SimulatorNode(Node):
         due = now + self.get_parameter("latency").value
         message = self._write(self._plant.state(), stamp, "odom")
         self._on_the_way.append((due, self._publisher, message))
+        for joint, publisher in self._odometry.items():
+            message = self._write_odometry(self._plant.odometry(joint), stamp, "odom")
+            message.child_frame_id = self._plant.free_joints[joint]
+            self._on_the_way.append((due, publisher, message))
         if self._robot is not None:
             if self._robot.time >= self._next_scan:
                 self._next_scan = max(self._next_scan + 1.0 / SCAN_RATE, self._robot.time)
@@ -282,6 +299,20 @@ class SimulatorNode(Node):
         while self._on_the_way and self._on_the_way[0][0] <= now:
             _, publisher, message = self._on_the_way.popleft()
             publisher.publish(message)
+
+    def _odometry_topics(self, planner: Mapping[str, Any]) -> dict[str, str]:
+        """
+        Return {free joint: topic} of a MuJoCo model.
+
+        The topic is odom, or the state topic of a planner that reads odometry; with several free
+        joints it is odom/JOINT.
+        """
+        joints = self._plant.free_joints if isinstance(self._plant, MujocoPlant) else {}
+        if len(joints) != 1:
+            return {joint: "odom/" + re.sub(r"\W", "_", joint) for joint in joints}
+        reads_odometry = planner.get("state.type") == RobotPlant.state_type
+        topic = planner.get("state.topic") if reads_odometry else None
+        return dict.fromkeys(joints, topic or "odom")
 
     def _scan(self, stamp) -> LaserScan:
         message = LaserScan(**LIDAR, scan_time=1.0 / SCAN_RATE)
@@ -301,7 +332,7 @@ class SimulatorNode(Node):
 
 def _make_plant(value: Mapping[str, Any], planner: Mapping[str, Any]) -> Plant:
     if value["plant"] == "mujoco":
-        return MujocoPlant(find(value["model_file"]))
+        return MujocoPlant(find(value["model_file"]), value["start"])
     if value["plant"] == "robot":
         world = worlds.load(value["world"], value["seed"])
         return RobotPlant(world, value["seed"], value["range_noise"])

@@ -19,6 +19,13 @@ JOINT_STATE = "sensor_msgs/msg/JointState"
 MULTI_ARRAY = "std_msgs/msg/Float64MultiArray"
 
 
+ODOMETRY_FIELDS = (
+    *("x", "y", "z", "qw", "qx", "qy", "qz"),
+    *("linear.x", "linear.y", "linear.z", "angular.x", "angular.y", "angular.z"),
+)
+"""The fields of nav_msgs/msg/Odometry, with the twist in the frame of the body."""
+
+
 class Plant(Protocol):
     """
     The interface of a plant for the simulator node.
@@ -35,6 +42,8 @@ class Plant(Protocol):
     command_fields: dict[str, str]
     action_range: np.ndarray
     """Half the range (nu,) of each action; the process noise is given in this unit."""
+    idle: np.ndarray
+    """The action (nu,) without commands."""
 
     def state(self) -> np.ndarray:
         """Return the state, in the order of `state_fields`."""
@@ -45,12 +54,19 @@ class Plant(Protocol):
 
 class MujocoPlant:
     """
-    A MuJoCo model as the plant; it begins at its keyframe "start" if it has one.
+    A MuJoCo model as the plant.
 
-    All hinge and slide joints are published as joint states. The commands are for the actuators
-    that the file does not disable.
+    It begins at a keyframe, and without commands its action is that of this keyframe. All hinge and
+    slide joints are published as joint states, and bodies with a free joint as odometry. The
+    commands are for the actuators that the file does not disable.
 
-    Raises ConfigurationError if mujoco is not installed or the file cannot be loaded.
+    Args:
+        file: the MJCF or URDF file.
+        keyframe: name of the first state. If empty, it is "start" if the file has this keyframe, or
+            else the pose of the file, with the action zero.
+
+    Raises ConfigurationError if mujoco is not installed, the file cannot be loaded, or it has no
+    such keyframe.
     """
 
     state_type = JOINT_STATE
@@ -58,7 +74,7 @@ class MujocoPlant:
     command_type = MULTI_ARRAY
     command_topic = "effort"
 
-    def __init__(self, file: str | Path):
+    def __init__(self, file: str | Path, keyframe: str = ""):
         try:
             import mujoco
         except ImportError as error:
@@ -66,13 +82,25 @@ class MujocoPlant:
                 f"the plant 'mujoco' needs the package mujoco (pip install mujoco): {error}"
             ) from error
         self._mujoco = mujoco
-        self._model = load(file)
+        self._model = load(Path(file))
         self._data = mujoco.MjData(self._model)
-        start = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_KEY, "start")
+        start = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_KEY, keyframe or "start")
         if start >= 0:
             mujoco.mj_resetDataKeyframe(self._model, self._data, start)
+        elif keyframe:
+            names = [self._model.key(i).name for i in range(self._model.nkey)]
+            raise ConfigurationError(
+                f"parameter 'start' is {keyframe!r}, allowed: a keyframe of file '{file}', which "
+                f"has {', '.join(names) or 'none'}"
+            )
         single = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
         joints = [self._model.joint(i) for i in range(self._model.njnt)]
+        self.free_joints = {
+            joint.name: self._model.body(joint.bodyid[0]).name
+            for joint in joints
+            if int(joint.type[0]) == int(mujoco.mjtJoint.mjJNT_FREE)
+        }
+        """{free joint: its body}."""
         joints = [joint for joint in joints if int(joint.type[0]) in map(int, single)]
         self._positions = [joint.qposadr[0] for joint in joints]
         self._velocities = [joint.dofadr[0] for joint in joints]
@@ -84,6 +112,7 @@ class MujocoPlant:
         self._actuators = acting(self._model)
         names = [self._model.actuator(i).name for i in self._actuators]
         self.command_fields = {name: f"data[{i}]" for i, name in enumerate(names)}
+        self.idle = self._data.ctrl[self._actuators].copy()
         limits = control_range(self._model)[0][self._actuators]
         self.action_range = 0.5 * (limits[:, 1] - limits[:, 0])
         self._surplus = 0.0
@@ -96,6 +125,17 @@ class MujocoPlant:
     def state(self) -> np.ndarray:
         """Return positions, then velocities, of all joints."""
         return np.concatenate((self._data.qpos[self._positions], self._data.qvel[self._velocities]))
+
+    def odometry(self, joint: str) -> np.ndarray:
+        """Return what ODOMETRY_FIELDS of the body of a free joint are, shape (13,), m, rad, s."""
+        first, dof = self._model.joint(joint).qposadr[0], self._model.joint(joint).dofadr[0]
+        pose = self._data.qpos[first : first + 7]
+        # MuJoCo has the velocity in the world, and the angular velocity in the body.
+        linear, angular = np.split(self._data.qvel[dof : dof + 6], [3])
+        to_body, in_body = np.zeros(4), np.zeros(3)
+        self._mujoco.mju_negQuat(to_body, pose[3:])
+        self._mujoco.mju_rotVecQuat(in_body, linear, to_body)
+        return np.concatenate((pose, in_body, angular))
 
     def step(self, action: np.ndarray, duration: float) -> None:
         """Step the physics; time of less than one step is kept for the next call."""
@@ -153,6 +193,7 @@ class ModelPlant:
         self.command_fields = configuration.fields("command")
         low, high = np.array(configuration.action("low")), np.array(configuration.action("high"))
         self.action_range = 0.5 * (high - low)
+        self.idle = np.zeros(len(low))
 
     def state(self) -> np.ndarray:
         """Return the state, in the order of the model's names."""

@@ -55,6 +55,7 @@ class RobotPlant:
     state_topic = "odom"
     command_type = "geometry_msgs/msg/TwistStamped"
     command_topic = "cmd_vel"
+    idle = np.zeros(2)
     action_range = 0.5 * (np.array(TWIST_HIGH) - np.array(TWIST_LOW))
 
     def __init__(self, world: World, seed: int = 0, range_noise: float = 0.01):

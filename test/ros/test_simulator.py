@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import LaserScan
+from sensor_msgs.msg import JointState, LaserScan
 from std_msgs.msg import Bool, Float64MultiArray
 
 from cem_planner_ros.configuration import configure, load_yaml
@@ -20,7 +21,7 @@ from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.readers import stamp_of
 from cem_planner_ros.ros import process
 from cem_planner_ros.ros.simulator import SimulatorNode
-from cem_planner_ros.simulation.plants import ModelPlant, MujocoPlant
+from cem_planner_ros.simulation.plants import ODOMETRY_FIELDS, ModelPlant, MujocoPlant
 
 ROOT = Path(__file__).parents[2]
 
@@ -87,6 +88,92 @@ def test_the_plant_without_physics_moves_as_its_model():
     np.testing.assert_allclose(plant.state(), [2.0, 2.0, 1.0, 2.0], rtol=1e-5)
     with pytest.raises(ConfigurationError, match="4 numbers"):
         ModelPlant(configuration, np.zeros(3))
+
+
+@pytest.fixture
+def quadruped():
+    pytest.importorskip("mujoco")
+    return MujocoPlant(ROOT / "models" / "quadruped.xml", "home")
+
+
+def test_a_floating_robot_stands_at_its_keyframe_until_it_is_commanded(quadruped):
+    names = ODOMETRY_FIELDS
+    assert dict(zip(names, quadruped.odometry("base"), strict=True))["z"] == pytest.approx(0.31)
+    for _ in range(50):
+        quadruped.step(quadruped.idle, 0.02)
+    stands = dict(zip(names, quadruped.odometry("base"), strict=True))
+    assert stands["z"] == pytest.approx(0.28, abs=0.03)
+    assert stands["qw"] == pytest.approx(1.0, abs=0.01)
+    assert len(quadruped.state_fields) == 24
+
+
+def test_odometry_has_the_twist_in_the_frame_of_the_body(tmp_path):
+    mujoco = pytest.importorskip("mujoco")
+    file = tmp_path / "thrown.xml"
+    half = math.sqrt(0.5)
+    file.write_text(
+        f"""<mujoco><option gravity="0 0 0"/><worldbody>
+        <body name="box"><freejoint name="free"/><geom type="box" size="0.1 0.2 0.3"/></body>
+        <body name="ball" pos="3 0 0"><freejoint name="ball"/><geom size="0.1"/></body></worldbody>
+        <keyframe><key name="up" qpos="1 2 3 {half} 0 0 {half} 3 0 0 1 0 0 0"
+        qvel="0 5 1 0 0 0.5 0 0 0 0 0 0"/></keyframe></mujoco>"""
+    )
+    plant = MujocoPlant(file, "up")
+    assert plant.free_joints == {"free": "box", "ball": "ball"}
+    # Turned by 90 degrees to the left, the body moves forwards.
+    expected = [1.0, 2.0, 3.0, half, 0.0, 0.0, half, 5.0, 0.0, 1.0, 0.0, 0.0, 0.5]
+    np.testing.assert_allclose(plant.odometry("free"), expected, atol=1e-9)
+    model = mujoco.MjModel.from_xml_path(str(file))
+    data = mujoco.MjData(model)
+    mujoco.mj_resetDataKeyframe(model, data, 0)
+    mujoco.mj_forward(model, data)
+    velocity = np.zeros(6)
+    mujoco.mj_objectVelocity(model, data, mujoco.mjtObj.mjOBJ_XBODY, 1, velocity, 1)
+    np.testing.assert_allclose(plant.odometry("free")[7:], velocity[[3, 4, 5, 0, 1, 2]], atol=1e-9)
+
+
+def test_a_keyframe_that_is_not_in_the_file_is_named():
+    pytest.importorskip("mujoco")
+    file = ROOT / "models" / "quadruped.xml"
+    with pytest.raises(ConfigurationError, match=r"'start' is 'hom', allowed: .* home, lying"):
+        MujocoPlant(file, "hom")
+
+
+def spin_until(node, condition):
+    """Spin a node until a condition holds; fail after a minute."""
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+    end = time.monotonic() + 60.0
+    while not condition():
+        assert time.monotonic() < end, "timed out"
+        executor.spin_once(timeout_sec=0.1)
+    executor.shutdown()
+
+
+def test_a_floating_robot_publishes_joint_states_and_odometry(make, observer):
+    pytest.importorskip("mujoco")
+    node = make(plant="mujoco", model_file="quadruped.xml", start="home", rate=50.0)
+    odometry = observer.listen(Odometry, "odom")
+    joints = observer.listen(JointState, "joint_states")
+    spin_until(node, lambda: odometry and joints)
+    message = odometry[0][1]
+    assert (message.header.frame_id, message.child_frame_id) == ("odom", "trunk")
+    assert message.pose.pose.position.z == pytest.approx(0.3, abs=0.05)
+    assert message.pose.pose.orientation.w == pytest.approx(1.0, abs=0.05)
+    assert len(joints[0][1].name) == 12
+    assert stamp_of(message.header) == stamp_of(joints[0][1].header)
+
+
+def test_the_odometry_of_a_floating_robot_is_on_the_topic_of_the_planner(
+    make, write_yaml, drive, capfd
+):
+    pytest.importorskip("mujoco")
+    planner = {"state.type": "nav_msgs/msg/Odometry", "state.topic": "base/odom"}
+    planner |= {"command.type": "std_msgs/msg/Float64MultiArray", "command.topic": "servos"}
+    file = str(write_yaml({**drive, **planner}))
+    topics = topics_of(make(plant="mujoco", model_file="quadruped.xml", planner_file=file))
+    assert {"/base/odom", "/joint_states", "/servos"} <= topics
+    assert "WARN" not in capfd.readouterr().err
 
 
 def simulator(start, write_yaml, drive, *parameters):
