@@ -19,6 +19,12 @@ INJECT_MEAN = ("never", "last", "each")
 
 NOISE_BETA = 2.0
 
+ELITE_SHARE = 16
+"""One of so many candidates of a mode is an elite, if the number of elites is not given."""
+
+FEWEST_ELITES, MOST_ELITES = 10, 512
+"""Limits of that number. Half of the candidates is a limit too. More take long to sort on a GPU."""
+
 
 @dataclass(frozen=True)
 class Search:
@@ -31,7 +37,7 @@ class Search:
     """
 
     samples: int = 1024
-    elites: int = 64
+    elites: int = 0
     iterations: int = 4
     horizon: int = 30
     dt: float = 0.05
@@ -70,9 +76,12 @@ class Search:
                 value = parameter.check(value)
             object.__setattr__(self, name, value)
         each = self.samples // self.modes
+        if self.elites == 0:
+            elites = min(max(each // ELITE_SHARE, FEWEST_ELITES), MOST_ELITES, each // 2)
+            object.__setattr__(self, "elites", max(1, elites))
         if not 1 <= self.elites <= each:
             raise ConfigurationError(
-                f"parameter 'planner.elites' is {self.elites}, allowed: from 1 to "
+                f"parameter 'planner.elites' is {self.elites}, allowed: 0, or from 1 to "
                 f"planner.samples / planner.modes, which is {each}"
             )
         if self.injected > each:
@@ -128,8 +137,9 @@ _DECLARED = (
         "planner.elites",
         Search.elites,
         "Number of elites of each mode, K: the candidates that the distribution is refitted "
-        "to. At most N / modes.",
-        low=1,
+        "to. At most N / modes. 0 takes a sixteenth of N / modes, but at least 10 and at most "
+        "512, and no more than half of N / modes.",
+        low=0,
         when=INACTIVE,
     ),
     Parameter(

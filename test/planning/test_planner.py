@@ -226,7 +226,7 @@ def test_predict_follows_the_model(backend):
     ("options", "text"),
     [
         ({"elites": 65}, "elites"),
-        ({"elites": 0}, "elites"),
+        ({"elites": -1}, "elites"),
         ({"horizon": 0}, "horizon"),
         ({"order": 2}, "order"),
         ({"samples": 1, "elites": 1}, "samples"),

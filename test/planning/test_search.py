@@ -81,6 +81,24 @@ def test_how_often_it_was_called_off_does_not_change_later_noise(cartpole, backe
     np.testing.assert_array_equal(*sent)
 
 
+@pytest.mark.parametrize(
+    ("samples", "modes", "elites"),
+    [
+        (1024, 1, 64),
+        (512, 1, 32),
+        (1024, 4, 16),
+        (100, 1, 10),
+        (40, 1, 10),
+        (12, 1, 6),
+        (3, 1, 1),
+        (10**5, 1, 512),
+    ],
+)
+def test_the_elites_are_a_share_of_the_candidates_with_a_floor(samples, modes, elites):
+    assert Search(samples=samples, modes=modes).elites == elites
+    assert Search(samples=samples, modes=modes, elites=1).elites == 1
+
+
 class Wall(Cost):
     """Two equally good ways: the action may be 0.7 or -0.7, not between."""
 
