@@ -53,18 +53,27 @@ class Footprint:
             numbers = [float(word) for word in re.sub(r"[,;\[\]()]", " ", corners).split()]
         except ValueError:
             numbers = []
-        if len(numbers) < 6 or len(numbers) % 2 or not np.isfinite(numbers).all():
-            raise ConfigurationError(
-                f"footprint is {corners!r}, allowed: x and y of three corners or more"
-            )
-        polygon = np.array(numbers).reshape(-1, 2)
-        angles = np.unwrap(np.arctan2(polygon[:, 1], polygon[:, 0]), axis=0)
+        polygon = np.array(numbers if len(numbers) % 2 == 0 else []).reshape(-1, 2)
+        try:
+            return cls.around(polygon, discs)
+        except ValueError as error:
+            raise ConfigurationError(f"footprint is {corners!r}, allowed: {error}") from error
+
+    @classmethod
+    def around(cls, corners: np.ndarray, discs: int) -> Footprint:
+        """
+        Return the footprint with corners (n, 2), m, covered by at most so many discs.
+
+        Raises ValueError, with what is expected, unless there are three or more corners in order
+        around the origin.
+        """
+        if len(corners) < 3 or not np.isfinite(corners).all():
+            raise ValueError("x and y of three corners or more")
+        angles = np.unwrap(np.arctan2(corners[:, 1], corners[:, 0]), axis=0)
         turn = abs(angles[-1] - angles[0])
-        if not (np.linalg.norm(polygon, axis=1).min() > 1e-3 and math.pi < turn < 2.0 * math.pi):
-            raise ConfigurationError(
-                f"footprint is {corners!r}, allowed: corners in order around the robot's origin"
-            )
-        return cls(polygon, *_cover(polygon, discs))
+        if not (np.linalg.norm(corners, axis=1).min() > 1e-3 and math.pi < turn < 2.0 * math.pi):
+            raise ValueError("corners in order around the robot's origin")
+        return cls(corners, *_cover(corners, discs))
 
     @functools.cached_property
     def reach(self) -> float:
