@@ -11,6 +11,12 @@ import yaml
 
 from cem_planner_ros.cli.plugins_command import AnyModel, actions, declared, summary
 from cem_planner_ros.configuration import NODE_NAME, Configuration, configure, load_yaml, split_name
+from cem_planner_ros.configuration.driving_table import (
+    DRIVING,
+    FOLLOW_PATH,
+    GOAL_CHECKER,
+    PROGRESS_CHECKER,
+)
 from cem_planner_ros.configuration.state_sources import SOURCE
 from cem_planner_ros.configuration.table import TABLE
 from cem_planner_ros.errors import ConfigurationError
@@ -106,6 +112,20 @@ SOURCES = """\
 For each SOURCE that `state.sources` names, and `state.SOURCE.fields.STATE` (docs/messages.md):
 """
 
+DRIVES = """\
+## A robot that drives
+
+A node has these parameters if one of its costs uses a goal, a path, a costmap or moving obstacles
+(docs/driving.md).
+"""
+
+FOLLOWS = """\
+## The action follow_path
+
+A node has these parameters with `drive.follow_path` (docs/nav2.md). GOAL_CHECKER and
+PROGRESS_CHECKER stand for each name in `goal_checker_plugins` and `progress_checker_plugins`.
+"""
+
 ONE_S_OWN = ("action.low.", "action.high.", "state.fields.", "command.fields.")
 """Parameters whose defaults come from the model or the message."""
 
@@ -128,6 +148,9 @@ def markdown() -> str:
     lines += ["| message | fields |", "|---|---|"]
     for name, grammar in (STATE_TYPES | COMMAND_TYPES | REFERENCE_TYPES).items():
         lines.append(f"| {name} | {_cell(grammar.words)} |")
+    checkers = [p.under("GOAL_CHECKER") for p in GOAL_CHECKER]
+    checkers += [p.under("PROGRESS_CHECKER") for p in PROGRESS_CHECKER]
+    lines += ["", DRIVES, *_table(DRIVING), "", FOLLOWS, *_table((*FOLLOW_PATH, *checkers))]
     for kind, title, prefix in (("dynamics", "Model", "dynamics"), ("costs", "Cost", "COST")):
         for name, entries in loading.installed(kind).items():
             if not entries[0].value.startswith("cem_planner_ros."):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from cem_planner_ros.compile.watch import ChangedError, watched
+from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.surroundings import (
@@ -21,6 +22,9 @@ from cem_planner_ros.planning.rollout import Rollout
 
 _CELLS = 100
 """Rows and columns of a costmap."""
+
+_SQUARE = np.array([[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]])
+"""Corners of a footprint, m."""
 
 _RESOLUTION = 0.1
 """m."""
@@ -75,5 +79,6 @@ def _beginnings(rollout: Rollout) -> Iterator[tuple[np.ndarray, np.ndarray, floa
                 ReferencePath.through(points, time + np.arange(3.0) * number),
                 Costmap(cells, _RESOLUTION, Pose(corner, corner, 0.0), time),
                 MovingObstacles(points, 0.1 * points, 0.1 * points[:, 0], time, time),
+                footprint=Footprint.around(0.1 * number * _SQUARE, 4),
             ),
         )

@@ -10,6 +10,14 @@ DRIVING = (
     Parameter("drive.path_topic", "plan", "Topic of the reference path.", when=INACTIVE),
     Parameter("drive.costmap_topic", "costmap", "Topic of the costmap.", when=INACTIVE),
     Parameter(
+        "drive.footprint_topic",
+        "",
+        "Topic of the robot's outline (geometry_msgs/msg/PolygonStamped), such as "
+        "local_costmap/published_footprint of Nav2. It replaces the footprint of the costs; empty "
+        "for no topic.",
+        when=INACTIVE,
+    ),
+    Parameter(
         "drive.moving_obstacles_topic",
         "moving_obstacles",
         "Topic of the moving obstacles (sensor_msgs/msg/PointCloud2 with the fields x, y, vx, vy "

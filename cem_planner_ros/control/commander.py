@@ -349,6 +349,7 @@ class Commander:
         if safe is None:
             return action
         known, age, before = self.surroundings, now - time, self.last_action
+        self.stop_guard.use(known.footprint)
         moving = known.moving_obstacles
         if moving is not None:
             moving = moving.after(time - moving.time)

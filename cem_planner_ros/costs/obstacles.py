@@ -127,22 +127,18 @@ class Obstacles(Cost):
         self._rows = rows_of(dynamics, "x", "y", "yaw")
         self.robot_footprint = Footprint.of(self.footprint, float(self.radius), int(self.discs))
 
-        def tensor(value) -> torch.Tensor:
-            return torch.tensor(value, dtype=torch.float32, device=device)
-
-        centers = self.robot_footprint.centers
-        self._ahead, self._aside = tensor(centers[:, :1]), tensor(centers[:, 1:])
         self._size = SUBDIVIDED * int(self.cells)
         self._field = torch.zeros(self._size**2, device=device)
-        self._radii = tensor(self.robot_footprint.radii)[:, None]
         self._count = int(self.moving_obstacles)
         if self._count:
             self.inputs = (*self.inputs, "moving_obstacles")
-        center, half, self._rounding = self.robot_footprint.enclosing
-        self._center, self._half = center.tolist(), half.tolist()
         # The corner of the map, its direction, finer cells per m, and the last finer cell. Of each
-        # moving obstacle x, y, both speeds and the radius, when the plan begins.
-        self._inputs = PlanInputs(device, place=(7,), moving=(self._count, 5))
+        # moving obstacle x, y, both speeds and the radius, when the plan begins. The discs, and
+        # the box with round corners, that cover the robot.
+        shapes = {"discs": (len(self.robot_footprint.radii), 3), "box": (5,)}
+        self._inputs = PlanInputs(device, place=(7,), moving=(self._count, 5), **shapes)
+        self._used: Footprint | None = None
+        self._take_footprint(self.robot_footprint)
         self._told: Costmap | None = None
         self._cut = self._kept = (0, 0)
         self._forget()
@@ -158,9 +154,22 @@ class Obstacles(Cost):
             self._take_costmap(surroundings.costmap, place)
         elif self._told is not None:
             self._forget()
+        self._take_footprint(surroundings.footprint or self.robot_footprint)
         if self._count:
             self._take_moving(surroundings.moving_obstacles, place, time)
         self._inputs.send()
+
+    def _take_footprint(self, footprint: Footprint) -> None:
+        if footprint is self._used:
+            return
+        host = self._inputs.host
+        most = len(host["discs"])
+        covered = footprint.covered(most)
+        discs = np.column_stack((covered.centers, covered.radii))
+        # Discs that are not needed are where another one is.
+        host["discs"][:] = discs[np.arange(most) % len(discs)]
+        host["box"][:] = np.hstack(footprint.enclosing)
+        self._used = footprint
 
     def _take_moving(self, known: MovingObstacles | None, place: np.ndarray, time: float) -> None:
         """Take over the moving obstacles as they will be at `time`, s of their stamp's clock."""
@@ -209,15 +218,16 @@ class Obstacles(Cost):
         cos, sin = torch.cos(yaw), torch.sin(yaw)
         left, low, along, across, last_row, last_column, size = self._inputs.place
         dx, dy = x - left, y - low
+        ahead, aside, radii = self._inputs.discs.T[..., None]
         # In finer cells of the map, first the robot, then from there the centres of the discs.
         column, row = along * dx + across * dy, along * dy - across * dx
         cos, sin = along * cos + across * sin, along * sin - across * cos
-        column = torch.floor(column + cos * self._ahead - sin * self._aside).clamp(min=0.0)
-        row = torch.floor(row + sin * self._ahead + cos * self._aside).clamp(min=0.0)
+        column = torch.floor(column + cos * ahead - sin * aside).clamp(min=0.0)
+        row = torch.floor(row + sin * ahead + cos * aside).clamp(min=0.0)
         # A state that is not finite is read from any cell; its clearance becomes NaN all the same.
         place = torch.minimum(row, last_row) * size + torch.minimum(column, last_column)
         place = torch.where(place == place, place, 0.0)
-        clearance = (self._field[place.long()] - self._radii).amin(0)
+        clearance = (self._field[place.long()] - radii).amin(0)
         return clearance + 0.0 * (x + y + yaw)
 
     def moving_clearance(self, state: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
@@ -230,12 +240,13 @@ class Obstacles(Cost):
         cos, sin = torch.cos(yaw), torch.sin(yaw)
         left, low, speed_x, speed_y, radius = self._inputs.moving.T[:, :, None]
         dx, dy = left + time * speed_x - x, low + time * speed_y - y
-        beyond_x = torch.abs(cos * dx + sin * dy - self._center[0]) - self._half[0]
-        beyond_y = torch.abs(cos * dy - sin * dx - self._center[1]) - self._half[1]
+        ahead, aside, half_length, half_width, rounding = self._inputs.box
+        beyond_x = torch.abs(cos * dx + sin * dy - ahead) - half_length
+        beyond_y = torch.abs(cos * dy - sin * dx - aside) - half_width
         out_x, out_y = torch.relu(beyond_x), torch.relu(beyond_y)
         outside = torch.sqrt(out_x * out_x + out_y * out_y)
         inside = torch.maximum(beyond_x, beyond_y).clamp(max=0.0)
-        return (outside + inside - radius).amin(0) - self._rounding
+        return (outside + inside - radius).amin(0) - rounding
 
     def stage(
         self,

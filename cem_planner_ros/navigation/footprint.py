@@ -75,6 +75,12 @@ class Footprint:
             raise ValueError("corners in order around the robot's origin")
         return cls(corners, *_cover(corners, discs))
 
+    def covered(self, most: int) -> Footprint:
+        """Return the same outline, covered by at most so many discs."""
+        if len(self.centers) <= most:
+            return self
+        return Footprint.around(self.corners, most)
+
     @functools.cached_property
     def reach(self) -> float:
         """The largest distance from the robot's origin to the outline, m."""

@@ -46,7 +46,7 @@ class StopGuard:
 
     Args:
         robot: where pose and speeds stand in states and actions.
-        footprint: the outline of the robot.
+        footprint: the outline of the robot, until `use` says otherwise.
         settings: accelerations, delays, and the clearance to keep.
         needs_moving: whether the robot stands while no moving obstacles are known.
     """
@@ -58,7 +58,7 @@ class StopGuard:
         settings: DriveSettings,
         needs_moving: bool = False,
     ):
-        self.footprint = footprint
+        self.footprint = self._first_footprint = footprint
         self.settings = settings
         """Any thread may replace them as a whole."""
         self.is_imminent = False
@@ -70,6 +70,13 @@ class StopGuard:
         self._needs_moving = needs_moving
         self._robot = robot
         self._contact = Contact()
+
+    def use(self, footprint: Footprint | None) -> None:
+        """Use another outline of the robot from now on; None for that of the parameters."""
+        footprint = footprint or self._first_footprint
+        if footprint is not self.footprint:
+            self.footprint = footprint
+            self._contact = Contact()  # What the robot touches now, it touches from now on.
 
     def check(
         self,

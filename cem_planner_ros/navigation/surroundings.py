@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.references import Reference
@@ -361,9 +362,9 @@ class Surroundings:
     """
     What is known of the surroundings; an unknown part is None.
 
-    `tolerance` says when the goal is reached. If it is None, the parameters `drive.*` do.
-    `references` has the reference of each cost that follows one, by the name of the cost, from the
-    first message on.
+    `tolerance` says when the goal is reached. If it is None, the parameters `drive.*` do. If
+    `footprint` is None, the robot has the one of the parameters. `references` has the reference of
+    each cost that follows one, by the name of the cost, from the first message on.
     """
 
     goal: Pose | None = None
@@ -372,6 +373,7 @@ class Surroundings:
     moving_obstacles: MovingObstacles | None = None
     tolerance: GoalTolerance | None = None
     references: Mapping[str, Reference] = field(default_factory=dict)
+    footprint: Footprint | None = None
 
 
 NOTHING = Surroundings()

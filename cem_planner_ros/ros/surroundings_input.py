@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import PolygonStamped, PoseStamped
 from nav_msgs.msg import OccupancyGrid, Path
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -28,6 +28,7 @@ from cem_planner_ros.navigation.surroundings import (
 )
 from cem_planner_ros.ros.any_durability import AnyDurabilitySubscription
 from cem_planner_ros.ros.costmap_input import CostmapInput
+from cem_planner_ros.ros.footprint_input import FootprintInput
 from cem_planner_ros.ros.frames import Frames
 from cem_planner_ros.ros.messages import MessageError
 from cem_planner_ros.ros.moving_obstacles_input import MovingObstaclesInput
@@ -68,6 +69,7 @@ class SurroundingsInput:
         clock: clock of the control loop, s.
         stamp_clock: clock with which messages are stamped, s.
         changed: called with the surroundings after each change, by one thread at a time.
+        body: returns the frame of the robot's body, and its pose at a time on `clock`, s.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class SurroundingsInput:
         clock: Callable[[], float],
         stamp_clock: Callable[[], float],
         changed: Callable[[Surroundings], None],
+        body: Callable[[float], tuple[str, Pose | None]],
     ):
         self._node = node
         self._clock = clock
@@ -135,6 +138,8 @@ class SurroundingsInput:
             self._maps = [self._subscribe(kind, "costmap", self._costmap.take)]
             self._maps[0].ask()
             self._subscribe_to_updates(is_raw)
+            if configuration.values["drive.footprint_topic"]:
+                self._subscribe_to_footprint(configuration, body)
         if "moving_obstacles" in configuration.inputs:
             newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
             self._subscribe_plainly(PointCloud2, "moving_obstacles", self._moving.take, newest)
@@ -156,6 +161,19 @@ class SurroundingsInput:
         except (ImportError, AttributeError):
             return  # Whole grids are received all the same.
         self._subscribe_plainly(kind, "costmap", self._costmap.update, 1, "_updates")
+
+    def _subscribe_to_footprint(
+        self, configuration: Configuration, body: Callable[[float], tuple[str, Pose | None]]
+    ) -> None:
+        outline = FootprintInput(
+            *(self._frames, configuration, self._clock, self._stamp_clock, body),
+            lambda footprint: self._use(footprint=footprint),
+        )
+        topic = configuration.values["drive.footprint_topic"]
+        self._topics["footprint"] = self._node.resolve_topic_name(topic)
+        subscription = self._subscribe(PolygonStamped, "footprint", outline.take)
+        self._maps.append(subscription)
+        subscription.ask()
 
     def _subscribe_plainly(
         self,

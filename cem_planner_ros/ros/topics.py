@@ -16,6 +16,7 @@ from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import IN_A_FRAME
 from cem_planner_ros.navigation.references import Reference
+from cem_planner_ros.navigation.poses import Pose, compose
 from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.ros.follow_path import FollowPathServer
 from cem_planner_ros.ros.messages import command_writer, frame_name, message_class
@@ -58,6 +59,7 @@ class Topics:
     ):
         self._node = node
         self._table = table
+        self._commander = commander
         values = configuration.values
         use_sim_time = node.get_parameter("use_sim_time").value
         self.clock: Callable[[], float] = self.stamp_clock if use_sim_time else time.monotonic
@@ -79,7 +81,7 @@ class Topics:
             if configuration.reference_sources:
                 self._listen_to_references(configuration, commander)
             if self.surroundings is not None and self.surroundings.follows_action:
-                self._serve(configuration, commander, on_speed_limit)
+                self._serve(configuration, on_speed_limit)
         except Exception as error:
             self.destroy()
             raise ConfigurationError(f"a topic cannot be made: {error}") from error
@@ -99,7 +101,8 @@ class Topics:
         self._undo.append(self.reports.destroy)
         if drives:
             self.surroundings = SurroundingsInput(
-                node, configuration, self.clock, self.stamp_clock, on_surroundings
+                *(node, configuration, self.clock, self.stamp_clock, on_surroundings),
+                body=self._body,
             )
             self._undo.append(self.surroundings.destroy)
 
@@ -117,7 +120,6 @@ class Topics:
     def _serve(
         self,
         configuration: Configuration,
-        commander: Callable[[], Commander | None],
         on_speed_limit: Callable[[], None],
     ) -> None:
         """Serve the action follow_path, and subscribe to the speed limit."""
@@ -127,7 +129,7 @@ class Topics:
             lambda: self._table.configuration or configuration,
             surroundings,
             self.clock,
-            commander,
+            self._commander,
         )
         self._undo.append(self._follow_path.destroy)
         topic = node.resolve_topic_name(configuration.values["speed_limit_topic"])
@@ -187,13 +189,30 @@ class Topics:
 
     def send(self, action: np.ndarray) -> None:
         """Publish a command (nu,). Any thread may call it."""
-        values = self._table.configuration.values
+        frame = self._body_frame
         if self.command_type in IN_A_FRAME:
-            frame = values["frame_id"]
-        else:
-            frame = values["command.frame_id"] or self.states.child_frame
+            frame = frame_name(self._table.configuration.values["frame_id"]) or BODY_FRAME
         stamp = self._node.get_clock().now().to_msg()
-        self._command.publish(self._write(action, stamp, frame_name(frame) or BODY_FRAME))
+        self._command.publish(self._write(action, stamp, frame))
+
+    @property
+    def _body_frame(self) -> str:
+        frame = self._table.configuration.values["command.frame_id"] or self.states.child_frame
+        return frame_name(frame) or BODY_FRAME
+
+    def _body(self, time: float) -> tuple[str, Pose | None]:
+        """Return the frame of the robot's body, and its pose at a time, s, if it is known."""
+        sample, commander = self.states.newest, self._commander()
+        configuration = self._table.configuration
+        if sample is None or commander is None:
+            return self._body_frame, None
+        late = time - sample.time
+        if abs(late) > configuration.values["max_state_age"]:
+            return self._body_frame, None
+        robot = configuration.planar_robot()
+        twist = robot.measured(sample.state, commander.last_action)
+        moved = Pose(*(late * speed for speed in twist))
+        return self._body_frame, compose(robot.pose(sample.state), moved)
 
     def wait_for_acknowledgement(self) -> None:
         """Wait until the last command was acknowledged, for a limited time."""

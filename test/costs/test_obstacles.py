@@ -10,6 +10,7 @@ from cem_planner_ros.costs.obstacles import Obstacles
 from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.dynamics.diff_drive import DiffDrive
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.surroundings import NOTHING, Costmap, Pose, Surroundings
 
 NOW = torch.tensor(0.0)
@@ -167,3 +168,31 @@ def test_a_model_without_a_place_is_refused_with_what_is_missing():
         Obstacles(CartPole())
     with pytest.raises(ConfigurationError, match="no parameter 'radios', it has: weight"):
         Obstacles(DiffDrive(), {"radios": 1.0})
+
+
+LONG = np.array([[0.6, 0.25], [0.6, -0.25], [-0.3, -0.25], [-0.3, 0.25]])
+OCTAGON = 0.4 * np.array([[np.cos(a), np.sin(a)] for a in np.arange(8) * np.pi / 4])
+ALONG = [(x, 0.05, 0.2) for x in np.arange(-0.5, 1.2, 0.05)]
+
+
+@pytest.mark.parametrize("discs", [24, 5])
+@pytest.mark.parametrize("corners", [LONG, OCTAGON])
+def test_another_footprint_costs_what_it_costs_as_a_parameter(corners, discs):
+    cost = obstacles(footprint=RECTANGLE, discs=discs)
+    before = price(cost, *ALONG)
+    count = len(cost.robot_footprint.centers)
+    around = Surroundings(costmap=WALL, footprint=Footprint.around(corners, count))
+    cost.prepare(np.zeros(3), 0.0, around)
+    text = " ".join(f"{x:.12f} {y:.12f}" for x, y in corners)
+    expected = price(obstacles(footprint=text, discs=count), *ALONG)
+    assert np.abs(expected - before).max() > 1e3
+    np.testing.assert_allclose(price(cost, *ALONG), expected, rtol=1e-4)
+    cost.prepare(np.zeros(3), 0.0, Surroundings(costmap=WALL))
+    np.testing.assert_array_equal(price(cost, *ALONG), before)
+
+
+def test_a_circle_that_becomes_a_polygon_costs_as_a_circle_around_it():
+    cost = obstacles(radius=0.2)
+    cost.prepare(np.zeros(3), 0.0, Surroundings(costmap=WALL, footprint=Footprint.around(LONG, 24)))
+    assert price(cost, (0.45, 0.0, 0.0)) > 1e4
+    assert price(cost, (0.2, 0.0, 0.0)) < 1e4

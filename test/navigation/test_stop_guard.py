@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cem_planner_ros.configuration import configure
+from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.stop_guard import OUTSIDE_COSTMAP, STALE_COSTMAP
 from cem_planner_ros.navigation.surroundings import Costmap, Pose
 
@@ -78,6 +79,25 @@ def test_values_changed_while_it_drives_count():
     assert changed.check(costmap(), HERE, 10.6)[0] == STALE_COSTMAP
     changed.settings = CONFIGURATION.changed({"drive.max_costmap_age": 1.0}).drive_settings()
     assert changed.check(costmap(), HERE, 10.6)[0] == ""
+
+
+def test_the_robot_keeps_clear_with_the_footprint_that_it_has_now(guard):
+    """Something was folded out, and then in again."""
+    known, fast = costmap((0.5, -1.0, 0.6, 1.0)), np.array([0.0, 0.0, 0.0, 0.3, 0.0])
+    assert guard.can_stop(known, fast, 0.0, 0.6 * AHEAD, 0.6 * AHEAD)
+    guard.use(Footprint.around(np.array([(0.45, 0.2), (0.45, -0.2), (-0.2, -0.2), (-0.2, 0.2)]), 9))
+    assert not guard.can_stop(known, fast, 0.0, 0.6 * AHEAD, 0.6 * AHEAD)
+    guard.use(None)
+    assert guard.can_stop(known, fast, 0.0, 0.6 * AHEAD, 0.6 * AHEAD)
+
+
+def test_what_a_larger_footprint_touches_from_the_beginning_is_not_pushed_further(guard):
+    known = costmap((0.4, -1.0, 0.5, 1.0))
+    long = Footprint.around(np.array([(0.45, 0.2), (0.45, -0.2), (-0.22, -0.2), (-0.22, 0.2)]), 24)
+    guard.use(long)
+    assert not guard.can_stop(known, HERE, 0.0, REST, 0.2 * AHEAD)
+    assert guard.can_stop(known, HERE, 0.0, REST, -0.2 * AHEAD)
+    assert guard.can_stop(known, HERE, 0.0, REST, REST)
 
 
 def clipped(polygon, axis, bound, sign):

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from geometry_msgs.msg import PoseStamped, TwistStamped
+from geometry_msgs.msg import Point32, PolygonStamped, PoseStamped, TwistStamped
 from nav_msgs.msg import OccupancyGrid, Odometry, Path
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import PointCloud2
@@ -172,6 +172,33 @@ def test_what_it_could_not_stop_before_is_told(node, observer, robot, wait_until
     robot.v, robot.wall = 0.0, None
     wait_until(lambda: not imminent[-1][1].data)
     wait_until(lambda: statistics.status == FRESH)
+
+
+def test_it_has_the_footprint_of_the_topic(node, observer, robot, wait_until, statistics, newest):
+    """As from Nav2's costmap: in the frame of the odometry, where the robot is."""
+    outline = observer.node.create_publisher(PolygonStamped, "outline", 1)
+    node(drive__footprint_topic="outline", marker_rate=10.0).autostart()
+    drawn = observer.listen(MarkerArray, "/cem_planner/markers")
+    robot.x = -1.0
+    robot.go(1.0)
+    wait_until(lambda: statistics.status == FRESH)
+    message = PolygonStamped()
+    message.header.frame_id = "odom"
+
+    def farthest():
+        """How far the drawn outline is ahead of the robot, m."""
+        markers = drawn[-1][1].markers if drawn else ()
+        shown = [marker for marker in markers if marker.ns == "footprint"]
+        return max((point.x - robot.x for point in shown[0].points), default=0.0) if shown else 0.0
+
+    wait_until(lambda: abs(farthest() - 0.25) < 0.01)  # A circle.
+    corners = [(0.6, 0.2), (0.6, -0.2), (-0.3, -0.2), (-0.3, 0.2)]
+    message.polygon.points = [Point32(x=robot.x + x, y=y) for x, y in corners]
+    timer = observer.node.create_timer(0.1, lambda: outline.publish(message))
+    wait_until(lambda: abs(farthest() - 0.6) < 0.01)
+    message.polygon.points = message.polygon.points[:2]
+    wait_until(lambda: "three corners or more" in newest()["message"])
+    observer.node.destroy_timer(timer)
 
 
 class Walkers:

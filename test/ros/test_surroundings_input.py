@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import Point32, PolygonStamped, PoseStamped
 from nav_msgs.msg import OccupancyGrid, Path
 
 from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.surroundings import Costmap, GoalTolerance
 from cem_planner_ros.paths import share
 from cem_planner_ros.ros.frames import FrameError
@@ -61,12 +62,14 @@ class Bench:
         self.node = Topics()
         self.time = 50.0
         self.told = []
+        self.robot = None  # The pose of the robot at a time.
         self.input = SurroundingsInput(
             self.node,
             configuration,
             lambda: self.time,
             lambda: self.time + 1000.0,
             self.told.append,
+            lambda time: ("base_link", self.robot and self.robot(time)),
         )
         self.input.begin()
 
@@ -646,3 +649,89 @@ def test_how_far_in_the_future_a_costmap_may_be_changes_while_it_runs(bench):
     assert "max_costmap_age" in bench.node.logged[-1]
     bench.input.use(CONFIGURATION.changed({"drive.max_costmap_age": 5.0}))
     bench.costmap(sec=1052)
+
+
+FOOTPRINT = [(0.22, 0.20), (0.22, -0.20), (-0.22, -0.20), (-0.22, 0.20)]
+LONG = [(0.6, 0.25), (0.6, -0.25), (-0.3, -0.25), (-0.3, 0.25)]
+
+
+def polygon(corners, frame="base_link", pose=(0.0, 0.0, 0.0), sec=0):
+    """A message with corners in the frame of the body, where a robot in a pose has them."""
+    x, y, yaw = pose
+    places = (np.reshape(corners, (-1, 2)) @ [1.0, 1j]) * np.exp(1j * yaw) + complex(x, y)
+    message = PolygonStamped()
+    message.header.frame_id, message.header.stamp.sec = frame, sec
+    message.polygon.points = [Point32(x=place.real, y=place.imag) for place in places]
+    return message
+
+
+@pytest.fixture
+def outlined():
+    file = share("config") / "drive.yaml"
+    changes = {"planner.device": "cpu", "drive.footprint_topic": "published_footprint"}
+    made = Bench(configure(load_yaml(file) | changes, str(file)))
+    made.take = made.node.take["/published_footprint"]
+    yield made
+    made.input.destroy()
+
+
+def test_the_footprint_is_that_of_the_topic(outlined):
+    assert outlined.known.footprint is None
+    outlined.take(polygon(LONG))
+    first = outlined.known.footprint
+    np.testing.assert_allclose(first.corners, LONG, atol=1e-6)
+    outlined.take(polygon([(x + 0.004, y) for x, y in LONG]))
+    assert outlined.known.footprint is first
+    outlined.take(polygon([*FOOTPRINT, FOOTPRINT[0]]))
+    np.testing.assert_allclose(outlined.known.footprint.corners, FOOTPRINT, atol=1e-6)
+    assert not outlined.input.problems
+
+
+def test_the_footprint_of_the_parameters_again_changes_nothing(outlined):
+    outlined.take(polygon(FOOTPRINT))
+    assert outlined.known.footprint is None
+
+
+@pytest.mark.parametrize("pose", [(0.0, 0.0, 0.0), (12.0, -3.0, 2.0), (-7.0, 5.0, -3.0)])
+def test_a_footprint_in_the_frame_of_the_state_is_where_the_robot_was_at_its_stamp(outlined, pose):
+    # A clock that is 1000 s ahead stamps the messages, see Bench.
+    outlined.robot = lambda time: Pose(*pose) if time == 47.0 else None
+    outlined.take(polygon(LONG, "odom", pose, sec=1047))
+    np.testing.assert_allclose(outlined.known.footprint.corners, LONG, atol=1e-5)
+    outlined.take(polygon(FOOTPRINT, "odom", pose, sec=1048))
+    assert "where the robot was at its stamp is not known" in outlined.input.problems["footprint"]
+
+
+def test_a_footprint_in_any_other_frame_needs_tf2(monkeypatch, outlined):
+    outlined.robot = lambda time: Pose(2.0, 1.0, 0.5)
+    monkeypatch.setitem(sys.modules, "tf2_ros", None)
+    outlined.take(polygon(LONG, "map", (2.0, 1.0, 0.5)))
+    assert "tf2_ros, which would transform it" in outlined.input.problems["footprint"]
+    tf2 = Tf2()
+    tf2.pose = (10.0, 0.0, math.pi / 2)
+    monkeypatch.setitem(sys.modules, "tf2_ros", tf2)
+    outlined.take(polygon(LONG, "map", (1.0, 8.0, 0.5 - math.pi / 2)))
+    np.testing.assert_allclose(outlined.known.footprint.corners, LONG, atol=1e-5)
+    assert not outlined.input.problems
+
+
+@pytest.mark.parametrize(
+    ("corners", "reason"),
+    [
+        ([], "x and y of three corners or more"),
+        (FOOTPRINT[:2], "x and y of three corners or more"),
+        ([*FOOTPRINT[:3], (math.nan, 0.2)], "x and y of three corners or more"),
+        ([*FOOTPRINT[:3], (-math.inf, 0.2)], "x and y of three corners or more"),
+        ([(x + 1.0, y) for x, y in FOOTPRINT], "corners in order around the robot's origin"),
+        ([(0.0, 0.0)] * 4, "corners in order around the robot's origin"),
+        ([(1.0, 0.0), (-1.0, 0.0), (0.5, 0.0)], "corners in order around the robot's origin"),
+    ],
+)
+def test_what_is_no_footprint_is_refused_and_the_last_one_stays(outlined, corners, reason):
+    outlined.take(polygon(LONG))
+    before = outlined.known.footprint
+    outlined.take(polygon(corners))
+    assert outlined.known.footprint is before
+    assert reason in outlined.input.problems["footprint"]
+    outlined.take(polygon(LONG))
+    assert not outlined.input.problems
