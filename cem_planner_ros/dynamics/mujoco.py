@@ -111,6 +111,7 @@ class Mujoco(Dynamics):
         self._name_states(mujoco)
         self._sensors = Sensors(model, self.state_names)
         self.output_names = self._sensors.names
+        self.quaternion_names += self._sensors.quaternions
         self._actuators = acting(model)
         self.action_names = tuple(model.actuator(index).name for index in self._actuators)
         limits, guessed = (each[self._actuators] for each in control_range(model))
@@ -271,7 +272,10 @@ class Sensors:
     def __init__(self, model: mujoco.MjModel, states: Iterable[str]):
         import mujoco
 
-        self.names = tuple(name for names in output_names(model, set(states)) for name in names)
+        of_each = output_names(model, set(states))
+        self.names = tuple(name for names in of_each for name in names)
+        self.quaternions = tuple(names for names in of_each if names[0].endswith("_qw"))
+        """The names (w, x, y, z) of each quaternion among them."""
         size = model.sensor_dim
         is_late = (model.sensor_needstage == mujoco.mjtStage.mjSTAGE_ACC).repeat(size)
         kinds = int(mujoco.mjtSensor.mjSENS_TOUCH), int(mujoco.mjtSensor.mjSENS_CONTACT)

@@ -20,6 +20,7 @@ from cem_planner_ros.fields import (
     TWIST,
 )
 from cem_planner_ros.navigation.references import ReferenceSource
+from cem_planner_ros.readers import SHORTEST
 from cem_planner_ros.ros.messages import (
     MessageError,
     command_reader,
@@ -28,7 +29,6 @@ from cem_planner_ros.ros.messages import (
     missing,
     part_reader,
     stamp_of,
-    unit_quaternion,
 )
 
 _BODY = (*POSITION, *QUATERNION, *TWIST.names)
@@ -159,19 +159,18 @@ def _body_reader(source: ReferenceSource) -> Callable[[object], ReceivedReferenc
                     f"it has the joints {', '.join(bodies)}, expected fields that name one, as in "
                     f"x[{next(iter(bodies))}]"
                 )
-            name = next(iter(bodies)) if joint is None else joint
-            if name not in bodies:
+            chosen.append(next(iter(bodies)) if joint is None else joint)
+            if chosen[-1] not in bodies:
                 raise MessageError(
-                    f"no joint {name}; there are the joints: {', '.join(message.joint_names)}"
+                    f"no joint {joint}; there are the joints: {', '.join(message.joint_names)}"
                 )
-            chosen.append(bodies[name])
 
         def values(transform: Transform | None) -> np.ndarray:
-            columns = [
-                _column(body if transform is None else _moved(body, *transform), field)
-                for body, field in zip(chosen, fields, strict=True)
-            ]
-            return np.stack(columns, 1)
+            moved = bodies
+            if transform is not None:
+                moved = {name: _moved(body, *transform) for name, body in bodies.items()}
+            pairs = zip(chosen, fields, strict=True)
+            return np.stack([_column(moved[name], field) for name, field in pairs], 1)
 
         _finite(values(None), source)
         return ReceivedReference(frame, stamp, offsets, values)
@@ -205,9 +204,14 @@ def _frame_and_times(kind: str, message) -> tuple[str, float | None, np.ndarray 
 def _rows(positions: list, orientations: list) -> np.ndarray:
     """Return (n, 13) of poses; velocities are NaN."""
     rows = np.full((len(positions), len(_BODY)), np.nan)
-    for row, p, q in zip(rows, positions, orientations, strict=True):
-        row[:3] = p.x, p.y, p.z
-        row[3:7] = unit_quaternion(q.x, q.y, q.z, q.w)
+    given = [
+        (p.x, p.y, p.z, q.w, q.x, q.y, q.z) for p, q in zip(positions, orientations, strict=True)
+    ]
+    rows[:, :7] = np.reshape(given, (-1, 7))
+    lengths = np.linalg.norm(rows[:, 3:7], axis=1, keepdims=True)
+    if not ((lengths > SHORTEST) & (lengths < np.inf)).all():
+        raise MessageError("its orientation is not a rotation: all zero or not finite")
+    rows[:, 3:7] /= lengths
     return rows
 
 
@@ -227,10 +231,14 @@ def _trajectory_rows(message, index: int, has_pose: bool, has_twist: bool) -> np
         transforms = [point.transforms[index] for point in message.points]
         rows = _rows([t.translation for t in transforms], [t.rotation for t in transforms])
     if has_twist:
-        for row, point in zip(rows, message.points, strict=True):
-            twist = point.velocities[index]
-            row[7:] = [getattr(v, axis) for v in (twist.linear, twist.angular) for axis in POSITION]
+        twists = [point.velocities[index] for point in message.points]
+        given = [(*_xyz(twist.linear), *_xyz(twist.angular)) for twist in twists]
+        rows[:, 7:] = np.reshape(given, (-1, 6))
     return rows
+
+
+def _xyz(vector) -> tuple[float, float, float]:
+    return vector.x, vector.y, vector.z
 
 
 def _moved(body: np.ndarray, translation: np.ndarray, q: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import torch
 from cem_planner_ros.configuration import configure
 from cem_planner_ros.costs.barrier import Barrier
 from cem_planner_ros.costs.collision import Collision
+from cem_planner_ros.costs.pose import PoseTracking
 from cem_planner_ros.costs.quadratic import Quadratic
 from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
 from cem_planner_ros.errors import ConfigurationError
@@ -252,3 +253,17 @@ def test_a_pose_of_a_mocap_body_that_is_written_wrongly_is_explained(tmp_path, m
     file.write_text(GOAL)
     with pytest.raises(ConfigurationError, match=f"parameter 'mocap' has '{mocap}', .*{text}"):
         Mujoco({"file": str(file), "mocap": [mocap]})
+
+
+def test_the_pose_of_a_site_is_followed_by_position_and_attitude(ball):
+    model = ball()
+    assert ("turn_qw", "turn_qx", "turn_qy", "turn_qz") in model.quaternion_names
+    values = {"position": "tip", "orientation": "turn", "weight": 10.0, "target.x": 1.2}
+    cost = PoseTracking(model, values | {"target.pitch": 0.1, "target.z": 0.5})
+    signals = torch.zeros(len(model.signal_names), 2)
+    for name, value in {"tip_x": 1.0, "tip_z": 0.5, "turn_qw": 1.0}.items():
+        signals[model.signal_names.index(name)] = value
+    signals[model.signal_names.index("turn_qw"), 1] = -1.0
+    none = torch.zeros(1, 2)
+    found = cost.stage(signals, none, none, torch.tensor(1.0))
+    assert found.tolist() == pytest.approx([10.0 * 0.2**2 + 0.1**2] * 2, rel=1e-3)
