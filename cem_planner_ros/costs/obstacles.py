@@ -125,7 +125,8 @@ class Obstacles(Cost):
     ):
         super().__init__(dynamics, values, device=device)
         self._rows = rows_of(dynamics, "x", "y", "yaw")
-        self.robot_footprint = Footprint.of(self.footprint, float(self.radius), int(self.discs))
+        self._own = Footprint.of(self.footprint, float(self.radius), int(self.discs))
+        self.robot_footprint = self._own
 
         self._size = SUBDIVIDED * int(self.cells)
         self._field = torch.zeros(self._size**2, device=device)
@@ -135,10 +136,10 @@ class Obstacles(Cost):
         # The corner of the map, its direction, finer cells per m, and the last finer cell. Of each
         # moving obstacle x, y, both speeds and the radius, when the plan begins. The discs, and
         # the box with round corners, that cover the robot.
-        shapes = {"discs": (len(self.robot_footprint.radii), 3), "box": (5,)}
+        shapes = {"discs": (len(self._own.radii), 3), "box": (5,)}
         self._inputs = PlanInputs(device, place=(7,), moving=(self._count, 5), **shapes)
         self._used: Footprint | None = None
-        self._take_footprint(self.robot_footprint)
+        self._take_footprint(self._own)
         self._told: Costmap | None = None
         self._cut = self._kept = (0, 0)
         self._forget()
@@ -154,7 +155,7 @@ class Obstacles(Cost):
             self._take_costmap(surroundings.costmap, place)
         elif self._told is not None:
             self._forget()
-        self._take_footprint(surroundings.footprint or self.robot_footprint)
+        self._take_footprint(surroundings.footprint or self._own)
         if self._count:
             self._take_moving(surroundings.moving_obstacles, place, time)
         self._inputs.send()

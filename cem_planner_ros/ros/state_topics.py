@@ -153,6 +153,11 @@ class StateTopics:
             each.watch.see(each.input.own)
         return self._parts.newest
 
+    @property
+    def newest(self) -> StateSample | None:
+        """The newest usable state, as of the last call of `latest`."""
+        return self._parts.newest
+
     def forget(self) -> None:
         """Forget what has come: the node is activated, or the clock was set."""
         for each in self.each:

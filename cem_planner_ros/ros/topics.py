@@ -15,8 +15,8 @@ from cem_planner_ros.control.commander import Commander
 from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import IN_A_FRAME
-from cem_planner_ros.navigation.references import Reference
 from cem_planner_ros.navigation.poses import Pose, compose
+from cem_planner_ros.navigation.references import Reference
 from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.ros.follow_path import FollowPathServer
 from cem_planner_ros.ros.messages import command_writer, frame_name, message_class
