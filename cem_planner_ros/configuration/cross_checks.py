@@ -326,6 +326,11 @@ def warnings(
             found.append(f"{given}, but randomisation.samples is 1: there are no variants")
         elif value[f"dynamics.{name}"] == 0.0:
             found.append(f"{given}, but dynamics.{name} is 0, and so it is in every variant")
+    if 0.0 < value["command.rate"] <= value["control_rate"]:
+        found.append(
+            f"command.rate is {value['command.rate']:g} Hz, but control_rate, which is "
+            f"{value['control_rate']:g}, is as much: it has no effect"
+        )
     period, dt = 1.0 / value["control_rate"], value["planner.dt"]
     if period > LONGEST_HELD * dt * (1.0 + 1e-9):
         found.append(

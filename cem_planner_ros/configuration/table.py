@@ -158,6 +158,17 @@ TABLE = (
         when=INACTIVE,
     ),
     Parameter(
+        "command.rate",
+        0.0,
+        "Number of commands sent per second, if more than control_rate: between two periods the "
+        "plan is read again, with all limits. A spline is read as a spline, and other plans are "
+        "held over a model step. 0 sends one command in each period.",
+        unit="Hz",
+        low=0.0,
+        high=1.0 / PERIOD.low,
+        when=INACTIVE,
+    ),
+    Parameter(
         "command.frame_id",
         "",
         "Frame of a stamped command, that of the robot's body; empty for the child_frame_id of the "

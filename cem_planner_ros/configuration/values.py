@@ -107,6 +107,7 @@ class Configuration:
         )
         return ControlSettings(
             **{name: self.values[name] for name in scalars},
+            command_rate=self.values["command.rate"],
             max_state_age=self._max_state_age(),
             limits=CommandLimits(
                 low=np.array(low),

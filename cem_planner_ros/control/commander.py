@@ -8,18 +8,14 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from cem_planner_ros.control.command_choice import Choice, CommandChoice
 from cem_planner_ros.control.control_settings import ControlSettings
-from cem_planner_ros.control.fallback import Fallback
-from cem_planner_ros.control.ladder import FALLBACK, FRESH, STOPPED, Ladder
+from cem_planner_ros.control.ladder import FALLBACK, STOPPED
 from cem_planner_ros.control.latency import SentCommands
-from cem_planner_ros.control.stop_action import StopAction
 from cem_planner_ros.control.tick import (
-    COLLISION_IMMINENT,
     EMERGENCY_STOP,
     PAUSED,
-    RECOVERING,
     RESTING,
-    SLOWED,
     Attempt,
     StateSample,
     Tick,
@@ -41,7 +37,7 @@ MAX_GAP = 1.0
 
 class Commander:
     """
-    Chooses, limits and sends the command of each period, exactly once.
+    Chooses, limits and sends the command of each period, exactly once, and those between periods.
 
     The thread that sends a command holds a lock while it sends and reports, never while it plans.
     No PyTorch is used, so the watchdog can send a command whatever the planner thread is doing.
@@ -83,7 +79,10 @@ class Commander:
         """The newest state; see `take`."""
         self.due = 0.0
         """Start of the first period whose command has not been sent yet, s."""
-        self.ladder = Ladder()
+        self._choice = CommandChoice(settings)
+        self.ladder = self._choice.ladder
+        self.followed: Plan | None = None
+        """The plan that the command being sent follows unchanged; None if there is none."""
         self.last_plan: Plan | None = None
         """The last good plan, also while it may not be followed."""
         self.tick: Tick | None = None
@@ -100,6 +99,11 @@ class Commander:
         self.period = settings.period
         self._publish_time = Quantile(HIGH)
         self._published = math.nan
+        """When the last command was sent, s."""
+        self._completed = math.nan
+        """When that of the last period was, s."""
+        self._looked = math.nan
+        """When a command was last sent, or `between` sent none, s."""
         self._state_time = math.nan
         self.surroundings: Surroundings = NOTHING
         """The surroundings of a mobile robot. Any thread may replace them, always as a whole."""
@@ -107,17 +111,16 @@ class Commander:
         """The reference of each cost that follows one; replaced as a whole, as `surroundings`."""
         self.goal_checker = goal_checker
         self.stop_guard = stop_guard
-        self._stop_action = StopAction(settings)
+        self._stop_action = self._choice.stop_action
         self.last_action = self._stop_action.first_action()
-        self._fallback = Fallback(settings, self.last_action)
         self._sent = SentCommands(self.last_action, settings.lag)
         self._settings = settings
 
     def use(self, settings: ControlSettings) -> None:
         """Use other values from now on. Any thread may call it."""
         with self._lock:
-            self._settings = self._fallback.settings = settings
-            self._stop_action.use(settings)
+            self._settings = settings
+            self._choice.use(settings)
             self._sent.follow(settings.lag)
             if settings.drive is not None:
                 for part in (self.goal_checker, self.stop_guard):
@@ -141,11 +144,11 @@ class Commander:
         """
         if not self._stop_action.is_placed:
             return None
-        return self.last_action if self._stop_action.is_starting else self._safe_action()
-
-    def _safe_action(self) -> np.ndarray | None:
-        """Return the safe action (nu,); None while it depends on a state and there is none."""
-        return self._stop_action.action(None if self.state is None else self.state.state)
+        return (
+            self.last_action
+            if self._stop_action.is_starting
+            else self._choice.safe_action(self.state)
+        )
 
     def begin(self, time: float) -> None:
         """Begin a schedule of periods at `time`."""
@@ -159,7 +162,7 @@ class Commander:
             self.ladder.stop()
             self.last_plan = None
             self._stop_action.forget()
-            self._published = math.nan
+            self._published = self._completed = self._looked = math.nan
             self._sent = SentCommands(self.last_action, self._settings.lag)
             if begin is not None:
                 self.due = begin
@@ -180,6 +183,7 @@ class Commander:
         with self._lock:  # Waits for a command that is being sent now.
             action = self.stop_action()
             if not self.is_closed and action is not None:
+                self.followed = None
                 self._send(action)
                 self.last_action = action
                 self._sent.add(self._clock() + self._settings.actuation_delay, action)
@@ -263,60 +267,94 @@ class Commander:
                 self.failure = f"reporting failed: {describe(error)}"
             return tick
 
-    def _complete(self, scheduled: float, attempt: Attempt) -> Tick:
-        now = self._clock()
-        status, cause, action = self._choose(attempt, now)
-        reason = attempt.reason
-        if self.stop_guard is not None and cause in (*RESTING, PAUSED, EMERGENCY_STOP):
-            self.stop_guard.is_imminent = False  # The guard is not asked while the robot stands.
+    @property
+    def next_between(self) -> float:
+        """When the next command between those of two periods is due, s; infinite if none is."""
+        settings = self._settings
+        if not settings.is_read_between:
+            return math.inf
+        last = self._clock() if math.isnan(self._looked) else self._looked
+        return last + 1.0 / settings.command_rate
+
+    def between(self) -> None:
+        """
+        Send a command between those of two periods, if one is due.
+
+        It is the action of the present status, such as the plan at this time, with all limits. If
+        the status has to change, nothing is sent: that is for the command of the next period.
+        """
+        with self._lock:
+            now = self._clock()
+            if self.is_closed or now < self.next_between or math.isnan(self._looked):
+                return
+            self._looked = now
+            status = STOPPED if self.halted else self.ladder.status
+            if not self.halted and self._choice.is_over(now):
+                return
+            action = self._choice.action(status, now, self._effect(now), self.state)
+            choice = Choice(status, self.halted, "", action)
+            _, _, problem = self._dispatch(choice, now)
+            self.failure = problem or self.failure
+            self._published = self._looked = self._clock()
+
+    def _effect(self, now: float) -> float:
+        """Return when a command that is sent now takes effect, s."""
+        return now + self.publish_time + self._settings.actuation_delay
+
+    def _dispatch(self, choice: Choice, now: float) -> tuple[Choice, np.ndarray, str]:
+        """
+        Limit an action, check it and send it.
+
+        Returns what was sent in the end, the command (nu,), NaN if none was sent, and why it could
+        not be sent.
+        """
         # After a late command the rate limit does not allow a larger jump.
         elapsed = min(now - self._published, self.period)
         elapsed = self.period if math.isnan(elapsed) else max(elapsed, 0.0)
-        if status == STOPPED:
-            if action is not None:
-                action = self._stop_action.paced(action, self.last_action, elapsed)
-        elif action is not None:
-            if status != FALLBACK:
-                self._stop_action.follow_plan()
-            wanted: np.ndarray | None
-            if np.isfinite(action).all():
-                wanted = self._settings.limits.apply(action, self.last_action, elapsed)
-            else:
-                wanted = self._safe_action()
-            try:
-                action = None if wanted is None else self._bounded(wanted, now)
-            except Exception as error:  # Whatever the error, the robot must stop.
-                action, reason = None, f"braking failed: {describe(error)}"
-            if action is None:
-                status, cause, action = self.ladder.stop(), COLLISION_IMMINENT, self._safe_action()
-            elif wanted is not None and (action != wanted).any():
-                cause = SLOWED
+        choice = self._choice.limited(
+            choice, elapsed, self.state, self.last_action, lambda wanted: self._bounded(wanted, now)
+        )
+        self.followed = choice.followed
         began = self._steady()
         problem = ""
         try:
-            if action is not None:
-                self._send(action)
-            if self.halted and status != STOPPED:  # Halted meanwhile: send the safe action last.
-                status, cause, action = self.ladder.stop(), self.halted, self._safe_action()
-                if action is not None:
-                    self._send(action)
+            if choice.action is not None:
+                self._send(choice.action)
+            if self.halted and choice.status != STOPPED:  # Meanwhile: send the safe action last.
+                safe = self._choice.safe_action(self.state)
+                choice = Choice(self.ladder.stop(), self.halted, choice.reason, safe)
+                self.followed = None
+                if safe is not None:
+                    self._send(safe)
         except Exception as error:  # The next period tries again.
             problem = f"sending failed: {describe(error)}"
+        action = choice.action
         if action is None:
             action = np.full_like(self.last_action, math.nan)
         elif not problem:
             self.last_action = action
             self._sent.add(self._clock() + self._settings.actuation_delay, action)
         self._publish_time.add(self._steady() - began)
+        return choice, action, problem
+
+    def _complete(self, scheduled: float, attempt: Attempt) -> Tick:
+        now = self._clock()
+        choice = self._choice.choose(
+            attempt, now, self._effect(now), self.state, self.last_action, self.halted
+        )
+        if self.stop_guard is not None and choice.cause in (*RESTING, PAUSED, EMERGENCY_STOP):
+            self.stop_guard.is_imminent = False  # The guard is not asked while the robot stands.
+        choice, action, problem = self._dispatch(choice, now)
+        status, cause = choice.status, choice.cause
         published = self._clock()
         is_planned = status not in (FALLBACK, STOPPED)
         tick = Tick(
             status=status,
             cause=cause,
-            reason="" if cause in (PAUSED, EMERGENCY_STOP) else reason,
+            reason="" if cause in (PAUSED, EMERGENCY_STOP) else choice.reason,
             scheduled=scheduled,
             published=published,
-            interval=published - self._published,
+            interval=published - self._completed,
             state_age=attempt.began - attempt.state_time,
             latency=published - self._state_time if is_planned else math.nan,
             plan_time=attempt.plan_time,
@@ -325,7 +363,7 @@ class Commander:
             plan=attempt.plan,
             problem=problem,
         )
-        self._published = published
+        self._published = self._completed = self._looked = published
         self.commands += 1
         self.late += tick.late
         self.due = scheduled + self.period
@@ -354,33 +392,3 @@ class Commander:
         if moving is not None:
             moving = moving.after(time - moving.time)
         return self.stop_guard.bounded(known.costmap, state, age, before, action, safe, moving)
-
-    def _choose(self, attempt: Attempt, now: float) -> tuple[str, str, np.ndarray | None]:
-        """Return status, cause and action of the command to send now; no action sends nothing."""
-        halted, settings, stop_action = self.halted, self._settings, self._stop_action
-        if halted:
-            action = self._safe_action() if stop_action.is_placed else None
-            return self.ladder.stop(), halted, action
-        before = self.ladder.status
-        # A process that was suspended in a period may continue much later.
-        oldest = max(settings.max_plan_age, self.period)
-        status = self.ladder.step(
-            now,
-            attempt.plan is not None and now - attempt.began <= oldest,
-            max_plan_age=settings.max_plan_age,
-            hold_time=settings.hold_time,
-            recover_periods=settings.recover_periods,
-        )
-        cause = attempt.cause
-        if attempt.plan is not None and status != FRESH:
-            cause = RECOVERING
-        if status == FALLBACK:
-            if before != FALLBACK:
-                self._fallback.begin(self.last_action)
-            elapsed = now - self.ladder.fallback_since
-            return status, cause, self._fallback.action(now, elapsed, self.state, self._safe_action)
-        if status == STOPPED or self.ladder.plan is None:
-            # Sent unchanged: limits for driving must not delay a stop.
-            return status, cause, self._safe_action() if stop_action.is_placed else None
-        effect = now + self.publish_time + settings.actuation_delay
-        return status, cause, self.ladder.plan.action_at(effect)

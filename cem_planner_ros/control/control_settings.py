@@ -30,6 +30,8 @@ class ControlSettings:
 
     Attributes:
         control_rate: commands per second, Hz.
+        command_rate: commands per second that are read from the plan between two periods too, Hz;
+            at most `control_rate` for none.
         budget_fraction: share of the control period that planning may use.
         command_phase: share of the control period before which no command is sent.
         actuation_delay: time from sending a command until it acts on the robot, s.
@@ -59,12 +61,18 @@ class ControlSettings:
     safe: SafeAction
     lag: np.ndarray
     policy: Callable[[np.ndarray], np.ndarray] | None = None
+    command_rate: float = 0.0
     drive: DriveSettings | None = None
 
     @property
     def period(self) -> float:
         """The control period, s."""
         return 1.0 / self.control_rate
+
+    @property
+    def is_read_between(self) -> bool:
+        """Whether commands are sent between those of two periods."""
+        return self.command_rate > self.control_rate
 
     def is_recent(self, sample: StateSample, now: float) -> bool:
         """Return whether a state is recent at a time, s: no part is too old, or of the future."""

@@ -176,23 +176,30 @@ class ControlLoop:
             watchdog.join()
 
     def _watch(self) -> None:
-        """Send what the ladder says if a command has not been sent near the end of its period."""
+        """
+        Send what the ladder says if a command has not been sent near the end of its period.
+
+        Also send the commands between those of two periods.
+        """
         outrank(self._warn)
         commander = self.commander
         attempt = Attempt(OVER_BUDGET, "no plan in this period yet", is_failure=False)
         while True:
-            due = commander.due
+            due, between = commander.due, commander.next_between
             deadline = commander.deadline(due)
-            if self._wait(deadline):
+            if self._wait(min(deadline, between)):
                 return
-            # Otherwise the clock was set back, and a new schedule begins.
-            if self._clock() >= deadline:
-                try:
+            now = self._clock()
+            try:
+                if now >= deadline:
                     commander.complete(due, attempt)
-                except Exception as error:  # An error must not end the commands.
-                    self.problem = f"the watchdog failed: {describe(error)}"
-                    self._stop.wait(commander.period)
-            elif self._stop.wait(CLOCK_LOOK):
+                if now >= between:
+                    commander.between()
+            except Exception as error:  # An error must not end the commands.
+                self.problem = f"the watchdog failed: {describe(error)}"
+                self._stop.wait(commander.period)
+            # Otherwise the clock was set back, and a new schedule begins.
+            if now < min(deadline, between) and self._stop.wait(CLOCK_LOOK):
                 return
 
     def _wait(self, until: float) -> bool:

@@ -60,6 +60,8 @@ class Plan:
         iterations: number of iterations done.
         invalid_share: share of candidates of the last iteration with a NaN or infinite cost.
         action_names: names of the columns of `actions`.
+        is_spline: whether the actions are those of a spline of order 1 or 3 in the middle of each
+            step, so that they may be interpolated.
     """
 
     edges: np.ndarray = field(repr=False)
@@ -68,11 +70,25 @@ class Plan:
     iterations: int
     invalid_share: float
     action_names: tuple[str, ...] = field(default=(), repr=False)
+    is_spline: bool = False
 
     def action_at(self, time: float) -> np.ndarray:
         """Return the action (nu,) at `time` (s); before the plan its first, after it its last."""
         step = int(np.searchsorted(self.edges, time, side="right")) - 1
         return self.actions[min(max(step, 0), len(self.actions) - 1)]
+
+    def between_at(self, time: float) -> np.ndarray:
+        """
+        Return the action (nu,) at `time` (s), for commands that are sent more often than planned.
+
+        Where the plan is a spline it is interpolated linearly between the middles of the steps, at
+        which the model has evaluated the spline. Otherwise it is `action_at`.
+        """
+        if not self.is_spline or len(self.actions) == 1:
+            return self.action_at(time)
+        # The first step may be a part of its cell of the grid, so its middle is that of the cell.
+        middles = self.edges[1:] - 0.5 * (self.edges[-1] - self.edges[-2])
+        return np.array([np.interp(time, middles, column) for column in self.actions.T])
 
     def plot(self, axes: Axes | None = None) -> Axes:
         """

@@ -392,4 +392,5 @@ class Planner:
             iterations=done,
             invalid_share=1.0 - found.valid_share,
             action_names=tuple(self.dynamics.action_names),
+            is_spline=self.search.spline.order > 0,
         )

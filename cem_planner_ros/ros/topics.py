@@ -67,7 +67,7 @@ class Topics:
         Clock of the control loop, s: ROS time under `use_sim_time`, otherwise the steady clock.
         """
         self.command_type: str = values["command.type"]
-        period = 1.0 / values["control_rate"]
+        period = 1.0 / max(values["control_rate"], values["command.rate"])
         self._write = command_writer(self.command_type, configuration.fields("command"), period)
         self.surroundings: SurroundingsInput | None = None
         """None for a plant without surroundings."""

@@ -739,6 +739,7 @@ class Threads:
         self.clock = ThreadClock()
         self.stop = threading.Event()
         self.sent = []
+        self.times = []
         self.ticks = []
         self.plans = 0
         planner = FakePlanner(self.clock)
@@ -748,8 +749,8 @@ class Threads:
             planner,
             dataclasses.replace(CONFIGURATION, values=values | changes),
             lambda: StateSample(np.zeros(4), self.clock.time),
-            lambda action: self.sent.append(list(action)),
-            self.report,
+            self.send,
+            lambda tick: self.report(tick),
             clock=self.clock,
             steady=self.clock,
             sleep=self.clock.sleep,
@@ -759,6 +760,10 @@ class Threads:
         self.plans += 1
         self.clock.sleep(self.stop, self.takes(self.plans))
         return Plan(np.array([time_, time_ + 1.0]), np.full((1, 2), 0.2), 1.0, 1, 0.0)
+
+    def send(self, action):
+        self.sent.append(list(action))
+        self.times.append(self.clock.time)
 
     def report(self, tick):
         self.ticks.append(tick)
@@ -1017,8 +1022,8 @@ DRIVEN = configure(
 class Drive(Bench):
     """A robot that stands at the origin, with a wall so many m ahead."""
 
-    def __init__(self, wall=1.5, **changes):
-        super().__init__(DRIVEN, **changes)
+    def __init__(self, configuration=DRIVEN, wall=1.5, **changes):
+        super().__init__(configuration, **changes)
         self.planner.value = 0.4
         self.commander = self.loop.commander
         self.goal = Pose(1.0, 0.0, 0.0)
@@ -1194,3 +1199,136 @@ def test_costs_are_told_the_time_that_states_are_stamped_with():
     )
     bench.period()
     assert bench.planner.stamp - 1.7e9 == pytest.approx(bench.planner.time, abs=1e-6)
+
+
+def often(configuration):
+    """A configuration with 50 commands a second."""
+    return configure(dict(configuration.values) | {"command.rate": 50.0})
+
+
+class Between(Threads):
+    """A loop at 20 Hz that sends 100 commands a second; the plan is the time since 100 s."""
+
+    def __init__(self, takes=lambda number: 0.005, **changes):
+        super().__init__(takes, **{"command.rate": 100.0, "max_plan_age": 0.2, **changes})
+
+    def plan(self, state, time_, *arguments, **options):
+        plan = super().plan(state, time_, *arguments, **options)
+        edges = time_ + 0.01 * np.arange(101)
+        return dataclasses.replace(plan, edges=edges, actions=np.tile(edges[:-1] - 100.0, (2, 1)).T)
+
+
+def test_between_two_periods_the_plan_is_read_again():
+    bench = Between()
+    assert set(bench.run(10)) == {FRESH}
+    bench.assert_one_command_a_period()
+    gaps = np.diff(bench.times)
+    assert gaps.max() < 0.0101
+    assert len(bench.times) > 45
+    planned = np.array(bench.times) - 100.0
+    sent = np.array(bench.sent)[:, 0]
+    np.testing.assert_allclose(sent[5:], planned[5:], atol=0.0101)
+    # The bound of the second action holds for them too.
+    assert np.array(bench.sent)[:, 1].max() <= 0.25
+
+
+@pytest.mark.parametrize("rate", [0.0, 10.0, 20.0])
+def test_a_rate_of_commands_up_to_the_control_rate_sends_one_in_each_period(rate):
+    bench = Between(**{"command.rate": rate})
+    bench.run(10)
+    assert len(bench.sent) == 10
+
+
+def test_commands_between_two_periods_keep_the_rate_limit():
+    bench = Between(**{"action.rate.x_ddot": 0.5})
+    bench.run(10)
+    sent, times = np.array(bench.sent)[:, 0], np.array(bench.times)
+    assert (np.diff(sent) <= 0.5 * np.diff(times) + 1e-9).all()
+    assert sent[-1] > sent[5]
+
+
+def test_when_the_planner_hangs_the_plan_is_followed_between_periods_then_the_ramp():
+    bench = Between(lambda number: math.inf if number == 5 else 0.005, hold_time=0.2)
+    statuses = bench.run(20)
+    bench.assert_one_command_a_period()
+    assert [s for s, _ in itertools.groupby(statuses)] == [FRESH, PREVIOUS_PLAN, FALLBACK, STOPPED]
+    sent, times = np.array(bench.sent), np.array(bench.times)
+    begin, end = (
+        next(tick.published for tick in bench.ticks if tick.status == status)
+        for status in (FALLBACK, STOPPED)
+    )
+    during = (times > begin) & (times < end)
+    assert during.sum() > 10
+    steps = np.diff(sent[during][:, 0])
+    assert (steps < 0.0).all()  # An even ramp to the safe action, in steps of 10 ms.
+    assert (sent[times > end] == SAFE).all()
+    assert np.diff(times).max() < 0.06
+
+
+def test_after_an_emergency_stop_nothing_else_is_sent_between_periods():
+    bench = Between()
+    halted = []
+
+    def report(tick):
+        if len(bench.ticks) == 5 and not halted:
+            # From the thread of the executor, while both threads of the loop run.
+            halted.append(threading.Thread(target=lambda: stop()))
+            halted[0].start()
+        bench.ticks.append(tick)
+        if len(bench.ticks) == 12:
+            bench.stop.set()
+
+    counted = []
+
+    def stop():
+        bench.loop.commander.halt(control.EMERGENCY_STOP)
+        counted.append(len(bench.sent))
+
+    bench.report = report
+    bench.loop.run(bench.stop)
+    halted[0].join()
+    assert len(bench.sent) > counted[0] + 5
+    assert all(action == SAFE for action in bench.sent[counted[0] - 1 :])
+
+
+def test_a_command_between_two_periods_is_braked_before_an_obstacle():
+    drive = Drive(often(DRIVEN))
+    assert drive.period().status == FRESH
+    drive.moves(0.4)
+    drive.clock.time += 0.02
+    drive.look(0.35)
+    drive.commander.take(drive.state)
+    drive.commander.between()
+    assert drive.sent[-1][0] == drive.clock.time
+    assert drive.sent[-1][1] == [0.0, 0.0]
+    assert drive.commander.is_collision_imminent
+    assert drive.commander.ladder.status == STOPPED
+
+
+def test_nothing_is_sent_between_periods_before_it_is_due_or_after_the_end():
+    bench = Bench(often(CONFIGURATION))
+    bench.loop.commander.between()
+    assert bench.sent == []
+    bench.period()
+    bench.loop.commander.between()
+    assert len(bench.sent) == 1
+    bench.clock.time += 0.02
+    bench.loop.commander.between()
+    assert len(bench.sent) == 2
+    bench.clock.time += 0.02
+    bench.loop.commander.close()
+    bench.loop.commander.between()
+    assert len(bench.sent) == 2
+
+
+def test_the_state_is_predicted_with_the_commands_between_periods():
+    """The fake planner moves x by the command: the sum of what was sent."""
+    bench = Bench(often(CONFIGURATION))
+    bench.period()
+    before = bench.state
+    for _ in range(3):
+        bench.clock.time += 0.02
+        bench.planner.value = 0.2
+        bench.loop.commander.between()
+    plan, _ = bench.loop.commander.sent(before.time, bench.clock.time, 0.02)
+    assert len(plan.actions) >= 3
