@@ -18,6 +18,7 @@ from cem_planner_ros.benchmarks import machine
 from cem_planner_ros.benchmarks.mppi import ReferenceMPPI
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.navigation.local_map import LocalMap
+from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.surroundings import Costmap, ReferencePath, Surroundings
 from cem_planner_ros.paths import share
@@ -27,7 +28,10 @@ from cem_planner_ros.simulation import worlds
 from cem_planner_ros.simulation.lockstep import Lockstep
 from cem_planner_ros.simulation.robot import LIDAR, SCAN_RATE, RobotPlant
 
-WORLDS = ("rooms", "pillars", "clutter")
+WORLDS = ("rooms", "pillars", "clutter", "crossing")
+
+MOVING = {"crossing": 8}
+"""Number of moving obstacles that plans consider in worlds with pedestrians."""
 
 EMPTY_WORLDS = ("straight", "curve")
 """Worlds with nothing in the way, for the smoothness of commands."""
@@ -56,12 +60,15 @@ CANDIDATES = 50
 def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
     """Yield a row for each world and seed."""
     torch.set_num_threads(1)
-    configuration = load()
-    planner = configuration.planner()
+    planners: dict[int, tuple[Configuration, Planner]] = {}
     for world in WORLDS[: 1 if quick else None]:
+        count = MOVING.get(world, 0)
+        if count not in planners:
+            configuration = load(count)
+            planners[count] = configuration, configuration.planner()
         for seed in range(2 if quick else SEEDS):
             say(f"{world}, seed {seed}")
-            yield {"world": world, "seed": seed, **drive(configuration, planner, world, seed)}
+            yield {"world": world, "seed": seed, **drive(*planners[count], world, seed)}
 
 
 def smoothness(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
@@ -168,10 +175,11 @@ def _quantiles(times: list[float]) -> dict[str, float]:
     }
 
 
-def load(**changes) -> Configuration:
-    """Return the configuration of `config/drive.yaml`, planner.SETTING changed."""
+def load(moving_obstacles: int = 0, **changes) -> Configuration:
+    """Return the configuration of `config/drive.yaml` with some values changed, planner.SETTING."""
     file = share("config") / "drive.yaml"
     changes = {f"planner.{name}": value for name, value in ({"device": "cpu"} | changes).items()}
+    changes["obstacles.moving_obstacles"] = moving_obstacles
     return configure(load_yaml(file) | changes, str(file))
 
 
@@ -189,7 +197,7 @@ def drive(
     """
     world = worlds.load(world_name, seed)
     plant = RobotPlant(world, seed=seed)
-    local_map = LocalMap()
+    local_map, padding = LocalMap(), configuration.values["drive.moving_obstacles_padding"]
     path, goal = ReferencePath.through(world.path), Pose(*world.goal)
     planner.reset()
     lockstep = Lockstep(configuration, planner, plant.state, plant.step)
@@ -199,7 +207,11 @@ def drive(
         if lockstep.time >= scanned + 1.0 / SCAN_RATE - 1e-6:
             scanned = lockstep.time
             local_map.update(Pose(*plant.state()[:3]), plant.scan(), **LIDAR)
-            commander.surroundings = Surroundings(goal, path, costmap(local_map, scanned))
+            seen, moving = costmap(local_map, scanned), None
+            if plant.has_pedestrians:
+                moving = MovingObstacles(*plant.moving_obstacles(), scanned, scanned)
+                seen = seen.without(moving, padding)
+            commander.surroundings = Surroundings(goal, path, seen, moving_obstacles=moving)
         lockstep.period()
         states.append(plant.state())
         commands.append(commander.last_action)

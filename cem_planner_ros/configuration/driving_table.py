@@ -83,6 +83,15 @@ DRIVING = (
         low=0.0,
     ),
     Parameter(
+        "drive.moving_obstacles_padding",
+        0.1,
+        "Distance from a moving obstacle within which occupied cells of the costmap belong to the "
+        "moving obstacle. They are no obstacles of their own.",
+        unit="m",
+        low=0.0,
+        high=10.0,
+    ),
+    Parameter(
         "drive.lethal",
         100,
         "Smallest value of a costmap cell that is an obstacle. Unknown cells are no obstacles.",

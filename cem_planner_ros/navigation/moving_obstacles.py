@@ -12,6 +12,9 @@ from cem_planner_ros.navigation.footprint import Footprint
 ROUNDING = 1e-6
 """Tolerance of clearances for the rounding of float64, m."""
 
+STANDING = 1.5
+"""Time for which a robot that has braked is looked at, s."""
+
 
 @dataclass(frozen=True, eq=False)
 class MovingObstacles:
@@ -65,9 +68,11 @@ class MovingObstacleCheck:
     """
     Decides whether the robot may drive a way on which it brakes to a standstill.
 
-    The robot must keep the margin to each obstacle until it stands. If it cannot keep the margin to
-    an obstacle even by braking at once, it must come no nearer to this obstacle than by braking. So
-    a robot that stands in the way of somebody may drive out of the way.
+    The robot must keep the margin to each obstacle until it stands. This is not required where
+    stopping is no help, because an obstacle comes nearer than the margin even if the robot brakes
+    at once and then stands for STANDING s. Then a command must be no worse for this obstacle than
+    that. How bad a way is, is the integral of what lacks of the margin; earlier moments weigh more.
+    So the robot may leave the way of somebody, and does not stop in it.
 
     Args:
         footprint: the outline of the robot.
@@ -94,21 +99,21 @@ class MovingObstacleCheck:
 
     def allows(self, way: np.ndarray) -> bool:
         """Return whether the robot may drive a way (n, 3), m and rad, that ends in standstill."""
-        nearest = self._nearest(way)
-        if (nearest >= self._margin - ROUNDING).all():
+        is_met = (self._lack(way) > ROUNDING).any(0)
+        if not is_met.any():
             return True
         if self._braking is None:
             self._braking = self._brake()
-        # A robot that stands earlier is there for as long.
-        count = max(len(way), len(self._braking))
-        unavoidable = np.minimum(self._nearest(_prolonged(self._braking, count)), self._margin)
-        return bool((self._nearest(_prolonged(way, count)) >= unavoidable - ROUNDING).all())
+        count = max(len(way), len(self._braking)) + round(STANDING / self._step)
+        is_worse = self._harm(way, count) > self._harm(self._braking, count) + ROUNDING
+        return not (is_met & is_worse).any()
 
-    def _nearest(self, way: np.ndarray) -> np.ndarray:
+    def _lack(self, way: np.ndarray) -> np.ndarray:
+        """Return what lacks of the margin (m, n), m, to each obstacle in each pose of a way."""
         clearance = self._obstacles.clearance(self._footprint, way, self._step)
-        return clearance.min(0)
+        return np.maximum(self._margin - clearance, 0.0)
 
-
-def _prolonged(way: np.ndarray, count: int) -> np.ndarray:
-    """Return a way of `count` poses at least: at its end the robot stands."""
-    return np.concatenate((way, np.repeat(way[-1:], count - len(way), axis=0)))
+    def _harm(self, way: np.ndarray, count: int) -> np.ndarray:
+        """Return how bad (n,) a way is, if the robot stands at its end until pose `count`."""
+        way = np.concatenate((way, np.repeat(way[-1:], count - len(way), axis=0)))
+        return np.linspace(1.0, 0.0, count) @ self._lack(way)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -277,6 +277,26 @@ class Costmap:
         row, column = np.moveaxis(np.clip(place, 0, last).astype(int), -1, 0)
         is_on_map = ((place >= 0) & (place <= last)).all(-1)
         return is_on_map & (self.cells[row, column] >= self.lethal)
+
+    def without(self, moving: MovingObstacles, padding: float) -> Costmap:
+        """
+        Return this map without the occupied cells that belong to moving obstacles.
+
+        Those are the cells whose centre is within `padding`, m, of a moving obstacle where it was
+        at the time of the map.
+        """
+        moving = moving.after(self.time - moving.time)
+        cells = self.cells.copy()
+        for place, radius in zip(self.index(moving.positions), moving.radii, strict=True):
+            middle, reach = place / SUBDIVIDED - 0.5, (radius + padding) / self.resolution
+            low = np.maximum(np.ceil(middle - reach), 0.0)
+            high = np.minimum(np.floor(middle + reach), np.array(cells.shape) - 1.0)
+            if (low <= high).all():
+                rows, columns = (np.arange(*ends) for ends in zip(low, high + 1.0, strict=True))
+                off = np.hypot(rows[:, None] - middle[0], columns - middle[1])
+                part = cells[int(low[0]) :, int(low[1]) :][: len(rows), : len(columns)]
+                part[(off <= reach) & (part >= self.lethal)] = 0
+        return replace(self, cells=cells)
 
     def outlines(self, center: np.ndarray, radius: float) -> np.ndarray:
         """

@@ -11,6 +11,7 @@ import numpy as np
 from nav_msgs.msg import MapMetaData
 
 from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.poses import compose
 from cem_planner_ros.navigation.surroundings import Costmap
 from cem_planner_ros.ros.frames import Frames, planar_pose
@@ -34,6 +35,7 @@ class CostmapInput:
         configuration: largest age of a costmap, and the value of obstacles.
         clock: clock of the control loop, s.
         stamp_clock: clock with which messages are stamped, s.
+        moving: returns the newest moving obstacles, whose cells are no obstacles.
         changed: called by either thread with each new costmap, and with None when the costmap is
             forgotten.
         failed: called with the error of the thread that computes distance fields.
@@ -45,12 +47,14 @@ class CostmapInput:
         configuration: Configuration,
         clock: Callable[[], float],
         stamp_clock: Callable[[], float],
+        moving: Callable[[], MovingObstacles | None],
         changed: Callable[[Costmap | None], None],
         failed: Callable[[str], None],
     ):
         self._frames = frames
         self._clock = clock
         self._stamp_clock = stamp_clock
+        self._moving = moving
         self._changed = changed
         self._failed = failed
         self._grid: tuple[MapMetaData, str, np.ndarray] | None = None  # Cells in which frame.
@@ -65,6 +69,8 @@ class CostmapInput:
         """Use other values from now on."""
         self._lethal = configuration.values["drive.lethal"]
         self._max_age = configuration.values["drive.max_costmap_age"]
+        self._padding = configuration.values["drive.moving_obstacles_padding"]
+        self._max_moving_age = configuration.values["drive.max_moving_obstacles_age"]
 
     def destroy(self) -> None:
         """End the thread after its present costmap; no more costmaps are reported."""
@@ -154,6 +160,9 @@ class CostmapInput:
                 if costmap is None:
                     return
             try:
+                moving = self._moving()
+                if moving is not None and abs(costmap.time - moving.time) <= self._max_moving_age:
+                    costmap = costmap.without(moving, self._padding)
                 costmap.distance  # noqa: B018, made here, outside the control period
                 with self._lock:
                     if epoch == self._epoch:

@@ -16,7 +16,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import LaserScan
+from sensor_msgs.msg import LaserScan, PointCloud2
 from std_msgs.msg import Bool
 
 from cem_planner_ros.configuration import NODE_NAME, load_yaml
@@ -33,6 +33,7 @@ from cem_planner_ros.ros.messages import (
     message_class,
     state_writer,
 )
+from cem_planner_ros.ros.moving_obstacles_input import moving_obstacles_message
 from cem_planner_ros.simulation import worlds
 from cem_planner_ros.simulation.plants import ODOMETRY_FIELDS, MujocoPlant, Plant, model_plant
 from cem_planner_ros.simulation.robot import LIDAR, SCAN_RATE, RobotPlant
@@ -161,8 +162,9 @@ class SimulatorNode(Node):
     """
     Simulates a plant in real time, on the steady clock.
 
-    A robot in a world also publishes `scan`, and `touched`, which stays true after a touch. Raises
-    ConfigurationError if the plant cannot be made.
+    A robot in a world also publishes `scan`, `touched`, which stays true after a touch, and
+    `moving_obstacles` where pedestrians walk. Raises ConfigurationError if the plant cannot be
+    made.
     """
 
     def __init__(self, **options):
@@ -203,6 +205,9 @@ class SimulatorNode(Node):
         self._robot = self._plant if isinstance(self._plant, RobotPlant) else None
         if self._robot is not None:
             self._scan_publisher = self.create_publisher(LaserScan, "scan", 5)
+            self._moving_publisher = None
+            if self._robot.has_pedestrians:
+                self._moving_publisher = self.create_publisher(PointCloud2, "moving_obstacles", 1)
             self._touched_publisher = self.create_publisher(Bool, "touched", LATCHED)
             self._touched_publisher.publish(Bool(data=False))
             self._touched: tuple[str, ...] = ()
@@ -295,6 +300,10 @@ class SimulatorNode(Node):
             if self._robot.time >= self._next_scan:
                 self._next_scan = max(self._next_scan + 1.0 / SCAN_RATE, self._robot.time)
                 self._on_the_way.append((due, self._scan_publisher, self._scan(stamp)))
+                if self._moving_publisher is not None:
+                    message = moving_obstacles_message(*self._robot.moving_obstacles())
+                    message.header.stamp, message.header.frame_id = stamp, "odom"
+                    self._on_the_way.append((due, self._moving_publisher, message))
             self._publish_touched()
         while self._on_the_way and self._on_the_way[0][0] <= now:
             _, publisher, message = self._on_the_way.popleft()

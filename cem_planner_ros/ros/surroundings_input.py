@@ -106,6 +106,7 @@ class SurroundingsInput:
             configuration,
             clock,
             stamp_clock,
+            lambda: self.known.moving_obstacles,
             lambda costmap: self._use(costmap=costmap),
             lambda problem: self._ignore("costmap", MessageError(problem)),
         )

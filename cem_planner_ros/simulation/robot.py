@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.simulation.pedestrians import observed
 from cem_planner_ros.simulation.worlds import World
 
 TWIST_LOW, TWIST_HIGH = (-0.35, -1.9), (0.5, 1.9)
@@ -40,8 +41,9 @@ class RobotPlant:
     The robot models/diff_drive/robot.xml in a world, controlled like Gazebo's DiffDrive.
 
     A command is a twist. The robot follows it within limits of speed and acceleration; its wheels
-    may slip. The state is the true pose of base_link, and the speeds of that body. The same world,
-    seed and steps give the same states and scans.
+    may slip. The state is the true pose of base_link, and the speeds of that body. Pedestrians walk
+    whatever is in their way; the lidar sees them. The same world, seed and steps give the same
+    states and scans.
 
     Args:
         world: the world; from now on this plant owns its model.
@@ -67,6 +69,7 @@ class RobotPlant:
         self._model = model = world.model
         self._data = mujoco.MjData(model)
         self._start = world.start
+        self._pedestrians = world.pedestrians
         self._seed = seed
         self._range_noise = range_noise
         try:
@@ -99,6 +102,7 @@ class RobotPlant:
         self._twist = [0.0, 0.0]
         self._surplus = 0.0
         self._touched: dict[str, None] = {}
+        self._walk()
 
     @property
     def time(self) -> float:
@@ -138,11 +142,26 @@ class RobotPlant:
             v, difference = self._twist[0], 0.5 * self._twist[1] * self.wheel_separation
             rims = np.array([v - difference, v + difference])
             self._data.ctrl[:] = rims / self.wheel_radius
+            self._walk()
             self._mujoco.mj_step(self._model, self._data)
             geoms = self._data.contact.geom
             touches = geoms[self._kind[geoms].prod(axis=1) == 2]
             for index in touches[self._kind[touches] == 2] if touches.size else ():
                 self._touched[self._model.geom(index).name or f"geom {index}"] = None
+
+    def _walk(self) -> None:
+        """Move the pedestrians to where they are now."""
+        for place, pedestrian in zip(self._data.mocap_pos, self._pedestrians, strict=True):
+            place[:2] = pedestrian.at(self._data.time)[0]
+
+    @property
+    def has_pedestrians(self) -> bool:
+        """Whether pedestrians walk in the world."""
+        return bool(self._pedestrians)
+
+    def moving_obstacles(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return positions (n, 2), m, velocities (n, 2), m/s, and radii (n,), m, of pedestrians."""
+        return observed(self._pedestrians, self._data.time)
 
     def scan(self) -> np.ndarray:
         """Return the ranges (BEAMS,), m, counterclockwise from behind; inf without an obstacle."""

@@ -3,8 +3,8 @@ Worlds to drive in: MuJoCo files with a reference path and obstacles on it.
 
 A world is an MJCF file with a robot and, as <custom> numbers, `path` (x, y of its points), `start`
 and `goal` (x, y, yaw); optionally `obstacles`, the number of obstacles that the seed places, and
-`doorway` (x, y), which they keep clear. Walls and other objects are the upright boxes and cylinders
-of the worldbody.
+`doorway` (x, y), which they keep clear; and `pedestrians`, the number of those who walk across the
+path. Walls and other objects are the upright boxes and cylinders of the worldbody.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import numpy as np
 
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import share
+from cem_planner_ros.simulation.pedestrians import HEIGHT as PEDESTRIAN_HEIGHT
+from cem_planner_ros.simulation.pedestrians import Pedestrian, across
 
 if TYPE_CHECKING:
     import mujoco
@@ -74,6 +76,7 @@ class World:
         start, goal: (3,) x, y, yaw in m, rad.
         fixed: objects that the path avoids.
         obstacles: objects that the path does not avoid.
+        pedestrians: those who walk; each is a mocap body of the model, in this order.
     """
 
     model: mujoco.MjModel
@@ -82,6 +85,7 @@ class World:
     goal: np.ndarray
     fixed: Outlines
     obstacles: Outlines
+    pedestrians: tuple[Pedestrian, ...] = ()
 
 
 def load(name: str, seed: int = 0) -> World:
@@ -113,8 +117,9 @@ def load(name: str, seed: int = 0) -> World:
     path = numbers["path"].reshape(-1, 2).copy()
     start, goal = numbers["start"].copy(), numbers["goal"].copy()
     fixed = _outlines(mujoco, model)
+    random = np.random.default_rng([seed, *file.stem.encode()])  # other ones in each world
     obstacles = _place(
-        np.random.default_rng([seed, *file.stem.encode()]),  # other ones in each world
+        random,
         int(numbers.get("obstacles", [0])[0]),
         path,
         fixed,
@@ -125,7 +130,9 @@ def load(name: str, seed: int = 0) -> World:
     if obstacles is None:
         raise ConfigurationError(f"world '{file}' has no room for its obstacles, with seed {seed}")
     _add(mujoco, spec, obstacles)
-    return World(spec.compile(), path, start, goal, fixed, obstacles)
+    walkers = across(random, int(numbers.get("pedestrians", [0])[0]), path)
+    _add_pedestrians(mujoco, spec, walkers)
+    return World(spec.compile(), path, start, goal, fixed, obstacles, walkers)
 
 
 def clearance(points: np.ndarray, outlines: Outlines) -> np.ndarray:
@@ -252,4 +259,19 @@ def _add(mujoco, spec, obstacles: Outlines) -> None:
             quat=(math.cos(0.5 * yaw), 0.0, 0.0, math.sin(0.5 * yaw)),
             size=size,
             rgba=(0.8, 0.3, 0.2, 1.0),
+        )
+
+
+def _add_pedestrians(mujoco, spec, walkers: tuple[Pedestrian, ...]) -> None:
+    """Add pedestrians to a world, named pedestrian_1 and so on; a plant moves them."""
+    for number, walker in enumerate(walkers, start=1):
+        half = 0.5 * PEDESTRIAN_HEIGHT
+        body = spec.worldbody.add_body(
+            name=f"pedestrian_{number}", mocap=True, pos=(*walker.at(0.0)[0], half)
+        )
+        body.add_geom(
+            name=f"pedestrian_{number}",
+            type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+            size=(walker.radius, half, 0.0),
+            rgba=(0.2, 0.6, 0.3, 1.0),
         )

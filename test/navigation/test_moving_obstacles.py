@@ -100,11 +100,13 @@ twists = st.tuples(st.floats(-0.35, 0.5), st.floats(-1.9, 1.9))
 @settings(max_examples=200, deadline=None)
 @given(st.lists(walkers, min_size=1, max_size=4), twists, twists, twists, st.floats(0.0, 0.06))
 def test_where_it_could_stop_it_stands_before_it_meets_anybody(rows, speeds, before, command, age):
-    """Unless it would be met even if it braked at once."""
+    """Unless somebody would meet it even if it braked at once, and then stood."""
     guard, known = CONFIGURATION.stop_guard(), objects(*rows)
     state = np.array([0.0, 0.0, 0.0, *speeds])
     arguments = (EMPTY, state, age, np.array(before))
-    if clearance(braked(speeds, before, REST, age), rows) < 0.02:
+    way = braked(speeds, before, REST, age)
+    way = np.concatenate((way, np.repeat(way[-1:], round(2.5 / DT), axis=0)))
+    if clearance(way, rows) < 0.02:
         return
     if guard.can_stop(*arguments, np.array(command), known):
         assert clearance(braked(speeds, before, command, age), rows) > -0.02
@@ -152,6 +154,24 @@ def test_out_of_the_way_of_somebody_it_may_drive_and_not_into_it(guard):
         chosen = guard.bounded(EMPTY, HERE, 0.0, REST, command, REST, comes)
         assert (chosen is not None) is can
         assert guard.is_imminent is not can
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_it_does_not_stop_in_the_way_of_somebody_whom_it_passes_in_time(guard, side):
+    """It could not stand before it is met, and would be met where it stands."""
+    state, before = np.array([0.0, 0.0, 0.0, 0.5, 0.0]), AHEAD
+    comes = (0.11, 0.84 * side, -0.06, -0.51 * side, 0.29)
+    for period in range(40):
+        x, y, vx, vy, radius = comes
+        known = objects((x + 0.05 * period * vx, y + 0.05 * period * vy, vx, vy, radius))
+        before = guard.bounded(EMPTY, state, 0.0, before, AHEAD, REST, known)
+        np.testing.assert_array_equal(before, AHEAD)
+        state[0] += 0.05 * 0.5
+    # If it is in front of the robot, the robot waits.
+    passes = objects((0.65, 0.7, 0.0, -0.7, 0.29))
+    state = np.array([0.0, 0.0, 0.0, 0.5, 0.0])
+    chosen = guard.bounded(EMPTY, state, 0.0, AHEAD, AHEAD, REST, passes)
+    assert chosen is None or chosen[0] < 0.4
 
 
 def test_an_obstacle_that_stands_stops_it_where_a_map_does(guard):

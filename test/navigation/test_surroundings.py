@@ -5,6 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.surroundings import Costmap, Pose, ReferencePath
 
 CORNER = ReferencePath.through(np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 1.0]]))
@@ -113,6 +114,32 @@ def test_only_cells_from_lethal_on_are_obstacles():
     lower = Costmap(cells, 0.1, Pose(0.0, 0.0, 0.0), 0.0, lethal=50)
     assert lower.clearance(np.array([0.25, 0.05])) < 0.0
     assert lower.clearance(np.array([0.05, 0.05])) > 0.1
+
+
+@given(
+    st.lists(st.tuples(*[st.floats(-3.0, 3.0)] * 4, st.floats(0.0, 0.6)), min_size=1, max_size=3),
+    st.floats(-3.2, 3.2),
+    st.floats(0.0, 0.3),
+)
+@settings(max_examples=40, deadline=None)
+def test_cells_under_moving_obstacles_are_theirs_and_others_stay(rows, yaw, padding):
+    cells = np.random.default_rng(0).choice([-1, 0, 60, 100], (30, 50)).astype(np.int8)
+    known = Costmap(cells, 0.1, Pose(-1.5, -1.0, yaw), 10.2, lethal=80)
+    rows = np.array(rows)
+    moving = MovingObstacles(rows[:, :2], rows[:, 2:4], rows[:, 4], 10.0, 1000.0)
+    found = known.without(moving, padding)
+    row, column = np.mgrid[:30, :50]
+    along, across = 0.1 * (column + 0.5), 0.1 * (row + 0.5)
+    x = -1.5 + math.cos(yaw) * along - math.sin(yaw) * across
+    y = -1.0 + math.sin(yaw) * along + math.cos(yaw) * across
+    distance = np.full(cells.shape, np.inf)
+    for left, low, vx, vy, radius in rows:
+        off = np.hypot(x - (left + 0.2 * vx), y - (low + 0.2 * vy)) - radius
+        distance = np.minimum(distance, off)
+    clear = np.abs(distance - padding) > 1e-6
+    expected = np.where((distance < padding) & (cells >= 80), 0, cells)
+    np.testing.assert_array_equal(found.cells[clear], expected[clear])
+    assert (found.time, found.lethal, found.origin) == (10.2, 80, known.origin)
 
 
 def test_a_map_contains_what_lies_on_it_and_nothing_else():

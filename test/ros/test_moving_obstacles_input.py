@@ -7,6 +7,7 @@ import types
 
 import numpy as np
 import pytest
+from nav_msgs.msg import OccupancyGrid
 from sensor_msgs.msg import PointCloud2, PointField
 
 from cem_planner_ros.configuration import configure, load_yaml
@@ -57,7 +58,12 @@ class Bench:
     def __init__(self, configuration=CONFIGURATION):
         self.node = Topics()
         self.input = SurroundingsInput(
-            self.node, configuration, lambda: 50.0, lambda: 1050.0, lambda surroundings: None
+            self.node,
+            configuration,
+            lambda: 50.0,
+            lambda: 1050.0,
+            lambda surroundings: None,
+            lambda time: ("base_link", None),
         )
 
     def send(self, message):
@@ -263,6 +269,35 @@ def test_they_are_turned_into_the_frame_of_the_state_as_it_was_at_their_stamp(mo
     poses.clear()
     bench.send(cloud(ONE, frame="base_link"))
     assert "tf2 cannot transform frame 'base_link': TransformException" in bench.problem
+
+
+def see_walkers(bench, wait_until, stamp, expected):
+    """Send a costmap with two occupied cells, at x = 2.25 and 4.25 m; expect its cells."""
+    message = OccupancyGrid()
+    message.info.resolution, message.info.width, message.info.height = 0.5, 10, 2
+    message.info.origin.position.y = -0.5
+    message.info.origin.orientation.w = 1.0
+    message.data = ([0] * 4 + [100] + [0] * 3 + [100] + [0]) * 2
+    message.header.stamp.sec = stamp
+    before = bench.input.known.costmap
+    bench.node.take["/costmap"](message)
+    wait_until(lambda: bench.input.known.costmap is not before)
+    occupied = bench.input.known.costmap.cells[0].nonzero()[0]
+    assert occupied.tolist() == expected
+
+
+def test_what_the_costmap_shows_of_them_is_no_obstacle_of_its_own(bench, wait_until):
+    see_walkers(bench, wait_until, 1050, [4, 8])
+    bench.send(cloud((2.25, 0.0, 0.0, 0.0, 0.3)))
+    see_walkers(bench, wait_until, 1050, [8])
+    # It has walked on since: the costmap is as old.
+    bench.send(cloud((6.25, 0.0, 4.0, 0.0, 0.3), stamp=1050.0))
+    see_walkers(bench, wait_until, 1050, [4, 8])
+    bench.send(cloud((0.25, 0.0, 4.0, 0.0, 0.3), stamp=1049.5))
+    see_walkers(bench, wait_until, 1050, [8])
+    # Too long before for a prediction.
+    bench.send(cloud((4.25, 0.0, 0.0, 0.0, 0.3)))
+    see_walkers(bench, wait_until, 1049, [4, 8])
 
 
 def test_after_a_jump_of_the_clock_none_are_known(bench):

@@ -12,7 +12,7 @@ from nav_msgs.msg import Odometry
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import JointState, LaserScan
+from sensor_msgs.msg import JointState, LaserScan, PointCloud2
 from std_msgs.msg import Bool, Float64MultiArray
 
 from cem_planner_ros.configuration import configure, load_yaml
@@ -336,6 +336,23 @@ def test_a_robot_drives_sees_and_tells_what_it_touches(observer, start, wait_unt
     observer.node.create_subscription(Bool, "touched", late.append, latched)
     wait_until(lambda: late)
     assert late[0].data
+
+
+def test_where_pedestrians_walk_the_simulator_tells_of_them(observer, make, wait_until):
+    pytest.importorskip("mujoco")
+    world = str(ROOT / "worlds" / "crossing.xml")
+    told = observer.listen(PointCloud2, "moving_obstacles")
+    observer.node.executor.add_node(make(plant="robot", world=world, rate=50.0))
+    wait_until(lambda: len(told) > 3)
+    (one, other) = (told[index][1] for index in (-2, -1))
+    assert one.header.frame_id == "odom"
+    assert one.width == 5
+    assert [field.name for field in one.fields] == ["x", "y", "vx", "vy", "radius"]
+    assert stamp_of(other) > stamp_of(one)
+    assert one.data != other.data
+    assert "/moving_obstacles" not in topics_of(
+        make(plant="robot", world=str(ROOT / "worlds" / "rooms.xml"))
+    )
 
 
 def _twist(speed):

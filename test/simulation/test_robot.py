@@ -195,6 +195,35 @@ def test_the_same_steps_give_the_same_states_and_scans_whatever_was_looked_at():
     np.testing.assert_array_equal(other.state(), first[0])
 
 
+def test_pedestrians_walk_are_seen_and_touch():
+    made = plant("crossing", 3)
+    again = plant("crossing", 3)
+    assert made.has_pedestrians
+    assert not plant("rooms").has_pedestrians
+    seen = 0
+    for _ in range(200):
+        before, velocities, radii = made.moving_obstacles()
+        made.step((0.0, 0.0), 0.1)
+        after = made.moving_obstacles()[0]
+        straight = (made.moving_obstacles()[1] == velocities).all(1)
+        assert after[straight] == pytest.approx((before + 0.1 * velocities)[straight], abs=1e-9)
+        ranges, (x, y, yaw, *_) = made.scan(), made.state()
+        for (left, low), radius in zip(after, radii, strict=True):
+            distance = math.hypot(left - x, low - y)
+            beam = round(180 + math.degrees(math.atan2(low - y, left - x) - yaw)) % 360
+            if distance > 7.0:
+                continue
+            assert ranges[beam] < distance - radius + 0.1  # Or somebody is in front of it.
+            seen += abs(ranges[beam] - (distance - radius)) < 0.06
+    assert seen > 500
+    drive(again, (0.5, 0.0, 60.0))
+    assert any("pedestrian" in name for name in again.touched)
+    again.reset()
+    np.testing.assert_array_equal(
+        again.moving_obstacles()[0], plant("crossing", 3).moving_obstacles()[0]
+    )
+
+
 def bare_world(folder, inside=""):
     """Return a world with nothing in it but what is told."""
     numbers = {"path": "0 0 1 0", "start": "0 0 0", "goal": "1 0 0"}

@@ -140,14 +140,14 @@ def test_three_obstacles_stand_on_the_path_and_away_from_start_goal_and_doorway(
     assert np.ptp(places[:, 0]) > 4.0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "crossing"])
 def test_path_start_and_goal_fit_together_and_are_free_of_what_is_known(name):
     world = load(name)
     np.testing.assert_allclose(world.path[0], world.start[:2])
     np.testing.assert_allclose(world.path[-1], world.goal[:2])
     steps = np.diff(world.path, axis=0)
     lengths = np.linalg.norm(steps, axis=1)
-    assert 9.0 < lengths.sum() < 12.0
+    assert 9.0 <= lengths.sum() < 12.0
     assert lengths.max() <= 1.01
     for pose, step in ((world.start, steps[0]), (world.goal, steps[-1])):
         heading = math.atan2(step[1], step[0])
@@ -179,6 +179,31 @@ def test_outlines_are_what_stands_in_the_model(name):
     )
     assert (inside != occupied).mean() < 1e-4
     assert len(world.obstacles.boxes) + len(world.obstacles.circles) == 3
+
+
+def test_pedestrians_cross_the_path_to_and_fro_away_from_start_and_goal():
+    seen = [load("crossing", seed) for seed in range(6)]
+    for world in seen:
+        assert len(world.pedestrians) == 5
+        for pedestrian in world.pedestrians:
+            states = [pedestrian.at(time) for time in np.arange(0.0, 30.0, 0.05)]
+            places, speeds = (np.array(part) for part in zip(*states, strict=True))
+            steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
+            assert 0.4 * 0.05 - 1e-9 <= np.median(steps) <= 1.2 * 0.05 + 1e-9
+            assert steps.max() < 1.001 * np.median(steps)
+            moved = (speeds[1:] == speeds[:-1]).all(1)  # It did not turn back.
+            np.testing.assert_allclose(
+                np.diff(places, axis=0)[moved], 0.05 * speeds[1:][moved], atol=1e-9
+            )
+            assert 0.2 <= pedestrian.radius <= 0.3
+            assert (np.diff(np.sign(places[:, 1])) != 0).sum() >= 2
+            assert 2.0 < np.abs(places[:, 1]).max() < 2.5
+            crossing = places[np.abs(places[:, 1]).argmin()]
+            assert 1.0 < crossing[0] < 8.0
+            assert worlds.clearance(places, world.fixed).min() > pedestrian.radius
+    starts = [p.at(0.0)[0] for world in seen for p in world.pedestrians]
+    assert len(np.unique(np.array(starts).round(3), axis=0)) == len(starts)
+    assert load("rooms").pedestrians == ()
 
 
 def test_a_seed_gives_the_same_world_again():
