@@ -81,11 +81,20 @@ STEADY = 50
 HORIZONS = {"cartpole": (50, 100), "doorway": (60,), "quadrotor": (30,)}
 
 
-def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
-    """Yield a row of results for each task, budget and method."""
+def run(quick: bool, say: Callable[[str], None], only: str | None = None) -> Iterator[dict]:
+    """
+    Yield a row of results for each task, budget and method.
+
+    Args:
+        quick: whether to measure less of everything.
+        say: is told what is measured next.
+        only: the only task, of TASKS; None for all.
+    """
     torch.set_num_threads(1)
     seeds = range(2 if quick else 10)
     for name, task in TASKS.items():
+        if only not in (None, name):
+            continue
         for horizon in HORIZONS[name][:1] if quick else HORIZONS[name]:
             for samples, iterations in BUDGETS[1:2] if quick else BUDGETS:
                 left_out = LEFT_OUT if (samples, iterations) == BUDGETS[1] else {}

@@ -20,6 +20,7 @@ from cem_planner_ros.benchmarks import (
     bench_plan,
     bench_policy,
     bench_quality,
+    bench_robots,
     bench_scaling,
     machine,
     path_runs,
@@ -63,9 +64,32 @@ def _scaling(options: argparse.Namespace, say: Say) -> dict:
 
 
 def _quality(options: argparse.Namespace, say: Say) -> dict:
+    suite = SUITES[options.suite]
+    if options.task not in (None, *suite.TASKS):
+        raise ConfigurationError(
+            f"--task is '{options.task}', allowed with --suite {options.suite}: "
+            f"{', '.join(suite.TASKS)}"
+        )
+    if suite is bench_robots:
+        return _table(
+            (
+                ("task", 40),
+                ("cost", 10),
+                ("std", 8),
+                ("N", 6),
+                ("I", 3),
+                ("seeds", 6),
+                ("steps", 6),
+            ),
+            bench_robots.run(options.quick, say, options.task),
+            lambda row: (
+                *(row["name"], *row["cost"].values(), row["samples"], row["iterations"]),
+                *(row["seeds"], row["steps"]),
+            ),
+        )
     return _table(
         (("task", 52), ("cost", 10), ("std", 8), ("successes", 9), ("steady command RMS", 40)),
-        bench_quality.run(options.quick, say),
+        bench_quality.run(options.quick, say, options.task),
         lambda row: (
             *(row["name"], *row["cost"].values(), f"{row['successes']}/{row['seeds']}"),
             ", ".join(f"{name} {rms:g}" for name, rms in row["steady_command_rms"].items()),
@@ -231,6 +255,17 @@ PROFILE = {
 }
 QUICK = {"--quick": {"action": "store_true", "help": "less of everything, for a first look"}}
 
+SUITES = {"plants": bench_quality, "robots": bench_robots}
+SUITE = {
+    "--suite": {
+        **{"choices": tuple(SUITES), "default": "plants"},
+        "help": "plants: cart-pole, doorway and quadrotor; robots: walking robots of Gymnasium, "
+        "beside the published iCEM, which needs mujoco and gymnasium and takes hours "
+        "(default: %(default)s)",
+    },
+    "--task": {"metavar": "NAME", "help": "only this task of the suite"},
+}
+
 BENCHMARKS = {
     "plan": Benchmark(
         "time of a plan beside the plainest planner", _plan, DEVICE | QUICK | PROFILE
@@ -240,7 +275,7 @@ BENCHMARKS = {
         _scaling,
         DEVICE | QUICK | {"--plot": {"type": Path, "metavar": "FILE", "help": "write it as PNG"}},
     ),
-    "quality": Benchmark("cost of closed loops at equal rollouts", _quality, QUICK),
+    "quality": Benchmark("cost of closed loops at equal rollouts", _quality, QUICK | SUITE),
     "dynamics": Benchmark("model steps per second", _dynamics, DEVICE | QUICK | PROFILE),
     "learning": Benchmark(
         "cost of the demo's swing-up with models learned from its data", _learning, QUICK
