@@ -74,15 +74,20 @@ def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
 def smoothness(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
     """Yield a row for each empty world and method: this planner and MPPI as Nav2 ships it."""
     torch.set_num_threads(1)
+    compared = methods()
+    for world in EMPTY_WORLDS[: 1 if quick else None]:
+        for name, method in compared.items():
+            say(f"{world}, {name}")
+            yield {"world": world, "method": name, **drive(*method, world, 0)}
+
+
+def methods() -> dict[str, tuple[Configuration, Planner | ReferenceMPPI]]:
+    """Return what is compared, by name: this planner, and MPPI as Nav2 ships it."""
     configuration, reference = load(), load()
-    methods = {
+    return {
         "defaults": (configuration, configuration.planner()),
         "mppi_reference": (reference, ReferenceMPPI(reference)),
     }
-    for world in EMPTY_WORLDS[: 1 if quick else None]:
-        for name, method in methods.items():
-            say(f"{world}, {name}")
-            yield {"world": world, "method": name, **drive(*method, world, 0)}
 
 
 def around() -> Surroundings:

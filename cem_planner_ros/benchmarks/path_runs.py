@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from cem_planner_ros.configuration import Configuration, configure, load_yaml
+from cem_planner_ros.benchmarks import bench_drive
+from cem_planner_ros.benchmarks.mppi import ReferenceMPPI
+from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.navigation.path_headings import path_through
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.surroundings import Costmap, Surroundings
-from cem_planner_ros.paths import share
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.simulation.lockstep import Lockstep
 from cem_planner_ros.simulation.plants import ModelPlant
@@ -76,18 +77,20 @@ PATHS = {
 
 
 def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
-    """Yield a row for each of PATHS, driven with `config/drive.yaml`."""
+    """Yield a row for each of PATHS and each method of `bench_drive.methods`."""
     torch.set_num_threads(1)
-    file = share("config") / "drive.yaml"
-    configuration = configure(load_yaml(file) | {"planner.device": "cpu"}, str(file))
-    planner = configuration.planner()
+    compared = bench_drive.methods()
     for name in list(PATHS)[: 1 if quick else None]:
-        say(f"path {name}")
-        yield {"name": name, "method": "defaults", **drive(configuration, planner, PATHS[name])}
+        for method, planner in compared.items():
+            say(f"path {name}, {method}")
+            yield {"name": name, "method": method, **drive(*planner, PATHS[name])}
 
 
 def drive(
-    configuration: Configuration, planner: Planner, poses: np.ndarray, at_most: float = AT_MOST
+    configuration: Configuration,
+    planner: Planner | ReferenceMPPI,
+    poses: np.ndarray,
+    at_most: float = AT_MOST,
 ) -> dict:
     """
     Return how the robot drove along poses (n, 3), m and rad, from the first to the last.

@@ -176,7 +176,7 @@ def _drive(options: argparse.Namespace, say: Say) -> dict:
     free = sum(row["arrived"] and not row["touched"] for row in runs["rows"])
     print(f"{free} of {len(runs['rows'])} arrived without touching anything")
     paths = _table(
-        (("path", 12), ("method", 10), ("reached", 7), ("missed m", 8), ("time s", 6)),
+        (("path", 12), ("method", 14), ("reached", 7), ("missed m", 8), ("time s", 6)),
         path_runs.run(options.quick, say),
         lambda row: (
             *(row["name"], row["method"], "yes" if row["reached"] else "NO"),

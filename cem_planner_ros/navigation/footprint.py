@@ -11,13 +11,13 @@ import numpy as np
 
 from cem_planner_ros.errors import ConfigurationError
 
-PARTS = 400
+PARTS = 300
 """Number of parts of an outline that are covered by discs, about."""
 
 INTERIOR = 15
 """Number of points along a side of the square around a footprint; points inside it are kept."""
 
-HALVINGS = 12
+HALVINGS = 8
 """Number of steps in which the smallest overhang is searched."""
 
 
@@ -196,7 +196,7 @@ def _cover(polygon: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, floa
     chosen, low, high = [int(needed.argmin())], 0.0, float(needed.min())
     for _ in range(HALVINGS):
         overhang = 0.5 * (low + high)
-        found = _chosen(farther <= inner + overhang, most)
+        found = _chosen((farther <= inner + overhang).astype(np.float32), most)
         if found:
             chosen, high = found, overhang
         else:
@@ -205,14 +205,18 @@ def _cover(polygon: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, floa
 
 
 def _chosen(covers: np.ndarray, most: int) -> list[int]:
-    """Return which columns of `covers` cover each row, [] if those would be more than `most`."""
+    """
+    Return which columns of `covers` cover each row, [] if those would be more than `most`.
+
+    `covers` is 1 where a column covers a row, else 0; as float32, because BLAS adds such columns.
+    """
     chosen: list[int] = []
-    while len(covers):
-        if len(chosen) == most:
+    left = np.ones(len(covers), np.float32)
+    while left.any():
+        gains = left @ covers
+        best = int(gains.argmax())
+        if len(chosen) == most or not gains[best]:
             return []
-        chosen.append(int(covers.sum(0).argmax()))
-        left = ~covers[:, chosen[-1]]
-        if left.all():
-            return []
-        covers = covers[left]
+        chosen.append(best)
+        left *= 1.0 - covers[:, best]
     return chosen

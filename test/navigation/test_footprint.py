@@ -51,7 +51,7 @@ def test_every_point_of_the_outline_lies_in_a_disc_and_no_disc_beyond_the_overha
 
 def test_many_discs_hardly_stick_out():
     few, many = (Footprint.of(RECTANGLE, 1.0, discs).overhang for discs in (6, 24))
-    assert many < 0.005 < 0.02 < few
+    assert many < 0.007 < 0.02 < few
 
 
 def test_a_circle_is_one_disc():
