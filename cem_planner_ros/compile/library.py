@@ -35,7 +35,31 @@ _running: dict[Path, subprocess.Popen | None] = {}
 
 def has_compiler() -> bool:
     """Return whether there is a C++ compiler."""
-    return shutil.which(_compiler()[0]) is not None
+    try:
+        return bool(_compiler())
+    except UnsupportedError:
+        return False
+
+
+def _compiler() -> list[str]:
+    """
+    Return the command in CXX, which may have arguments, as `ccache g++`, or g++.
+
+    Raises UnsupportedError if there is no such program.
+    """
+    try:
+        command = shlex.split(os.environ.get("CXX", "")) or ["g++"]
+    except ValueError as error:
+        raise UnsupportedError(f"no C++ compiler{_origin()}: {error}") from error
+    if shutil.which(command[0]) is None:
+        raise UnsupportedError(f"no C++ compiler '{command[0]}' on the path{_origin()}")
+    return command
+
+
+def _origin() -> str:
+    """Say what chose the compiler, where that is not this module."""
+    given = os.environ.get("CXX", "")
+    return f" (the environment variable CXX is {given!r})" if given.strip() else ""
 
 
 def load(source: str, check: Callable[[ctypes.CDLL], None]) -> ctypes.CDLL:
@@ -46,9 +70,10 @@ def load(source: str, check: Callable[[ctypes.CDLL], None]) -> ctypes.CDLL:
     should be. Raises UnsupportedError if there is no compiler, or it fails.
     """
     compiler = _compiler()
-    if not has_compiler():
-        raise UnsupportedError(f"no C++ compiler '{compiler[0]}' on the path")
-    version = subprocess.run([*compiler, "--version"], capture_output=True, text=True).stdout
+    try:
+        version = subprocess.run([*compiler, "--version"], capture_output=True, text=True).stdout
+    except OSError as error:
+        raise UnsupportedError(f"{compiler[0]} does not run{_origin()}: {error}") from error
     recipe = "\n".join((source, *compiler[1:], *COMPILER_FLAGS, version, _processor()))
     library = cache.place(recipe, ".so")
     try:
@@ -121,11 +146,6 @@ def _processor() -> str:
         return platform.processor()
 
 
-def _compiler() -> list[str]:
-    """Return the command in CXX, which may have arguments, as `ccache g++`."""
-    return shlex.split(os.environ.get("CXX", "")) or ["g++"]
-
-
 def _kept(library: Path, check: Callable[[ctypes.CDLL], None]) -> ctypes.CDLL | None:
     """Return a library of the cache; remove it, and return None, if it cannot be used."""
     # Loading a part of a library can end the process.
@@ -162,7 +182,10 @@ def _build(compiler: list[str], source: str, library: Path) -> None:
             process.wait()
             raise
         if process.returncode != 0:
-            raise UnsupportedError(f"{compiler[0]} failed: {said.strip()[-500:]}")
+            raise UnsupportedError(
+                f"{compiler[0]} failed{_origin()}: "
+                f"{said.strip()[-500:] or f'its exit status is {process.returncode}'}"
+            )
         cache.keep(result, library)
     finally:
         _running.pop(folder, None)

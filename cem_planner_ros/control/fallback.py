@@ -16,7 +16,7 @@ class Fallback:
 
     `ramp_to_safe` moves evenly from the last command to the safe action. `keep_last` repeats the
     last command. `policy` follows a policy while there is a recent state, and otherwise ramps to
-    the safe action.
+    the safe action, from what the policy last said. Each ramp ends when the fallback does.
 
     Args:
         settings: settings of the loop; any thread may replace them as a whole.
@@ -25,11 +25,12 @@ class Fallback:
 
     def __init__(self, settings: ControlSettings, last_action: np.ndarray):
         self.settings = settings
-        self._last_action = last_action
+        self.begin(last_action)
 
     def begin(self, last_action: np.ndarray) -> None:
         """Start the fallback at the last command (nu,)."""
         self._last_action = last_action
+        self._ramp_begins = 0.0  # s after the fallback began
 
     def action(
         self,
@@ -53,10 +54,11 @@ class Fallback:
             return self._last_action
         policy = settings.policy if settings.fallback == POLICY else None
         if policy is not None and sample is not None and settings.is_recent(sample, now):
-            self._last_action = policy(sample.state)
+            self._last_action, self._ramp_begins = policy(sample.state), elapsed
             return self._last_action
         safe = safe_action()
         if safe is None:
             return self._last_action
-        share = elapsed / settings.hold_time if settings.hold_time else 1.0
+        left = settings.hold_time - self._ramp_begins
+        share = (elapsed - self._ramp_begins) / left if left > 0.0 else 1.0
         return self._last_action + min(share, 1.0) * (safe - self._last_action)

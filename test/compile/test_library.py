@@ -10,6 +10,7 @@ import pytest
 from cem_planner_ros.compile.arguments import Arguments, check_layout
 from cem_planner_ros.compile.library import load
 from cem_planner_ros.compile.writer import UnsupportedError
+from cem_planner_ros.errors import first_line
 
 SOURCE = 'extern "C" int answer() { return 42; }\n'
 
@@ -83,3 +84,24 @@ def test_an_interrupted_compiler_leaves_nothing_behind(cache, number, tmp_path):
     process.send_signal(number)
     assert process.wait(60) != 0
     assert list(cache.glob("*")) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        ("no-such-compiler -m64", "no C++ compiler 'no-such-compiler' on the path"),
+        ("g++ 'unclosed", "no C++ compiler"),
+        ("{folder}/empty", "{folder}/empty does not run"),
+        ("env no-such-compiler", "env failed"),
+        ("false", "false failed"),
+    ],
+)
+def test_a_command_in_cxx_that_is_no_compiler_is_named(cache, monkeypatch, tmp_path, command, why):
+    (tmp_path / "empty").touch(mode=0o755)
+    command, why = (text.format(folder=tmp_path) for text in (command, why))
+    monkeypatch.setenv("CXX", command)
+    with pytest.raises(UnsupportedError) as caught:
+        load(SOURCE, lambda library: None)
+    first = first_line(caught.value)  # The part that the node logs.
+    assert first.startswith(why)
+    assert f"the environment variable CXX is {command!r}" in first

@@ -50,9 +50,27 @@ def test_it_keeps_the_last_command_and_asks_for_no_safe_action():
 def test_it_follows_a_policy_while_the_state_is_young():
     settings = dataclasses.replace(SETTINGS, fallback=POLICY, policy=lambda state: 3.0 * state)
     sample = StateSample(np.array([0.5]), 0.0)
-    # From where the policy was, on the even way from the time at which the fallback began.
     assert actions(settings, sample) == [1.5, 0.75, 0.0]
     assert actions(settings, None) == [1.0, 0.5, 0.0]
+
+
+def test_the_ramp_after_a_policy_begins_where_and_when_the_policy_ended():
+    settings = dataclasses.replace(SETTINGS, fallback=POLICY, policy=lambda state: state)
+    fallback = Fallback(settings, np.array([1.0]))
+
+    def action(elapsed, state, age):
+        sample = StateSample(np.array([state]), 7.0 + elapsed - age)
+        return fallback.action(7.0 + elapsed, elapsed, sample, lambda: np.array([0.0]))[0]
+
+    assert [action(0.2, 0.5, 0.0), action(0.4, -0.8, 0.0)] == [0.5, -0.8]
+    # The state is too old from here on; 0.6 of the second that the fallback takes are left.
+    ramp = [action(elapsed, -0.8, elapsed - 0.1) for elapsed in (0.4, 0.55, 0.7, 1.0, 1.2)]
+    assert ramp == pytest.approx([-0.8, -0.6, -0.4, 0.0, 0.0])
+    # A state that comes again is followed again, and the next ramp begins there.
+    assert action(0.8, 0.6, 0.0) == 0.6
+    assert action(0.9, 0.6, 0.5) == pytest.approx(0.3)
+    fallback.begin(np.array([1.0]))
+    assert action(0.5, 0.6, 0.5) == pytest.approx(0.5)
 
 
 def test_without_a_known_safe_action_the_last_command_is_kept():
