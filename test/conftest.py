@@ -1,6 +1,8 @@
+import contextlib
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -182,8 +184,11 @@ class Process:
 @pytest.fixture(autouse=True, scope="session")
 def _kernel_cache(tmp_path_factory):
     """Compile as on a fresh machine, but once a session, for processes that tests start too."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # What one of them compiled serves the others.
+        folder = folder.parent
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         yield
 
 
@@ -199,13 +204,40 @@ def interruptible():
     signal.signal(signal.SIGINT, before)
 
 
+@contextlib.contextmanager
+def own_domain():
+    """
+    Have a DDS domain on this machine alone, inherited by processes that are started meanwhile.
+
+    Tests that run at the same time, of this user or another, have other ones: who has a domain
+    holds the last of its UDP ports, which only its 120th participant would use.
+    """
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mark,
+        pytest.MonkeyPatch.context() as p,
+    ):
+        for number in random.SystemRandom().sample(range(1, 101), 100):
+            with contextlib.suppress(OSError):
+                mark.bind(("127.0.0.1", 7400 + 250 * number + 249))
+                break
+        else:
+            raise RuntimeError("each of the DDS domains 1 to 100 is taken")
+        p.setenv("ROS_DOMAIN_ID", str(number))
+        p.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        yield
+
+
 @pytest.fixture
-def domain_id(monkeypatch):
-    """A DDS domain for one test, on this machine alone, inherited by processes it starts."""
-    number = random.SystemRandom().randint(1, 100)
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
-    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    return number
+def domain_id():
+    """A DDS domain for one test."""
+    with own_domain():
+        yield
+
+
+@pytest.fixture(scope="session")
+def own_domain_function():
+    """For fixtures of a module."""
+    return own_domain
 
 
 @pytest.fixture(name="wait_until")

@@ -296,14 +296,13 @@ def test_bench_scaling_draws_where_the_time_goes(tmp_path, capsys):
 
 
 @pytest.mark.timeout(300)
-def test_bench_loop_measures_the_node_over_dds(tmp_path):
+def test_bench_loop_measures_the_node_over_dds(tmp_path, domain_id):
     pytest.importorskip("rclpy")
     output = subprocess.run(
         [sys.executable, "-m", "cem_planner_ros", "bench", "loop", "--seconds", "2"]
         + ["--json", str(tmp_path / "loop.json")],
         capture_output=True,
         text=True,
-        env={name: v for name, v in os.environ.items() if name != "ROS_DOMAIN_ID"},
     )
     assert output.returncode == 0, output.stderr
     results = json.loads((tmp_path / "loop.json").read_text())
@@ -429,7 +428,6 @@ def demo(report, *arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={name: v for name, v in os.environ.items() if name != "ROS_DOMAIN_ID"},
     )
 
 
@@ -445,7 +443,7 @@ def long_demo(report):
 
 
 @pytest.mark.timeout(300)
-def test_demo_swings_the_pole_up_and_reports(tmp_path):
+def test_demo_swings_the_pole_up_and_reports(tmp_path, domain_id):
     pytest.importorskip("rclpy")
     pytest.importorskip("mujoco")
     process = demo(tmp_path, "--seed", "3", "--duration", "8")
@@ -475,7 +473,7 @@ def test_demo_swings_the_pole_up_and_reports(tmp_path):
 
 
 @pytest.mark.timeout(300)
-def test_demo_drives_a_robot_to_its_goal_and_reports(tmp_path):
+def test_demo_drives_a_robot_to_its_goal_and_reports(tmp_path, domain_id):
     pytest.importorskip("rclpy")
     pytest.importorskip("mujoco")
     process = demo(tmp_path, "--scenario", "diff_drive", "--seed", "2")
@@ -492,7 +490,7 @@ def test_demo_drives_a_robot_to_its_goal_and_reports(tmp_path):
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_demo_and_both_processes(tmp_path, number, interruptible):
+def test_a_signal_ends_the_demo_and_both_processes(tmp_path, number, interruptible, domain_id):
     pytest.importorskip("rclpy")
     pytest.importorskip("mujoco")
     process, started = long_demo(tmp_path)
@@ -505,7 +503,7 @@ def test_a_signal_ends_the_demo_and_both_processes(tmp_path, number, interruptib
 
 
 @pytest.mark.timeout(300)
-def test_a_demo_that_is_killed_leaves_no_process(tmp_path, wait_until):
+def test_a_demo_that_is_killed_leaves_no_process(tmp_path, wait_until, domain_id):
     pytest.importorskip("rclpy")
     pytest.importorskip("mujoco")
     process, started = long_demo(tmp_path)
@@ -518,7 +516,7 @@ def test_a_demo_that_is_killed_leaves_no_process(tmp_path, wait_until):
     assert not any(is_alive(pid) for pid in started)
 
 
-def test_bench_drive_says_what_plans_and_pictures_take(tmp_path):
+def test_bench_drive_says_what_plans_and_pictures_take(tmp_path, domain_id):
     pytest.importorskip("rclpy")
     pytest.importorskip("mujoco")
     code = (
@@ -536,6 +534,33 @@ def test_bench_drive_says_what_plans_and_pictures_take(tmp_path):
     assert {row["name"] for row in results["plans"]} == set(bench_drive.BUDGETS)
     assert 0.0 < results["markers"]["marker_ms"]["p50"] < 1e3
     assert "markers of 50 x 56, published: p50" in output.stdout
+
+
+@pytest.fixture
+def isolated(monkeypatch, domain_id):
+    """A function that isolates this process, as a demo does; returns its domain and range."""
+    before = signal.getsignal(signal.SIGTERM)
+    names = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE")
+
+    def isolate(domain=None):
+        for name in names:
+            monkeypatch.delenv(name, raising=False)
+        if domain is not None:
+            monkeypatch.setenv("ROS_DOMAIN_ID", domain)
+        node_processes.isolate()
+        return tuple(os.environ[name] for name in names)
+
+    yield isolate
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_demo_stays_on_this_machine_and_in_a_domain_of_its_own_unless_told(isolated):
+    pytest.importorskip("rclpy")
+    found = {isolated() for _ in range(20)}
+    assert {where for _, where in found} == {"LOCALHOST"}
+    assert len(found) > 5
+    assert ("0", "LOCALHOST") not in found  # The domain of all who choose none.
+    assert isolated("7") == ("7", "LOCALHOST")
 
 
 def test_an_interrupt_comes_between_two_calls(interruptible):

@@ -24,6 +24,13 @@ def is_random(command):
     return list(command) not in (SENT, SAFE)
 
 
+def ended_safely(commands):
+    """Whether the safe command came after the random ones."""
+    sent = [list(message.data) for _, message in list(commands)]
+    last = max(index for index, command in enumerate(sent) if is_random(command))
+    return SAFE in sent[last:]
+
+
 @pytest.fixture
 def recorded(observer, start, write_yaml, drive, tmp_path, wait_until):
     """A function that records with some options; returns output, bag, and commands seen."""
@@ -66,7 +73,7 @@ def test_it_records_what_others_send_and_sends_nothing_itself(recorded, elsewher
     assert found.states.times[-1] - found.states.times[0] == pytest.approx(4.0, abs=1.0)
 
 
-def test_random_commands_stay_within_bounds_and_end_with_the_safe_one(recorded):
+def test_random_commands_stay_within_bounds_and_end_with_the_safe_one(recorded, wait_until):
     output, found, commands = recorded("--random", "0.5")
     assert "WARNING: random commands go to 'command' for 50% of the time" in output
     values = found.commands.values
@@ -77,15 +84,15 @@ def test_random_commands_stay_within_bounds_and_end_with_the_safe_one(recorded):
     until = np.append(found.commands.times[1:], found.commands.times[-1])
     held = (until - found.commands.times)[(values != SENT).any(1)].sum()
     assert held == pytest.approx(2.0, abs=1.0)
-    assert SAFE in [list(message.data) for _, message in commands]
+    wait_until(lambda: ended_safely(commands))
 
 
-def test_an_interrupted_one_ends_with_the_safe_command_and_a_bag(recorded, interruptible):
+def test_an_interrupted_one_ends_with_the_safe_command_and_a_bag(
+    recorded, interruptible, wait_until
+):
     output, found, commands = recorded("--random", "1", "--seconds", "100", interrupt=True)
     assert "Traceback" not in output
-    sent = [list(message.data) for _, message in commands]
-    last = max(index for index, command in enumerate(sent) if is_random(command))
-    assert SAFE in sent[last:]
+    wait_until(lambda: ended_safely(commands))
     assert len(found.states.times) > 0
 
 

@@ -67,6 +67,7 @@ class Robot:
         self._goal.publish(message)
 
     def stop(self):
+        self._wait_until(self._path.get_subscription_count)
         self._path.publish(Path())
 
 

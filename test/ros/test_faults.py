@@ -76,6 +76,11 @@ class Watch:
         count = len(self.statistics)
         self.wait_until(lambda: status in self.statuses(count)[-1:], 30.0)
 
+    def wait_for_the_stop(self):
+        """Wait until it has stopped, and the safe command is the last one that came."""
+        self.wait(STOPPED)
+        self.wait_until(lambda: list(self.commands[-1][1].data) == SAFE)
+
     def diagnosis(self):
         """Return level, message and values of the next diagnostics as one text."""
         count = len(self.reports)
@@ -164,9 +169,8 @@ def test_a_state_that_stops_is_told_step_by_step_and_comes_back(node, watch, sta
     watch.wait(FRESH)
     count = len(watch.statistics)
     states.on = False
-    watch.wait(STOPPED)
+    watch.wait_for_the_stop()
     assert list(dict.fromkeys(watch.statuses(count)))[-3:] == [PREVIOUS_PLAN, FALLBACK, STOPPED]
-    assert list(watch.commands[-1][1].data) == SAFE
     text = watch.diagnosis()
     assert "level=2" in text
     assert "stale_state" in text
@@ -346,9 +350,8 @@ def test_nan_for_all_candidates_stops_the_plant(node, watch, states, faulty):
     node().autostart()
     watch.wait(FRESH)
     faulty.fault = lambda state: state * math.nan
-    watch.wait(STOPPED)
+    watch.wait_for_the_stop()
     assert "no_valid_plan" in watch.causes()
-    assert list(watch.commands[-1][1].data) == SAFE
     faulty.fault = lambda state: state
     watch.wait(FRESH)
 
@@ -387,9 +390,8 @@ def test_a_model_that_hangs_stops_the_plant_and_can_be_left_behind(
     watch.wait(FRESH)
     count = len(watch.statistics)
     once(faulty, hang)
-    watch.wait(STOPPED)
+    watch.wait_for_the_stop()
     assert list(dict.fromkeys(watch.statuses(count)))[-3:] == [PREVIOUS_PLAN, FALLBACK, STOPPED]
-    assert list(watch.commands[-1][1].data) == SAFE
     assert "over_budget" in watch.diagnosis()
     # It is deactivated and activated as usual, with a planner of its own.
     assert observer.transition("deactivate")
@@ -463,8 +465,7 @@ def test_a_plant_that_is_killed_and_started_again_is_controlled_again(
     first = plant()
     wait_until(lambda: FRESH in watch.statuses(), 60.0)
     first.end(signal.SIGKILL)
-    watch.wait(STOPPED)
-    assert list(watch.commands[-1][1].data) == SAFE
+    watch.wait_for_the_stop()
     plant()
     wait_until(lambda: FRESH in watch.statuses()[-1:], 60.0)
     assert planner.popen.poll() is None

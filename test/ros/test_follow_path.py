@@ -5,7 +5,6 @@ import itertools
 import json
 import math
 import os
-import random
 import signal
 import subprocess
 from pathlib import Path
@@ -190,18 +189,24 @@ class Robot:
         self.wait_until(lambda: abs(self.speed) < 0.01)
 
     def limit(self, value, percentage):
+        self.wait_until(self._limits.get_subscription_count)
         self._limits.publish(self.limit_kind(speed_limit=value, percentage=percentage))
 
 
 @pytest.fixture(scope="module")
-def robot(nav2_msgs, tmp_path_factory, observer_class, process_class, wait_until_function):
+def robot(
+    nav2_msgs,
+    tmp_path_factory,
+    own_domain_function,
+    observer_class,
+    process_class,
+    wait_until_function,
+):
     folder = tmp_path_factory.mktemp("follow_path")
     values = load_yaml(share("config") / "drive.yaml") | SETTINGS
     file = folder / "planner.yaml"
     file.write_text(json.dumps({"/**": {"ros__parameters": values}}))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROS_DOMAIN_ID", str(random.SystemRandom().randint(1, 100)))
-        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    with own_domain_function():
         rclpy.init(args=[])
         observer = observer_class()
         processes = [

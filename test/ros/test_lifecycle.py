@@ -62,12 +62,11 @@ def test_shutdown_ends_it_from_any_state_with_the_safe_command(
         wait_until(lambda: statistics.status == FRESH)
     assert observer.transition(f"{state}_shutdown")
     assert observer.lifecycle() == "finalized"
-    time.sleep(0.2)
+    if state == "active":
+        wait_until(lambda: list(commands[-1][1].data) == SAFE)
     count = len(commands)
     time.sleep(0.2)
     assert len(commands) == count
-    if state == "active":
-        assert list(commands[-1][1].data) == SAFE
 
 
 @pytest.mark.parametrize(
@@ -125,9 +124,7 @@ def test_an_exception_right_after_the_loop_began_ends_the_loop(
         assert not observer.transition("activate")
     assert observer.lifecycle() == "inactive"
     assert not controls()
-    time.sleep(0.1)
-    if commands:
-        assert list(commands[-1][1].data) == SAFE
+    wait_until(lambda: not commands or list(commands[-1][1].data) == SAFE)
     assert observer.transition("activate")
     wait_until(lambda: statistics.status == FRESH)
 

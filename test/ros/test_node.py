@@ -66,7 +66,7 @@ def test_without_a_state_and_with_an_old_one_the_safe_command_goes_out(
     states.on = False
     wait_until(lambda: statistics.cause == STALE_STATE)
     wait_until(lambda: statistics.status == STOPPED)
-    time.sleep(0.1)
+    wait_until(lambda: list(commands[-1][1].data) == SAFE)
     count = len(commands)
     wait_until(lambda: len(commands) > count + 10)
     assert {tuple(message.data) for _, message in commands[count:]} == {tuple(SAFE)}
@@ -112,7 +112,8 @@ def test_live_parameters_change_while_it_controls(node, observer, states, wait_u
     assert observer.set(goal__target__x=-0.5) == []
     wait_until(lambda: commands[-1][1].data[0] < -0.1)
     assert observer.set(atomically=True, action__low__x_ddot=-0.05, action__safe__x_ddot=0.0) == []
-    time.sleep(0.1)
+    # Those of before may still arrive; that the bound is reached shows that they have.
+    wait_until(lambda: commands[-1][1].data[0] == pytest.approx(-0.05, abs=0.01))
     count = len(commands)
     wait_until(lambda: len(commands) > count + 20)
     assert min(message.data[0] for _, message in commands[count:]) >= -0.05 - 1e-6
@@ -258,8 +259,7 @@ def test_a_model_that_raises_while_controlling_costs_commands_not_the_node(
     planner.ready.planner.dynamics.step = broken
     wait_until(lambda: statistics.cause == PLAN_FAILED)
     wait_until(lambda: statistics.status == STOPPED)
-    time.sleep(0.1)
-    assert list(commands[-1][1].data) == SAFE
+    wait_until(lambda: list(commands[-1][1].data) == SAFE)
     values = newest()
     assert "RuntimeError: the model broke" in values["message"]
     assert all(int(values[f"steps to {status}"]) >= 1 for status in STATUSES)

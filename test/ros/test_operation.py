@@ -2,7 +2,6 @@
 
 import math
 import threading
-import time
 
 import pytest
 import torch
@@ -26,8 +25,8 @@ def commands(observer):
 
 
 def only_safe(commands, wait_until, count=10):
-    """Whether the next commands are all the safe one."""
-    time.sleep(0.1)
+    """Whether the commands are all the safe one, from the next safe one on."""
+    wait_until(lambda: list(commands[-1][1].data) == SAFE)
     seen = len(commands)
     wait_until(lambda: len(commands) > seen + count)
     return {tuple(message.data) for _, message in commands[seen:]} == {tuple(SAFE)}

@@ -118,7 +118,7 @@ def test_an_angle_that_wraps_in_degrees_is_told(angles, is_told):
 
 def test_without_a_plant_it_says_what_is_missing(node, says, newest, wait_until):
     node().autostart()
-    (line,) = says("stopped: no message on")
+    line, *_ = says("stopped: no message on")
     assert "'/state' (expects std_msgs/Float64MultiArray; 0 publishers)" in line
     wait_until(lambda: "no message on '/state'" in newest()["message"])
     # Also that nobody listens, which states alone would not show.
@@ -155,7 +155,7 @@ def test_states_that_come_too_rarely_are_told_with_both_rates(
 ):
     node(max_state_age=0.1).autostart()
     repeat(lambda: Float64MultiArray(data=[0.0] * 4), "state", 2.0)
-    (line, *_) = says("states come at")
+    line, *_ = says("states come at")
     assert re.search(
         r"states come at (1|2|3)\.?\d* Hz, max_state_age 0.1 s needs more than 10", line
     )

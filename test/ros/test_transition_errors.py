@@ -41,7 +41,7 @@ def test_the_safe_command_goes_out_whatever_breaks_inside(
     assert not observer.transition(transition)
     assert "RuntimeError: it broke inside" in capfd.readouterr().err
     assert observer.lifecycle() == after
-    wait_until(lambda: list(commands[-1][1].data) == SAFE, 2.0)
+    wait_until(lambda: list(commands[-1][1].data) == SAFE)
     if after == "finalized":
         for name in ("configure", "activate", "deactivate", "cleanup"):
             assert not observer.transition(name)
