@@ -260,8 +260,9 @@ def test_a_model_that_raises_while_controlling_costs_commands_not_the_node(
     wait_until(lambda: statistics.cause == PLAN_FAILED)
     wait_until(lambda: statistics.status == STOPPED)
     wait_until(lambda: list(commands[-1][1].data) == SAFE)
+    # On a busy machine another cause may be the last one for a period.
+    wait_until(lambda: "RuntimeError: the model broke" in newest()["message"])
     values = newest()
-    assert "RuntimeError: the model broke" in values["message"]
     assert all(int(values[f"steps to {status}"]) >= 1 for status in STATUSES)
     planner.ready.planner.dynamics.step = step
     wait_until(lambda: statistics.status == FRESH)
