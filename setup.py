@@ -66,6 +66,7 @@ setup(
             "pre-commit",
             "pytest<8",
             "pytest-timeout",
+            "pytest-xdist",
             "ruff",
             "scipy",
         ],

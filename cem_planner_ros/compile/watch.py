@@ -43,6 +43,7 @@ def _is_foreign(file: str) -> bool:
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 _OPAQUE = (*_PLAIN, torch.Tensor, np.ndarray, torch.dtype, torch.device)
+_BOUND = (types.BuiltinFunctionType, types.MethodType, types.MethodWrapperType)
 _CODE = (types.FunctionType, types.MethodType, functools.partial)
 
 
@@ -160,6 +161,11 @@ def _dictionary(instance: object) -> dict[str, object]:
         return {}
 
 
+def _is_kept(value: object) -> bool:
+    """Return whether an attribute of a class or a module is an object, not code or a descriptor."""
+    return not (isinstance(value, _BOUND) or hasattr(type(value), "__get__"))
+
+
 class _Gone:
     def __repr__(self) -> str:
         return "not there"
@@ -248,7 +254,7 @@ class _Notes:
             value = held[attribute]
             if isinstance(value, (types.ModuleType, type)):
                 self._visit(value, f"{name}.{attribute}")
-            elif isinstance(value, (*_PLAIN, torch.Tensor, np.ndarray, list, dict)):
+            elif _is_kept(value):
                 getter = functools.partial(getattr, holder, attribute)
                 self._note(getter, value, f"{name}.{attribute}", (id(holder), attribute))
 
@@ -315,7 +321,7 @@ class _Notes:
             if not name.startswith("__") and name not in ignored:
                 own = _dictionary(this)
                 is_own = name in own
-                if is_own or not callable(value):
+                if is_own or _is_kept(value):
                     held = is_own or any(name in vars(owner) for owner in kind.__mro__)
                     is_property = not is_own and isinstance(
                         getattr(kind, name, None), (property, functools.cached_property)

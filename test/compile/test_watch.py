@@ -241,6 +241,56 @@ def test_a_variable_of_a_module_or_class_that_a_plugin_holds_is_noticed(make, wa
     assert "factor is 2.0, and was 1.0" in planner.execution.reason
 
 
+class Doubler:
+    """Something that can be called, as a network is."""
+
+    def __init__(self):
+        self.factor = 1.0
+
+    def __call__(self, value):
+        return self.factor * value
+
+
+KEPT_OUTSIDE = types.ModuleType("kept")
+
+
+class Keeper(Target):
+    """A plugin whose objects are attributes of its class, and of a module."""
+
+    shared = Holder()
+    doubler = Doubler()
+
+
+@pytest.mark.parametrize(
+    ("fetch", "changed", "name"),
+    [
+        (lambda c: Keeper.shared.number, lambda c: c.shared, "number"),
+        (lambda c: c.shared.number, lambda c: c.shared, "number"),
+        (lambda c: KEPT_OUTSIDE.holder.number, lambda c: KEPT_OUTSIDE.holder, "number"),
+        (lambda c: c.doubler(1.0), lambda c: c.doubler, "factor"),
+        (lambda c: Keeper.doubler(1.0), lambda c: c.doubler, "factor"),
+        (lambda c: KEPT_OUTSIDE.doubler(1.0), lambda c: KEPT_OUTSIDE.doubler, "factor"),
+    ],
+)
+def test_an_object_that_is_an_attribute_of_a_class_or_a_module_is_watched(
+    monkeypatch, fetch, changed, name
+):
+    for owner in (Keeper, KEPT_OUTSIDE):
+        monkeypatch.setattr(owner, "shared", Holder(), raising=False)
+        monkeypatch.setattr(owner, "holder", Holder(), raising=False)
+        monkeypatch.setattr(owner, "doubler", Doubler(), raising=False)
+    model = DoubleIntegrator()
+    cost = Keeper(model)
+    cost.fetch = fetch
+    planner = Planner(model, [cost], **SIZES)
+    planner.plan(np.zeros(4), 0.0)
+    assert (planner.execution.name, planner.execution.reason) == ("kernel", "")
+    setattr(changed(cost), name, 2.0)
+    planner.plan(np.zeros(4), 0.0)
+    assert planner.execution.name == "eager"
+    assert f"{name} is 2.0, and was " in planner.execution.reason
+
+
 def test_what_the_garbage_collector_calls_is_nothing_of_the_plugin():
     def count(phase, info):
         global COLLECTIONS
