@@ -18,7 +18,7 @@ help:
 	@echo "make demo       set up, then swing a simulated cart-pole up over ROS 2,"
 	@echo "                or drive a robot around obstacles: SCENARIO=diff_drive"
 	@echo "                SEED=0 DURATION=10 REPORT=report"
-	@echo "make test       set up, then run every check and test"
+	@echo "make test       set up, then run every check and test, two at a time: JOBS=2"
 	@echo "make test-fast  those that take two minutes: no ROS, no processes, hardly a compiler"
 	@echo "make test-jazzy set up with the wheels of Jazzy, not Kilted, and run the ROS tests"
 	@echo "make lint       set up, then run ruff and mypy"
@@ -35,15 +35,19 @@ demo: install
 	@$(BIN)/python -m cem_planner_ros demo --scenario $(SCENARIO) --seed $(SEED) \
 		$(if $(DURATION),--duration $(DURATION)) --report $(REPORT)
 
+# How many tests run at a time: most of them wait for something. 0 runs them in one process.
+JOBS ?= 2
+PARALLEL := --numprocesses $(JOBS) --dist worksteal
+
 test: install lint
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 test-fast: install lint
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest $(PARALLEL) -m "not slow"
 
 test-jazzy:
 	@$(MAKE) DISTRIBUTION=jazzy VENV=.venv-jazzy install
-	.venv-jazzy/bin/pytest test/ros test/simulation test/launch
+	.venv-jazzy/bin/pytest $(PARALLEL) test/ros test/simulation test/launch
 
 lint: install
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 
@@ -23,6 +24,10 @@ from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.ros import diagnostics
 from cem_planner_ros.ros.markers import BEST, Drawing, Line, braking, fan, in_space
 from cem_planner_ros.ros.messages import LATCHED, frame_name
+
+# A node logs the reasons itself. Where nobody handles what the planner logs for those who use it
+# without ROS, Python would write it to the console too.
+logging.getLogger("cem_planner_ros").addHandler(logging.NullHandler())
 
 LOG_INTERVAL = 1.0
 """Time between two log lines about the same status, s; it may change with every command."""

@@ -1,6 +1,7 @@
 """What goes wrong around the node: it stays within limits, never uses what is old, and recovers."""
 
 import itertools
+import logging
 import math
 import os
 import random
@@ -305,8 +306,10 @@ def test_a_model_that_raises_in_the_100th_period_costs_no_command(node, watch, s
 
 
 def test_what_was_compiled_is_no_longer_true_and_the_log_says_once_how_planning_goes_on(
-    node, watch, states, drive, observer, monkeypatch
+    node, watch, states, drive, observer, monkeypatch, capfd
 ):
+    monkeypatch.setattr(logging.root, "handlers", [])  # As where only nodes run.
+
     class Pulled(DoubleIntegrator):
         pull = 0.0
 
@@ -331,6 +334,7 @@ def test_what_was_compiled_is_no_longer_true_and_the_log_says_once_how_planning_
     assert "execution=eager a plugin changes" in watch.diagnosis()
     (line,) = said()
     assert "Pulled.pull is 0.125, and was 0.0" in line
+    assert capfd.readouterr().err.count("Pulled.pull is 0.125, and was 0.0") == 1
 
 
 def test_a_model_that_goes_on_raising_stops_the_plant(node, watch, states, faulty):
