@@ -35,15 +35,16 @@ demo: install
 	@$(BIN)/python -m cem_planner_ros demo --scenario $(SCENARIO) --seed $(SEED) \
 		$(if $(DURATION),--duration $(DURATION)) --report $(REPORT)
 
-# How many tests run at a time: most of them wait for something. 0 runs them in one process.
+# How many tests run at a time: most of them wait for something.
 JOBS ?= 2
 PARALLEL := --numprocesses $(JOBS) --dist worksteal
 
 test: install lint
-	$(BIN)/pytest $(PARALLEL)
+	$(BIN)/pytest $(PARALLEL) -m "not alone"
+	$(BIN)/pytest -m alone
 
 test-fast: install lint
-	$(BIN)/pytest $(PARALLEL) -m "not slow"
+	$(BIN)/pytest $(PARALLEL) -m "not slow and not alone"
 
 test-jazzy:
 	@$(MAKE) DISTRIBUTION=jazzy VENV=.venv-jazzy install

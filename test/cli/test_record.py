@@ -61,6 +61,7 @@ def recorded(observer, start, write_yaml, drive, tmp_path, wait_until):
     return run
 
 
+@pytest.mark.alone
 def test_it_records_what_others_send_and_sends_nothing_itself(recorded, elsewhere):
     elsewhere.create_publisher(Float64MultiArray, "command", 1)
     output, found, commands = recorded()
@@ -73,6 +74,7 @@ def test_it_records_what_others_send_and_sends_nothing_itself(recorded, elsewher
     assert found.states.times[-1] - found.states.times[0] == pytest.approx(4.0, abs=1.0)
 
 
+@pytest.mark.alone
 def test_random_commands_stay_within_bounds_and_end_with_the_safe_one(recorded, wait_until):
     output, found, commands = recorded("--random", "0.5")
     assert "WARNING: random commands go to 'command' for 50% of the time" in output

@@ -136,8 +136,10 @@ def test_bad_values_are_refused_with_a_reason_and_change_nothing(node, observer,
     assert observer.lifecycle() == "active"
 
 
-def test_shapes_change_while_it_is_inactive(node, observer, states, wait_until, statistics):
-    planner = node()
+def test_shapes_change_while_it_is_inactive(
+    node, observer, states, wait_until, statistics, unhurried
+):
+    planner = node(**unhurried)
     planner.autostart()
     assert observer.transition("deactivate")
     assert observer.set(planner__iterations=3, planner__horizon=5) == []
