@@ -16,7 +16,9 @@ from cem_planner_ros.configuration.driving_table import DRIVING
 from cem_planner_ros.configuration.table import TABLE
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import StateSample
+from cem_planner_ros.dynamics.diff_drive import DiffDriveLag
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.navigation.references import Reference
 from cem_planner_ros.navigation.surroundings import Costmap, Pose, ReferencePath, Surroundings
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.plugins import loading
@@ -269,8 +271,34 @@ def plugins():
                 yield kind, name
 
 
+class Bumper(DiffDriveLag):
+    """A robot with an output."""
+
+    output_names = ("bump",)
+
+    def output(self, state):
+        return 1.0 * state[:1]
+
+
+ROBOTS = {
+    "contact": [{"dynamics.plugin": f"{__name__}:Bumper"}],
+    "pose": [{"dynamics.plugin": "quadrotor"}],
+    # The target is for a constant reference, the age for one from a topic.
+    "track": [{}, {"cost.topic": "wanted", "cost.type": "std_msgs/msg/Float64MultiArray"}],
+}
+"""What costs need besides a plugin; each of their numbers acts in one of several."""
+
+
 @pytest.mark.parametrize(("kind", "name"), plugins())
 def test_plugins_do_what_their_live_parameters_say(kind, name):
+    without = None
+    for more in ROBOTS.get(name, [{}]):
+        without = without_effect(kind, name, more, without)
+    assert not without
+
+
+def without_effect(kind, name, more, among=None):
+    """Return the live parameters of a plugin, all if `among` is None, that change nothing."""
     values = {
         "planner.device": "cpu",
         "planner.backend": "eager",
@@ -282,7 +310,7 @@ def test_plugins_do_what_their_live_parameters_say(kind, name):
         "costs": ["cost"],
         "cost.plugin": "effort",
     } | {"dynamics.plugin" if kind == "dynamics" else "cost.plugin": name}
-    first = configure(values)
+    first = configure(values | more)
     random = np.random.default_rng(0)
     numbers = live(first, "dynamics." if kind == "dynamics" else "cost.")
     # None is at a default that another one multiplies by zero.
@@ -306,7 +334,11 @@ def test_plugins_do_what_their_live_parameters_say(kind, name):
     states = [scale * random.standard_normal(nx) for scale in (0.3, 0.3, 1, 1, 1, 1, 3, 3, 10, 10)]
     points = np.array([[0.0, 0.0], [1.0, 0.2], [3.0, 0.0], [3.0, 9.0]])
     way = ReferencePath.through(points, np.array([0.0, 0.2, 0.5, 3.0]))
-    seen = dataclasses.replace(around(0.5, FAR)(102.0), path=way)
+    references = {
+        name: Reference(source, np.array([-0.75]), np.ones((1, len(source.fields))))
+        for name, source in configuration.reference_sources.items()
+    }
+    seen = dataclasses.replace(around(0.5, FAR)(102.0), path=way, references=references)
     wall = np.zeros((80, 80), np.int8)
     wall[round((1.3 + 2.0) / 0.05) :] = 100  # Beside the path, 1.1 m away.
     beside = dataclasses.replace(seen, costmap=dataclasses.replace(seen.costmap, cells=wall))
@@ -318,8 +350,8 @@ def test_plugins_do_what_their_live_parameters_say(kind, name):
             planner.plan(state, 0.0, surroundings=surroundings, iterations=1)
             yield repr((planner.predict(plan, state).tolist(), planner.breakdown(plan, state)))
 
-    without = [number for number in numbers if not acts(configuration, number, look)]
-    assert not without
+    tried = numbers if among is None else among
+    return [number for number in tried if not acts(configuration, number, look)]
 
 
 def test_all_that_is_declared_live_is_tried():
