@@ -95,3 +95,24 @@ def test_a_commanded_orientation_is_whole(given):
     changes = {f"command.fields.{j}_torque": field for j, field in zip(joints, given, strict=True)}
     with pytest.raises(ConfigurationError, match="allowed for an orientation"):
         configure(arm(**{"command.type": POSE, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (
+            {"command.integrate.elbow_torque": "elbo"},
+            "'command.integrate.elbow_torque' is 'elbo', allowed: empty, or one of the states",
+        ),
+        ({"command.preview": 2}, "parameter 'command.preview' is 2, allowed: 0, unless"),
+    ],
+)
+def test_what_is_sent_in_place_of_actions_is_checked(changes, text):
+    with pytest.raises(ConfigurationError) as caught:
+        configure(arm(**changes))
+    assert text in str(caught.value)
+
+
+def test_a_rate_of_commands_without_effect_is_warned_of():
+    (warning,) = [w for w in configure(arm(**{"command.rate": 20.0})).warnings() if "rate" in w]
+    assert "command.rate is 20 Hz, but control_rate, which is 50, is as much" in warning

@@ -150,6 +150,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
         declare(_spreads(dynamics))
         declare(field_parameters(checked, values, dynamics.state_names))
         declare(_command_fields(checked["command.type"], dynamics.action_names))
+        declare(_integrals(dynamics))
         for name in checked["costs"]:
             if name in _RESERVED or "." in name or name in costs:
                 problems.append(
@@ -238,6 +239,18 @@ def _command_fields(type_name: str, names: Sequence[str]) -> list[Parameter]:
             when=INACTIVE,
         )
         for name in names
+    ]
+
+
+def _integrals(dynamics: Dynamics) -> list[Parameter]:
+    """Return the parameters of actions that are speeds and sent as positions."""
+    text = (
+        "Name of the state that is the position of which {name} is the speed. If given, the "
+        "position that follows from {name} is sent, from the measured one on; if empty, {name}."
+    )
+    return [
+        Parameter(f"command.integrate.{name}", "", text.format(name=name), when=INACTIVE)
+        for name in dynamics.action_names
     ]
 
 

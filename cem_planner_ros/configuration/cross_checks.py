@@ -11,12 +11,12 @@ from typing import Any
 import torch
 
 from cem_planner_ros.configuration import state_sources
+from cem_planner_ros.configuration.command_checks import command_problems
 from cem_planner_ros.configuration.standstill import standstill_warnings
 from cem_planner_ros.costs.base import INPUTS, Cost
 from cem_planner_ros.dynamics.action_parameters import MEASURED, MIDDLE
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.fields import ANGLES, COMMAND_TYPES, QUATERNION
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.paths import find
 from cem_planner_ros.planning.planner_arguments import bounds_problem, nominal_problem
@@ -115,7 +115,7 @@ def cross_check(
     if not value["costs"]:
         problems.append("parameter 'costs' is [], allowed: at least one name")
     problems += state_sources.problems(value, dynamics.state_names, wrong)
-    problems += _command_problems(value, dynamics.action_names, wrong)
+    problems += command_problems(value, dynamics, wrong)
     topics = [f"{prefix}.topic" for prefix in state_sources.prefixes(value).values()]
     for name in (*topics, "command.topic"):
         if not re.fullmatch(TOPIC, value[name]):
@@ -145,35 +145,6 @@ def _nominal_problems(value: Mapping[str, Any], dynamics: Dynamics, name: str) -
     bounds = (value[f"action.{group}.{name}"] for group in ("low", "high"))
     problem = nominal_problem(name, given, number, *bounds)
     return [problem] if problem else []
-
-
-def _command_problems(
-    value: Mapping[str, Any], names: Collection[str], wrong: Collection[str]
-) -> list[str]:
-    """Return what is wrong with the fields of the command."""
-    if "command.type" in wrong:
-        return []
-    problems, kind = [], value["command.type"]
-    grammar = COMMAND_TYPES[kind]
-    fields_ = {name: value[f"command.fields.{name}"] for name in names}
-    for name, field in fields_.items():
-        if not grammar.match(field):
-            what = f"is {field!r}" if field else "is missing"
-            hint = grammar.hint(field) if field else ""
-            problems.append(
-                f"parameter 'command.fields.{name}' {what}, allowed for {kind}: "
-                f"{grammar.words}{hint}"
-            )
-    listed = list(fields_.values())
-    if len(set(listed)) < len(listed):
-        problems.append(f"parameters 'command.fields' are {listed}, allowed: different ones")
-    turns = set(listed) & {*ANGLES, *QUATERNION}
-    if not (turns <= {*ANGLES} or turns == {*QUATERNION}):
-        problems.append(
-            f"parameters 'command.fields' are {listed}, allowed for an orientation: some of roll, "
-            "pitch and yaw, or all of qw, qx, qy and qz"
-        )
-    return problems
 
 
 def reference_problems(costs: Mapping[str, Cost]) -> list[str]:

@@ -169,6 +169,15 @@ TABLE = (
         when=INACTIVE,
     ),
     Parameter(
+        "command.preview",
+        0,
+        "Number of later points of the plan that a JointTrajectory has after the command itself. "
+        "A robot that gets no further command follows them.",
+        low=0,
+        high=1000,
+        when=INACTIVE,
+    ),
+    Parameter(
         "command.frame_id",
         "",
         "Frame of a stamped command, that of the robot's body; empty for the child_frame_id of the "

@@ -176,6 +176,12 @@ class Configuration:
         """The topics of the state."""
         return sources(self.values, self.dynamics.state_names)
 
+    def integrated_rows(self) -> tuple[int | None, ...]:
+        """Return the index of the state that each action (nu) is integrated to; None for none."""
+        names = self.dynamics.state_names
+        states = (self.values[f"command.integrate.{name}"] for name in self.dynamics.action_names)
+        return tuple(names.index(state) if state else None for state in states)
+
     def fields(self, side: str) -> dict[str, str]:
         """
         Return {name: field} of the messages; `side` is "state" or "command".

@@ -291,13 +291,13 @@ class Commander:
             status = STOPPED if self.halted else self.ladder.status
             if not self.halted and self._choice.is_over(now):
                 return
-            action = self._choice.action(status, now, self._effect(now), self.state)
+            action = self._choice.action(status, now, self.effect(now), self.state)
             choice = Choice(status, self.halted, "", action)
             _, _, problem = self._dispatch(choice, now)
             self.failure = problem or self.failure
             self._published = self._looked = self._clock()
 
-    def _effect(self, now: float) -> float:
+    def effect(self, now: float) -> float:
         """Return when a command that is sent now takes effect, s."""
         return now + self.publish_time + self._settings.actuation_delay
 
@@ -340,7 +340,7 @@ class Commander:
     def _complete(self, scheduled: float, attempt: Attempt) -> Tick:
         now = self._clock()
         choice = self._choice.choose(
-            attempt, now, self._effect(now), self.state, self.last_action, self.halted
+            attempt, now, self.effect(now), self.state, self.last_action, self.halted
         )
         if self.stop_guard is not None and choice.cause in (*RESTING, PAUSED, EMERGENCY_STOP):
             self.stop_guard.is_imminent = False  # The guard is not asked while the robot stands.

@@ -84,6 +84,11 @@ def load(file: Path, angles: Sequence[str] = ()) -> Task:
         low, high = configuration.action("low"), configuration.action("high")
         units, angles = model.action_units, (*model.angle_names, *angles)
         sources = configuration.sources
+        if any(row is not None for row in configuration.integrated_rows()):
+            raise ConfigurationError(
+                f"{file}: parameter 'command.integrate' sends positions in place of actions, "
+                "allowed for bags: empty, as a model learns from its actions"
+            )
     else:
         values = {parameter.name: parameter.default for parameter in TABLE} | given
         actions = _group(given, "command.fields", file)

@@ -12,6 +12,8 @@ from rclpy.lifecycle import LifecycleNode
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.control.commander import Commander
+from cem_planner_ros.control.integration import Integration
+from cem_planner_ros.control.ladder import STOPPED
 from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import IN_A_FRAME
@@ -28,6 +30,9 @@ from cem_planner_ros.ros.state_topics import StateTopics
 from cem_planner_ros.ros.surroundings_input import SurroundingsInput
 
 ACKNOWLEDGE_TIMEOUT = Duration(seconds=0.5)
+
+TOO_NEAR = 1e-3
+"""Times of two points of a trajectory are further apart than this, s."""
 
 BODY_FRAME = "base_link"
 """Default frame of a robot's body (REP 105)."""
@@ -69,6 +74,11 @@ class Topics:
         self.command_type: str = values["command.type"]
         period = 1.0 / max(values["control_rate"], values["command.rate"])
         self._write = command_writer(self.command_type, configuration.fields("command"), period)
+        rows = configuration.integrated_rows()
+        is_sent_as_it_is = all(row is None for row in rows)
+        self._integration = None if is_sent_as_it_is else Integration(rows, period)
+        self._commander = commander
+        self._period = period
         self.surroundings: SurroundingsInput | None = None
         """None for a plant without surroundings."""
         self.references: ReferenceInput | None = None
@@ -192,8 +202,29 @@ class Topics:
         frame = self._body_frame
         if self.command_type in IN_A_FRAME:
             frame = frame_name(self._table.configuration.values["frame_id"]) or BODY_FRAME
-        stamp = self._node.get_clock().now().to_msg()
-        self._command.publish(self._write(action, stamp, frame))
+        values, commander = self._table.configuration.values, self._commander()
+        later = {}
+        if values["command.preview"] and commander is not None:
+            later = {"later": self._preview(commander, values["command.preview"])}
+        sent: np.ndarray | None = action
+        if self._integration is not None:
+            newest = self.states.newest
+            is_stopped = commander is None or commander.ladder.status == STOPPED
+            state = None if newest is None else newest.state
+            sent = self._integration.command(action, self.clock(), state, is_stopped)
+        if sent is not None:
+            stamp = self._node.get_clock().now().to_msg()
+            self._command.publish(self._write(sent, stamp, frame, **later))
+
+    def _preview(self, commander: Commander, count: int) -> list[tuple[float, np.ndarray]]:
+        """Return later points (time from now in s, action) of the plan that a command follows."""
+        plan = commander.followed
+        if plan is None:
+            return []
+        # The command itself has to be reached after a period, and so have the later actions.
+        times = plan.edges[:-1] - commander.effect(self.clock()) + self._period
+        points = zip(times, plan.actions, strict=True)
+        return [point for point in points if point[0] > self._period + TOO_NEAR][:count]
 
     @property
     def _body_frame(self) -> str:
@@ -230,6 +261,8 @@ class Topics:
         if has_jumped and self.surroundings is not None:
             self.surroundings.forget()
         self.states.forget()
+        if self._integration is not None:
+            self._integration.forget()
         self.reports.forget()
 
     def facts(self) -> dict[str, object]:

@@ -171,6 +171,11 @@ class ModelPlant:
                 "the plant 'model' publishes its state on one topic, but state.sources is "
                 f"{configuration.values['state.sources']}, allowed: none"
             )
+        if any(row is not None for row in configuration.integrated_rows()):
+            raise ConfigurationError(
+                "the plant 'model' takes the actions of the model, but command.integrate sends "
+                "positions in their place, allowed: empty"
+            )
         names = self._dynamics.state_names
         if len(start) != len(names):
             raise ConfigurationError(

@@ -1,11 +1,14 @@
 """A state from two topics, over DDS: what the node says while one is silent, and what it plans."""
 
+import itertools
 import re
 
+import numpy as np
 import pytest
 from geometry_msgs.msg import TwistStamped
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory
 
 from cem_planner_ros.control.ladder import FRESH, STOPPED
 from cem_planner_ros.control.tick import NO_STATE, STALE_STATE
@@ -96,3 +99,60 @@ def test_what_a_source_lacks_is_told_by_its_own_topic(node, two, wait_until, new
         )
     )
     assert "twist" not in newest()["message"]
+
+
+JOINTS = {
+    "state__type": "sensor_msgs/msg/JointState",
+    "state__topic": "joint_states",
+    "state__fields__x": "position[a]",
+    "state__fields__y": "position[b]",
+    "state__fields__x_dot": "velocity[a]",
+    "state__fields__y_dot": "velocity[b]",
+    "command__type": "trajectory_msgs/msg/JointTrajectory",
+    "command__fields__x_ddot": "position[a]",
+    "command__fields__y_ddot": "position[b]",
+}
+
+
+def test_a_joint_trajectory_has_the_plan_that_follows_and_is_sent_more_often(
+    node, observer, wait_until, statistics, unhurried
+):
+    sent = observer.listen(JointTrajectory, "command")
+    publisher = observer.node.create_publisher(JointState, "joint_states", 1)
+    state = JointState(name=["a", "b"], position=[0.0, 0.0], velocity=[0.0, 0.0])
+    observer.node.create_timer(0.02, lambda: publisher.publish(state))
+    more = {"command__preview": 3, "command__rate": 50.0}
+    node(**JOINTS, **more, **unhurried).autostart()
+    wait_until(lambda: statistics.status == FRESH)
+    count = len(sent)
+    wait_until(lambda: len(sent) > count + 60)
+    messages = [message for _, message in sent[count:]]
+    assert statistics.messages
+    assert len(statistics.messages) < len(sent) / 3
+    followed = [message for message in messages if len(message.points) == 4]
+    assert len(followed) > 30
+    for message in followed:
+        times = [p.time_from_start.sec + 1e-9 * p.time_from_start.nanosec for p in message.points]
+        assert times[0] == pytest.approx(0.02)
+        assert all(later > earlier for earlier, later in itertools.pairwise(times))
+        assert all(np.abs(point.positions).max() <= 2.0 for point in message.points)
+
+
+def test_speeds_are_sent_as_positions_from_the_measured_one_on(
+    node, observer, wait_until, statistics, unhurried
+):
+    sent = observer.listen(JointTrajectory, "command")
+    publisher = observer.node.create_publisher(JointState, "joint_states", 1)
+    state = JointState(name=["a", "b"], position=[-0.3, 0.0], velocity=[0.0, 0.0])
+    integrated = {"command__integrate__x_ddot": "x"}  # Of this model's actions, as good as any.
+    node(**JOINTS, **integrated, **unhurried).autostart()
+    wait_until(lambda: statistics.cause == NO_STATE)
+    assert not sent  # Without a measured position there is none to send.
+    observer.node.create_timer(0.02, lambda: publisher.publish(state))
+    wait_until(lambda: sent)
+    first = sent[0][1].points[0].positions[0]
+    period = 1.0 / unhurried["control_rate"]
+    assert abs(first - -0.3) <= 2.0 * period + 1e-6
+    wait_until(lambda: statistics.status == FRESH and len(sent) > 10)
+    found = [message.points[0].positions[0] for _, message in sent]
+    assert found[-1] > found[0]  # The target is ahead, and the integral goes on.
