@@ -178,12 +178,14 @@ def driving_problems(dynamics: Dynamics, costs: Mapping[str, Cost]) -> list[str]
     problems = []
     lacks = [name for name in ("x", "y", "yaw") if name not in dynamics.state_names]
     speeds = (*dynamics.forward_names, *dynamics.sideways_names, *dynamics.turning_names)
-    strange = set(dynamics.action_names) - set(speeds)
+    steering = dynamics.steering_names if dynamics.wheel_base_parameter else ()
+    strange = set(dynamics.action_names) - {*speeds, *steering}
     if lacks or strange:
         problems.append(
             "costs that use the surroundings need a model with states x, y and yaw, and with "
             f"actions named {', '.join(speeds[:-1])} or {speeds[-1]}, such as diff_drive_lag, "
-            f"omni_drive and ackermann_drive; the model has states "
+            "omni_drive and ackermann_drive, or with a steering angle and a wheel base, such as "
+            f"ackermann; the model has states "
             f"{', '.join(dynamics.state_names)} and actions {', '.join(dynamics.action_names)}"
         )
     for name, cost in costs.items():

@@ -130,19 +130,19 @@ class Configuration:
             "actuation_delay": self.values["actuation_delay"],
             "hold_time": self.values["hold_time"],
             "period": 1.0 / self.values["control_rate"],
-            "turning_radius": self._turning_radius(),
+            "turning_radius": self._number(self.dynamics.radius_parameter),
+            "wheel_base": self._number(self.dynamics.wheel_base_parameter),
         }
         names = {field.name for field in dataclasses.fields(DriveSettings)} - set(elsewhere)
         return DriveSettings(**elsewhere, **{name: self.values[f"drive.{name}"] for name in names})
 
-    def _turning_radius(self) -> float:
-        """Return the smallest turning radius that the model assumes, m, 0 if it assumes none."""
-        name = self.dynamics.radius_parameter
-        return self.values[f"dynamics.{name}"] if name else 0.0
+    def _number(self, parameter: str) -> float:
+        """Return the value of a parameter of the model, 0 if it has no such parameter ("")."""
+        return self.values[f"dynamics.{parameter}"] if parameter else 0.0
 
     def _turning_limit(self) -> TurningLimit | None:
         """Return what keeps commands to the turning radius of the model, None if it has none."""
-        model, radius = self.dynamics, self._turning_radius()
+        model, radius = self.dynamics, self._number(self.dynamics.radius_parameter)
         names = model.action_names
         rows = [
             next((names.index(name) for name in kind if name in names), None)
@@ -159,6 +159,7 @@ class Configuration:
             model.forward_names,
             model.sideways_names,
             model.turning_names,
+            model.steering_names if model.wheel_base_parameter else (),
         )
 
     def action(self, group: str) -> list[Any]:

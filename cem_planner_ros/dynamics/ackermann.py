@@ -25,6 +25,7 @@ class Ackermann(DifferentialEquation):
     action_units = ("m/s", "rad")
     angle_names = ("yaw",)
     position_names = ("x", "y")
+    wheel_base_parameter = "wheel_base"
     parameters = (
         Parameter(
             "wheel_base", 0.5, "Distance from the rear to the front axle.", unit="m", low=1e-3

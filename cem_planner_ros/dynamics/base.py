@@ -96,6 +96,14 @@ class Dynamics(Parameterised, ABC):
     """The same for its speed to the left, m/s."""
     turning_names: tuple[str, ...] = ("yaw_rate",)
     """The same for its yaw rate, rad/s."""
+    steering_names: tuple[str, ...] = ("steering",)
+    """The actions that are the steering angle of a car, rad, with `wheel_base_parameter`."""
+    wheel_base_parameter: str = ""
+    """
+    The parameter that is the distance between the axles, m, of a model with a steering angle.
+
+    Its yaw rate is v tan(steering) / wheel base.
+    """
     radius_parameter: str = ""
     """The parameter that is the smallest turning radius, m, if the model limits the yaw rate."""
     predicts_return: bool = False

@@ -28,6 +28,7 @@ class PlanarRobot:
     Attributes:
         state_names, action_names: names of the model; x, y and yaw are states.
         forward, sideways, turning: names of each speed; the model has at most one of each.
+        steering: names of the steering angle; at most one of the actions.
     """
 
     state_names: tuple[str, ...]
@@ -35,6 +36,7 @@ class PlanarRobot:
     forward: tuple[str, ...]
     sideways: tuple[str, ...]
     turning: tuple[str, ...]
+    steering: tuple[str, ...] = ()
 
     @functools.cached_property
     def _rows(self) -> tuple[list[int], list[int | None], list[int | None]]:
@@ -69,6 +71,11 @@ class PlanarRobot:
         """Return the speeds that an action (nu,) commands; 0 for a speed that is no action."""
         return Twist(*(0.0 if row is None else float(action[row]) for row in self._rows[2]))
 
+    def steering_angle(self, action: np.ndarray) -> float:
+        """Return the steering angle, rad, that an action (nu,) commands; 0 if none does."""
+        names = (name for name in self.steering if name in self.action_names)
+        return next((float(action[self.action_names.index(name)]) for name in names), 0.0)
+
 
 @dataclass(frozen=True)
 class DriveSettings:
@@ -90,6 +97,7 @@ class DriveSettings:
         hold_time: time in which the fallback brakes evenly to a standstill, s.
         period: control period, s.
         turning_radius: the smallest one of a car, m; 0 for a robot that turns on the spot.
+        wheel_base: distance between the axles of a car with a steering angle, m; 0 for others.
     """
 
     xy_tolerance: float
@@ -108,6 +116,7 @@ class DriveSettings:
     hold_time: float
     period: float
     turning_radius: float = 0.0
+    wheel_base: float = 0.0
 
     @property
     def goal_tolerance(self) -> GoalTolerance:

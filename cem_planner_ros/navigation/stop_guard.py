@@ -70,6 +70,7 @@ class StopGuard:
         self._needs_moving = needs_moving
         self._robot = robot
         self._contact = Contact()
+        self._safe_angle = 0.0
 
     def use(self, footprint: Footprint | None) -> None:
         """Use another outline of the robot from now on; None for that of the parameters."""
@@ -131,6 +132,7 @@ class StopGuard:
         The result is None if the robot cannot stop after any of the commands tried. `safe` is
         (nu,); the other arguments are those of `can_stop`.
         """
+        self._safe_angle = self._robot.steering_angle(safe)
         tried = [safe + share * (action - safe) for share in SHARES]
         # Mostly the robot can stop after the first one. What the others need alike is shared.
         for commands in (tried[:1], tried[1:]):
@@ -276,12 +278,15 @@ class StopGuard:
         Until the command takes effect, the robot keeps its speed, or gains the speed that the
         command in force may still give it. Then it follows the command for one period, with limited
         acceleration. Then it brakes evenly. Without an action it brakes as soon as possible.
+        The steering angle of a car follows its command at once, and is that of the safe command
+        while the car brakes.
         """
         value = self.settings
         begin = max(age, 0.0) + value.actuation_delay + value.reaction
         end = begin + value.period
         measured, in_force = self._robot.measured(state, before), self._robot.commanded(before)
-        command = self._robot.commanded(np.zeros_like(before) if action is None else action)
+        following = np.zeros_like(before) if action is None else action
+        command = self._robot.commanded(following)
         profiles, longest = [], end
         for first, commanded, wanted, faster, slower in zip(
             measured,
@@ -307,6 +312,9 @@ class StopGuard:
             most = np.abs(speeds[0]) / value.turning_radius
             speeds[2] = np.clip(speeds[2], -most, most)
         forward, sideways, turning = (0.5 * STEP * (speed[1:] + speed[:-1]) for speed in speeds)
+        if value.wheel_base:
+            steered = [self._robot.steering_angle(each) for each in (before, following)]
+            turning = self._turned(times, profiles[0], (*steered, self._safe_angle))
         way = np.empty((len(times), 3))
         way[0] = self._robot.pose(state)
         way[1:, 2] = turning
@@ -317,6 +325,32 @@ class StopGuard:
         way[1:, 1] = sin * forward + cos * sideways
         np.cumsum(way[:, :2], 0, out=way[:, :2])
         return way
+
+    def _turned(
+        self,
+        times: np.ndarray,
+        profile: tuple[tuple[float, ...], tuple[float, ...]],
+        angles: tuple[float, float, float],
+    ) -> np.ndarray:
+        """
+        Return by how much a car turns (n - 1,), rad, between times (n,), s.
+
+        It turns by tan(angle) / wheel base for each metre that it drives.
+
+        Args:
+            times: the first one is 0.
+            profile: times of changes (4,), s, and the speed then (4,), m/s, linear in between.
+            angles: the steering angle, rad, in the first interval, in the second, and afterwards.
+        """
+        changes, speeds = profile
+        every = np.union1d(times, changes)
+        speed = np.interp(every, changes, speeds)
+        driven = np.concatenate(([0.0], np.cumsum(0.5 * np.diff(every) * (speed[1:] + speed[:-1]))))
+        angle = np.array(angles)[np.searchsorted(changes[1:3], every[:-1], side="right")]
+        turned = np.concatenate(
+            ([0.0], np.cumsum(np.diff(driven) * np.tan(angle) / self.settings.wheel_base))
+        )
+        return np.diff(np.interp(times, every, turned))
 
 
 def _towards(wanted: float, speed: float, reach: float) -> float:

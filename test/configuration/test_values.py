@@ -370,12 +370,18 @@ def test_without_scipy_there_is_no_driving_by_a_costmap(monkeypatch):
 def test_a_model_that_cannot_be_driven_about_is_refused_with_those_that_can():
     text = refusal({"costs": ["around"], "around.plugin": "goal_pose"}, drop=("costs",))
     assert "needs the state 'y', the model has: x, x_dot, theta" in text
-    car = {"dynamics.plugin": "ackermann", "costs": ["around"], "around.plugin": "goal_pose"}
+    car = {"dynamics.plugin": "single_track", "costs": ["around"], "around.plugin": "goal_pose"}
     with pytest.raises(
         ConfigurationError, match="such as diff_drive_lag, omni_drive and"
     ) as caught:
         configure(car)
-    assert "actions v, steering" in str(caught.value)
+    assert "actions steering, acceleration" in str(caught.value)
+    changes = {
+        "dynamics.plugin": "ackermann",
+        "dynamics.wheel_base": 0.7,
+        "state.type": "std_msgs/msg/Float64MultiArray",
+    }
+    assert configure(car | changes).drive_settings().wheel_base == 0.7
 
 
 def test_a_node_that_does_not_drive_has_no_parameters_of_driving():

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from cem_planner_ros.configuration import configure
 from cem_planner_ros.navigation.footprint import Footprint
-from cem_planner_ros.navigation.stop_guard import OUTSIDE_COSTMAP, STALE_COSTMAP
+from cem_planner_ros.navigation.planar_robot import PlanarRobot
+from cem_planner_ros.navigation.stop_guard import OUTSIDE_COSTMAP, STALE_COSTMAP, StopGuard
 from cem_planner_ros.navigation.surroundings import Costmap, Pose
 
 VALUES = {
@@ -447,3 +448,100 @@ def test_a_car_that_brakes_on_a_curve_turns_no_tighter_than_it_can(forward, turn
     guard.can_stop(costmap(), state, 0.0, action, action)
     steps = np.diff(guard.stopping, axis=0)
     assert (np.abs(steps[:, 2]) <= np.hypot(steps[:, 0], steps[:, 1]) / radius + 1e-6).all()
+
+
+STEERED = configure(
+    {name: value for name, value in VALUES.items() if name != "dynamics.lag"}
+    | {"dynamics.plugin": "ackermann", "dynamics.wheel_base": 0.4}
+)
+"""A car whose actions are speed and steering angle."""
+
+
+def steered_guard():
+    """The guard of such a car whose speed is measured too."""
+    names = ("x", "y", "yaw", "v"), ("v", "steering"), ("v",), (), ("yaw_rate",), ("steering",)
+    return StopGuard(PlanarRobot(*names), STEERED.footprint, STEERED.drive_settings())
+
+
+def steered(state, commands, wheel_base=0.4):
+    """The poses (n, 3) of a car under (speed, steering angle, duration); it brakes with 0.8."""
+    dt, (x, y, yaw, v) = 0.002, state
+    way = [(x, y, yaw)]
+    for command, angle, duration in commands:
+        for _ in range(round(duration / dt)):
+            most = dt * (1.0 if abs(command) > abs(v) else 0.8)
+            v += min(max(command - v, -most), most)
+            yaw += dt * v * math.tan(angle) / wheel_base
+            x, y = x + dt * v * math.cos(yaw), y + dt * v * math.sin(yaw)
+            way.append((x, y, yaw))
+    return np.array(way)
+
+
+speeds_and_angles = st.tuples(st.floats(-0.7, 0.7), st.floats(-0.5, 0.5))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(boxes, min_size=1, max_size=4),
+    st.floats(-0.7, 0.7),
+    speeds_and_angles,
+    speeds_and_angles,
+    st.floats(-3.2, 3.2),
+    st.floats(0.0, 0.06),
+)
+def test_where_a_car_with_a_steering_angle_could_stop_braking_touches_nothing(
+    corners, v, before, action, yaw, age
+):
+    obstacles = [(x, y, x + 0.1, y + 0.1) for x, y in corners]
+    known, guard, state = costmap(*obstacles, size=2.2), steered_guard(), (0.0, 0.0, yaw, v)
+    is_near = least_clearance(guard.footprint, np.array([state]), obstacles) < RESOLUTION
+    if is_near or covered(known, CORNERS, state[:3]):
+        return
+    if guard.can_stop(known, np.array(state), age, np.array(before), np.array(action)):
+        way = steered(state, [(*before, age + REACTION), (*action, 0.05), (0.0, 0.0, 1.2)])
+        assert least_clearance(guard.footprint, way, obstacles) > -RESOLUTION
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(-0.7, 0.7), st.floats(0.0, 1.0), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5))
+def test_the_way_of_a_car_with_a_steering_angle_is_predicted(v, share, angle, other):
+    guard, state = steered_guard(), (0.0, 0.0, 0.3, v)
+    before, action = (v, angle), (share * v, other)
+    guard.can_stop(costmap(), np.array(state), 0.02, np.array(before), np.array(action))
+    way = steered(state, [(*before, 0.02 + REACTION), (*action, 0.05), (0.0, 0.0, 1.2)])
+    np.testing.assert_allclose(guard.stopping[-1], way[-1], atol=0.005)
+
+
+def test_a_car_that_steers_into_a_wall_beside_it_is_stopped_and_one_that_steers_away_is_not():
+    wall = costmap((-1.0, 0.24, 1.0, 0.34))
+    ahead, left, right = (np.array([0.5, angle]) for angle in (0.0, 0.5, -0.1))
+    for guard, state in (
+        (steered_guard(), np.array([0.0, 0.0, 0.0, 0.5])),
+        (STEERED.stop_guard(), np.zeros(3)),
+    ):
+        assert guard.can_stop(wall, state, 0.0, ahead, ahead)
+        assert guard.can_stop(wall, state, 0.0, ahead, right)
+        assert not guard.can_stop(wall, state, 0.0, left, left)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_car_that_steers_at_random_for_a_minute_touches_nothing(seed):
+    random, guard = np.random.default_rng(seed), steered_guard()
+    walls = (-1.9, -1.9, 1.9, -1.8), (-1.9, 1.8, 1.9, 1.9), (-1.9, -1.9, -1.8, 1.9)
+    poles = ((x, y, x + 0.1, y + 0.1) for x, y in ((0.6, -0.2), (-0.7, 0.4), (0.0, 0.8)))
+    known = costmap(*walls, (1.8, -1.9, 1.9, 1.9), *poles)
+    pose, before, wish, way = np.zeros(4), REST, REST, 0.0
+    for period in range(1200):
+        if random.random() < 0.05:
+            wish = random.uniform((-0.7, -0.5), (0.7, 0.5))
+        sent = guard.bounded(known, pose, 0.0, before, wish, REST)
+        before = REST if sent is None else sent
+        for _ in range(5):
+            pose[3] += min(max(before[0] - pose[3], -0.01), 0.01)
+            driven = 0.01 * pose[3]
+            pose[2] += driven * math.tan(before[1]) / 0.4
+            pose[:2] += driven * np.array([math.cos(pose[2]), math.sin(pose[2])])
+            way += abs(driven)
+        if period % 5 == 0:
+            assert covered(known, CORNERS, pose[:3]) == 0.0
+    assert way > 1.0
