@@ -387,6 +387,11 @@ def test_a_node_does_what_its_live_parameters_say(node, observer, states, wait_u
     few = points()
     assert observer.set(marker_count=20) == []
     assert points() > few
+    for value in (1, 0.5, "middle"):  # A number of either type, or a word.
+        assert observer.set(action__nominal__x_ddot=value) == []
+    (reason,) = observer.set(action__nominal__x_ddot="keyframe:home")
+    assert "a finite number" in reason
+    assert "or middle, or measured" in reason
     (reason,) = observer.set(planner__samples=48)
     assert "allow_rebuild" in reason
     assert observer.set(allow_rebuild=True) == []
