@@ -66,3 +66,7 @@ class _Untouchable(torch.Tensor):
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Raise TypeError."""
         raise TypeError("a time that is not known was used")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Untouchable:
+        """Return the tensor itself; a copy would be made by PyTorch."""
+        return self
