@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -15,7 +16,7 @@ def share(folder: str) -> Path:
     The folder is searched where ROS installs it (AMENT_PREFIX_PATH), where pip installs it, and in
     a source tree, in this order. Raises FileNotFoundError if it is not found.
     """
-    prefixes = [path for path in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if path]
+    prefixes = _workspaces()
     candidates = [
         *(Path(prefix, "share", "cem_planner_ros", folder) for prefix in (*prefixes, sys.prefix)),
         Path(__file__).parents[1] / folder,
@@ -26,14 +27,46 @@ def share(folder: str) -> Path:
     raise FileNotFoundError(f"no {folder} in " + ", ".join(str(path.parent) for path in candidates))
 
 
+URI = re.compile(r"(?:package|model)://([^/]+)/(.+)")
+"""A file of a ROS package, as in URDF and SDF."""
+
+
+def in_ros_package(uri: str) -> Path:
+    """
+    Return the file that package://PACKAGE/PATH or model://PACKAGE/PATH names.
+
+    PACKAGE is looked for in the workspaces that are sourced (AMENT_PREFIX_PATH). Raises
+    ConfigurationError if it is not there, or has no such file.
+    """
+    match = URI.fullmatch(uri)
+    if match is None:
+        raise ConfigurationError(f"'{uri}' is no file, expected package://PACKAGE/PATH")
+    package, inside = match.groups()
+    prefixes = _workspaces()
+    folders = [Path(prefix, "share", package) for prefix in prefixes]
+    folder = next((folder for folder in folders if folder.is_dir()), None)
+    if folder is None:
+        raise ConfigurationError(
+            f"'{uri}' needs the ROS package '{package}', which is in no folder of "
+            f"AMENT_PREFIX_PATH ({', '.join(prefixes) or 'not set'}): source the workspace that "
+            "has it (source install/setup.bash), or install it (sudo apt install "
+            f"ros-$ROS_DISTRO-{package.replace('_', '-')})"
+        )
+    if not (folder / inside).is_file():
+        raise ConfigurationError(f"'{uri}' does not exist: there is no file {folder / inside}")
+    return folder / inside
+
+
 def find(file: str) -> Path:
     """
-    Return the file that a parameter names: a path, a name in `models`, or MODULE:PATH.
+    Return the file that a parameter names.
 
-    A name in `models` may include a folder, such as diff_drive/robot.xml. MODULE:PATH is a file of
-    an installed Python package; the package is not imported. Raises ConfigurationError if the file
-    does not exist.
+    It is a path; a name in `models`, which may include a folder, such as diff_drive/robot.xml; a
+    file MODULE:PATH of an installed Python package, which is not imported; or a file
+    package://PACKAGE/PATH of a ROS package. Raises ConfigurationError if the file does not exist.
     """
+    if URI.fullmatch(file):
+        return in_ros_package(file)
     module, colon, inside = file.partition(":")
     if colon and module.isidentifier():
         found = importlib.util.find_spec(module)
@@ -46,6 +79,11 @@ def find(file: str) -> Path:
         if place.is_file():
             return place
     raise ConfigurationError(
-        f"file '{file}' does not exist, allowed: a path, a name in {share('models')}, or "
-        "MODULE:PATH of an installed Python package"
+        f"file '{file}' does not exist, allowed: a path, a name in {share('models')}, "
+        "MODULE:PATH of an installed Python package, or package://PACKAGE/PATH of a ROS package"
     )
+
+
+def _workspaces() -> list[str]:
+    """Return the prefixes in which ROS packages are looked for."""
+    return [path for path in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if path]

@@ -14,6 +14,7 @@ from cem_planner_ros.errors import ConfigurationError
 
 COMMANDS = {
     "demo": "control a simulated plant over ROS 2 and report how it went",
+    "init": "write a first parameter file for a robot",
     "plugins": "list the installed dynamics and costs with their parameters",
     "parameters": "print every parameter of a file's configuration as commented YAML",
     "bench": "measure plan times and control quality on this machine",

@@ -48,9 +48,11 @@ def run(options: argparse.Namespace) -> int:
         print(f"            outputs {', '.join(dynamics.output_names)}")
     costs = (f"{name} ({value[f'{name}.plugin']})" for name in configuration.costs)
     print(f"  costs     {', '.join(costs)}")
-    for side, names in (("state", dynamics.state_names), ("command", dynamics.action_names)):
-        fields = ", ".join(f"{name} = {value[f'{side}.fields.{name}']}" for name in names)
-        print(f"  {side:<9} {value[f'{side}.topic']} ({value[f'{side}.type']}): {fields}")
+    command = value["command.topic"], value["command.type"], configuration.fields("command")
+    topics = [("state", s.topic, s.type, s.fields) for s in configuration.sources]
+    for side, topic, kind, named in (*topics, ("command", *command)):
+        fields = ", ".join(f"{name} = {field}" for name, field in named.items())
+        print(f"  {side:<9} {topic} ({kind}): {fields}")
     for name, source in configuration.reference_sources.items():
         fields = ", ".join(f"{signal} = {field}" for signal, field in source.fields.items())
         print(f"  reference of {name}: {source.topic} ({source.type}): {fields}")
@@ -67,25 +69,26 @@ def run(options: argparse.Namespace) -> int:
         print(f"            {configuration.device} is faster: {reason}")
     if execution.reason:
         print(f"            because: {execution.reason}")
-    state = np.zeros(len(dynamics.state_names))
+    state = dynamics.rest_state
+    start = "rest" if state.any() else "state zero"
     period = 1.0 / value["control_rate"]
     try:
         plan, times, invalid = _plans(planner, state, period)
     except Exception as error:  # A plugin may raise anything.
         raise ConfigurationError(
-            f"planning from state zero failed: {describe(error)}\n  in {options.file}"
+            f"planning from {start} failed: {describe(error)}\n  in {options.file}"
         ) from error
     parts = [*configuration.costs, *(["return of the model"] if dynamics.predicts_return else [])]
     breakdown = zip(parts, planner.breakdown(plan, state), strict=True)
     shares = ", ".join(f"{name} {value:.4g}" for name, value in breakdown)
     if not np.isfinite(plan.cost):
         raise ConfigurationError(
-            "the plan from state zero has no valid candidate: each one's cost is NaN or "
+            f"the plan from {start} has no valid candidate: each one's cost is NaN or "
             f"infinite ({shares}); look at the model, the costs and the action bounds\n"
             f"  in {options.file}"
         )
-    print(f"  cost of a plan from state zero: {shares}")
-    print(f"  invalid candidates (NaN or infinite cost) from state zero: {_percent(invalid)}")
+    print(f"  cost of a plan from {start}: {shares}")
+    print(f"  invalid candidates (NaN or infinite cost) from {start}: {_percent(invalid)}")
     p50, p99 = np.percentile(times, [50, 99])
     budget = 1e3 * period * value["budget_fraction"]
     print(
@@ -96,7 +99,7 @@ def run(options: argparse.Namespace) -> int:
     warnings = [slow] if slow else []
     if invalid:
         warnings.append(
-            f"{_percent(invalid)} of the candidates from state zero have a NaN or infinite cost "
+            f"{_percent(invalid)} of the candidates from {start} have a NaN or infinite cost "
             "and count for nothing: look at the model, the costs and the action bounds"
         )
     for warning in warnings + configuration.warnings():

@@ -69,8 +69,8 @@ def configure_on(
 
 
 def plan_time(planner: Planner, clock: Callable[[], float] = time.perf_counter) -> float:
-    """Return the median time of a plan from state zero, s; the planner forgets its plans."""
-    state, times = np.zeros(len(planner.dynamics.state_names)), []
+    """Return the median time of a plan from rest, s; the planner forgets its plans."""
+    state, times = planner.dynamics.rest_state, []
     began = clock()
     for index in range(WARM_UP + TRIED):
         start = clock()

@@ -61,8 +61,7 @@ def _drift(
     safe = [value[f"action.safe.{name}"] for name in dynamics.action_names]
     if MEASURED in safe:
         return None
-    # All zero, except quaternions, because zero is no rotation.
-    start = [float(name == "qw" or name.endswith("_qw")) for name in dynamics.state_names]
+    start = dynamics.rest_state
     try:
         rest, action, dt = (
             torch.tensor(numbers, dtype=torch.float32, device=device)

@@ -161,6 +161,11 @@ class Dynamics(Parameterised, ABC):
         """The states, then the outputs: the rows that costs with `reads_outputs` see."""
         return (*self.state_names, *self.output_names)
 
+    @property
+    def rest_state(self) -> np.ndarray:
+        """A state (nx,) from which a plan makes sense: zero, with quaternions of no rotation."""
+        return np.array([float(n == "qw" or n.endswith("_qw")) for n in self.state_names])
+
     def origin(self, state: np.ndarray) -> np.ndarray:
         """
         Return the origin (nx,), float64, that is subtracted from all states of a rollout.

@@ -6,11 +6,13 @@ import itertools
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
 from cem_planner_ros.errors import ConfigurationError, did_you_mean
+from cem_planner_ros.paths import URI, in_ros_package
 
 if TYPE_CHECKING:
     import mujoco
@@ -65,7 +67,8 @@ def load(file: Path, sensors: Sequence[str] = ()) -> mujoco.MjModel:
     import mujoco
 
     try:
-        spec = mujoco.MjSpec.from_file(str(file))
+        text = _with_paths(file)
+        spec = mujoco.MjSpec.from_string(text) if text else mujoco.MjSpec.from_file(str(file))
         model = spec.compile()  # Number unnamed joints, actuators and sensors.
         taken = {item.name for item in (*spec.joints, *spec.actuators)}
         for kind, items in (("joint", spec.joints), ("actuator", spec.actuators)):
@@ -91,6 +94,37 @@ def load(file: Path, sensors: Sequence[str] = ()) -> mujoco.MjModel:
             "actuatorgroupdisable), expected that one acts"
         )
     return model
+
+
+def _with_paths(file: Path) -> str:
+    """
+    Return a URDF file with paths in place of package:// and model://; "" if it has neither.
+
+    Raises ConfigurationError, naming the file, if a ROS package is not found.
+    """
+    try:
+        root = ElementTree.parse(file).getroot()
+    except (ElementTree.ParseError, OSError):
+        return ""  # MuJoCo says what is wrong.
+    meshes = [mesh for mesh in root.iter("mesh") if mesh.get("filename")]
+    if root.tag != "robot" or not any(URI.match(mesh.get("filename", "")) for mesh in meshes):
+        return ""
+    for mesh in meshes:
+        name = mesh.get("filename", "")
+        try:
+            place = in_ros_package(name) if URI.match(name) else file.parent / name
+        except ConfigurationError as error:
+            raise ConfigurationError(f"file '{file}': {error}") from error
+        mesh.set("filename", str(place.resolve()))
+    extension = root.find("mujoco")
+    if extension is None:
+        extension = ElementTree.SubElement(root, "mujoco")
+    compiler = extension.find("compiler")
+    if compiler is None:
+        compiler = ElementTree.SubElement(extension, "compiler")
+    # MuJoCo would only keep the last part of each path.
+    compiler.set("strippath", "false")
+    return ElementTree.tostring(root, encoding="unicode")
 
 
 def acting(model: mujoco.MjModel) -> list[int]:

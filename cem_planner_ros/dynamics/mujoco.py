@@ -170,6 +170,20 @@ class Mujoco(Dynamics):
         ]
         return found
 
+    @property
+    def rest_state(self) -> np.ndarray:
+        """The state (nx,) at rest in the pose of `rest_keyframe`."""
+        model, key = self.model, self.rest_keyframe
+        positions = model.qpos0 if key < 0 else model.key_qpos[key]
+        return np.concatenate((positions, np.zeros(model.nv + model.na)))
+
+    @property
+    def rest_keyframe(self) -> int:
+        """The index of the keyframe home or start, or of the first one; -1 if there is none."""
+        names = [self.model.key(index).name for index in range(self.model.nkey)]
+        usual = (names.index(name) for name in ("home", "start") if name in names)
+        return next(usual, 0 if names else -1)
+
     def check_dt(self, dt: float) -> None:
         """Raise ConfigurationError if `dt`, s, is less than the time step of the file."""
         step = self.model.opt.timestep

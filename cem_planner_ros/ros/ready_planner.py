@@ -6,7 +6,6 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 
 from cem_planner_ros.compile.cpp_execution import CppExecution
@@ -64,7 +63,7 @@ def make_planner(
             shared = configuration.with_plugins_of(before.configuration)
         configuration = shared or configuration
         planner = configuration.planner(before.planner if shared else None)
-    start = np.zeros(len(configuration.dynamics.state_names))
+    start = configuration.dynamics.rest_state
     times = []
     for _ in range(WARM_UP_PLANS):
         began = time.perf_counter()

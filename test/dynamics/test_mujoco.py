@@ -1,5 +1,6 @@
 """The physics of a file as a model."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,54 @@ def test_the_simulator_has_the_joints_and_motors_of_the_model(tmp_path):
         assert (*joints, *(f"{joint}_dot" for joint in joints)) == model.state_names
         assert tuple(plant.command_fields) == model.action_names
     assert model.state_names[:2] == ("joint0", "tip")
+
+
+@pytest.fixture
+def described(tmp_path, monkeypatch):
+    """A function to a URDF file with a mesh in a ROS package of a workspace."""
+    folder = tmp_path / "ws" / "share" / "my_robot" / "meshes"
+    folder.mkdir(parents=True)
+    corners = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    # MuJoCo reads binary STL only.
+    numbers = [
+        struct.pack("<12fH", 0, 0, 0, *(float(x) for i in face for x in corners[i]), 0)
+        for face in ((0, 2, 1), (0, 1, 3), (1, 2, 3), (2, 0, 3))
+    ]
+    (folder / "part.stl").write_bytes(b" " * 80 + struct.pack("<I", 4) + b"".join(numbers))
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path / "ws"))
+
+    def make(mesh):
+        geometry = f'<collision><geometry><mesh filename="{mesh}"/></geometry></collision>'
+        file = tmp_path / "robot.urdf"
+        file.write_text(ARM.replace("</inertial>", f"</inertial>{geometry}", 1))
+        return file
+
+    return make
+
+
+@pytest.mark.parametrize("scheme", ["package", "model"])
+def test_meshes_of_ros_packages_are_found(described, scheme):
+    file = described(f"{scheme}://my_robot/meshes/part.stl")
+    model = Mujoco({"file": str(file)}).model
+    assert model.nmesh == 1
+    assert model.geom_dataid[0] == 0
+    assert tuple(MujocoPlant(file).command_fields) == ("hip",)
+
+
+def test_a_ros_package_that_is_missing_is_told(described, tmp_path):
+    file = described("package://other_robot/meshes/part.stl")
+    text = (
+        r"robot\.urdf': 'package://other_robot/\S+' needs the ROS package 'other_robot', .*source"
+    )
+    with pytest.raises(ConfigurationError, match=text):
+        Mujoco({"file": str(file)})
+    file = described("package://my_robot/meshes/hand.stl")
+    with pytest.raises(
+        ConfigurationError, match=r"there is no file .*ws/share/my_robot/meshes/hand"
+    ):
+        Mujoco({"file": str(file)})
+    with pytest.raises(ConfigurationError, match="needs the ROS package 'nowhere'"):
+        Mujoco({"file": "package://nowhere/robot.urdf"})
 
 
 NAMES = """<mujoco><worldbody>

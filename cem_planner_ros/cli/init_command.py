@@ -1,0 +1,259 @@
+"""Write a first parameter file for a robot."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cem_planner_ros.cli.starting_points import TASKS, StartingPoint, starting_point
+from cem_planner_ros.configuration import configure
+from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.dynamics.mujoco import Mujoco
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.fields import free_bodies, state_defaults
+from cem_planner_ros.plugins import loading
+from cem_planner_ros.plugins.parameter import flatten
+
+WIDTH = 100
+
+JOINTS, ODOMETRY = "sensor_msgs/msg/JointState", "nav_msgs/msg/Odometry"
+ARRAY = "std_msgs/msg/Float64MultiArray"
+
+MOST_THREADS = 4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the model and the task."""
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument(
+        "--mujoco",
+        metavar="FILE",
+        help="MJCF file of the robot: a path, MODULE:PATH, or package://PACKAGE/PATH",
+    )
+    model.add_argument("--urdf", metavar="FILE", help="URDF file of the robot, named likewise")
+    model.add_argument(
+        "--plugin", metavar="NAME", help="installed model plugin, or package.module:Class"
+    )
+    tasks = "; ".join(f"{name}: {text}" for name, text in TASKS.items())
+    parser.add_argument(
+        "--task",
+        choices=tuple(TASKS),
+        help=f"what the robot does ({tasks}); default: what fits its joints",
+    )
+    parser.add_argument(
+        "--keyframe",
+        metavar="NAME",
+        default="",
+        help="pose of the file that is held; default: home, start, or the first one",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the parameter file; warnings go to the error output."""
+    file = options.mujoco or options.urdf
+    if options.plugin and (options.task or options.keyframe):
+        raise ConfigurationError("--task and --keyframe are for --mujoco and --urdf")
+    text, warnings = (
+        of_file(file, options.task or "", options.keyframe) if file else of_plugin(options.plugin)
+    )
+    print(text, end="")
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return 0
+
+
+def of_file(file: str, task: str = "", keyframe: str = "") -> tuple[str, list[str]]:
+    """
+    Return a first parameter file for the robot of an MJCF or URDF file, and what to look at.
+
+    Raises ConfigurationError if the file cannot be a model, or cannot have the task.
+    """
+    model = Mujoco({"file": file})
+    model.check()
+    point = starting_point(model, task, keyframe)
+    dynamics: dict[str, Any] = {
+        "plugin": "mujoco",
+        "file": str(Path(file).resolve()) if Path(file).is_file() else file,
+        "threads": min(MOST_THREADS, os.cpu_count() or 1),
+    }
+    if point.outputs:
+        dynamics["outputs"] = point.outputs
+    sections = {
+        "control_rate": round(1.0 / point.planner["dt"], 4)
+        if len(model.action_names) < 5
+        else 25.0,
+        "planner": point.planner,
+        "dynamics": dynamics,
+        "action": point.action,
+        "costs": list(point.costs),
+        **point.costs,
+        "state": _state(model),
+        "command": {"topic": "commands", "type": ARRAY},
+    }
+    servo = "set-points" if model.measured_by else "forces"
+    notes = point.notes | {
+        "control_rate": "Commands per second. `check` says how long a plan takes here.",
+        "planner": "The search: candidates are splines with knots 0.1 s apart. More samples and "
+        "iterations give better plans and take longer.",
+        "dynamics": "The physics. Costs can use the sensors of the file, and those that "
+        "`outputs` adds.",
+        "action": "Where the search begins, how far it looks around there, and what is commanded "
+        "when no plan may be used.",
+        "costs": "What the planner minimises; each name has a section below.",
+        "state": "Topics with the state. Messages name joints as the file does.",
+        "command": f"The {servo} of {', '.join(model.action_names)}, in this order, as the forward "
+        "controllers of ros2_control take them.",
+    }
+    start = f" -p start:={point.keyframe}" if point.keyframe else ""
+    head = [
+        f"The task '{point.task}' for {Path(file.rpartition(':')[2]).name}. Adapt it, above all "
+        "the targets and weights of the costs, and the topics. With ROBOT.yaml for this file:",
+        "",
+        "    python -m cem_planner_ros check ROBOT.yaml",
+        f"    simulator_node --ros-args -p model_file:={dynamics['file']} "
+        f"-p planner_file:=ROBOT.yaml{start}",
+        "    planner_node --ros-args --params-file ROBOT.yaml",
+    ]
+    return _finished(head, sections, notes, _lacking(model, point))
+
+
+def of_plugin(name: str) -> tuple[str, list[str]]:
+    """
+    Return a first parameter file for a model plugin, and what to look at.
+
+    Raises ConfigurationError if there is no such plugin, or if it cannot be made without values.
+    """
+    plugin = loading.load("dynamics", name)
+    try:
+        model: Dynamics = plugin()
+        model.check()
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"the model '{name}' cannot be made with its defaults: {error}; write its parameters "
+            "by hand, or use --mujoco or --urdf for a robot of a file"
+        ) from error
+    sections = {
+        "control_rate": 20.0,
+        "dynamics": {"plugin": name},
+        "costs": ["follow", "smooth"],
+        "follow": {
+            "plugin": "quadratic",
+            "weight": dict.fromkeys(model.state_names, 1.0),
+            "target": {n: float(n == "qw") for n in model.state_names},
+        },
+        "smooth": {"plugin": "action_rate", "weight": dict.fromkeys(model.action_names, 0.01)},
+        "state": _state(model),
+        "command": {"topic": "commands", "type": ARRAY},
+    }
+    notes = {
+        "control_rate": "Commands per second.",
+        "costs": "What the planner minimises; each name has a section below. `python -m "
+        "cem_planner_ros plugins` lists all costs.",
+        "follow": "Pulls the state to a target; a weight of 0 leaves a state free.",
+        "smooth": "Charges changes of the action.",
+        "state": "Topics with the state.",
+        "command": f"The actions {', '.join(model.action_names)}, in this order.",
+    }
+    head = [
+        f"The model {name}. Adapt the targets and weights of the costs, and the topics. With "
+        "ROBOT.yaml for this file:",
+        "",
+        "    python -m cem_planner_ros check ROBOT.yaml",
+        "    planner_node --ros-args --params-file ROBOT.yaml",
+    ]
+    return _finished(head, sections, notes, [])
+
+
+def _state(model: Dynamics) -> dict[str, Any]:
+    """Return the section of the state: one topic where one has everything, or several."""
+    names = model.state_names
+    bodies = free_bodies(names)
+    sources: dict[str, dict[str, Any]] = {}
+    found: set[str] = set()
+    joints = state_defaults(JOINTS, names)
+    if joints:
+        sources["joints"] = {"topic": "joint_states", "type": JOINTS}
+        found |= set(joints)
+    for body in bodies:
+        own = {"body": body} if len(bodies) > 1 else {}
+        topic = f"odom/{body}" if len(bodies) > 1 else "odom"
+        sources[body or "base"] = {"topic": topic, "type": ODOMETRY} | own
+        found |= set(state_defaults(ODOMETRY, names, (), body))
+    others = [name for name in names if name not in found]
+    if len(others) == len(names):
+        return {"topic": "states", "type": ARRAY}
+    if others:
+        fields = {name: f"data[{index}]" for index, name in enumerate(others)}
+        sources["others"] = {"topic": "other_states", "type": ARRAY, "fields": fields}
+    if len(sources) == 1:
+        return next(iter(sources.values()))
+    return {"sources": list(sources), **sources}
+
+
+def _lacking(model: Mujoco, point: StartingPoint) -> list[str]:
+    """Return what a file probably lacks for its task."""
+    import mujoco
+
+    physics, found = model.model, []
+    ground = (int(mujoco.mjtGeom.mjGEOM_PLANE), int(mujoco.mjtGeom.mjGEOM_HFIELD))
+    falls = free_bodies(model.state_names) and point.task != "hover"
+    if falls and not any(int(kind) in ground for kind in physics.geom_type):
+        found.append(
+            "the file has no floor (no geom of type plane or hfield): a body with a free joint "
+            "falls; write a scene that includes the file and has a floor"
+        )
+    return found
+
+
+def _finished(
+    head: list[str],
+    sections: Mapping[str, Any],
+    notes: Mapping[str, str],
+    warnings: list[str],
+) -> tuple[str, list[str]]:
+    """Return a checked file as text, and its warnings."""
+    configuration = configure(dict(flatten(sections)) | {"planner.device": "cpu"})
+    lines = []
+    for paragraph in head:
+        is_command = paragraph.startswith(" ")
+        lines += [paragraph] if is_command else textwrap.wrap(paragraph, WIDTH - 2) or [""]
+    text = "".join(f"# {line}".rstrip() + "\n" for line in lines)
+    text += "# Every parameter's meaning: `python -m cem_planner_ros parameters ROBOT.yaml`.\n"
+    text += "/**:\n  ros__parameters:\n"
+    for name, values in sections.items():
+        if name in notes:
+            prefix = "    # "
+            note = textwrap.wrap(
+                notes[name], WIDTH, initial_indent=prefix, subsequent_indent=prefix
+            )
+            text += "\n" + "\n".join(note) + "\n"
+        text += textwrap.indent(_block(name, values), "    ")
+    return text, [*warnings, *configuration.warnings()]
+
+
+def _block(name: str, values: Any) -> str:
+    """Return a section as YAML, with the numbers of states and actions side by side."""
+    if not isinstance(values, dict):
+        return _entry(name, values)
+    lines = (
+        _block(key, value)
+        if isinstance(value, dict) and any(isinstance(one, dict) for one in value.values())
+        else _entry(key, value)
+        for key, value in values.items()
+    )
+    return f"{name}:\n" + textwrap.indent("".join(lines), "  ")
+
+
+def _entry(name: str, value: Any) -> str:
+    """Return an entry as YAML on one line, or on several within brackets."""
+    text = yaml.safe_dump(
+        value, sort_keys=False, default_flow_style=True, width=WIDTH - 12 - len(name)
+    )
+    return f"{name}: " + text.removesuffix("...\n").rstrip().replace("\n", "\n  ") + "\n"

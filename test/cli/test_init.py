@@ -1,0 +1,207 @@
+"""The command init: a first parameter file that check accepts."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from cem_planner_ros import cli
+from cem_planner_ros.cli.init_command import of_file, of_plugin
+from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.paths import share
+
+pytest.importorskip("mujoco")
+
+ARM = """<mujoco><compiler angle="radian"/><option timestep="0.005"/><worldbody>
+  <body name="upper" pos="0 0 0.5"><joint name="shoulder" axis="0 1 0" range="-2 2" damping="0.1"/>
+    <geom type="capsule" fromto="0 0 0 0.3 0 0" size="0.03" mass="0.8"/>
+    <body name="lower" pos="0.3 0 0"><joint name="elbow" axis="0 1 0" range="-2 2" damping="0.1"/>
+      <geom type="capsule" fromto="0 0 0 0.3 0 0" size="0.03" mass="0.5"/>{site}</body></body>
+  {more}</worldbody>
+  <actuator><motor name="s" joint="shoulder" ctrlrange="-15 15"/>
+    <motor name="e" joint="elbow" ctrlrange="-6 6"/></actuator></mujoco>"""
+
+SITE = '<site name="grip" pos="0.3 0 0"/>'
+
+CUP = '<body name="cup" pos="1 0 0"><freejoint name="cup"/><geom size="0.1"/></body>'
+
+DRONE = """<mujoco><option timestep="0.01"/><worldbody><body name="frame" pos="0 0 1">
+  <freejoint name="base"/><geom type="box" size="0.1 0.1 0.02" mass="0.8"/>
+  <site name="a" pos="0.1 0.1 0"/><site name="b" pos="-0.1 0.1 0"/>
+  <site name="c" pos="-0.1 -0.1 0"/><site name="d" pos="0.1 -0.1 0"/></body></worldbody><actuator>
+  <motor name="a" site="a" gear="0 0 1 0 0 0.02" ctrlrange="0 5"/>
+  <motor name="b" site="b" gear="0 0 1 0 0 -0.02" ctrlrange="0 5"/>
+  <motor name="c" site="c" gear="0 0 1 0 0 0.02" ctrlrange="0 5"/>
+  <motor name="d" site="d" gear="0 0 1 0 0 -0.02" ctrlrange="0 5"/></actuator></mujoco>"""
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A function to the configuration that init makes of a file's text or path, and its text."""
+
+    def make(text, task="", name="robot.xml", **changes):
+        file = text
+        if text.startswith("<"):
+            file = tmp_path / name
+            file.write_text(text)
+        result, warnings = of_file(str(file), task)
+        written = tmp_path / "robot.yaml"
+        written.write_text(result)
+        values = load_yaml(written) | {"planner.device": "cpu", "dynamics.threads": 1} | changes
+        return configure(values), result, warnings
+
+    return make
+
+
+def run(configuration, seconds):
+    """Return the signals by name after controlling the model itself from rest."""
+    model, planner = configuration.dynamics, configuration.planner()
+    state, action = model.rest_state, None
+    period = 1.0 / configuration.values["control_rate"]
+    for tick in range(round(seconds / period)):
+        action = planner.plan(state, tick * period, action).action_at(tick * period)
+        start, held = (torch.tensor(np.array(v), dtype=torch.float32) for v in (state, action))
+        given = start[:, None], held.view(1, -1, 1), torch.tensor([period])
+        signals = model.rollout(*given)[0, :, 0].numpy()
+        state = signals[: len(state)].astype(float)
+    return dict(zip(model.signal_names, signals, strict=True))
+
+
+def test_a_quadruped_stands(made):
+    configuration, text, warnings = made(str(share("models") / "quadruped.xml"))
+    assert warnings == []
+    assert "The task 'stand' for quadruped.xml" in text
+    assert "-p start:=home" in text
+    value = configuration.values
+    assert value["state.sources"] == ["joints", "base"]
+    assert value["action.nominal.FR_calf"] == "keyframe:home"
+    assert value["action.safe.FR_calf"] == "measured"
+    assert value["action.high.FR_calf"] == -0.9
+    end = run(configuration, 0.6)
+    assert end["base_z"] == pytest.approx(0.31, abs=0.04)
+    assert end["up_z"] > 0.95
+
+
+def test_a_walk_wants_a_velocity(made):
+    configuration, text, _ = made(str(share("models") / "quadruped.xml"), "walk")
+    assert configuration.values["velocity.target.base_x_dot"] > 0.0
+    assert "The task 'walk'" in text
+
+
+def test_an_arm_reaches(made):
+    moved = {"hand.target.x": 0.4, "hand.target.z": 0.8}
+    configuration, text, warnings = made(ARM.format(site=SITE, more=""), **moved)
+    assert warnings == []
+    value = configuration.values
+    assert value["dynamics.outputs"][0] == "hand: framepos site grip"
+    # The torques against gravity.
+    elbow = 9.81 * 0.5 * 0.15
+    assert value["action.nominal.e"] == pytest.approx(-elbow, rel=1e-3)
+    shoulder = 9.81 * (0.8 * 0.15 + 0.5 * 0.45)
+    assert value["action.nominal.s"] == pytest.approx(-shoulder, rel=1e-3)
+    assert value["state.topic"] == "joint_states"
+    assert "Sets" not in text
+    end = run(configuration, 0.8)
+    assert math.hypot(end["hand_x"] - 0.4, end["hand_z"] - 0.8) < 0.12
+
+
+def test_without_a_site_the_last_body_is_the_hand_and_objects_have_topics_of_their_own(made):
+    configuration, _, _ = made(ARM.format(site="", more=CUP))
+    value = configuration.values
+    assert value["dynamics.outputs"][0] == "hand: framepos xbody lower"
+    assert value["state.sources"] == ["joints", "cup"]
+    assert value["state.cup.type"] == "nav_msgs/msg/Odometry"
+
+
+def test_a_drone_hovers(made):
+    configuration, text, _ = made(DRONE)
+    assert "The task 'hover'" in text
+    value = configuration.values
+    assert value["action.nominal.a"] == pytest.approx(0.8 * 9.81 / 4, rel=1e-3)
+    assert value["action.safe.a"] == value["action.nominal.a"]
+    assert (value["state.topic"], value["state.type"]) == ("odom", "nav_msgs/msg/Odometry")
+    end = run(configuration, 0.8)
+    assert end["base_z"] == pytest.approx(1.0, abs=0.1)
+    assert end["base_qw"] > 0.95
+
+
+def test_a_urdf_and_states_that_no_message_names(made):
+    urdf = """<robot name="arm"><link name="base"/>
+      <link name="tool"><inertial><origin xyz="0 0 0.5"/><mass value="1"/>
+        <inertia ixx="0.1" iyy="0.1" izz="0.01" ixy="0" ixz="0" iyz="0"/></inertial></link>
+      <joint name="hip" type="revolute"><parent link="base"/><child link="tool"/><axis xyz="0 1 0"/>
+        <limit lower="-2" upper="2" effort="7" velocity="3"/></joint></robot>"""
+    configuration, _, _ = made(urdf, name="arm.urdf")
+    assert configuration.dynamics.action_high == (7.0,)
+    assert configuration.values["dynamics.outputs"][0] == "hand: framepos xbody tool"
+    slow = ARM.format(site=SITE, more="").replace(
+        "</actuator>", '<general name="oil" joint="elbow" dyntype="integrator"/></actuator>'
+    )
+    configuration, _, warnings = made(slow)
+    assert configuration.values["state.sources"] == ["joints", "others"]
+    assert configuration.values["state.others.fields.oil_act"] == "data[0]"
+    assert any("action.low.oil" in warning for warning in warnings)
+
+
+def test_a_robot_without_a_floor_is_told(made):
+    legs = ARM.format(site=SITE, more="").replace(
+        '<body name="upper" pos="0 0 0.5">',
+        '<body name="trunk"><freejoint name="base"/><geom size="0.1"/><body name="upper">',
+    )
+    _, _, warnings = made(legs.replace("</body></body>", "</body></body></body>"), "stand")
+    assert any("the file has no floor" in warning for warning in warnings)
+    _, _, warnings = made(DRONE)
+    assert warnings == []
+
+
+def test_what_is_printed_is_a_file_that_check_accepts(tmp_path, capsys):
+    file = tmp_path / "arm.xml"
+    file.write_text(ARM.format(site=SITE, more=""))
+    assert cli.main(["init", "--mujoco", str(file), "--task", "reach"]) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 200
+    written = tmp_path / "arm.yaml"
+    written.write_text(text)
+    assert cli.main(["check", str(written)]) == 0
+    said = capsys.readouterr().out
+    assert "names, types and ranges are right" in said
+    assert "warning" not in said.replace("warning: one iteration", "").replace("warning: of", "")
+
+
+@pytest.mark.parametrize("name", ["cartpole", "quadrotor", "diff_drive_lag"])
+def test_a_plugin_gets_a_file_with_all_weights(name, tmp_path):
+    text, _ = of_plugin(name)
+    written = tmp_path / "plugin.yaml"
+    written.write_text(text)
+    configuration = configure(load_yaml(written) | {"planner.device": "cpu"})
+    assert all(
+        configuration.values[f"follow.weight.{s}"] for s in configuration.dynamics.state_names
+    )
+    assert yaml.safe_load(text)["/**"]["ros__parameters"]["dynamics"] == {"plugin": name}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--plugin", "exported"], "the model 'exported' cannot be made with its defaults"),
+        (["--plugin", "cartpool"], "did you mean 'cartpole'"),
+        (["--plugin", "cartpole", "--task", "reach"], "--task and --keyframe are for --mujoco"),
+        (["--mujoco", "cartpole.xml", "--task", "hover"], "allowed is reach"),
+        (["--mujoco", "quadruped.xml", "--task", "reach"], "allowed are stand, walk and hover"),
+        (["--mujoco", "quadruped.xml", "--keyframe", "up"], "which has home, lying"),
+        (["--urdf", "nowhere.urdf"], "file 'nowhere.urdf' does not exist"),
+    ],
+)
+def test_what_cannot_be_is_explained(arguments, text, capsys):
+    assert cli.main(["init", *arguments]) == 1
+    assert text in capsys.readouterr().err
+
+
+def test_a_keyframe_is_chosen():
+    text, _ = of_file("quadruped.xml", keyframe="lying")
+    assert "-p start:=lying" in text
+    with pytest.raises(ConfigurationError, match="home, lying"):
+        of_file("quadruped.xml", keyframe="sitting")
