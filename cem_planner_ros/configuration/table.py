@@ -203,8 +203,8 @@ TABLE = (
         "marker_rate",
         0.0,
         "Publishing rate of ~/markers, for models with the states x and y: the plan, elites "
-        "and other candidates coloured by cost, the braking path, and the footprint. 0 "
-        "publishes none.",
+        "and other candidates coloured by cost, the braking path, the footprint, and moving "
+        "obstacles. 0 publishes none.",
         unit="Hz",
         low=0.0,
         high=100.0,

@@ -18,12 +18,21 @@ from rclpy.serialization import serialize_message
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
+from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
+
 LIFETIME = 1
 """Time after which a marker that is not drawn again disappears, s."""
 
 BRAKING_POINTS = 20
 
+CIRCLE = 16
+"""Corners of the circle that stands for a moving obstacle."""
+
+PREDICTED = 1.0
+"""Time ahead for which the way of a moving obstacle is drawn, s."""
+
 BEST, BRAKING, OUTLINE = (0.1, 0.4, 1.0, 1.0), (1.0, 0.5, 0.0, 1.0), (0.2, 0.2, 0.2, 1.0)
+MOVING = (0.8, 0.1, 0.6, 1.0)
 """Red, green, blue, alpha."""
 
 
@@ -103,6 +112,22 @@ def braking(poses: np.ndarray, outlines: Sequence[np.ndarray]) -> list[Line]:
     return [
         Line("braking", 0.03, BRAKING, in_space(poses[chosen, :2], "xy")),
         *(Line("footprint", 0.01, OUTLINE, in_space(outline, "xy")) for outline in outlines),
+    ]
+
+
+def moving(obstacles: MovingObstacles) -> list[Line]:
+    """Return a line for each moving obstacle: its circle, and its way in the next PREDICTED s."""
+    angles = np.linspace(0.0, 2.0 * np.pi, CIRCLE + 1)
+    circle = np.stack((np.cos(angles), np.sin(angles)), -1)
+    found = zip(obstacles.positions, obstacles.velocities, obstacles.radii, strict=True)
+    return [
+        Line(
+            "moving_obstacles",
+            0.02,
+            MOVING,
+            in_space(np.vstack((place + radius * circle, place, place + PREDICTED * speed)), "xy"),
+        )
+        for place, speed, radius in found
     ]
 
 

@@ -22,7 +22,7 @@ from cem_planner_ros.planning.execution import Execution
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.ros import diagnostics
-from cem_planner_ros.ros.markers import BEST, Drawing, Line, braking, fan, in_space
+from cem_planner_ros.ros.markers import BEST, Drawing, Line, braking, fan, in_space, moving
 from cem_planner_ros.ros.messages import LATCHED, frame_name
 
 # A node logs the reasons itself. Where nobody handles what the planner logs for those who use it
@@ -172,6 +172,8 @@ class Reports:
             if guard is not None and guard.stopping is not None:
                 ends = (guard.stopping[0], guard.stopping[-1])
                 lines += braking(guard.stopping, [guard.footprint.at(*pose) for pose in ends])
+            if guard is not None and guard.moving is not None:
+                lines += moving(guard.moving)
             if self._drawing is None:
                 self._drawing = Drawing(frame)
             self._markers.publish(self._drawing.draw(lines))

@@ -241,8 +241,11 @@ def test_it_stands_without_news_of_moving_obstacles_and_stops_before_them(
     wait_until(lambda: statistics.cause == control.COLLISION_IMMINENT and imminent[-1][1].data)
     walkers.rows = [(0.44, 0.0, 1.0, 0.0, 0.2)]
     wait_until(lambda: statistics.status == FRESH and commands[-1][1].twist.linear.x > 0.2)
+    drawn = observer.listen(MarkerArray, "/cem_planner/markers")
+    assert observer.set(marker_rate=10.0, marker_count=0) == []
+    wait_until(lambda: drawn and "moving_obstacles" in {m.ns for m in drawn[-1][1].markers})
     # The plans know of it too.
-    assert statistics.values("cost")[-1] < 1e3
+    wait_until(lambda: statistics.values("cost")[-1] < 1e3)
     assert observer.set(obstacles__collision_weight=1e4) == []
     walkers.rows = [(1.0, 0.0, 0.0, 0.0, 2.0)]
     wait_until(lambda: statistics.values("cost")[-1] > 1e4)

@@ -2,7 +2,8 @@ import numpy as np
 from rclpy.serialization import deserialize_message
 from visualization_msgs.msg import Marker, MarkerArray
 
-from cem_planner_ros.ros.markers import Drawing, Line, braking, fan, in_space
+from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
+from cem_planner_ros.ros.markers import Drawing, Line, braking, fan, in_space, moving
 
 
 def drawn(drawing, lines):
@@ -35,6 +36,18 @@ def test_candidates_are_coloured_by_cost_whatever_its_scale():
     red = [line.color[0] for line in lines]
     assert np.argsort(red).tolist() == [0, 2, 1, 3]
     assert (red[0], red[3]) == (0.0, 1.0)
+
+
+def test_moving_obstacles_are_drawn_with_where_they_go():
+    place = np.array([[1.0, 2.0], [-3.0, 0.0]])
+    speed, radius = np.array([[0.5, 0.0], [0.0, -1.0]]), 0.3
+    lines = moving(MovingObstacles(place, speed, np.full(2, radius), 0.0, 0.0))
+    assert [line.namespace for line in lines] == ["moving_obstacles"] * 2
+    for line, middle, velocity in zip(lines, place, speed, strict=True):
+        circle, rest = line.points[:-2, :2], line.points[-2:, :2]
+        np.testing.assert_allclose(np.linalg.norm(circle - middle, axis=1), radius)
+        np.testing.assert_allclose(rest, [middle, middle + velocity])
+    assert moving(MovingObstacles(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0), 0.0, 0.0)) == []
 
 
 def test_the_braking_way_keeps_its_ends():
