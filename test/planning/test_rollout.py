@@ -1,39 +1,16 @@
 import numpy as np
 import pytest
 import torch
+from any_function import Judge, Model
 
 from cem_planner_ros.costs.actions import Effort
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.costs.quadratic import Quadratic, Terminal
-from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.rollout import Rollout
 
 CPU = torch.device("cpu")
-
-
-class Model(Dynamics):
-    """Any function of state and action as a model."""
-
-    state_names = ("a", "b")
-    action_names = ("u",)
-    action_low = (-1.0,)
-    action_high = (1.0,)
-    action_units = ("",)
-    function = staticmethod(lambda state, action: state + action)
-
-    def step(self, state, action, dt):
-        return self.function(state, action)
-
-
-class Judge(Cost):
-    """Any function of the state as a cost."""
-
-    function = staticmethod(lambda state: state[0])
-
-    def stage(self, state, action, previous_action, time):
-        return self.function(state)
 
 
 class Moved(Cost):
