@@ -37,7 +37,7 @@ demo: install
 
 # How many tests run at a time: most of them wait for something.
 JOBS ?= 2
-PARALLEL := --numprocesses $(JOBS) --dist worksteal
+PARALLEL := --numprocesses $(JOBS) --dist loadfile
 
 test: install lint
 	$(BIN)/pytest $(PARALLEL) -m "not alone"

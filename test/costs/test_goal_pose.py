@@ -27,7 +27,7 @@ def price(cost, *states):
 
 
 def end_price(cost, *states):
-    return cost.terminal(torch.tensor(states, dtype=torch.float32).T).numpy()
+    return cost.terminal(torch.tensor(np.array(states), dtype=torch.float32).T).numpy()
 
 
 def test_at_the_goal_turned_as_it_should_be_nothing_costs():

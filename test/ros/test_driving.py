@@ -78,9 +78,15 @@ def robot(observer, wait_until):
 
 @pytest.fixture
 def drive():
-    """Parameters of a planner for a robot that drives, small enough for PyTorch alone."""
+    """
+    Parameters of a planner for a robot that drives, small enough for PyTorch alone.
+
+    It keeps up on a machine that is busy with other things.
+    """
     return {
-        "control_rate": 20.0,
+        "control_rate": 10.0,
+        "max_state_age": 1.0,
+        "max_plan_age": 1.0,
         "planner.samples": 64,
         "planner.elites": 8,
         "planner.iterations": 1,
@@ -110,11 +116,11 @@ def test_it_drives_to_a_goal_and_says_when_it_is_there(
     node().autostart()
     reached = observer.listen_latched(Bool, "/cem_planner/goal_reached")
     wait_until(lambda: statistics.cause == control.NO_GOAL)
-    assert commands[-1][1].twist.linear.x == 0.0
+    wait_until(lambda: commands[-1][1].twist.linear.x == 0.0)
     assert newest()["level"] == b"\x00"  # It stands as it should.
     robot.go(1.0)
     wait_until(lambda: statistics.status == FRESH and commands[-1][1].twist.linear.x > 0.2)
-    assert not reached[-1][1].data
+    wait_until(lambda: reached and not reached[-1][1].data)
     robot.x = 0.95
     wait_until(lambda: reached[-1][1].data)
     wait_until(lambda: statistics.cause == control.GOAL_REACHED)
@@ -165,11 +171,11 @@ def test_what_it_could_not_stop_before_is_told(node, observer, robot, wait_until
     imminent = observer.listen_latched(Bool, "/cem_planner/collision_imminent")
     robot.go(1.5)
     wait_until(lambda: statistics.status == FRESH)
-    assert not imminent[-1][1].data
+    wait_until(lambda: imminent and not imminent[-1][1].data)
     robot.v, robot.wall = 0.5, 0.4
     wait_until(lambda: imminent[-1][1].data)
     wait_until(lambda: statistics.cause == control.COLLISION_IMMINENT)
-    assert commands[-1][1].twist.linear.x == 0.0
+    wait_until(lambda: commands[-1][1].twist.linear.x == 0.0)
     robot.v, robot.wall = 0.0, None
     wait_until(lambda: not imminent[-1][1].data)
     wait_until(lambda: statistics.status == FRESH)
@@ -232,7 +238,7 @@ def test_it_stands_without_news_of_moving_obstacles_and_stops_before_them(
     imminent = observer.listen_latched(Bool, "/cem_planner/collision_imminent")
     robot.go(1.5)
     wait_until(lambda: statistics.cause == control.STALE_MOVING_OBSTACLES)
-    assert commands[-1][1].twist.linear.x == 0.0
+    wait_until(lambda: commands[-1][1].twist.linear.x == 0.0)
     wait_until(lambda: "no message on '/moving_obstacles'" in newest()["message"])
     walkers.tell = True
     wait_until(lambda: statistics.status == FRESH and commands[-1][1].twist.linear.x > 0.2)

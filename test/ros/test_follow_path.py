@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import interfaces
@@ -20,6 +21,7 @@ from rclpy.action import ActionClient
 
 from cem_planner_ros.configuration import load_yaml
 from cem_planner_ros.paths import share
+from cem_planner_ros.readers import stamp_of
 from cem_planner_ros.ros.messages import quaternion
 
 pytestmark = pytest.mark.timeout(300)  # The first test builds and compiles.
@@ -169,8 +171,10 @@ class Robot:
         return handle, handle.get_result_async() if handle.accepted else None
 
     def end(self, result):
-        """Wait for a result; return the status and the result."""
+        """Wait for a result, and for a state of after it; return the status and the result."""
         self.wait_until(result.done)
+        ended = time.time()
+        self.wait_until(lambda: stamp_of(self.states[-1][1]) > ended)
         return result.result().status, result.result().result
 
     def code(self, path, **options):

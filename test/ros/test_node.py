@@ -59,7 +59,7 @@ def test_without_a_state_and_with_an_old_one_the_safe_command_goes_out(
     commands = observer.listen(Float64MultiArray, "command")
     node().autostart()
     wait_until(lambda: len(commands) > 10)
-    assert (statistics.status, statistics.cause) == (STOPPED, NO_STATE)
+    wait_until(lambda: (statistics.status, statistics.cause) == (STOPPED, NO_STATE))
     assert {tuple(message.data) for _, message in commands} == {tuple(SAFE)}
     states.on = True
     wait_until(lambda: statistics.status == FRESH)
