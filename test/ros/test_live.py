@@ -18,6 +18,7 @@ from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.dynamics.diff_drive import DiffDriveLag
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.references import Reference
 from cem_planner_ros.navigation.surroundings import Costmap, Pose, ReferencePath, Surroundings
 from cem_planner_ros.planning.plan import Plan
@@ -46,6 +47,7 @@ ROBOT = load_yaml(CONFIG / "drive.yaml") | {
     "planner.device": "cpu",
     "planner.backend": "eager",
     "control_rate": 10.0,
+    "obstacles.moving_obstacles": 1,
 }
 
 OF_THE_NODE = {
@@ -57,8 +59,11 @@ OF_THE_NODE = {
 }
 """Seen from outside in `test_a_node_does_what_its_live_parameters_say`."""
 
-ELSEWHERE = {"allow_cpu_fallback", "command.frame_id"}
-"""Seen when the planning device fails and in stamped commands: they have tests of their own."""
+ELSEWHERE = {"allow_cpu_fallback", "command.frame_id", "drive.moving_obstacles_padding"}
+"""
+Seen when the planning device fails, in stamped commands and in what a costmap becomes: they have
+tests of their own.
+"""
 
 
 OF_THE_SEARCH = ("planner.", "action.nominal.", "action.std.", "action.std_min.")
@@ -202,6 +207,13 @@ def test_the_loop_does_what_its_live_parameters_say(name):
 FAR = Pose(1.8, 0.0, 0.0)
 
 
+def walker(time):
+    """Somebody who walks far away."""
+    return MovingObstacles(
+        np.array([[50.0, 0.0]]), np.array([[0.0, 1.0]]), np.array([0.3]), time, time
+    )
+
+
 def around(wall, goal):
     def see(now):
         cells = np.zeros((80, 80), np.int8)
@@ -209,7 +221,8 @@ def around(wall, goal):
         cells[round((wall + 2.0) / 0.05) :, :] = 100
         # Where it is to drive to is told after the change.
         there = goal if now > 101.0 else FAR
-        return Surroundings(there, None, Costmap(cells, 0.05, Pose(-2.0, -2.0, 0.0), now - 0.3))
+        costmap = Costmap(cells, 0.05, Pose(-2.0, -2.0, 0.0), now - 0.3)
+        return Surroundings(there, None, costmap, walker(now - 0.3))
 
     return see
 
@@ -225,7 +238,7 @@ SCENES = (
 PLANS, GENTLE = [[0.5, 1.5], [0.5, -1.5]], [[0.05, 0.1], [0.05, 0.09]]
 
 
-@pytest.mark.parametrize("name", live(ROBOT_MADE, "drive."))
+@pytest.mark.parametrize("name", sorted(set(live(ROBOT_MADE, "drive.")) - ELSEWHERE))
 def test_a_robot_drives_as_its_live_parameters_say(name):
     assert any(
         acts(

@@ -300,6 +300,13 @@ def test_what_the_costmap_shows_of_them_is_no_obstacle_of_its_own(bench, wait_un
     see_walkers(bench, wait_until, 1049, [4, 8])
 
 
+def test_how_near_to_them_cells_belong_to_them_changes_while_it_runs(bench, wait_until):
+    bench.send(cloud((2.8, 0.0, 0.0, 0.0, 0.3)))
+    see_walkers(bench, wait_until, 1050, [4, 8])
+    bench.input.use(CONFIGURATION.changed({"drive.moving_obstacles_padding": 0.5}))
+    see_walkers(bench, wait_until, 1050, [8])
+
+
 def test_after_a_jump_of_the_clock_none_are_known(bench):
     bench.send(cloud(ONE))
     bench.input.forget()
