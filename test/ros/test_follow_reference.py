@@ -60,7 +60,7 @@ def test_a_reference_is_missing_followed_refused_and_ended(
     until(message=missing, **{"reference follow": "has not come"})
     wanted.publish(trajectory(600, 500.0))
     until(**{"reference follow": "followed"})
-    wait_until(lambda: commands[-1][1].data[0] > 0.3)
+    wait_until(lambda: commands and commands[-1][1].data[0] > 0.3)
     wrong = trajectory(600, 500.0)
     wrong.joint_names = ["y"]
     wanted.publish(wrong)
