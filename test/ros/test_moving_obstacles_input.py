@@ -290,6 +290,12 @@ def test_what_the_costmap_shows_of_them_is_no_obstacle_of_its_own(bench, wait_un
     see_walkers(bench, wait_until, 1050, [4, 8])
     bench.send(cloud((2.25, 0.0, 0.0, 0.0, 0.3)))
     see_walkers(bench, wait_until, 1050, [8])
+    # A wider padding counts from now on.
+    bench.send(cloud((3.25, 0.0, 0.0, 0.0, 0.3)))
+    see_walkers(bench, wait_until, 1050, [4, 8])
+    bench.input.use(CONFIGURATION.changed({"drive.moving_obstacles_padding": 0.8}))
+    see_walkers(bench, wait_until, 1050, [])
+    bench.input.use(CONFIGURATION)
     # It has walked on since: the costmap is as old.
     bench.send(cloud((6.25, 0.0, 4.0, 0.0, 0.3), stamp=1050.0))
     see_walkers(bench, wait_until, 1050, [4, 8])
