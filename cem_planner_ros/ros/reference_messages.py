@@ -14,6 +14,7 @@ from cem_planner_ros.fields import (
     JOINT_STATE,
     JOINT_TRAJECTORY,
     MULTI_ARRAY,
+    POINT_KINDS,
     POSITION,
     QUATERNION,
     REFERENCE_TYPES,
@@ -111,9 +112,16 @@ def _seconds(duration) -> float:
 
 def _joint_trajectory_reader(source: ReferenceSource) -> Callable[[object], ReceivedReference]:
     read_first = command_reader(source.type, source.fields)
+    kinds = {POINT_KINDS[field.partition("[")[0]]: name for name, field in source.fields.items()}
 
     def read(message) -> ReceivedReference:
         names = message.joint_names
+        for attribute, signal in kinds.items():
+            if any(len(getattr(point, attribute)) == 0 for point in message.points):
+                raise MessageError(
+                    f"its points have no {attribute}, which {signal} follows: send them, or leave "
+                    f"{signal} out of the signals"
+                )
         rows = [
             read_first(SimpleNamespace(joint_names=names, points=[point]))
             for point in message.points

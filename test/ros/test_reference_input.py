@@ -252,7 +252,7 @@ def test_a_path_with_stamps_is_followed_in_time_and_height():
             JOINT_TRAJECTORY,
             ARM,
             joints([(0.0, (1.0, 1.0), ())]),
-            "no velocity[shoulder]",
+            "its points have no velocities, which shoulder_dot follows",
         ),
         (
             JOINT_TRAJECTORY,
