@@ -1,4 +1,4 @@
-"""Model steps per second of every built-in model, and MuJoCo compared with its own rollout."""
+"""Model steps per second of every model, and MuJoCo and its plans beside its own rollout."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from cem_planner_ros.benchmarks.bench_plan import THREADS
 from cem_planner_ros.compile.cpu import Kernel
 from cem_planner_ros.compile.cuda import CudaRollout
 from cem_planner_ros.compile.driver import Gpu
-from cem_planner_ros.costs.quadratic import Terminal
+from cem_planner_ros.costs.actions import ActionRate
+from cem_planner_ros.costs.barrier import Barrier
+from cem_planner_ros.costs.quadratic import Quadratic, Terminal
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.dynamics.randomised import Randomised
@@ -27,6 +29,7 @@ from cem_planner_ros.plugins import loading
 SAMPLES, HORIZON, DT = 1024, 30, 0.02
 ENGINE_SAMPLES, ENGINE_DT = 100, 0.05
 VARIANTS = 8
+LEGS_SAMPLES, LEGS_HORIZON = 32, 25
 HALF_CHEETAH = "gymnasium:envs/mujoco/assets/half_cheetah.xml"
 
 
@@ -49,6 +52,8 @@ def run(
         say("mujoco: rolling out")
         try:
             yield _engine(threads, seconds)
+            torch.set_num_threads(1)  # As in the node.
+            yield _engine_plan(threads, seconds)
         except ConfigurationError as error:
             say(f"mujoco is left out: {error}")
 
@@ -193,4 +198,62 @@ def _engine(threads: int, seconds: float) -> dict:
         "steps_per_s": {way: round(value * HORIZON) for way, value in rate.items()},
         "rollouts_per_s": rate,
         "ratio_to_direct": round(rate["plugin"] / rate["direct"], 3),
+    }
+
+
+def _engine_plan(threads: int, seconds: float) -> dict:
+    """Return the time of a plan of a quadruped, and of MuJoCo's own steps for its candidates."""
+    from cem_planner_ros.dynamics.mujoco import Mujoco
+
+    model = Mujoco({"file": "quadruped.xml", "threads": threads})
+    import mujoco
+    from mujoco.rollout import Rollout as Direct
+
+    joints = model.action_names
+    home = model.named_actions["keyframe:home"]
+    weights = dict.fromkeys((*joints, "velocity_x", "up_z", "base_z"), 1.0)
+    targets = dict(zip(joints, home, strict=True)) | {"velocity_x": 0.3, "up_z": 1.0, "base_z": 0.3}
+    planner = Planner(
+        model,
+        [
+            Quadratic(model, {"weight": weights, "target": targets}),
+            Barrier(model, {"weight.base_z": 100.0, "low.base_z": 0.2}),
+            ActionRate(model, {"weight": dict.fromkeys(joints, 0.01)}),
+        ],
+        nominal=home,
+        samples=LEGS_SAMPLES,
+        elites=6,
+        iterations=1,
+        horizon=LEGS_HORIZON,
+        dt=DT,
+        order=3,
+        knot_spacing=5,
+        std_initial=0.15,
+    )
+    state, times = model.rest_state, itertools.count()
+    planner.plan(state, 0.0, home)
+    actions = planner.candidates().actions.transpose(2, 0, 1)
+    steps = round(DT / model.model.opt.timestep)
+    control = np.ascontiguousarray(actions.repeat(steps, axis=1), np.float64)
+    start = np.tile(np.concatenate(([0.0], state)), (len(control), 1))
+    data = [mujoco.MjData(model.model) for _ in range(threads)]
+    with Direct(nthread=threads if threads > 1 else 0) as direct:
+        taken = machine.interleaved(
+            {
+                "plan": lambda: planner.plan(state, DT * next(times), home),
+                "direct": lambda: direct.rollout(model.model, data, start, control),
+            },
+            rounds=10,
+            seconds=3.0 * seconds,
+        )
+    count = LEGS_SAMPLES * LEGS_HORIZON
+    return {
+        "name": "mujoco quadruped, a plan",
+        "device": "cpu",
+        "samples": LEGS_SAMPLES,
+        "horizon": LEGS_HORIZON,
+        "threads": threads,
+        "ms": taken,
+        "steps_per_s": {way: round(1e3 * count / time["p50"]) for way, time in taken.items()},
+        "share_around_steps": round(1.0 - taken["direct"]["p50"] / taken["plan"]["p50"], 3),
     }

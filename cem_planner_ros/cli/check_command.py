@@ -95,7 +95,8 @@ def run(options: argparse.Namespace) -> int:
         f"  plan time p50 {p50:.2f} ms, p99 {p99:.2f} ms; the period is {1e3 * period:g} ms, "
         f"{budget:g} ms of it for planning"
     )
-    slow = too_slow(planner.search.iterations, p50, budget)
+    in_batches = planner.search.samples if planner.dynamics.rolls_out_itself else 0
+    slow = too_slow(planner.search.iterations, p50, budget, in_batches)
     warnings = [slow] if slow else []
     if invalid:
         warnings.append(
@@ -131,14 +132,25 @@ def _percent(share: float) -> str:
     return f"{100.0 * share:.2g} %"
 
 
-def too_slow(iterations: int, plan_time: float, budget: float) -> str:
-    """Return what becomes of plans that take longer than their budget, both in ms; else ""."""
+def too_slow(iterations: int, plan_time: float, budget: float, in_batches: int = 0) -> str:
+    """
+    Return what becomes of plans that take longer than their budget, both in ms; else "".
+
+    `in_batches` is the number of candidates of an iteration if it can end at any of them.
+    """
     fitting = int(iterations * budget / plan_time)
     lower = "lower planner.samples, planner.horizon or control_rate"
     if fitting >= iterations:
         return ""
     if fitting > 0:
         return f"of {iterations} iterations about {fitting} fit and will be done; {lower}"
+    if in_batches:
+        simulated = max(1, int(in_batches * iterations * budget / plan_time))
+        return (
+            f"one iteration takes {plan_time / iterations:.2f} ms, more than the {budget:g} ms for "
+            f"planning: about {simulated} of its {in_batches} candidates are simulated for each "
+            f"plan; {lower}"
+        )
     return (
         f"one iteration takes {plan_time / iterations:.2f} ms, more than the {budget:g} ms for "
         "planning: only one is done for each plan, which comes late, so that commands are read "

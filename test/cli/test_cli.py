@@ -69,6 +69,8 @@ def test_an_iteration_that_does_not_fit_is_no_promise():
     text = check_command.too_slow(5, 100.0, 10.0)
     assert text.startswith("one iteration takes 20.00 ms, more than the 10 ms for planning")
     assert "(shifted)" in text
+    text = check_command.too_slow(2, 100.0, 10.0, 32)
+    assert "about 6 of its 32 candidates are simulated for each plan" in text
 
 
 @pytest.mark.parametrize(
@@ -364,12 +366,17 @@ def test_bench_dynamics_compares_the_ways_to_step_a_model(tmp_path, capsys, monk
         lambda kind: {name: entries[name] for name in ("mujoco", "pendulum")},
     )
     monkeypatch.setattr(bench_dynamics, "ENGINE_SAMPLES", 4)
+    monkeypatch.setattr(bench_dynamics, "LEGS_SAMPLES", 12)
     assert cli.main(["bench", "dynamics", "--quick", "--json", str(tmp_path / "rows.json")]) == 0
-    pendulum, variants, cheetah = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    pendulum, variants, cheetah, quadruped = json.loads((tmp_path / "rows.json").read_text())[
+        "rows"
+    ]
     assert set(pendulum["steps_per_s"]) == {"eager", "kernel"}
     assert min(pendulum["steps_per_s"].values()) > 0
     assert variants["ratio_to_one"] > 0.0
     assert cheetah["rollouts_per_s"]["plugin"] > 0
+    assert set(quadruped["steps_per_s"]) == {"plan", "direct"}
+    assert quadruped["share_around_steps"] < 1.0
     assert "pendulum" in capsys.readouterr().out
 
 
