@@ -104,7 +104,7 @@ class Observer:
     def call(self, kind, service, request, timeout=60.0):
         if service not in self._clients:
             self._clients[service] = self.node.create_client(kind, service)
-        assert self._clients[service].wait_for_service(10.0), f"no service {service}"
+        assert self._clients[service].wait_for_service(timeout), f"no service {service}"
         future = self._clients[service].call_async(request)
         done = threading.Event()  # Some tests call hundreds of times.
         future.add_done_callback(lambda _: done.set())

@@ -13,6 +13,7 @@ from cem_planner_ros.ros.simulator import SimulatorNode
 
 
 def test_a_demo_is_refused_where_others_go_on_publishing(elsewhere, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(demo_command, "DISCOVERY", 60.0)
     monkeypatch.setattr(demo_command, "OTHERS_END", 2.0)
     elsewhere.create_publisher(Float64MultiArray, "effort", 1)
     assert cli.main(["demo", "--report", str(tmp_path)]) == 1
