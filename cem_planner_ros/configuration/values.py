@@ -115,6 +115,7 @@ class Configuration:
                 rate=np.array([rate or math.inf for rate in self.action("rate")]),
                 low_pass=np.array(self.action("low_pass")),
                 turning=self._turning_limit(),
+                slowing=self._slowing(),
             ),
             safe=SafeAction(
                 tuple(self.action("safe")), tuple(self.measuring_rows()), tuple(low), tuple(high)
@@ -139,6 +140,15 @@ class Configuration:
     def _number(self, parameter: str) -> float:
         """Return the value of a parameter of the model, 0 if it has no such parameter ("")."""
         return self.values[f"dynamics.{parameter}"] if parameter else 0.0
+
+    def _slowing(self) -> np.ndarray:
+        """Return how fast each action (nu,) comes back within its bounds, in its unit per s."""
+        model, most = self.dynamics, {}
+        if self.inputs:
+            names = (*model.forward_names, *model.sideways_names)
+            most = dict.fromkeys(names, self.values["drive.deceleration"])
+            most |= dict.fromkeys(model.turning_names, self.values["drive.yaw_deceleration"])
+        return np.array([most.get(name, math.inf) for name in model.action_names])
 
     def _turning_limit(self) -> TurningLimit | None:
         """Return what keeps commands to the turning radius of the model, None if it has none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,8 @@ class CommandLimits:
         rate: how fast a command may change, per s; inf for no limit.
         low_pass: time constant of a first-order low-pass, s; 0 for none.
         turning: what keeps the smallest turning radius of a car, None for other plants.
+        slowing: how fast a command beyond bounds that were moved comes back within them, per s; inf
+            for at once.
     """
 
     low: np.ndarray
@@ -51,13 +54,14 @@ class CommandLimits:
     rate: np.ndarray
     low_pass: np.ndarray
     turning: TurningLimit | None = None
+    slowing: np.ndarray | float = math.inf
 
     def apply(self, action: np.ndarray, before: np.ndarray, elapsed: float) -> np.ndarray:
         """
         Return the command for an action, `elapsed` s after the command `before` was sent.
 
         The bounds and the turning radius are applied last, so they hold even if `before` violates
-        them.
+        them, or are approached by `slowing`.
         """
         elapsed = max(elapsed, TINY)
         # Exact for a constant action, for any length of the periods.
@@ -66,6 +70,10 @@ class CommandLimits:
         reach = self.rate * elapsed
         reached = np.clip(filtered, before - reach, before + reach)
         bounded = np.clip(reached, self.low, self.high)
+        # What was planned within bounds that were moved would be a jump.
+        back = self.slowing * elapsed
+        bounded = np.where(before > self.high, np.maximum(bounded, before - back), bounded)
+        bounded = np.where(before < self.low, np.minimum(bounded, before + back), bounded)
         return bounded if self.turning is None else self.turning.apply(bounded)
 
 

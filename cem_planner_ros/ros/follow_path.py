@@ -15,6 +15,7 @@ from cem_planner_ros.configuration.driving_table import POSE_PROGRESS_CHECKER, S
 from cem_planner_ros.control.commander import Commander
 from cem_planner_ros.control.ladder import STOPPED
 from cem_planner_ros.control.tick import (
+    COLLISION_IMMINENT,
     DEVICE_FAILED,
     EMERGENCY_STOP,
     NO_STATE,
@@ -52,6 +53,7 @@ ABORTS = {
     NO_VALID_PLAN: "NO_VALID_CONTROL",
     PLAN_FAILED: "NO_VALID_CONTROL",
     DEVICE_FAILED: "NO_VALID_CONTROL",
+    COLLISION_IMMINENT: "NO_VALID_CONTROL",
 }
 """Name of the error code for each cause that lasts longer than `failure_tolerance`."""
 

@@ -1,6 +1,8 @@
 import math
+from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +43,20 @@ def test_without_rate_and_low_pass_an_action_goes_out_as_it_is():
 
 def test_bounds_hold_also_when_they_were_moved_past_the_last_command():
     assert LIMITS.apply(np.array([0.0, 0.0]), np.array([9.0, 0.0]), 0.01)[0] == 1.0
+
+
+def test_bounds_that_were_moved_past_the_last_command_may_be_approached_evenly():
+    limits = replace(LIMITS, slowing=np.array([0.8, math.inf]), rate=np.full(2, math.inf))
+    command, sent = np.array([2.0, 0.4]), []
+    for _ in range(30):
+        command = limits.apply(np.array([0.9, 0.4]), command, 0.05)
+        sent.append(command[0])
+    np.testing.assert_allclose(sent[:25], 2.0 - 0.04 * np.arange(1, 26))
+    assert sent[26:] == [0.9] * 4
+    for before, expected in ((2.0, 1.96), (-3.0, -2.96), (1.02, 0.98), (0.9, 0.0)):
+        command = limits.apply(np.zeros(2), np.array([before, 9.0]), 0.05)
+        assert command[0] == pytest.approx(expected)
+        assert command[1] == 0.5  # At once.
 
 
 def test_a_safe_action_is_a_number_or_what_the_state_measures_within_bounds():

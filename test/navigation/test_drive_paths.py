@@ -5,7 +5,11 @@ import pytest
 
 from cem_planner_ros.benchmarks import path_runs
 from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.surroundings import Costmap, ReferencePath, Surroundings
 from cem_planner_ros.paths import share
+from cem_planner_ros.simulation.lockstep import Lockstep
+from cem_planner_ros.simulation.plants import ModelPlant
 
 pytestmark = pytest.mark.slow
 
@@ -41,3 +45,23 @@ def test_a_path_with_one_heading_is_driven_around_its_corner(configuration, plan
     row = path_runs.drive(configuration, planner, poses, at_most=20.0)
     assert row["reached"]
     assert row["missed_m"] < 0.15
+
+
+def test_a_lowered_speed_limit_slows_the_robot_evenly(configuration, planner):
+    planner.reset()
+    plant = ModelPlant(configuration, np.zeros(5), max_step=0.01)
+    lockstep = Lockstep(configuration, planner, plant.state, plant.step)
+    path = ReferencePath.through(np.array([[0.0, 0.0], [20.0, 0.0]]))
+    free, sent = np.zeros((40, 200), np.int8), []
+    for period in range(100):
+        if period == 40:
+            lockstep.loop.change(configuration.slowed(0.2))
+        costmap = Costmap(free, 0.1, Pose(-2.0, -2.0, 0.0), lockstep.time)
+        lockstep.loop.commander.surroundings = Surroundings(Pose(20.0, 0.0, 0.0), path, costmap)
+        sent.append(lockstep.period().action[0])
+    assert sent[39] == pytest.approx(0.5, abs=0.02)
+    assert min(np.diff(sent[39:])) >= -0.05 * configuration.values["drive.deceleration"] - 1e-6
+    assert 0.08 < min(sent[60:]) <= max(sent[60:]) <= 0.1 + 1e-6
+    assert plant.state()[3] == pytest.approx(0.1, abs=0.02)
+    lockstep.loop.change(configuration)
+    lockstep.period()

@@ -305,6 +305,7 @@ def test_the_goal_checker_is_the_one_that_is_named(robot):
     ("value", "percentage", "most"), [(0.2, False, 0.2), (50.0, True, 0.25), (0.0, False, 0.5)]
 )
 def test_a_speed_limit_bounds_the_commands(robot, value, percentage, most):
+    robot.stands()
     robot.limit(value, percentage)
     handle, result = robot.send(robot.straight(5.0))
     robot.wait_until(lambda: robot.speed > 0.8 * most)
@@ -313,6 +314,20 @@ def test_a_speed_limit_bounds_the_commands(robot, value, percentage, most):
     speeds = [message.twist.linear.x for _, message in robot.commands[began:]]
     robot.limit(0.0, False)
     assert 0.8 * most < max(speeds) <= most + 1e-6
+    handle.cancel_goal_async()
+    assert robot.end(result)[0] == GoalStatus.STATUS_CANCELED
+
+
+def test_a_lower_speed_limit_slows_the_robot_evenly(robot):
+    handle, result = robot.send(robot.straight(5.0))
+    robot.wait_until(lambda: robot.speed > 0.4)
+    began = len(robot.commands)
+    robot.limit(20.0, True)
+    robot.wait_until(lambda: 0.05 < robot.speed < 0.11)
+    speeds = [message.twist.linear.x for _, message in robot.commands[began:]]
+    robot.limit(0.0, False)
+    # The deceleration times the period, as in drive.yaml.
+    assert max(a - b for a, b in itertools.pairwise(speeds)) < 0.8 * 0.05 + 1e-3
     handle.cancel_goal_async()
     assert robot.end(result)[0] == GoalStatus.STATUS_CANCELED
 
