@@ -304,7 +304,8 @@ def warnings(
             f"command.rate is {value['command.rate']:g} Hz, but control_rate, which is "
             f"{value['control_rate']:g}, is as much: it has no effect"
         )
-    period, dt = 1.0 / value["control_rate"], value["planner.dt"]
+    period = 1.0 / max(value["control_rate"], value["command.rate"])
+    dt = value["planner.dt"]
     if period > LONGEST_HELD * dt * (1.0 + 1e-9):
         found.append(
             f"control_rate is {value['control_rate']:.4g} Hz, so each command is held for "

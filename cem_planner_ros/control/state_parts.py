@@ -14,6 +14,9 @@ from cem_planner_ros.control.tick import StateSample
 REMEMBERED = 500
 """Number of messages of each part that are kept, to know it as it was earlier."""
 
+MOST_PARTS = 100
+"""Number of sets of states that come together whose messages are kept."""
+
 LARGEST_STEP = 1.0
 """Change of an angle (rad) or a quaternion between two messages that is not a turn but a jump."""
 
@@ -98,6 +101,8 @@ class StateParts:
         rows = rows[has]
         self.values[rows], self.times[rows] = part[has], time
         self._stamps[rows] = np.nan if stamp is None else stamp
+        if len(self._history) > MOST_PARTS:  # Of a publisher whose messages have ever other joints.
+            self._history.clear()
         history = self._history.setdefault(rows.tobytes(), deque(maxlen=REMEMBERED))
         if history and history[-1][0] > time:  # The clock was set back.
             history.clear()

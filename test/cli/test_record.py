@@ -1,5 +1,6 @@
 """`record` beside a plant and a sender of commands, over DDS."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -111,3 +112,35 @@ def test_wrong_arguments_are_refused(write_yaml, drive, capsys, tmp_path, argume
     given = ["--config", str(write_yaml(drive)), "--out", str(tmp_path / "bag"), *arguments]
     assert cli.main(["record", *given]) == 1
     assert text in capsys.readouterr().err
+
+
+TWO = {
+    "state.sources": ["places", "speeds"],
+    "state.places.topic": "places",
+    "state.places.type": "std_msgs/msg/Float64MultiArray",
+    "state.places.fields.x": "data[0]",
+    "state.places.fields.y": "data[1]",
+    "state.speeds.topic": "speeds",
+    "state.speeds.type": "std_msgs/msg/Float64MultiArray",
+    "state.speeds.fields.x_dot": "data[0]",
+    "state.speeds.fields.y_dot": "data[1]",
+}
+
+
+def test_a_state_of_two_topics_is_recorded_whole(observer, write_yaml, drive, tmp_path):
+    file = write_yaml(drive | TWO)
+    for topic, data in (("places", [1.0, 2.0]), ("speeds", [3.0, 4.0]), ("command", SENT)):
+        publisher = observer.node.create_publisher(Float64MultiArray, topic, 1)
+        message = Float64MultiArray(data=data)
+        observer.node.create_timer(0.02, lambda p=publisher, m=message: p.publish(m))
+    options = ["--config", file, "--out", tmp_path / "bag", "--seconds", "2"]
+    command = [sys.executable, "-m", "cem_planner_ros", "record", *map(str, options)]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=90
+    )
+    assert done.returncode == 0, done.stdout
+    found = bags.read(tmp_path / "bag", tasks.load(file))
+    values = found.states.values
+    whole = values[np.isfinite(values).all(1)]  # On a busy machine one source may pause.
+    assert {tuple(row) for row in whole} == {(1.0, 2.0, 3.0, 4.0)}
+    assert re.search(r"wrote .*: \d+ and \d+ states and \d+ commands", done.stdout)
