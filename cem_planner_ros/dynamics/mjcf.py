@@ -1,16 +1,15 @@
-"""Reads MJCF and URDF files: names, motors, ranges of actions, and sensors that are added."""
+"""Reads MJCF and URDF files: names, motors, ranges of actions, poses of mocap bodies."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
-from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
+from cem_planner_ros.dynamics.mjcf_sensors import add_sensor, free_name
 from cem_planner_ros.errors import ConfigurationError, did_you_mean
 from cem_planner_ros.paths import URI, in_ros_package
 
@@ -19,41 +18,6 @@ if TYPE_CHECKING:
 
 OF_A_JOINT = (0, 1)
 """mjTRN_JOINT and mjTRN_JOINTINPARENT: transmissions to a joint."""
-
-ATTACHED = {
-    "site": (
-        *("touch", "accelerometer", "velocimeter", "gyro", "force", "torque", "magnetometer"),
-        "rangefinder",
-    ),
-    "joint": (
-        *("jointpos", "jointvel", "jointactuatorfrc", "jointlimitpos", "jointlimitvel"),
-        *("jointlimitfrc", "ballquat", "ballangvel"),
-    ),
-    "tendon": (
-        *("tendonpos", "tendonvel", "tendonactuatorfrc", "tendonlimitpos", "tendonlimitvel"),
-        "tendonlimitfrc",
-    ),
-    "actuator": ("actuatorpos", "actuatorvel", "actuatorfrc"),
-    "body": ("subtreecom", "subtreelinvel", "subtreeangmom"),
-}
-"""The sensors of one object, by the kind of the object."""
-
-FRAMES = (
-    *("framepos", "framequat", "framexaxis", "frameyaxis", "framezaxis", "framelinvel"),
-    *("frameangvel", "framelinacc", "frameangacc"),
-)
-"""The sensors of a frame: of an object, as seen from another object if there is one."""
-
-PAIRS = ("distance", "normal", "fromto", "contact")
-"""The sensors of two objects."""
-
-ALONE = ("e_potential", "e_kinetic", "clock")
-"""The sensors of the whole simulation."""
-
-KIND_OF = {sensor: kind for kind, sensors in ATTACHED.items() for sensor in sensors}
-
-PARTS = {4: ("_qw", "_qx", "_qy", "_qz"), 3: ("_x", "_y", "_z"), 1: ("",)}
-"""What is added to the name of a sensor with so many numbers, as in the names of states."""
 
 
 def load(file: Path, sensors: Sequence[str] = ()) -> mujoco.MjModel:
@@ -67,13 +31,13 @@ def load(file: Path, sensors: Sequence[str] = ()) -> mujoco.MjModel:
     import mujoco
 
     try:
-        text = _with_paths(file)
-        spec = mujoco.MjSpec.from_string(text) if text else mujoco.MjSpec.from_file(str(file))
+        spec = _parsed(file)
+        drop_missing_visuals(spec, file)
         model = spec.compile()  # Number unnamed joints, actuators and sensors.
         taken = {item.name for item in (*spec.joints, *spec.actuators)}
         for kind, items in (("joint", spec.joints), ("actuator", spec.actuators)):
             for item in items:
-                item.name = item.name or _free_name(kind, item.id, taken)
+                item.name = item.name or free_name(kind, item.id, taken)
                 taken.add(item.name)
         if not spec.actuators:
             _add_motors(spec, mujoco, followers(model))
@@ -81,7 +45,7 @@ def load(file: Path, sensors: Sequence[str] = ()) -> mujoco.MjModel:
     except ValueError as error:
         raise ConfigurationError(f"file '{file}': {error}") from error
     for text in sensors:
-        _add_sensor(spec, text)
+        add_sensor(spec, text)
         try:
             model = spec.compile()
         except ValueError as error:
@@ -94,6 +58,59 @@ def load(file: Path, sensors: Sequence[str] = ()) -> mujoco.MjModel:
             "actuatorgroupdisable), expected that one acts"
         )
     return model
+
+
+def _parsed(file: Path) -> mujoco.MjSpec:
+    import mujoco
+
+    text = _with_paths(file)
+    return mujoco.MjSpec.from_string(text) if text else mujoco.MjSpec.from_file(str(file))
+
+
+def missing_visuals(file: Path) -> list[str]:
+    """Return the files that `load` leaves out because they are missing and only show something."""
+    return drop_missing_visuals(_parsed(file), file)
+
+
+def drop_missing_visuals(spec: mujoco.MjSpec, file: Path) -> list[str]:
+    """
+    Delete geoms and textures whose files are missing and only show something; return the files.
+
+    Packages often leave out such files because they are large. Geoms that collide, or that give a
+    body its inertia, stay: MuJoCo then says which file is missing.
+    """
+    folder = Path(spec.modelfiledir or file.parent)
+
+    def lacks(asset: Any, place: str) -> bool:
+        return bool(asset.file) and not (folder / place / asset.file).is_file()
+
+    meshes = {mesh.name: mesh for mesh in spec.meshes if lacks(mesh, spec.meshdir)}
+    for geom in list(spec.geoms) if meshes else ():
+        collides = geom.contype or geom.conaffinity
+        if geom.meshname in meshes and not collides and not _gives_inertia(geom):
+            spec.delete(geom)
+    used = {geom.meshname for geom in spec.geoms}
+    dropped: list[Any] = [mesh for name, mesh in meshes.items() if name not in used]
+    textures = [texture for texture in spec.textures if lacks(texture, spec.texturedir)]
+    names = {texture.name for texture in textures}
+    for material in spec.materials if names else ():
+        material.textures = ["" if name in names else name for name in material.textures]
+    files = [asset.file for asset in (*dropped, *textures)]
+    for asset in (*dropped, *textures):
+        spec.delete(asset)
+    return files
+
+
+def _gives_inertia(geom: Any) -> bool:
+    """Return whether a body that moves has mass of a geom."""
+    has_mass = geom.density > 0.0 if np.isnan(geom.mass) else geom.mass > 0.0
+    body, moves = geom.parent, False
+    if not has_mass or body.explicitinertial:
+        return False
+    while body is not None:
+        moves |= bool(body.joints)
+        body = body.parent
+    return moves
 
 
 def _with_paths(file: Path) -> str:
@@ -206,30 +223,6 @@ def followers(model: mujoco.MjModel) -> dict[int, int]:
     }
 
 
-def output_names(model: mujoco.MjModel, states: Collection[str]) -> list[tuple[str, ...]]:
-    """
-    Return the names of the numbers of each sensor.
-
-    A sensor without a name is called sensor plus the next free number. Where a state has the name
-    already, `_sensor` is added to it.
-    """
-    import mujoco
-
-    taken, found = set(states), []
-    for index in range(model.nsensor):
-        name = model.sensor(index).name.replace(".", "_") or _free_name("sensor", index, taken)
-        size = int(model.sensor_dim[index])
-        is_quaternion = model.sensor_datatype[index] == mujoco.mjtDataType.mjDATATYPE_QUATERNION
-        parts = PARTS.get(size) if size != 4 or is_quaternion else None
-        names = [f"{name}{part}" for part in parts or (f"_{i}" for i in range(size))]
-        while taken.intersection(names):
-            name = f"{name}_sensor"
-            names = [f"{name}{part}" for part in parts or (f"_{i}" for i in range(size))]
-        taken.update(names)
-        found.append(tuple(names))
-    return found
-
-
 def place_mocap_bodies(model: mujoco.MjModel, texts: Sequence[str]) -> None:
     """
     Change the poses at which rollouts have mocap bodies.
@@ -268,16 +261,6 @@ def place_mocap_bodies(model: mujoco.MjModel, texts: Sequence[str]) -> None:
             model.body_quat[names[name]] = pose[3:] / np.linalg.norm(pose[3:])
 
 
-def _free_name(kind: str, number: int, taken: Collection[str]) -> str:
-    """Return KIND plus the first number, from `number` on, that gives a new name."""
-    names = (f"{kind}{count}" for count in itertools.count(number))
-    return next(
-        name
-        for name in names
-        if not any(other == name or other.startswith(f"{name}_") for other in taken)
-    )
-
-
 def _add_motors(spec: mujoco.MjSpec, mujoco: Any, following: Collection[int]) -> None:
     for joint in spec.joints:
         is_single = joint.type in (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
@@ -290,70 +273,3 @@ def _add_motors(spec: mujoco.MjSpec, mujoco: Any, following: Collection[int]) ->
                 ctrllimited=low < high,
                 ctrlrange=(low, high),
             )
-
-
-def _add_sensor(spec: mujoco.MjSpec, text: str) -> None:
-    """Add the sensor of a text such as "hand: framepos site grip" to a file."""
-    import mujoco
-
-    name, colon, rest = text.partition(":")
-    sensor, *words = rest.split() or [""]
-    if not colon or not name.strip() or not sensor:
-        raise ConfigurationError(
-            f"parameter 'outputs' has {text!r}, allowed: NAME: SENSOR OBJECTS, such as "
-            "'hand: framepos site grip'"
-        )
-    name = name.strip()
-    if name in (other.name for other in spec.sensors):
-        raise ConfigurationError(
-            f"parameter 'outputs' has {text!r}, but the file or another output has a sensor "
-            f"'{name}' already: choose another name"
-        )
-    attributes = " ".join(
-        f"{key}={quoteattr(value)}" for key, value in _attributes(text, sensor, words)
-    )
-    tag = f"<{sensor} name={quoteattr(name)} {attributes}/>"
-    try:
-        parsed = mujoco.MjSpec.from_string(f"<mujoco><sensor>{tag}</sensor></mujoco>").sensors[0]
-    except ValueError as error:
-        raise ConfigurationError(f"parameter 'outputs' has {text!r}: {error}") from error
-    copied = ("name", "type", "objtype", "objname", "reftype", "refname", "intprm", "cutoff")
-    spec.add_sensor(**{key: getattr(parsed, key) for key in copied})
-
-
-def _attributes(text: str, sensor: str, words: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the attributes of a sensor's XML element, for the words after its type."""
-    pairs = list(zip(words[::2], words[1::2], strict=False))
-    are_pairs = 2 * len(pairs) == len(words)
-    if sensor in ALONE:
-        form, fits, attributes = "", not words, []
-    elif sensor in KIND_OF:
-        kind = KIND_OF[sensor]
-        form = f" [{kind}] NAME"
-        fits = len(words) == 1 or (len(words) == 2 and words[0] == kind)
-        attributes = [(kind, words[-1])] if words else []
-    elif sensor in FRAMES:
-        form = " KIND NAME [KIND NAME], where KIND is body, xbody, geom, site or camera"
-        fits = are_pairs and len(pairs) in (1, 2)
-        keys = ("objtype", "objname", "reftype", "refname")
-        attributes = list(zip(keys, words, strict=False))
-    elif sensor in PAIRS:
-        form = " KIND NAME [KIND NAME], where KIND is geom, body, subtree or site"
-        if sensor != "contact":
-            form = " KIND NAME KIND NAME, where KIND is geom or body"
-        fits = are_pairs and len(pairs) in ((1, 2) if sensor == "contact" else (2,))
-        attributes = [
-            (kind if kind == "site" else f"{kind}{number}", name)
-            for number, (kind, name) in enumerate(pairs, 1)
-        ]
-        if sensor == "distance":
-            attributes.append(("cutoff", "1000"))
-    else:
-        known = (*KIND_OF, *FRAMES, *PAIRS, *ALONE)
-        raise ConfigurationError(
-            f"parameter 'outputs' has {text!r}, allowed sensors: {', '.join(known)}"
-            f"{did_you_mean(sensor, known)}"
-        )
-    if not fits:
-        raise ConfigurationError(f"parameter 'outputs' has {text!r}, allowed: NAME: {sensor}{form}")
-    return attributes

@@ -17,9 +17,10 @@ from cem_planner_ros.dynamics.mjcf import (
     followers,
     is_single,
     load,
-    output_names,
+    missing_visuals,
     place_mocap_bodies,
 )
+from cem_planner_ros.dynamics.mjcf_sensors import output_names
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import find
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
@@ -147,6 +148,12 @@ class Mujoco(Dynamics):
             found.append(
                 f"file '{self.file}' disables the groups of the actuators {', '.join(idle)} "
                 "(actuatorgroupdisable): they are no actions"
+            )
+        missing = missing_visuals(find(self.file))
+        if missing:
+            found.append(
+                f"file '{self.file}' names {len(missing)} meshes and textures that do not exist, "
+                f"such as {missing[0]}: what they show is left out, and nothing collides with it"
             )
         drivers: dict[int, list[str]] = {}
         for index, name in zip(self._actuators, self.action_names, strict=True):

@@ -174,6 +174,33 @@ def test_meshes_of_ros_packages_are_found(described, scheme):
     assert tuple(MujocoPlant(file).command_fields) == ("hip",)
 
 
+SHOWN = """<mujoco><compiler meshdir="parts"/><asset><mesh name="skin" file="skin.stl"/>
+  <texture name="paint" type="2d" file="paint.png"/><material name="paint" texture="paint"/></asset>
+  <worldbody><geom type="mesh" mesh="skin" contype="0" conaffinity="0"/>
+  <body><joint name="x" type="slide"/>{inertia}
+    <geom type="mesh" mesh="skin" material="paint" {how}/><geom size="0.1" {mass}/></body>
+  </worldbody><actuator><motor name="push" joint="x" ctrlrange="-1 1"/></actuator></mujoco>"""
+
+SILENT = 'contype="0" conaffinity="0"'
+INERTIA = '<inertial pos="0 0 0" mass="2" diaginertia="1 1 1"/>'
+
+
+def test_meshes_that_only_show_something_may_be_missing(tmp_path):
+    file = tmp_path / "shown.xml"
+    for inertia, how in ((INERTIA, SILENT), ("", f'{SILENT} mass="0"')):
+        file.write_text(SHOWN.format(inertia=inertia, how=how, mass='mass="2"'))
+        model = Mujoco({"file": str(file)})
+        assert (model.model.ngeom, model.model.nmesh) == (1, 0)
+        assert model.model.body_mass[1] == 2.0
+        (warning,) = model.warnings()
+        assert "names 2 meshes and textures that do not exist, such as skin.stl" in warning
+        assert MujocoPlant(file).command_fields == {"push": "data[0]"}
+    for inertia, how in ((INERTIA, ""), ("", SILENT)):  # It collides; it has mass.
+        file.write_text(SHOWN.format(inertia=inertia, how=how, mass=""))
+        with pytest.raises(ConfigurationError, match=r"shown\.xml': (.|\n)*skin\.stl"):
+            Mujoco({"file": str(file)})
+
+
 def test_a_ros_package_that_is_missing_is_told(described, tmp_path):
     file = described("package://other_robot/meshes/part.stl")
     text = (
