@@ -239,6 +239,8 @@ def _smoothness(configuration: Configuration, commands: np.ndarray) -> dict:
     """Return how smooth the commands (periods, nu) of a run are, without its begin and its end."""
     rate = configuration.values["control_rate"]
     middle = commands[round(BEGIN * rate) : len(commands) - round(END * rate)]
+    if len(middle) < 2:  # A run that ended early has no other part.
+        middle = commands
     names = configuration.dynamics.action_names
     ranges = np.subtract(configuration.action("high"), configuration.action("low"))
     change = np.abs(np.diff(middle, axis=0)).mean(axis=0) / ranges
