@@ -349,6 +349,13 @@ class SurroundingsInput:
             return "no path"
         return "from the way" if path.headings is None else "from the poses"
 
+    @property
+    def footprint(self) -> str:
+        """Where the footprint comes from, for `/diagnostics`."""
+        if self.known.footprint is None:
+            return "the parameters"
+        return self._topics["footprint"]
+
     def _tell_headings(self) -> None:
         path = self.known.path
         if path is not None and path.headings is None and not self._has_told_headings:

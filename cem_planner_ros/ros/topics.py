@@ -272,6 +272,7 @@ class Topics:
         facts |= {f"cost {name}": f"{term:.6g}" for name, term in terms.items()}
         if self.surroundings is not None:
             facts["path headings"] = self.surroundings.headings
+            facts["footprint from"] = self.surroundings.footprint
             facts |= self.surroundings.dropped
         if self.references is not None:
             facts |= self.references.facts()

@@ -677,7 +677,9 @@ def outlined():
 
 def test_the_footprint_is_that_of_the_topic(outlined):
     assert outlined.known.footprint is None
+    assert outlined.input.footprint == "the parameters"
     outlined.take(polygon(LONG))
+    assert outlined.input.footprint == "/published_footprint"
     first = outlined.known.footprint
     np.testing.assert_allclose(first.corners, LONG, atol=1e-6)
     outlined.take(polygon([(x + 0.004, y) for x, y in LONG]))
