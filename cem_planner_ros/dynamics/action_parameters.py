@@ -26,7 +26,7 @@ def action_parameters(dynamics: Dynamics) -> tuple[Parameter, ...]:
         ("rate", none, "/s", 0.0, "Largest change of {name} per second; 0 for no limit."),
         (
             "safe",
-            none,
+            [_safe(dynamics, row) for row in range(len(none))],
             "",
             None,
             "The {name} that is commanded when no plan may be used. measured commands the "
@@ -101,3 +101,12 @@ def action_parameters(dynamics: Dynamics) -> tuple[Parameter, ...]:
         ),
         *named("action.lag", dynamics.action_names, 0.0, lag, unit="s", low=0.0, high=10.0),
     )
+
+
+def _safe(dynamics: Dynamics, row: int) -> float | str:
+    """Return 0, or where it is out of bounds what is measured, or else the nearest bound."""
+    low, high = dynamics.action_low[row], dynamics.action_high[row]
+    if low <= 0.0 <= high:
+        return 0.0
+    is_measured = dynamics.action_names[row] in dynamics.measured_by
+    return MEASURED if is_measured else min((low, high), key=abs)

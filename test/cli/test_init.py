@@ -205,3 +205,29 @@ def test_a_keyframe_is_chosen():
     assert "-p start:=lying" in text
     with pytest.raises(ConfigurationError, match="home, lying"):
         of_file("quadruped.xml", keyframe="sitting")
+
+
+@pytest.mark.filterwarnings("ignore:compiler attribute")
+@pytest.mark.parametrize(
+    ("name", "task"), [("ant", "stand"), ("half_cheetah", "reach"), ("pusher_v5", "reach")]
+)
+def test_robots_of_others_get_a_first_file(name, task, tmp_path):
+    pytest.importorskip("gymnasium")
+    file = f"gymnasium:envs/mujoco/assets/{name}.xml"
+    text, _ = of_file(file)
+    assert f"The task '{task}' for {name}.xml" in text
+    written = tmp_path / "robot.yaml"
+    written.write_text(text)
+    assert load_yaml(written)["dynamics.file"] == file
+
+
+def test_a_floating_robot_needs_few_parameters():
+    """Fields, bounds and nominal actions come from the file."""
+    values = {"dynamics.plugin": "mujoco", "dynamics.file": "quadruped.xml", "costs": ["up"]}
+    values |= {"up.plugin": "track", "up.weight.base_z": 1.0, "up.target.base_z": 0.3}
+    values |= {"state.sources": ["joints", "base"], "state.base.topic": "odom"}
+    configuration = configure(values | {"state.base.type": "nav_msgs/msg/Odometry"})
+    assert len(configuration.dynamics.state_names) == 37
+    # Zero is no angle that a knee can have.
+    assert configuration.values["action.safe.FR_calf"] == "measured"
+    assert configuration.values["action.safe.FR_hip"] == 0.0

@@ -417,6 +417,18 @@ def test_a_muscle_without_a_control_range_pulls_only(tmp_path):
     assert (model.action_low, model.action_high) == ((0.0,), (1.0,))
 
 
+def test_the_safe_action_is_within_the_bounds_of_the_file(tmp_path):
+    file = tmp_path / "rotor.xml"
+    file.write_text(
+        """<mujoco><worldbody><body><joint name="z" type="slide" axis="0 0 1"/><geom size="0.1"/>
+        </body></worldbody><actuator><motor name="up" joint="z" ctrlrange="0.5 9"/>
+        <motor name="down" joint="z" ctrlrange="-9 -0.25"/><motor name="any" joint="z"/>
+        <position name="hold" joint="z" ctrlrange="1 2"/></actuator></mujoco>"""
+    )
+    values = {"dynamics.plugin": "mujoco", "dynamics.file": str(file), "tracking.weight.z": 1.0}
+    assert configure(values).action("safe") == [0.5, -0.25, 0.0, "measured"]
+
+
 def test_a_file_that_cannot_be_loaded_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match=r"file 'no\.xml' does not exist"):
         Mujoco({"file": "no.xml"})
