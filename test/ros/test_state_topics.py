@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -156,3 +157,19 @@ def test_speeds_are_sent_as_positions_from_the_measured_one_on(
     wait_until(lambda: statistics.status == FRESH and len(sent) > 10)
     found = [message.points[0].positions[0] for _, message in sent]
     assert found[-1] > found[0]  # The target is ahead, and the integral goes on.
+
+
+@pytest.mark.skipif(find_spec("ackermann_msgs") is not None, reason="ackermann_msgs is installed")
+def test_a_command_whose_package_is_not_installed_is_refused_when_configured(
+    node, observer, wait_until, capfd
+):
+    fields = {"command__fields__x_ddot": "speed", "command__fields__y_ddot": "steering_angle"}
+    node(command__type="ackermann_msgs/msg/AckermannDriveStamped", **fields).autostart()
+    assert observer.lifecycle() == "unconfigured"
+    said = []
+
+    def is_told():
+        said.append(capfd.readouterr().err)
+        return "need the package ackermann_msgs" in "".join(said)
+
+    wait_until(is_told)
