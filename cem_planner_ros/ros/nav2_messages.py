@@ -92,10 +92,12 @@ def fill_feedback(
     tracking.remaining_path_length = left
     if path is None:
         return
-    x, y = path.at(np.array(place))
-    direction, heading = (float(of(np.array(place))) for of in (path.direction, path.heading))
+    length = np.array(place)
+    (x, y), (along_x, along_y) = path.at(length), path.along(length)
     # Positive to the left of the path, and turned to the right of it.
-    aside = math.cos(direction) * (pose.y - y) - math.sin(direction) * (pose.x - x)
+    aside = along_x * (pose.y - y) - along_y * (pose.x - x)
     tracking.position_tracking_error = float(aside)
-    tracking.heading_tracking_error = math.remainder(heading - pose.yaw, math.tau)
+    tracking.heading_tracking_error = math.remainder(
+        float(path.heading(length)) - pose.yaw, math.tau
+    )
     tracking.current_path_index = int(np.searchsorted(path.lengths, place, "right")) - 1

@@ -48,7 +48,7 @@ def test_a_dumped_node_is_made_again_the_same(
     observer, start, write_yaml, drive, wait_until, tmp_path
 ):
     # A large share of the period, lest the machine decide how often an iteration is done.
-    drive |= {"recover_periods": 1, "control_rate": 10.0, "max_state_age": 1.0}
+    drive |= {"recover_periods": 1, "control_rate": 5.0, "max_state_age": 1.0}
     first = start("planner", "--params-file", write_yaml(drive))
     wait_until(lambda: "active" in first.output(), 60.0)
     changes = {name.replace(".", "__"): value for name, value in PARAMETERS.items()}
