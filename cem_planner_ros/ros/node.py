@@ -347,4 +347,4 @@ class PlannerNode(LifecycleNode):
     def _send_safe(self) -> None:
         action = self.loop.commander.stop_action()
         if action is not None:
-            self.topics.send(action)
+            self.topics.send(action, is_stop=True)

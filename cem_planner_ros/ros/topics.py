@@ -197,19 +197,23 @@ class Topics:
         """Return the newest usable state, for the control loop."""
         return self.states.latest()
 
-    def send(self, action: np.ndarray) -> None:
-        """Publish a command (nu,). Any thread may call it."""
+    def send(self, action: np.ndarray, *, is_stop: bool = False) -> None:
+        """
+        Publish a command (nu,). Any thread may call it.
+
+        `is_stop` says that it is the safe action of a node that no longer controls.
+        """
         frame = self._body_frame
         if self.command_type in IN_A_FRAME:
             frame = frame_name(self._table.configuration.values["frame_id"]) or BODY_FRAME
         values, commander = self._table.configuration.values, self._commander()
         later = {}
-        if values["command.preview"] and commander is not None:
+        if values["command.preview"] and commander is not None and not is_stop:
             later = {"later": self._preview(commander, values["command.preview"])}
         sent: np.ndarray | None = action
         if self._integration is not None:
             newest = self.states.newest
-            is_stopped = commander is None or commander.ladder.status == STOPPED
+            is_stopped = is_stop or commander is None or commander.ladder.status == STOPPED
             state = None if newest is None else newest.state
             sent = self._integration.command(action, self.clock(), state, is_stopped)
         if sent is not None:

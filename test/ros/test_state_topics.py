@@ -14,6 +14,8 @@ from trajectory_msgs.msg import JointTrajectory
 from cem_planner_ros.control.ladder import FRESH, STOPPED
 from cem_planner_ros.control.tick import NO_STATE, STALE_STATE
 
+SAFE = [0.125, 0.0]
+
 TWO = {
     "state__sources": ["places", "speeds"],
     "state__places__topic": "joint_states",
@@ -137,6 +139,9 @@ def test_a_joint_trajectory_has_the_plan_that_follows_and_is_sent_more_often(
         assert times[0] == pytest.approx(0.02)
         assert all(later > earlier for earlier, later in itertools.pairwise(times))
         assert all(np.abs(point.positions).max() <= 2.0 for point in message.points)
+    assert observer.transition("deactivate")
+    wait_until(lambda: list(sent[-1][1].points[0].positions) == SAFE)
+    assert len(sent[-1][1].points) == 1  # Nothing is followed after the end.
 
 
 def test_speeds_are_sent_as_positions_from_the_measured_one_on(
