@@ -149,6 +149,17 @@ class Mujoco(Dynamics):
                 f"file '{self.file}' disables the groups of the actuators {', '.join(idle)} "
                 "(actuatorgroupdisable): they are no actions"
             )
+        derived = [
+            name
+            for name, index in zip(self.action_names, self._actuators, strict=True)
+            if not model.actuator_ctrllimited[index] and name not in self.guessed_actions
+        ]
+        if derived:
+            found.append(
+                f"file '{self.file}' gives no control range (ctrlrange) of {', '.join(derived)}: "
+                "the defaults of action.low and action.high are derived from the limits of the "
+                "joint or of the force"
+            )
         missing = missing_visuals(find(self.file))
         if missing:
             found.append(

@@ -372,6 +372,9 @@ def test_a_control_range_is_derived_from_the_limits_of_joint_or_force(tmp_path):
         "loose": (-1.0, 1.0),
     }
     assert model.guessed_actions == ("speed", "loose")
+    told = [text for text in model.warnings() if "ctrlrange" in text]
+    assert len(told) == 1
+    assert "no control range (ctrlrange) of servo, geared, strong, weak: the defaults" in told[0]
 
 
 def test_the_search_may_begin_at_a_keyframe(drive, tmp_path):
