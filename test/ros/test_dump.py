@@ -4,7 +4,7 @@ import numpy as np
 import yaml
 from std_msgs.msg import Float64MultiArray
 
-SAFE = [0.125, 0.0]
+SAFE = [0.0, 0.0]
 PARAMETERS = {
     "goal.target.x": 0.7,
     "goal.target.y": -1e-12,
@@ -49,6 +49,8 @@ def test_a_dumped_node_is_made_again_the_same(
 ):
     # A large share of the period, lest the machine decide how often an iteration is done.
     drive |= {"recover_periods": 1, "control_rate": 5.0, "max_state_age": 1.0}
+    # At rest, lest it matter how old the state is.
+    drive["action.safe.x_ddot"] = 0.0
     first = start("planner", "--params-file", write_yaml(drive))
     wait_until(lambda: "active" in first.output(), 60.0)
     changes = {name.replace(".", "__"): value for name, value in PARAMETERS.items()}
@@ -63,5 +65,4 @@ def test_a_dumped_node_is_made_again_the_same(
     second = start("planner", "--params-file", tmp_path / "dump.yaml")
     wait_until(lambda: "active" in second.output(), 60.0)
     assert {name: observer.get(name) for name in observer.parameters()} == values
-    # The same but for the moment at which the state is read.
-    np.testing.assert_allclose(first_command(observer, wait_until), command, atol=0.02)
+    np.testing.assert_allclose(first_command(observer, wait_until), command, atol=1e-4)
