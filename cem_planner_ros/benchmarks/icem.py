@@ -14,7 +14,7 @@ Score = Callable[[np.ndarray, np.ndarray], np.ndarray]
 @dataclass(frozen=True)
 class PublishedSettings:
     """
-    The settings of the paper (its tables S1 and S2); `beta` differs from task to task.
+    The published settings; `beta` differs from task to task.
 
     Attributes:
         rollouts: of a control step, over all iterations.
