@@ -78,7 +78,8 @@ class BatchedRollout:
         """Return how many of the candidates that are left to simulate next."""
         if left * self._pace <= seconds:
             return left
-        fitting = CAREFUL * seconds / self._pace
+        # The first plan of all may begin after its deadline, when the pace is not known yet.
+        fitting = CAREFUL * seconds / self._pace if self._pace else 0.0
         size = max(fitting, count / MOST_BATCHES, self._search.modes)
         return min(left, math.ceil(size))
 

@@ -70,6 +70,14 @@ def test_a_batch_is_simulated_even_after_the_deadline():
     assert engine.batches == [32, 2]
 
 
+def test_the_first_plan_of_all_may_begin_after_its_deadline():
+    engine = Engine(0.01)
+    batched = rollout(engine)
+    batched.until = -1.0
+    assert batched(None, torch.arange(32.0).view(1, 1, 32)).isfinite().sum() == 1
+    assert engine.batches == [2]
+
+
 def test_every_mode_gets_its_share_of_what_is_simulated():
     engine = Engine(0.01)
     batched = rollout(engine, modes=4, weighting="softmax")
