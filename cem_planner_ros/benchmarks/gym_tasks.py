@@ -125,7 +125,8 @@ class GymTask:
     Attributes:
         file: its model, in Gymnasium.
         cost: minus its reward.
-        beta: exponent of the noise that the iCEM paper uses for it, or for a similar robot.
+        beta: exponent of the noise in the settings that the authors of iCEM published with their
+            code, of this robot or, for Hopper and Walker2d, of HalfCheetah.
         spread: of the first positions, uniform, and speeds: uniform, or normal if `is_normal`.
         is_normal: see `spread`.
     """
