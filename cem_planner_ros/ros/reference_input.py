@@ -212,7 +212,11 @@ class _Followed:
         if not self._is_settled:
             self.reference = self._made(received, received.values(transform), now)
             self._is_settled, self.problem = True, ""
-        elif transform is not None and not _is_same(transform, self._transform):
+        elif (
+            self.reference is not None
+            and transform is not None
+            and not _is_same(transform, self._transform)
+        ):
             values = received.values(transform)
             kept = self.reference.values[: len(self.reference.values) - len(values)]
             self.reference = replace(self.reference, values=np.vstack((kept, values)))

@@ -415,6 +415,18 @@ class Tf2:
         return types.SimpleNamespace(transform=transform)
 
 
+def test_an_end_before_any_trajectory_is_no_reference_however_its_frame_moves(monkeypatch):
+    tf2 = Tf2()
+    monkeypatch.setitem(sys.modules, "tf2_ros", tf2)
+    bench = Bench(BODIES, signals=FLIGHT)
+    tf2.pose = (10.0, 0.0)
+    bench.send(bodies([], frame="map"))
+    tf2.pose = (11.0, 0.0)
+    bench.node.timers[-1]()
+    assert not bench.known
+    assert "no reference on '/wanted' yet" in bench.problem
+
+
 def test_poses_and_velocities_move_with_their_frame(monkeypatch):
     tf2 = Tf2()
     monkeypatch.setitem(sys.modules, "tf2_ros", tf2)
