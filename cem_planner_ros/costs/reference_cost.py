@@ -14,7 +14,7 @@ from cem_planner_ros.costs.base import Cost, rows_of
 from cem_planner_ros.dynamics.base import Dynamics, wrap
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import is_velocity
-from cem_planner_ros.navigation.references import ReferenceSource
+from cem_planner_ros.navigation.references import Reference, ReferenceSource
 from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 from cem_planner_ros.plugins.plan_inputs import PlanInputs, StepInputs
@@ -40,7 +40,8 @@ class ReferenceCost(Cost):
 
     The reference is constant or comes from a topic. Then the state that was measured when control
     began holds until the first message comes, with velocities zero; outputs cost nothing until
-    then.
+    then. If a trajectory is stopped or replaced before its first point, the state that is measured
+    then takes the place of the one that was held.
     """
 
     places = ()
@@ -80,6 +81,7 @@ class ReferenceCost(Cost):
         self._counts = PlanInputs(device, each=(len(self.followed), 1))
         self._device = device
         self._held = np.zeros(0)
+        self._known: np.ndarray | None = None  # The times of the reference of the last plan.
         self._last_time = math.nan
         self.set_edges(np.arange(2.0))
 
@@ -122,8 +124,8 @@ class ReferenceCost(Cost):
         if self.reference_source is None:
             values = np.tile(self._targets()[:, None], len(times))
         else:
-            held = self._hold(state, time)
             reference = surroundings.references.get(self.instance)
+            held = self._hold(state, time, reference)
             if reference is None:
                 counts = ~np.isnan(held)
                 values = np.tile(np.nan_to_num(held)[:, None], len(times))
@@ -136,10 +138,14 @@ class ReferenceCost(Cost):
         origin[self._states :] = 0.0
         self._write(values - origin[self._rows, None], counts, self.edges)
 
-    def _hold(self, state: np.ndarray, time: float) -> np.ndarray:
-        """Return what to hold without a reference (nr,): what was measured when control began."""
+    def _hold(self, state: np.ndarray, time: float, reference: Reference | None) -> np.ndarray:
+        """Return what to hold without a reference (nr,): what was measured when holding began."""
         since, self._last_time = time - self._last_time, time
-        if not 0.0 <= since <= self.edges[-1]:  # Also after a pause, and when the clock was set.
+        known, self._known = self._known, None if reference is None else reference.times
+        has_ended = known is not None and known is not self._known
+        begins = has_ended and (reference is None or reference.begins_held)
+        # Also after a pause, and when the clock was set.
+        if begins or not 0.0 <= since <= self.edges[-1]:
             known = np.concatenate((state, np.full(max(self._rows) + 1, np.nan)))
             self._held = np.where(self._is_velocity, 0.0, known[self._rows])
             self._held[np.array(self._rows) >= self._states] = np.nan

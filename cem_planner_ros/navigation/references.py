@@ -112,14 +112,14 @@ class Reference:
         if self.times[0] <= now:
             return self
         before = [now] if begin == now else [now, min(begin, self.times[0] - JUST_BEFORE)]
-        if earlier is None:
+        if earlier is None or earlier.depends_on_held(before[-1]):
             values, begins_held = np.tile(self.values[0], (len(before), 1)), True
             if len(before) > 1:  # What was held holds until the beginning.
                 before, values = before[1:], values[1:]
         else:
             between = earlier.times[(earlier.times > now) & (earlier.times < before[-1])]
             before = sorted({*before, *between})
-            values, begins_held = earlier.at(np.array(before)).T, False
+            values, begins_held = earlier.at(np.array(before)).T, earlier.depends_on_held(now)
         return replace(
             self,
             times=np.concatenate((before, self.times)),
@@ -127,8 +127,18 @@ class Reference:
             begins_held=begins_held,
         )
 
-    def stopped(self, now: float) -> Reference:
-        """Return a set-point at what the reference is now, s, with velocities zero."""
+    def depends_on_held(self, time: float) -> bool:
+        """Return whether the values at a time, s, depend on what was held before the reference."""
+        return self.begins_held and time < self.times[1]
+
+    def stopped(self, now: float) -> Reference | None:
+        """
+        Return a set-point at what the reference is now, s, with velocities zero.
+
+        The result is None if that depends on what was held: what is measured now is held then.
+        """
+        if self.depends_on_held(now):
+            return None
         values = self.at(np.array([now]))[:, 0]
         values[np.asarray(self.source.velocities, bool)] = 0.0
         return Reference(self.source, np.array([now]), values[None])

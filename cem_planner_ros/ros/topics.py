@@ -77,7 +77,6 @@ class Topics:
         rows = configuration.integrated_rows()
         is_sent_as_it_is = all(row is None for row in rows)
         self._integration = None if is_sent_as_it_is else Integration(rows, period)
-        self._commander = commander
         self._period = period
         self.surroundings: SurroundingsInput | None = None
         """None for a plant without surroundings."""

@@ -99,6 +99,27 @@ def test_until_the_first_reference_what_was_measured_holds_and_again_after_a_pau
     assert costs_of(cost, [5.0, 0.0, 0.0, 0.0]) == pytest.approx([0.0] * 3)
 
 
+def test_a_trajectory_that_is_stopped_before_its_first_point_leaves_the_robot_where_it_is():
+    cost = cart_track()
+    prepared(cost, [3.0, 0.0, 0.0, 0.0], 100.0)
+    reference = moving(cost, [105.0, 106.0], [8.0, 9.0]).after(None, 100.0, 100.0)
+    prepared(cost, [3.1, 0.0, 0.0, 0.0], 100.02, reference)
+    assert costs_of(cost, [3.0, 0.0, 0.0, 0.0]) == pytest.approx([0.0] * 3, abs=0.1)
+    prepared(cost, [4.0, 1.0, 0.0, 0.0], 100.04, reference.stopped(100.04))
+    assert costs_of(cost, [4.0, 0.0, 0.0, 0.0]) == pytest.approx([0.0] * 3)
+    prepared(cost, [4.2, 1.0, 0.0, 0.0], 100.06)
+    assert costs_of(cost, [4.0, 0.0, 0.0, 0.0]) == pytest.approx([0.0] * 3)
+
+
+def test_a_trajectory_that_is_replaced_before_its_first_point_goes_on_from_where_the_robot_is():
+    cost = cart_track(**{"weight.x_dot": 0.0})
+    first = moving(cost, [105.0, 106.0], [8.0, 9.0]).after(None, 100.0, 100.0)
+    prepared(cost, [3.0, 0.0, 0.0, 0.0], 100.0, first)
+    second = moving(cost, [105.0, 106.0], [8.0, 9.0]).after(first, 103.0, 103.0)
+    prepared(cost, [6.0, 0.0, 0.0, 0.0], 103.0, second)
+    assert costs_of(cost, [6.0, 0.0, 0.0, 0.0]) == pytest.approx([0.0] * 3, abs=0.05)
+
+
 def test_far_from_the_origin_it_costs_what_it_costs_near_it():
     cost = Track(DiffDrive(), {"signals": ["x", "y"], "target": {"x": 5e5, "y": 4e6}})
     cost.set_origin(np.array([5e5 - 1.0, 4e6, 0.0]))

@@ -89,6 +89,23 @@ def test_what_was_held_is_where_the_first_trajectory_begins(begin):
     np.testing.assert_allclose(new.at([4.0, 6.5])[0], [0.0, 0.5])
 
 
+def test_before_its_first_point_a_trajectory_that_began_at_what_was_held_is_replaced_from_there():
+    held = np.zeros(3)
+    first = trajectory([5.0, 6.0], [[10.0, 0.0, 0.0], [12.0, 0.0, 0.0]]).after(None, 0.0, 0.0)
+    again = trajectory([5.1, 6.0], [[10.0, 0.0, 0.0], [12.0, 0.0, 0.0]]).after(first, 0.1, 0.1)
+    np.testing.assert_allclose(again.at([0.1, 2.6, 5.1], held)[0], [0.0, 5.0, 10.0])
+    soon = trajectory([1.0, 2.0], [[1.0, 0.0, 0.0], [2.0, 0.0, 0.0]]).after(first, 1.0, 0.1)
+    np.testing.assert_allclose(soon.at([0.1, 0.9, 1.0, 2.0], held)[0], [0.0, 0.0, 1.0, 2.0])
+    later = trajectory([8.0, 9.0], [[1.0, 0.0, 0.0], [2.0, 0.0, 0.0]]).after(first, 8.0, 1.0)
+    np.testing.assert_allclose(later.at([1.0, 3.0, 5.0, 6.0, 8.0], held)[0], [0, 5, 10, 12, 1])
+
+
+def test_before_its_first_point_a_trajectory_that_began_at_what_was_held_stops_at_nothing():
+    one = trajectory([5.0, 6.0], [[10.0, 0.0, 0.0], [12.0, 0.0, 0.0]]).after(None, 0.0, 0.0)
+    assert one.stopped(4.9) is None
+    np.testing.assert_allclose(one.stopped(5.5).at([5.5])[0], 11.0)
+
+
 def test_stopped_it_stays_where_it_is():
     one = trajectory([0.0, 10.0], [[0.0, 0.0, 1.0], [10.0, 0.0, 1.0]])
     np.testing.assert_allclose(
