@@ -43,14 +43,15 @@ def load(file: Path, sensors: Sequence[str] = ()) -> mujoco.MjModel:
             _add_motors(spec, mujoco, followers(model))
         model = spec.compile()
     except ValueError as error:
-        raise ConfigurationError(f"file '{file}': {error}") from error
+        raise ConfigurationError(f"file '{file}': {_reason(error)}") from error
     for text in sensors:
         add_sensor(spec, text)
         try:
             model = spec.compile()
         except ValueError as error:
             raise ConfigurationError(
-                f"parameter 'outputs' has {text!r}, which file '{file}' cannot have: {error}"
+                f"parameter 'outputs' has {text!r}, which file '{file}' cannot have: "
+                f"{_reason(error)}"
             ) from error
     if model.nu and not acting(model):
         raise ConfigurationError(
@@ -58,6 +59,19 @@ def load(file: Path, sensors: Sequence[str] = ()) -> mujoco.MjModel:
             "actuatorgroupdisable), expected that one acts"
         )
     return model
+
+
+def _reason(error: ValueError) -> str:
+    """Return what MuJoCo says on one line, and what to do about what is often missing."""
+    text = " ".join(str(error).split())
+    if "mass and inertia" in text:
+        text += (
+            " (a link that moves needs <inertial> with mass and inertia in URDF; a body needs a "
+            "geom with mass or <inertial> in MJCF)"
+        )
+    elif "XML parse error" in text or "Unrecognized XML" in text:
+        text += " (expected an MJCF or URDF file)"
+    return text
 
 
 def _parsed(file: Path) -> mujoco.MjSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
@@ -41,6 +42,15 @@ PAIRS = ("distance", "normal", "fromto", "contact")
 
 ALONE = ("e_potential", "e_kinetic", "clock")
 """The sensors of the whole simulation."""
+
+OF_FRAMES = ("body", "xbody", "geom", "site", "camera")
+"""The kinds of objects that have a frame."""
+
+COLLECTIONS = {
+    **{"body": "bodies", "xbody": "bodies", "subtree": "bodies", "geom": "geoms", "site": "sites"},
+    **{"camera": "cameras", "joint": "joints", "tendon": "tendons", "actuator": "actuators"},
+}
+"""Where a file (MjSpec) has the objects of each kind."""
 
 KIND_OF = {sensor: kind for kind, sensors in ATTACHED.items() for sensor in sensors}
 
@@ -88,10 +98,10 @@ def add_sensor(spec: mujoco.MjSpec, text: str) -> None:
 
     name, colon, rest = text.partition(":")
     sensor, *words = rest.split() or [""]
-    if not colon or not name.strip() or not sensor:
+    if not colon or not re.fullmatch(r"[^\s\"'<>&]+", name.strip()) or not sensor:
         raise ConfigurationError(
             f"parameter 'outputs' has {text!r}, allowed: NAME: SENSOR OBJECTS, such as "
-            "'hand: framepos site grip'"
+            "'hand: framepos site grip', with a NAME without spaces and quotes"
         )
     name = name.strip()
     if name in (other.name for other in spec.sensors):
@@ -99,9 +109,15 @@ def add_sensor(spec: mujoco.MjSpec, text: str) -> None:
             f"parameter 'outputs' has {text!r}, but the file or another output has a sensor "
             f"'{name}' already: choose another name"
         )
-    attributes = " ".join(
-        f"{key}={quoteattr(value)}" for key, value in _attributes(text, sensor, words)
-    )
+    pairs = _objects(text, sensor, words)
+    for kind, wanted in pairs:
+        known = [item.name for item in getattr(spec, COLLECTIONS[kind]) if item.name]
+        if wanted not in known:
+            raise ConfigurationError(
+                f"parameter 'outputs' has {text!r}, but no {kind} is called '{wanted}', the file "
+                f"has {', '.join(known) or 'none with a name'}{did_you_mean(wanted, known)}"
+            )
+    attributes = " ".join(f"{key}={quoteattr(value)}" for key, value in _attributes(sensor, pairs))
     tag = f"<{sensor} name={quoteattr(name)} {attributes}/>"
     try:
         parsed = mujoco.MjSpec.from_string(f"<mujoco><sensor>{tag}</sensor></mujoco>").sensors[0]
@@ -111,39 +127,50 @@ def add_sensor(spec: mujoco.MjSpec, text: str) -> None:
     spec.add_sensor(**{key: getattr(parsed, key) for key in copied})
 
 
-def _attributes(text: str, sensor: str, words: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the attributes of a sensor's XML element, for the words after its type."""
-    pairs = list(zip(words[::2], words[1::2], strict=False))
-    are_pairs = 2 * len(pairs) == len(words)
+def _objects(text: str, sensor: str, words: Sequence[str]) -> list[tuple[str, str]]:
+    """Return kind and name of each object of a sensor, for the words after its type."""
+    kinds: tuple[tuple[str, ...], ...]
+    least = 1
     if sensor in ALONE:
-        form, fits, attributes = "", not words, []
+        form, kinds, least = "", (), 0
     elif sensor in KIND_OF:
         kind = KIND_OF[sensor]
-        form = f" [{kind}] NAME"
-        fits = len(words) == 1 or (len(words) == 2 and words[0] == kind)
-        attributes = [(kind, words[-1])] if words else []
+        form, kinds = f" [{kind}] NAME", ((kind,),)
+        words = [kind, *words] if len(words) == 1 else words
     elif sensor in FRAMES:
         form = " KIND NAME [KIND NAME], where KIND is body, xbody, geom, site or camera"
-        fits = are_pairs and len(pairs) in (1, 2)
-        keys = ("objtype", "objname", "reftype", "refname")
-        attributes = list(zip(keys, words, strict=False))
+        kinds = (OF_FRAMES, OF_FRAMES)
+    elif sensor == "contact":
+        form = " KIND NAME [KIND NAME], where KIND is geom, body or subtree, the first also site"
+        kinds = (("geom", "body", "subtree", "site"), ("geom", "body", "subtree"))
     elif sensor in PAIRS:
-        form = " KIND NAME [KIND NAME], where KIND is geom, body, subtree or site"
-        if sensor != "contact":
-            form = " KIND NAME KIND NAME, where KIND is geom or body"
-        fits = are_pairs and len(pairs) in ((1, 2) if sensor == "contact" else (2,))
-        attributes = [
-            (kind if kind == "site" else f"{kind}{number}", name)
-            for number, (kind, name) in enumerate(pairs, 1)
-        ]
-        if sensor == "distance":
-            attributes.append(("cutoff", "1000"))
+        form = " KIND NAME KIND NAME, where KIND is geom or body"
+        kinds, least = (("geom", "body"), ("geom", "body")), 2
     else:
         known = (*KIND_OF, *FRAMES, *PAIRS, *ALONE)
         raise ConfigurationError(
             f"parameter 'outputs' has {text!r}, allowed sensors: {', '.join(known)}"
             f"{did_you_mean(sensor, known)}"
         )
-    if not fits:
+    pairs = list(zip(words[::2], words[1::2], strict=False))
+    if (
+        2 * len(pairs) != len(words)
+        or not least <= len(pairs) <= len(kinds)
+        or any(kind not in of for (kind, _), of in zip(pairs, kinds, strict=False))
+    ):
         raise ConfigurationError(f"parameter 'outputs' has {text!r}, allowed: NAME: {sensor}{form}")
-    return attributes
+    return pairs
+
+
+def _attributes(sensor: str, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the attributes of a sensor's XML element, for kind and name of each object."""
+    if sensor in FRAMES:
+        keys = ("objtype", "objname", "reftype", "refname")
+        return list(zip(keys, (word for pair in pairs for word in pair), strict=False))
+    if sensor not in PAIRS:
+        return list(pairs)
+    attributes = [
+        (kind if kind == "site" else f"{kind}{number}", name)
+        for number, (kind, name) in enumerate(pairs, 1)
+    ]
+    return [*attributes, ("cutoff", "1000")] if sensor == "distance" else attributes

@@ -130,7 +130,21 @@ class Mujoco(Dynamics):
         self._engine = Rollout(nthread=threads if threads > 1 else 0)
 
     def check(self) -> None:
-        """Raise ConfigurationError also, naming the file, if two states have the same name."""
+        """
+        Raise ConfigurationError also, naming the file.
+
+        It is raised if nothing in the file moves or is driven, or two states have the same name.
+        """
+        if not self.action_names:
+            what = (
+                "no actuator, and no hinge or slide joint that could get a motor"
+                if self.state_names
+                else "no joint"
+            )
+            raise ConfigurationError(
+                f"file '{self.file}' has {what}, expected a robot with at least one actuator: add "
+                "them to the file, or include it in a scene that has them"
+            )
         for name, count in Counter(self.state_names).items():
             if count > 1:
                 raise ConfigurationError(

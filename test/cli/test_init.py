@@ -200,6 +200,32 @@ def test_what_cannot_be_is_explained(arguments, text, capsys):
     assert text in capsys.readouterr().err
 
 
+URDF = """<robot name="r"><link name="base"/><link name="arm"/><joint name="j" type="revolute">
+  <parent link="base"/><child link="arm"/><axis xyz="0 0 1"/>
+  <limit lower="-1" upper="1" effort="5" velocity="1"/></joint></robot>"""
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("<mujoco/>", "has no joint, expected a robot with at least one actuator"),
+        (f"<mujoco><worldbody>{CUP}</worldbody></mujoco>", "has no actuator, and no hinge or sl"),
+        (URDF, "a link that moves needs <inertial> with mass and inertia"),
+        ("<mujoco><worldbody>", "(expected an MJCF or URDF file)"),
+        ("nodes:", "(expected an MJCF or URDF file)"),
+        ("<sdf/>", "(expected an MJCF or URDF file)"),
+    ],
+)
+def test_a_file_that_is_no_robot_is_explained_on_one_line(content, text, tmp_path, capsys):
+    file = tmp_path / "robot.xml"
+    file.write_text(content)
+    assert cli.main(["init", "--mujoco", str(file)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: file '{file}'")
+    assert text in error
+    assert error.count("\n") == 1
+
+
 def test_a_keyframe_is_chosen():
     text, _ = of_file("quadruped.xml", keyframe="lying")
     assert "-p start:=lying" in text
