@@ -104,6 +104,14 @@ def test_a_commanded_orientation_is_whole(given):
             {"command.integrate.elbow_torque": "elbo"},
             "'command.integrate.elbow_torque' is 'elbo', allowed: empty, or one of the states",
         ),
+        ({"command.integrate.elbow_torque": "elbo"}, "did you mean 'elbow'?"),
+        (
+            {
+                "command.integrate.shoulder_torque": "elbow",
+                "command.integrate.elbow_torque": "elbow",
+            },
+            "'command.integrate.elbow_torque' is 'elbow', which another action is integrated to",
+        ),
         ({"command.preview": 2}, "parameter 'command.preview' is 2, allowed: 0, unless"),
     ],
 )
@@ -113,6 +121,18 @@ def test_what_is_sent_in_place_of_actions_is_checked(changes, text):
     assert text in str(caught.value)
 
 
+def test_fields_that_are_missing_are_not_said_to_be_equal():
+    with pytest.raises(ConfigurationError) as caught:
+        configure(arm(**{"command.type": "sensor_msgs/msg/JointState"}))
+    lines = str(caught.value).splitlines()
+    assert [line.partition(",")[0] for line in lines] == [
+        "parameter 'command.fields.shoulder_torque' is missing",
+        "parameter 'command.fields.elbow_torque' is missing",
+    ]
+
+
 def test_a_rate_of_commands_without_effect_is_warned_of():
     (warning,) = [w for w in configure(arm(**{"command.rate": 20.0})).warnings() if "rate" in w]
-    assert "command.rate is 20 Hz, but control_rate, which is 50, is as much" in warning
+    assert (
+        "command.rate is 20 Hz, not above control_rate, which is 50 Hz: it has no effect" in warning
+    )

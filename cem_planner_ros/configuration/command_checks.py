@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.errors import did_you_mean
 from cem_planner_ros.fields import ANGLES, COMMAND_TYPES, JOINT_TRAJECTORY, QUATERNION
 
 
@@ -32,7 +33,12 @@ def command_problems(
         if state and state not in states:
             problems.append(
                 f"parameter 'command.integrate.{name}' is {state!r}, allowed: empty, or one of the "
-                f"states {', '.join(states)}"
+                f"states {', '.join(states)}{did_you_mean(state, states)}"
+            )
+        elif state and list(integrals.values()).index(state) < list(integrals).index(name):
+            problems.append(
+                f"parameter 'command.integrate.{name}' is {state!r}, which another action is "
+                "integrated to already, allowed: a state for each action"
             )
     preview = value["command.preview"]
     if preview and (grammar is not JOINT_TRAJECTORY or any(integrals.values())):
@@ -40,7 +46,7 @@ def command_problems(
             f"parameter 'command.preview' is {preview}, allowed: 0, unless command.type is "
             "trajectory_msgs/msg/JointTrajectory and no action is integrated"
         )
-    listed = list(fields_.values())
+    listed = [field for field in fields_.values() if field]
     if len(set(listed)) < len(listed):
         problems.append(f"parameters 'command.fields' are {listed}, allowed: different ones")
     turns = set(listed) & {*ANGLES, *QUATERNION}

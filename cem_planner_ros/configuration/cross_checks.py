@@ -301,8 +301,8 @@ def warnings(
             found.append(f"{given}, but dynamics.{name} is 0, and so it is in every variant")
     if 0.0 < value["command.rate"] <= value["control_rate"]:
         found.append(
-            f"command.rate is {value['command.rate']:g} Hz, but control_rate, which is "
-            f"{value['control_rate']:g}, is as much: it has no effect"
+            f"command.rate is {value['command.rate']:g} Hz, not above control_rate, which is "
+            f"{value['control_rate']:g} Hz: it has no effect; raise it, or set it to 0"
         )
     period = 1.0 / max(value["control_rate"], value["command.rate"])
     dt = value["planner.dt"]
