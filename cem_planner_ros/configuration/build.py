@@ -22,7 +22,12 @@ from cem_planner_ros.configuration.driving_table import (
     GOAL_CHECKER,
     PROGRESS_CHECKER,
 )
-from cem_planner_ros.configuration.state_sources import SOURCE, field_parameters, name_problems
+from cem_planner_ros.configuration.state_sources import (
+    SOURCE,
+    field_parameters,
+    name_problems,
+    of_no_source,
+)
 from cem_planner_ros.configuration.table import RENAMED, ROS_PARAMETERS, TABLE
 from cem_planner_ros.configuration.values import Configuration, in_file
 from cem_planner_ros.configuration.yaml_files import load_yaml
@@ -129,6 +134,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
     source_problems = name_problems(checked["state.sources"])
     if source_problems:
         problems += source_problems
+        wrong.add("state.sources")
         checked["state.sources"] = []
     for name in checked["state.sources"]:
         declare(parameter.under(f"state.{name}") for parameter in SOURCE)
@@ -189,6 +195,10 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
         # Parameters of a cost with a broken plugin are not unknown, only not known yet.
         broken = tuple(f"{name}." for name in checked["costs"] if name not in costs)
         unknown = {name for name in unknown if not name.startswith(broken)}
+        strays = of_no_source(unknown, checked["state.sources"])
+        unknown = {name for name in unknown if not name.startswith(tuple(strays))}
+        if "state.sources" not in wrong:
+            problems += strays.values()
         problems += _unknown(unknown, values, parameters)
         problems += cross_check(checked, dynamics, wrong)
         problems += policy_problems(checked, dynamics)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cem_planner_ros.configuration.table import TABLE
+from cem_planner_ros.errors import did_you_mean
 from cem_planner_ros.fields import (
     MULTI_ARRAY,
     STATE_TYPES,
@@ -144,8 +145,17 @@ def name_problems(names: Sequence[str]) -> list[str]:
 
 
 def warnings(values: Mapping[str, Any]) -> list[str]:
-    """Return warnings about parameters of the only source that are not used beside several."""
-    return [
+    """Return warnings about topics of two types, and about parameters that are not used."""
+    types: dict[str, str] = {}
+    found = []
+    for prefix in prefixes(values).values():
+        topic, kind = values[f"{prefix}.topic"], values[f"{prefix}.type"]
+        if types.setdefault(topic, kind) != kind:
+            found.append(
+                f"{prefix}.topic is {topic!r}, with messages of type {kind}, but another source "
+                f"has this topic with {types[topic]}: one of them will receive nothing"
+            )
+    return found + [
         f"state.{name} is {values[f'state.{name}']!r}, but state.sources is given: it is not used, "
         f"only state.NAME.{name} of a source"
         for name, parameter in _OF_ONE.items()
@@ -155,12 +165,44 @@ def warnings(values: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def of_no_source(unknown: Collection[str], named: Sequence[str]) -> dict[str, str]:
+    """Return {prefix: problem} of unknown parameters of sources that `state.sources` lacks."""
+    own, found = {"fields", *(parameter.name for parameter in SOURCE)}, {}
+    for name in sorted(unknown):
+        side, _, rest = name.partition(".")
+        source, _, parameter = rest.partition(".")
+        if side == "state" and source != "fields" and parameter.partition(".")[0] in own:
+            found.setdefault(
+                f"state.{source}.",
+                f"parameter '{name}' is given, but 'state.sources', which is {list(named)!r}, does "
+                f"not name '{source}'{did_you_mean(source, named)}",
+            )
+    return found
+
+
+def _delay_problems(values: Mapping[str, Any]) -> list[str]:
+    """Return which sources have a delay with which no state is ever young enough."""
+    found = []
+    for source, prefix in prefixes(values).items():
+        delay, most = values[f"{prefix}.delay"], max_age(values, source)
+        if delay and delay >= most:
+            own = f"{prefix}.max_age" if source and values[f"{prefix}.max_age"] else "max_state_age"
+            found.append(
+                f"parameter '{prefix}.delay' is {delay} s, allowed: less than {own}, which is "
+                f"{most} s: every state would be too old to plan from"
+            )
+    return found
+
+
 def problems(
     values: Mapping[str, Any], names: Sequence[str], wrong: Collection[str] = ()
 ) -> list[str]:
     """Return what is wrong with the fields of the sources, beside wrong values by themselves."""
     found, filled = [], {name: [] for name in names}
     all_sources = prefixes(values)
+    if "state.sources" in wrong or any(f"{p}.type" in wrong for p in all_sources.values()):
+        return found
+    found += _delay_problems(values)
     for prefix in all_sources.values():
         kind = values[f"{prefix}.type"]
         grammar = STATE_TYPES[kind]
@@ -168,8 +210,6 @@ def problems(
         if body and body not in bodies:
             known = ", ".join(filter(None, bodies)) or "none, as the model has no free joint"
             found.append(f"parameter '{prefix}.body' is {body!r}, allowed: {known}")
-        if f"{prefix}.type" in wrong:
-            return found
         for name in names:
             field = values[f"{prefix}.fields.{name}"]
             if field:
@@ -198,7 +238,11 @@ def problems(
                 f"parameter '{prefix}.fields.{name}' is missing, allowed for {kind}: "
                 f"{STATE_TYPES[kind].words}"
             )
-        elif not by:
-            places = " or ".join(f"{prefix}.fields.{name}" for prefix in all_sources.values())
-            found.append(f"no source fills the state '{name}', expected {places}")
+    empty = [name for name, by in filled.items() if not by]
+    if empty and len(all_sources) > 1:
+        places = " or ".join(f"{prefix}.fields.STATE" for prefix in all_sources.values())
+        found.append(
+            f"no source fills {'the state' if len(empty) == 1 else 'the states'} "
+            f"{', '.join(empty)}, expected {places}"
+        )
     return found
