@@ -50,7 +50,9 @@ class ControlLoop:
     In each period: reads the newest state, predicts it, plans, and sends a command.
 
     The planner thread does this on an absolute schedule. It begins an iteration only if, by a high
-    quantile of the measured times, the iteration ends within the budget. A second thread, the
+    quantile of the measured times, the iteration ends within the budget. If the planner ends an
+    iteration at a deadline, this is before the end of the budget by a high quantile of what such
+    plans took longer. A second thread, the
     watchdog, waits until shortly before the end of the period. If the command has not been sent by
     then, the watchdog sends what the ladder says. So a slow plan never delays a command. A late
     plan is used, read at the present time, as soon as it is there. A period without a command
@@ -115,6 +117,7 @@ class ControlLoop:
         self._failed: Planner | None = None
         """The planner whose device failed last."""
         self._iteration_time = _iteration_times(iteration_time)
+        self._overrun: Quantile | None = None  # Of the planner; None until it cuts an iteration.
         self._plan_time = Quantile(0.5)
         self._speed = Speed()
         self._effect = -math.inf
@@ -311,6 +314,8 @@ class ControlLoop:
         began = self._steady()
         ahead = self._stamp_clock() - self._clock()
         left = (end - self._clock()) / self._speed.value
+        margin = self._iteration_time if self._overrun is None else self._overrun
+        until = began + left - margin.value
         plan = planner.plan(
             state,
             effect,
@@ -318,9 +323,13 @@ class ControlLoop:
             applied=applied,
             surroundings=replace(commander.surroundings, references=commander.references),
             stamp=effect + ahead,
-            until=began + left - self._iteration_time.value,
+            until=until,
         )
-        self._iteration_time.add((self._steady() - began) / plan.iterations)
+        ended = self._steady()
+        if plan.is_cut:
+            self._overrun = self._overrun or Quantile(HIGH)
+            self._overrun.add(ended - max(until, began))
+        self._iteration_time.add((ended - began) / plan.iterations)
         return plan, state, applied
 
     def _at_one_time(self, sample: StateSample) -> tuple[np.ndarray, float]:
@@ -356,6 +365,7 @@ class ControlLoop:
         if used.planner is not self.planner:
             self.planner = used.planner
             self._iteration_time = _iteration_times(used.iteration_time)
+            self._overrun = None
 
     def _reset(self) -> None:
         try:

@@ -88,6 +88,7 @@ class Found(NamedTuple):
     best: np.ndarray  # (P, nu, M), the best candidate
     best_cost: np.ndarray  # (M,), inf if no candidate was valid
     valid_share: float  # of the candidates of the last iteration
+    is_cut: bool = False  # whether the deadline left out candidates of the last iteration
 
 
 class Execution(Protocol):
@@ -264,7 +265,8 @@ class EagerExecution(InPlaceExecution):
         found = super().found()
         if self._batches is None:
             return found
-        return found._replace(valid_share=self._batches.valid_share)
+        batches = self._batches
+        return found._replace(valid_share=batches.valid_share, is_cut=batches.is_cut)
 
     def _refine(
         self, population: int, use: torch.Tensor, noise: torch.Tensor | None = None

@@ -322,6 +322,21 @@ def test_while_halted_the_safe_action_goes_out_and_planning_goes_on(bench, halte
     assert bench.period().status == FRESH
 
 
+def test_a_planner_that_ends_at_its_deadline_uses_the_whole_budget(bench):
+    took = []
+
+    def plan(state, time, previous_action, applied, surroundings, stamp, until):
+        began = bench.clock.time
+        bench.clock.time = max(until, began) + 0.002  # An iteration of any length is cut.
+        took.append(bench.clock.time - began)
+        return Plan(np.array([time, time + 1.0]), np.ones((1, 2)), 1.0, 1, 0.0, is_cut=True)
+
+    bench.planner.plan = plan
+    for _ in range(5):
+        bench.period()
+    np.testing.assert_allclose(took[1:], 0.08)
+
+
 def test_the_state_is_predicted_to_when_the_command_takes_effect():
     bench = Bench(actuation_delay=0.04)
     bench.planner.value = 0.5
