@@ -12,6 +12,7 @@ import torch
 from cem_planner_ros.configuration.cross_checks import (
     cross_check,
     driving_problems,
+    driving_topic_problems,
     follow_path_problems,
     policy_problems,
     reference_problems,
@@ -173,9 +174,11 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
             )
             if cost is not None:
                 costs[name] = cost
-        if any(cost.inputs for cost in costs.values()):
+        inputs = {name for cost in costs.values() for name in cost.inputs}
+        if inputs:
             declare(DRIVING)
             problems += driving_problems(dynamics, costs)
+            problems += driving_topic_problems(checked, inputs)
             if checked["drive.follow_path"]:
                 declare(FOLLOW_PATH)
                 problems += follow_path_problems(checked, costs)

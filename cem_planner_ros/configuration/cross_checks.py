@@ -215,6 +215,20 @@ def driving_problems(dynamics: Dynamics, costs: Mapping[str, Cost]) -> list[str]
     return problems
 
 
+def driving_topic_problems(value: Mapping[str, Any], inputs: Collection[str]) -> list[str]:
+    """Return the mistakes of the topics that a mobile robot subscribes to, for some of INPUTS."""
+    unused = {"goal", "path"} if value["drive.follow_path"] else set()
+    names = [f"drive.{name}_topic" for name in INPUTS if name in {*inputs} - unused]
+    if value["drive.footprint_topic"]:
+        names.append("drive.footprint_topic")
+    return [
+        f"parameter '{name}' is {value[name]!r}, allowed: a ROS topic name, such as costmap, "
+        "/robot/costmap or ~/costmap"
+        for name in names
+        if not re.fullmatch(TOPIC, value[name])
+    ]
+
+
 def follow_path_problems(value: Mapping[str, Any], costs: Mapping[str, Cost]) -> list[str]:
     """Return what is wrong with the parameters of the action follow_path."""
     problems = []

@@ -337,6 +337,13 @@ class Shapeless(Cost):
         ({**FOLLOW, "progress_checker_plugins": ["goal_checker"]}, "none of another section"),
         ({**FOLLOW, "goal_checker.plugin": "SimpleGoalChecker"}, "StoppedGoalChecker"),
         ({**FOLLOW, "speed_limit_topic": "speed limit"}, "allowed: a ROS topic name"),
+        ({"drive.goal_topic": ""}, "'drive.goal_topic' is '', allowed: a ROS topic name"),
+        ({"drive.costmap_topic": "2d"}, "'drive.costmap_topic' is '2d', allowed: a ROS topic name"),
+        ({"drive.footprint_topic": "foot print"}, "'drive.footprint_topic' is 'foot print', allow"),
+        (
+            {"drive.moving_obstacles_topic": "", "obstacles.moving_obstacles": 8},
+            "'drive.moving_obstacles_topic' is '', allowed: a ROS topic name",
+        ),
         ({"turning.plugin": "twirl"}, "did you mean 'twirling'"),
         ({"obstacles.plugin": f"{__name__}:Misspelt"}, "'coastmap'"),
         (
@@ -351,6 +358,11 @@ def test_what_does_not_go_together_for_driving_is_refused_with_what_does(changes
     with pytest.raises(ConfigurationError) as caught:
         configure(values | changes)
     assert text in str(caught.value)
+
+
+def test_a_topic_that_is_not_subscribed_to_may_be_anything():
+    configure(DRIVE | {"drive.moving_obstacles_topic": ""})
+    configure(DRIVE | {**FOLLOW, "drive.goal_topic": "", "drive.path_topic": ""})
 
 
 def test_costs_that_see_the_costmap_have_one_footprint():
