@@ -137,8 +137,8 @@ def unit_quaternion(x: float, y: float, z: float, w: float) -> np.ndarray:
     return np.array((w, x, y, z)) / math.copysign(length, w)
 
 
-def rotate(q: np.ndarray, vector: Sequence[float]) -> np.ndarray:
-    """Return a vector (3,) rotated by a unit quaternion q (w, x, y, z)."""
+def rotate(q: np.ndarray, vector: np.ndarray | Sequence[float]) -> np.ndarray:
+    """Return vectors (..., 3) rotated by a unit quaternion q (w, x, y, z)."""
     twice = 2.0 * np.cross(q[1:], vector)
     return np.asarray(vector) + q[0] * twice + np.cross(q[1:], twice)
 

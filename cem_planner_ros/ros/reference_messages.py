@@ -21,7 +21,7 @@ from cem_planner_ros.fields import (
     TWIST,
 )
 from cem_planner_ros.navigation.references import ReferenceSource
-from cem_planner_ros.readers import SHORTEST
+from cem_planner_ros.readers import SHORTEST, rotate
 from cem_planner_ros.ros.messages import (
     MessageError,
     command_reader,
@@ -251,17 +251,11 @@ def _xyz(vector) -> tuple[float, float, float]:
 
 def _moved(body: np.ndarray, translation: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Return (n, 13) of a body in the frame in which its own frame has a pose."""
-    u = q[1:]
-
-    def turned(vectors: np.ndarray) -> np.ndarray:
-        twice = 2.0 * np.cross(u, vectors)
-        return vectors + q[0] * twice + np.cross(u, twice)
-
-    w, v = body[:, 3:4], body[:, 4:7]
+    u, w, v = q[1:], body[:, 3:4], body[:, 4:7]
     vector = q[0] * v + w * u + np.cross(u, v)
     attitude = np.hstack((q[0] * w - v @ u[:, None], vector))
-    place = translation + turned(body[:, :3])
-    return np.hstack((place, attitude, turned(body[:, 7:10]), turned(body[:, 10:])))
+    place = translation + rotate(q, body[:, :3])
+    return np.hstack((place, attitude, rotate(q, body[:, 7:10]), rotate(q, body[:, 10:])))
 
 
 def _column(body: np.ndarray, field: str) -> np.ndarray:
