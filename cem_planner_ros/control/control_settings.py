@@ -76,8 +76,14 @@ class ControlSettings:
 
     def is_recent(self, sample: StateSample, now: float) -> bool:
         """Return whether a state is recent at a time, s: no part is too old, or of the future."""
-        ages = now - (sample.time if sample.times is None else sample.times)
-        return bool(np.all(ages >= -MAX_AHEAD) and np.all(ages <= self.max_state_age))
+        return self.wrong_age(sample, now) is None
+
+    def wrong_age(self, sample: StateSample, now: float) -> float | None:
+        """Return the age, s, of the part that is the farthest beyond its limit; None if none is."""
+        ages = np.atleast_1d(now - (sample.time if sample.times is None else sample.times))
+        excess = np.maximum(ages - self.max_state_age, -MAX_AHEAD - ages)
+        worst = int(excess.argmax())
+        return float(np.broadcast_to(ages, excess.shape)[worst]) if excess[worst] > 0.0 else None
 
 
 class ParameterSet(Protocol):

@@ -257,8 +257,8 @@ class ControlLoop:
             return Attempt(NO_STATE, reason, began=began), ()
         self.commander.take(sample)
         settings, now = self._settings, self._clock()  # The state may have come meanwhile.
-        if not settings.is_recent(sample, now):
-            age = now - sample.time
+        age = settings.wrong_age(sample, now)
+        if age is not None:
             reason = f"the state is {age:.3f} s old"
             if age < 0.0:
                 reason = f"the state is {-age:.3f} s ahead of the clock, which was set back"

@@ -169,11 +169,13 @@ class StateTopics:
         for each in self.each:
             each.watch.look(each.input)
 
-    @property
-    def oldest(self) -> StateTopic:
-        """The topic with the oldest state."""
-        times = [each.input.own.time if each.input.own else -np.inf for each in self.each]
-        return self.each[int(np.argmin(times))]
+    def oldest(self, values: Mapping[str, Any]) -> StateTopic:
+        """Return the topic with the oldest state, compared with its largest age."""
+        ends = [
+            each.input.own.time + each.max_age(values) if each.input.own else -np.inf
+            for each in self.each
+        ]
+        return self.each[int(np.argmin(ends))]
 
     @property
     def child_frame(self) -> str:

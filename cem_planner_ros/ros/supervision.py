@@ -180,7 +180,7 @@ class Supervision:
             text = "; ".join(filter(None, found))
             if text:
                 return text
-            each = topics.states.oldest
+            each = topics.states.oldest(values)
             part = f" by its part {each.input.oldest}" if each.input.oldest else ""
             limit = f"{each.limit} is {each.max_age(values):g} s"
             return f"{reason}{part} ({each.where}, {limit})"

@@ -246,6 +246,18 @@ def test_a_state_of_a_time_to_come_is_not_planned_from(bench, ahead):
     assert bench.tick().status == FRESH
 
 
+def test_of_several_parts_the_reason_has_the_age_of_the_one_that_is_too_old():
+    ages = dataclasses.replace(
+        CONFIGURATION.control_settings, max_state_age=np.array([0.1, 0.1, 0.5, 0.5])
+    )
+    state, now = np.zeros(4), 100.0
+    for age, expected in ((0.15, 0.15), (-0.2, -0.2), (0.05, None)):
+        times = now - np.array([age, 0.0, 0.3, 0.3])
+        found = ages.wrong_age(StateSample(state, times.min(), times, state), now)
+        assert found == (None if expected is None else pytest.approx(expected))
+    assert ages.wrong_age(StateSample(state, now - 0.2), now) == pytest.approx(0.2)
+
+
 @pytest.mark.parametrize(("value", "cost"), [(float("nan"), 1.0), (0.1, float("inf"))])
 def test_a_plan_that_is_not_finite_is_never_sent(bench, value, cost):
     bench.planner.value, bench.planner.cost = value, cost
