@@ -183,6 +183,7 @@ class StopGuard:
         if costmap is None and moving is None:
             return actions[0]
         ways = [self._way(state, age, before, action) for action in actions]
+        self.stopping = ways[-1]
         if moving is not None:
             check = MovingObstacleCheck(
                 self.footprint,
@@ -194,6 +195,7 @@ class StopGuard:
             allowed = [check.allows(way) for way in ways]
             actions, ways = (list(itertools.compress(each, allowed)) for each in (actions, ways))
         if costmap is None or not ways:
+            self.stopping = ways[0] if ways else self.stopping
             return actions[0] if ways else None
         side, margin = costmap.resolution, self.settings.margin
         points = self._cells(costmap, np.concatenate(ways))

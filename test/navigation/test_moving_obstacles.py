@@ -174,6 +174,17 @@ def test_it_does_not_stop_in_the_way_of_somebody_whom_it_passes_in_time(guard, s
     assert chosen is None or chosen[0] < 0.4
 
 
+@pytest.mark.parametrize("costmap", [None, EMPTY])
+def test_the_way_that_is_shown_is_that_of_the_last_command_also_after_a_refusal(guard, costmap):
+    free, near = objects(), objects([1.3, 0.0, -0.5, 0.0, 0.3])
+    assert guard.bounded(costmap, HERE, 0.0, REST, AHEAD, REST, free).tolist() == AHEAD.tolist()
+    went = guard.stopping
+    state = np.array([0.5, 0.0, 0.0, 0.5, 0.0])
+    assert guard.bounded(costmap, state, 0.0, AHEAD, AHEAD, AHEAD, near) is None
+    assert (guard.moving, guard.stopping[0, 0]) == (near, 0.5)
+    assert went[0, 0] == 0.0 < went[-1, 0]
+
+
 def test_an_obstacle_that_stands_stops_it_where_a_map_does(guard):
     state = np.array([0.0, 0.0, 0.0, 0.5, 0.0])
     distances = np.arange(0.3, 1.5, 0.01)
