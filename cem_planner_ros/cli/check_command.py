@@ -26,7 +26,11 @@ EXECUTIONS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the file and the node's name."""
-    parser.add_argument("file", metavar="FILE.yaml", help="ROS parameter file of the planner node")
+    parser.add_argument(
+        "file",
+        metavar="FILE.yaml",
+        help="ROS parameter file of the planner node; - for the standard input",
+    )
     parser.add_argument(
         "--node",
         default=NODE_NAME,
@@ -38,11 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the result of the checks; the exit status is 1, with the reason, if one fails."""
     torch.set_num_threads(1)
-    values = load_yaml(options.file, *split_name(options.node))
-    configuration = configure(values, options.file)
+    file = "/dev/stdin" if options.file == "-" else options.file
+    values = load_yaml(file, *split_name(options.node))
+    configuration = configure(values, file)
     value = configuration.values
     dynamics = configuration.dynamics
-    print(f"{options.file}: {len(value)} parameters, names, types and ranges are right")
+    print(f"{file}: {len(value)} parameters, names, types and ranges are right")
     print(f"  dynamics  {value['dynamics.plugin']}: state {', '.join(dynamics.state_names)}")
     if dynamics.output_names:
         print(f"            outputs {', '.join(dynamics.output_names)}")
@@ -57,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         fields = ", ".join(f"{signal} = {field}" for signal, field in source.fields.items())
         print(f"  reference of {name}: {source.topic} ({source.type}): {fields}")
     began = time.perf_counter()
-    configuration, planner, reason = planner_of(values, options.file)
+    configuration, planner, reason = planner_of(values, file)
     ready = time.perf_counter() - began
     execution = planner.execution
     print(
@@ -76,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         plan, times, invalid = _plans(planner, state, period)
     except Exception as error:  # A plugin may raise anything.
         raise ConfigurationError(
-            f"planning from {start} failed: {describe(error)}\n  in {options.file}"
+            f"planning from {start} failed: {describe(error)}\n  in {file}"
         ) from error
     parts = [*configuration.costs, *(["return of the model"] if dynamics.predicts_return else [])]
     breakdown = zip(parts, planner.breakdown(plan, state), strict=True)
@@ -85,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigurationError(
             f"the plan from {start} has no valid candidate: each one's cost is NaN or "
             f"infinite ({shares}); look at the model, the costs and the action bounds\n"
-            f"  in {options.file}"
+            f"  in {file}"
         )
     print(f"  cost of a plan from {start}: {shares}")
     print(f"  invalid candidates (NaN or infinite cost) from {start}: {_percent(invalid)}")

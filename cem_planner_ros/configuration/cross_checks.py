@@ -12,6 +12,7 @@ import torch
 
 from cem_planner_ros.configuration import state_sources
 from cem_planner_ros.configuration.command_checks import command_problems
+from cem_planner_ros.configuration.reference_checks import reference_warnings
 from cem_planner_ros.configuration.standstill import standstill_warnings
 from cem_planner_ros.costs.base import INPUTS, Cost
 from cem_planner_ros.dynamics.action_parameters import MEASURED, MIDDLE
@@ -302,6 +303,7 @@ def warnings(
             )
         found += _std_warnings(value, name)
     found += standstill_warnings(value, dynamics, device)
+    found += reference_warnings(value, dynamics, costs)
     if variants > 1 and not spreads:
         found.append(
             f"randomisation.samples is {variants}, but every randomisation.spread is 0: the "

@@ -52,6 +52,20 @@ def test_check_refuses_with_the_reason(tmp_path, capsys):
     assert "Traceback" not in error
 
 
+def test_check_reads_the_standard_input(tmp_path, capsys):
+    file = tmp_path / "mine.yaml"
+    file.write_text((CONFIG / "cartpole.yaml").read_text().replace("elites: 64", "elites: 6400"))
+    before = os.dup(0)
+    try:
+        with file.open("rb") as piped:
+            os.dup2(piped.fileno(), 0)
+        assert cli.main(["check", "-"]) == 1
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+    assert "'planner.elites' is 6400" in capsys.readouterr().err
+
+
 def test_check_warns_of_a_plan_that_does_not_fit(tmp_path, capsys):
     file = tmp_path / "slow.yaml"
     text = (CONFIG / "cartpole.yaml").read_text()

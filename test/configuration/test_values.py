@@ -309,6 +309,31 @@ def test_plans_on_a_gpu():
     assert planner.plan([0.0, 0.0, 3.0, 0.0], 0.0).invalid_share == 0.0
 
 
+@pytest.mark.parametrize(
+    ("changes", "warnings"),
+    [
+        ({}, []),
+        ({"follow.target.theta": 0.1}, []),
+        ({"follow.topic": "reference", "follow.max_age": 0.1}, []),
+        (
+            {"follow.type": "std_msgs/msg/Float64MultiArray", "follow.fields.x": "data[0]"},
+            [
+                "follow.type, follow.fields.x: no effect, as follow.topic is empty, so the "
+                "reference is follow.target"
+            ],
+        ),
+        (
+            {"follow.topic": "reference", "follow.target.theta": 0.1},
+            ["follow.target.theta: no effect, as the reference comes from follow.topic"],
+        ),
+    ],
+)
+def test_what_a_reference_does_not_use_is_warned_of(changes, warnings):
+    values = CARTPOLE | {"costs": [*CARTPOLE["costs"], "follow"], "follow.plugin": "track"}
+    found = configure(values | changes).warnings()
+    assert [warning for warning in found if "no effect" in warning] == warnings
+
+
 DRIVE = load_yaml(CONFIG / "drive.yaml") | {"planner.device": "cpu"}
 
 
