@@ -97,6 +97,14 @@ def frame_name(name: str) -> str:
     return name.lstrip("/")
 
 
+def common_frame(headers: Iterable) -> str:
+    """Return the frame that headers name, "" if none does. Raises MessageError for several."""
+    frames = {frame_name(header.frame_id) for header in headers} - {""}
+    if len(frames) > 1:
+        raise MessageError(f"its poses are in several frames: {', '.join(sorted(frames))}")
+    return next(iter(frames), "")
+
+
 def command_reader(type_name: str, fields: Mapping[str, str]) -> Callable[[object], np.ndarray]:
     """
     Return a function that reads the action (nu,), in the order of `fields`, from a message.

@@ -11,8 +11,9 @@ from nav_msgs.msg import Path
 
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.surroundings import ReferencePath
+from cem_planner_ros.readers import common_frame
 from cem_planner_ros.ros.frames import planar_pose
-from cem_planner_ros.ros.messages import MessageError, frame_name, stamp_of
+from cem_planner_ros.ros.messages import stamp_of
 
 STILL = 0.01
 """
@@ -32,15 +33,12 @@ def path_of(message: Path) -> ReceivedPoses | None:
     """Return the path of a message, None if it is empty. Raises MessageError if it is wrong."""
     if not message.poses:
         return None
-    headers = [message.header, *(each.header for each in message.poses)]
-    frames = {frame_name(header.frame_id) for header in headers}
-    if len(frames - {""}) > 1:
-        raise MessageError(f"its poses are in several frames: {', '.join(sorted(frames))}")
+    frame = common_frame(each.header for each in (message, *message.poses))
     stamps = [stamp_of(each) for each in message.poses]
     times = None
     if None not in stamps:
         times = np.array(stamps)
-    return ReceivedPoses(max(frames), [pose_of(each) for each in message.poses], times)
+    return ReceivedPoses(frame, [pose_of(each) for each in message.poses], times)
 
 
 def pose_of(message: PoseStamped) -> Pose:

@@ -21,7 +21,7 @@ from cem_planner_ros.fields import (
     TWIST,
 )
 from cem_planner_ros.navigation.references import ReferenceSource
-from cem_planner_ros.readers import SHORTEST, rotate
+from cem_planner_ros.readers import SHORTEST, common_frame, rotate
 from cem_planner_ros.ros.messages import (
     MessageError,
     command_reader,
@@ -194,10 +194,7 @@ def _frame_and_times(kind: str, message) -> tuple[str, float | None, np.ndarray 
     if kind != "nav_msgs/msg/Path":
         offsets = np.array([_seconds(point.time_from_start) for point in message.points])
         return frame, stamp_of(message), _ascending(offsets)
-    frames = {frame_name(header.header.frame_id) for header in (message, *message.poses)} - {""}
-    if len(frames) > 1:
-        raise MessageError(f"its poses are in several frames: {', '.join(sorted(frames))}")
-    frame = next(iter(frames), "")
+    frame = common_frame(each.header for each in (message, *message.poses))
     stamps = [stamp_of(pose) for pose in message.poses]
     if len(stamps) == 1:
         return frame, stamps[0], None
