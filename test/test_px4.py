@@ -215,3 +215,19 @@ def test_the_relay_passes_on_what_comes_and_repeats_nothing():
     node.callbacks["/fmu/out/vehicle_odometry"](vehicle(Rotation.identity(), velocity_frame=0))
     assert [len(messages) for messages in node.published.values()] == [1, 1, 1]
     assert len(node.warnings) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--messages", "no_px4.msg"], "--messages is no_px4.msg, which cannot be imported"),
+        (["--hover", "nan"], "--hover is nan, expected a share of the thrust between 0 and 1"),
+        (["--hover", "50"], "--hover is 50.0, expected a share"),
+    ],
+)
+def test_wrong_options_are_explained(arguments, text, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["relay.py", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        relay.main()
+    assert caught.value.code == 2
+    assert text in capsys.readouterr().err

@@ -175,10 +175,19 @@ def main() -> None:
         "--hover", type=float, default=0.5, help="MPC_THR_HOVER of the vehicle (default: 0.5)"
     )
     options, others = parser.parse_known_args()
+    if not 0.0 < options.hover < 1.0:
+        parser.error(f"--hover is {options.hover}, expected a share of the thrust between 0 and 1")
+    try:
+        messages = importlib.import_module(options.messages)
+    except ImportError as error:
+        parser.error(
+            f"--messages is {options.messages}, which cannot be imported ({error}): build px4_msgs "
+            "of the branch of your PX4 release, and source its workspace"
+        )
     rclpy.init(args=others)
     node = Node("px4_relay")
     try:
-        Relay(node, importlib.import_module(options.messages), options.hover)
+        Relay(node, messages, options.hover)
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
