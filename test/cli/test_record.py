@@ -46,16 +46,21 @@ def recorded(observer, start, write_yaml, drive, tmp_path, wait_until):
 
     def run(*arguments, interrupt=False):
         options = ["--config", file, "--out", tmp_path / "bag", "--seconds", "4", *arguments]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cem_planner_ros", "record", *map(str, options)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        said = tmp_path / "output"
+        with said.open("w") as file_of_output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "cem_planner_ros", "record", *map(str, options)],
+                stdout=file_of_output,
+                stderr=subprocess.STDOUT,
+            )
         if interrupt:
-            wait_until(lambda: any(is_random(message.data) for _, message in commands), 60.0)
+            wait_until(lambda: "recording for" in said.read_text(), 60.0)
+            until = len(commands) + 100  # By then, some are in the bag.
+            wait_until(lambda: len(commands) > until, 60.0)
+            wait_until(lambda: any(is_random(message.data) for _, message in list(commands)), 60.0)
             process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=90)
+        process.wait(timeout=90)
+        output = said.read_text()
         assert process.returncode == (130 if interrupt else 0), output
         return output, bags.read(tmp_path / "bag", tasks.load(file)), commands
 
