@@ -98,8 +98,12 @@ class StateInput:
 
     @property
     def newest(self) -> StateSample | None:
-        """The newest state, with the parts of other topics."""
+        """The newest state, with the parts of other topics; None, also when set, forgets it."""
         return self._parts.newest
+
+    @newest.setter
+    def newest(self, nothing: None) -> None:
+        self.forget()
 
     @property
     def own(self) -> StateSample | None:
