@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.navigation.poses import turn_of_rows
 
 PARTS = 300
 """Number of parts of an outline that are covered by discs, about."""
@@ -137,8 +138,7 @@ class Footprint:
         if not len(corners):
             angle = np.linspace(0.0, 2.0 * math.pi, 33)
             corners = self.radii[0] * np.stack((np.cos(angle), np.sin(angle)), -1)
-        cos, sin = math.cos(yaw), math.sin(yaw)
-        turned = corners @ np.array([[cos, sin], [-sin, cos]]) + [x, y]
+        turned = corners @ turn_of_rows(yaw) + [x, y]
         return np.vstack((turned, turned[:1]))
 
     def discs_at(self, x: np.ndarray, y: np.ndarray, yaw: np.ndarray) -> np.ndarray:

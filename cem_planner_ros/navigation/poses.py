@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 
 class Pose(NamedTuple):
     """A pose in the plane: position, m, and heading, rad."""
@@ -49,3 +51,9 @@ def compose(pose: Pose, offset: Pose) -> Pose:
     forward, left, turn = offset
     cosine, sine = math.cos(yaw), math.sin(yaw)
     return Pose(x + cosine * forward - sine * left, y + sine * forward + cosine * left, yaw + turn)
+
+
+def turn_of_rows(yaw: float) -> np.ndarray:
+    """Return the matrix (2, 2) that turns row vectors, to its left, by an angle, rad."""
+    cosine, sine = math.cos(yaw), math.sin(yaw)
+    return np.array([[cosine, sine], [-sine, cosine]])

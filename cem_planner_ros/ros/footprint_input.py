@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +9,7 @@ from geometry_msgs.msg import PolygonStamped
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.navigation.footprint import Footprint
-from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.poses import Pose, turn_of_rows
 from cem_planner_ros.ros.frames import Frames
 from cem_planner_ros.ros.messages import MessageError, frame_name, stamp_of
 
@@ -76,10 +75,6 @@ class FootprintInput:
         origin = self._frames.pose_of(frame, stamp)
         if robot is None:
             raise MessageError("where the robot was at its stamp is not known")
-        return (corners @ _turn(origin.yaw) + origin[:2] - robot[:2]) @ _turn(-robot.yaw)
-
-
-def _turn(yaw: float) -> np.ndarray:
-    """Return the matrix (2, 2) that turns row vectors by an angle, rad."""
-    cos, sin = math.cos(yaw), math.sin(yaw)
-    return np.array([[cos, sin], [-sin, cos]])
+        return (corners @ turn_of_rows(origin.yaw) + origin[:2] - robot[:2]) @ turn_of_rows(
+            -robot.yaw
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -10,6 +9,7 @@ from sensor_msgs.msg import PointCloud2
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
+from cem_planner_ros.navigation.poses import turn_of_rows
 from cem_planner_ros.ros.frames import Frames
 from cem_planner_ros.ros.messages import MessageError, stamp_of
 from cem_planner_ros.ros.point_clouds import point_count, read_fields, write_fields
@@ -89,8 +89,7 @@ class MovingObstaclesInput:
         age = max(age, 0.0)
         frame = self._frames.pose_of(message.header.frame_id, stamp)
         values = _values(message) if count else np.zeros((0, 6))
-        cos, sin = math.cos(frame.yaw), math.sin(frame.yaw)
-        turn = np.array([[cos, sin], [-sin, cos]])  # Of row vectors.
+        turn = turn_of_rows(frame.yaw)
         velocities = values[:, 2:4] @ turn
         places = values[:, :2] @ turn + (frame.x, frame.y)
         self._changed(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from nav_msgs.msg import OccupancyGrid
 from sensor_msgs.msg import PointCloud2, PointField
+from standin_node import StandInNode
 
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.paths import share
@@ -22,41 +23,11 @@ NAMES = ("x", "y", "vx", "vy", "radius")
 ONE = (2.0, 1.0, 0.5, -1.0, 0.3)
 
 
-class Topics:
-    """Stands for the node: what is subscribed to, and what is logged."""
-
-    def __init__(self):
-        self.take = {}
-        self.logged = []
-
-    def resolve_topic_name(self, topic):
-        return f"/{topic}"
-
-    def get_publishers_info_by_topic(self, topic):
-        return []
-
-    def create_subscription(self, kind, topic, take, qos, event_callbacks=None):
-        self.take[topic] = take
-        return topic
-
-    def create_timer(self, period, look, clock):
-        return look
-
-    def destroy_subscription(self, topic):
-        del self.take[topic]
-
-    def destroy_timer(self, look):
-        pass
-
-    def get_logger(self):
-        return types.SimpleNamespace(warning=self.logged.append, info=self.logged.append)
-
-
 class Bench:
     """The clock of the loop says 50 s, that of the stamps 1050 s."""
 
     def __init__(self, configuration=CONFIGURATION):
-        self.node = Topics()
+        self.node = StandInNode()
         self.input = SurroundingsInput(
             self.node,
             configuration,
@@ -212,9 +183,9 @@ def test_a_message_that_cannot_be_used_changes_nothing_and_the_reason_is_told(
     assert bench.known is before
     assert reason in bench.problem
     assert bench.problem.startswith("moving_obstacles on '/moving_obstacles' ignored: ")
-    assert bench.node.logged == [bench.problem]
+    assert bench.node.logged + bench.node.said == [bench.problem]
     bench.send(message)
-    assert len(bench.node.logged) == 1
+    assert len(bench.node.logged + bench.node.said) == 1
     bench.send(cloud(ONE))
     assert not bench.input.problems
     assert bench.known is not before
@@ -230,7 +201,7 @@ def test_more_than_the_cost_considers_are_known_and_that_is_told(bench):
         in (bench.problem)
     )
     bench.send(cloud(*[ONE] * 6))
-    assert len(bench.node.logged) == 1
+    assert len(bench.node.logged + bench.node.said) == 1
 
 
 def test_they_are_turned_into_the_frame_of_the_state_as_it_was_at_their_stamp(monkeypatch, bench):

@@ -10,6 +10,7 @@ from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import PoseStamped, Quaternion, Transform, Twist, TwistStamped, Vector3
 from nav_msgs.msg import Path
 from sensor_msgs.msg import JointState
+from standin_node import StandInNode
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import (
     JointTrajectory,
@@ -28,38 +29,6 @@ POSE = ("x", "y", "z", "qw", "qx", "qy", "qz")
 FLIGHT = (*POSE, "x_dot", "y_dot", "z_dot")
 
 
-class Graph:
-    """Stands for the node: what is subscribed to."""
-
-    def __init__(self):
-        self.take = {}
-        self.qos = {}
-        self.timers = []
-
-    def resolve_topic_name(self, topic):
-        return f"/{topic}"
-
-    def get_publishers_info_by_topic(self, topic):
-        return []
-
-    def get_topic_names_and_types(self):
-        return []
-
-    def create_subscription(self, kind, topic, take, qos, event_callbacks=None):
-        self.take[topic], self.qos[topic] = take, qos
-        return topic
-
-    def destroy_subscription(self, topic):
-        del self.take[topic]
-
-    def create_timer(self, period, look, clock):
-        self.timers.append(look)
-        return look
-
-    def destroy_timer(self, look):
-        self.timers.remove(look)
-
-
 class Bench:
     def __init__(self, kind, model="quadrotor", signals=POSE, **values):
         cost = {"plugin": "track", "topic": "wanted", "type": kind, "signals": list(signals)}
@@ -72,7 +41,7 @@ class Bench:
                 **{f"follow.{name}": value for name, value in (cost | values).items()},
             }
         )
-        self.node = Graph()
+        self.node = StandInNode()
         self.time = NOW
         self.known = {}
         self.input = ReferenceInput(self.node, self.configuration, lambda: self.time, self._change)

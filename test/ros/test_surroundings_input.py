@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import Point32, PolygonStamped, PoseStamped
 from nav_msgs.msg import OccupancyGrid, Path
+from standin_node import StandInNode
 
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.navigation.poses import Pose
@@ -21,45 +22,12 @@ from cem_planner_ros.ros.frames import FrameError
 from cem_planner_ros.ros.messages import MessageError, quaternion
 from cem_planner_ros.ros.surroundings_input import SurroundingsInput
 
-
-class Topics:
-    """Stands for the node: what is subscribed to, and what is logged."""
-
-    def __init__(self):
-        self.take = {}
-        self.logged, self.said = [], []
-        self.timers = []
-
-    def resolve_topic_name(self, topic):
-        return f"/{topic}"
-
-    def get_publishers_info_by_topic(self, topic):
-        return []
-
-    def create_subscription(self, kind, topic, take, qos, event_callbacks=None):
-        self.take[topic] = take
-        return topic
-
-    def destroy_subscription(self, topic):
-        del self.take[topic]
-
-    def create_timer(self, period, look, clock):
-        self.timers.append(look)
-        return look
-
-    def destroy_timer(self, look):
-        self.timers.remove(look)
-
-    def get_logger(self):
-        return types.SimpleNamespace(warning=self.logged.append, info=self.said.append)
-
-
 CONFIGURATION = configure(load_yaml(share("config") / "drive.yaml") | {"planner.device": "cpu"})
 
 
 class Bench:
     def __init__(self, configuration=CONFIGURATION):
-        self.node = Topics()
+        self.node = StandInNode()
         self.time = 50.0
         self.told = []
         self.robot = None  # The pose of the robot at a time.
