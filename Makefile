@@ -12,7 +12,7 @@ SOURCES := $(shell find cem_planner_ros launch config models worlds scripts reso
 unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 unexport LD_LIBRARY_PATH ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION RMW_IMPLEMENTATION
 
-.PHONY: help install demo test test-fast test-jazzy lint reference clean
+.PHONY: help install demo test test-fast test-extras test-jazzy lint reference clean
 
 help:
 	@echo "make demo       set up, then swing a simulated cart-pole up over ROS 2,"
@@ -20,6 +20,7 @@ help:
 	@echo "                SEED=0 DURATION=10 REPORT=report"
 	@echo "make test       set up, then run every check and test, two at a time: JOBS=2"
 	@echo "make test-fast  those that take two minutes: no ROS, no processes, hardly a compiler"
+	@echo "make test-extras  those that need heavy packages, which it installs, or a browser"
 	@echo "make test-jazzy set up with the wheels of Jazzy, not Kilted, and run the ROS tests"
 	@echo "make lint       set up, then run ruff and mypy"
 	@echo "make reference  set up, then write docs/parameters.md and config/planner.yaml anew"
@@ -40,11 +41,17 @@ JOBS ?= 2
 PARALLEL := --numprocesses $(JOBS) --dist loadfile
 
 test: install lint
-	$(BIN)/pytest $(PARALLEL) -m "not alone"
-	$(BIN)/pytest -m alone
+	$(BIN)/pytest $(PARALLEL) -m "not alone and not extras"
+	$(BIN)/pytest -m "alone and not extras"
 
 test-fast: install lint
-	$(BIN)/pytest $(PARALLEL) -m "not slow and not alone"
+	$(BIN)/pytest $(PARALLEL) -m "not slow and not alone and not extras"
+
+# Robots of other packages are files, and need nothing else of these packages.
+test-extras: install
+	$(BIN)/pip install --quiet $(CONSTRAINTS) '.[ray,warp]' selenium
+	$(BIN)/pip install --quiet $(CONSTRAINTS) --no-deps judo-rai mjlab
+	$(BIN)/pytest $(PARALLEL) -m extras
 
 test-jazzy:
 	@$(MAKE) DISTRIBUTION=jazzy VENV=.venv-jazzy install
@@ -78,7 +85,7 @@ $(VENV)/.dependencies: setup.py constraints.txt constraints-$(DISTRIBUTION).txt
 	$(PYTHON) -m venv $(VENV)
 	@# An old pip may search for half an hour for versions that go together.
 	$(BIN)/pip install --quiet --upgrade $(CONSTRAINTS) pip
-	$(BIN)/pip install --quiet $(CONSTRAINTS) setuptools '.[ros,drive,sim,report,learn,dev]'
+	$(BIN)/pip install --quiet $(CONSTRAINTS) setuptools '.[ros,drive,sim,report,learn,view,tune,dev]'
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)

@@ -54,6 +54,13 @@ setup(
         "drive": ["scipy"],
         "sim": ["mujoco"],
         "report": ["matplotlib", "rich"],
+        # The page in a browser (`python -m cem_planner_ros view`), and robots of MuJoCo in it.
+        "view": ["viser", "mjviser"],
+        # Studies of parameters (`python -m cem_planner_ros tune`), on one machine and on many.
+        "tune": ["optuna", "matplotlib", "rich"],
+        "ray": ["ray"],
+        # MuJoCo on an NVIDIA GPU; its compiler runs on CPUs too.
+        "warp": ["mujoco-warp"],
         # Models from bags, and policies; `safetensors` is all that a learned model needs to drive.
         "learn": ["gymnasium", "matplotlib", "rosbags", "safetensors"],
         # colcon test runs pytest if the extra "test" asks for it.
