@@ -15,9 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cem_planner_ros.cli.scenarios import SCENARIOS, DemoRecording, Scenario
+from cem_planner_ros.cli import demo_report
+from cem_planner_ros.cli.demo_scenario import DemoRecording, Scenario
+from cem_planner_ros.cli.scenarios import SCENARIOS
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
-from cem_planner_ros.control.ladder import FRESH, PREVIOUS_PLAN, STATUSES
+from cem_planner_ros.configuration.state_sources import StateSource
+from cem_planner_ros.control.ladder import FRESH, STATUSES
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.ros import node_processes
 
@@ -76,8 +79,8 @@ def run(options: argparse.Namespace) -> int:
         recording = _record(scenario, configuration, duration, running, options.report)
     period = 1.0 / configuration.values["control_rate"]
     found, problems = scenario.evaluate(recording, duration)
-    timing = _timing(recording, period)
-    problems += _lateness(timing, kind.max_late_share)
+    timing = demo_report.timing(recording, period)
+    problems += demo_report.lateness(timing, kind.max_late_share)
     summary = {
         "scenario": options.scenario,
         "seed": options.seed,
@@ -85,12 +88,12 @@ def run(options: argparse.Namespace) -> int:
         **found,
         **timing,
     }
-    _show(scenario, summary, problems, options.report)
+    demo_report.show(scenario, summary, problems, options.report)
     for line in (options.report / "planner.log").read_text().splitlines():
         if "planning runs as" in line:
             print(line)
     (options.report / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    _plot(scenario, configuration.dynamics.action_names, recording, options.report)
+    demo_report.plot(scenario, configuration.dynamics.action_names, recording, options.report)
     return 1 if problems else 0
 
 
@@ -108,10 +111,9 @@ def _wait_for_others(configuration: Configuration) -> None:
 
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = Node("demo")
-    topics = [
-        node.resolve_topic_name(configuration.values[f"{side}.topic"])
-        for side in ("state", "command")
-    ]
+    names = [source.topic for source in configuration.sources]
+    names.append(configuration.values["command.topic"])
+    topics = [node.resolve_topic_name(name) for name in names]
     began, alone_since, told = time.monotonic(), None, ""
     try:
         while True:
@@ -151,51 +153,60 @@ def _record(
     from std_msgs.msg import Float64MultiArray
 
     from cem_planner_ros.ros.diagnostics import STATISTICS
-    from cem_planner_ros.ros.messages import command_reader, message_class, state_reader
+    from cem_planner_ros.ros.messages import command_reader, message_class, part_reader
     from cem_planner_ros.ros.process import light_executor
 
     value = configuration.values
-    read_state = state_reader(value["state.type"], configuration.fields("state"))
     read_action = command_reader(value["command.type"], configuration.fields("command"))
     recording = DemoRecording()
+    newest = np.full(len(configuration.dynamics.state_names), np.nan)
     fresh = float(STATUSES.index(FRESH))
-    began = math.nan
 
-    def on_state(message) -> None:
-        if not math.isnan(began):
-            recording.states.append((time.monotonic() - began, read_state(message)))
+    def hear_state(source: StateSource) -> None:
+        read, rows = part_reader(source.type, source.fields), list(source.rows)
+
+        def on_state(message) -> None:
+            part = read(message)
+            newest[rows] = np.where(np.isnan(part), newest[rows], part)
+            if recording.now >= 0.0 and not np.isnan(newest).any():
+                recording.states.append((recording.now, newest.copy()))
+
+        node.create_subscription(message_class(source.type), source.topic, on_state, 50)
 
     def on_action(message) -> None:
-        if not math.isnan(began):
-            recording.actions.append((time.monotonic() - began, read_action(message)))
+        action = read_action(message)
+        if recording.first is None and not np.isnan(newest).any():
+            recording.first = newest.copy(), action
+        if recording.now >= 0.0:
+            recording.actions.append((recording.now, action))
 
     def on_statistics(message) -> None:
-        nonlocal began
         statistics = dict(zip(STATISTICS, message.data, strict=False))
-        if math.isnan(began) and statistics["status"] == fresh:
-            began = time.monotonic()
-        elif not math.isnan(began):
-            recording.statistics.append((time.monotonic() - began, statistics))
+        if recording.now >= 0.0:
+            recording.statistics.append((recording.now, statistics))
+        elif statistics["status"] == fresh:
+            recording.began = time.monotonic()
 
     rclpy.init(args=[])
     node = Node("demo")
     executor = light_executor()
     executor.add_node(node)
-    node.create_subscription(message_class(value["state.type"]), value["state.topic"], on_state, 50)
+    for source in configuration.sources:
+        hear_state(source)
     node.create_subscription(
         message_class(value["command.type"]), value["command.topic"], on_action, 50
     )
     node.create_subscription(Float64MultiArray, "/cem_planner/statistics", on_statistics, 50)
-    scenario.watch(node, configuration)
+    scenario.watch(node, configuration, recording)
     started = time.monotonic()
     try:
         with _progress(duration) as progress:
-            while math.isnan(began) or time.monotonic() < began + duration:
-                if not math.isnan(began) and scenario.is_over(recording):
+            while not recording.now >= duration:
+                if recording.now >= 0.0 and scenario.is_over(recording):
                     break
                 node_processes.spin_once(executor)
                 node_processes.check(running, logs)
-                if math.isnan(began):
+                if math.isnan(recording.began):
                     node_processes.check_ready(logs, time.monotonic() - started)
                     progress(0.0, "starting: compiling the planner")
                 elif recording.states and recording.statistics:
@@ -203,9 +214,10 @@ def _record(
                     text = "  ".join(
                         f"{label} {get(state):+.2f}" for label, get in scenario.signals
                     )
+                    if action and len(action[0][1]) <= demo_report.MOST_PANELS:
+                        text += f"  command {action[0][1][0]:+.1f}"
                     plan = recording.statistics[-1][1]["plan_ms"]
-                    force = f"  command {action[0][1][0]:+.1f}" if action else ""
-                    progress(time.monotonic() - began, f"{text}{force}  plan {plan:.1f} ms")
+                    progress(recording.now, f"{text}  plan {plan:.1f} ms")
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
@@ -236,113 +248,3 @@ def _progress(duration: float) -> Iterator[Callable[[float, str], None]]:
             print(f"{elapsed:5.1f} s  {text}", flush=True)
 
     yield show
-
-
-def _timing(recording: DemoRecording, period: float) -> dict:
-    """Return what the summary says of times, in ms, and of commands."""
-    statistics = [s for _, s in recording.statistics]
-
-    def quantiles(values: list[float], *names: str) -> dict[str, float | None]:
-        numbers = np.array([v for v in values if not math.isnan(v)])
-        share = {"p50": 50, "p99": 99, "max": 100}
-        return {
-            name: round(float(np.percentile(numbers, share[name])), 3) if numbers.size else None
-            for name in names
-        }
-
-    return {
-        "plan_ms": quantiles([s["plan_ms"] for s in statistics], "p50", "p99", "max"),
-        "state_age_ms": quantiles([s["state_age_ms"] for s in statistics], "p50", "p99"),
-        "period_jitter_ms": quantiles(
-            [abs(s["interval_ms"] - 1e3 * period) for s in statistics], "p50", "p99"
-        ),
-        "commands": len(recording.actions),
-        "late": int(sum(s["late"] for s in statistics)),
-        "missing": int(statistics[-1]["missing"] - statistics[0]["missing"]) if statistics else 0,
-        "previous_plan": sum(s["status"] == STATUSES.index(PREVIOUS_PLAN) for s in statistics),
-    }
-
-
-def _lateness(timing: dict, allowed: float) -> list[str]:
-    """Return what is wrong with when the commands came."""
-    missed, periods = timing["late"] + timing["missing"], timing["commands"] + timing["missing"]
-    if not timing["commands"]:
-        return ["no commands"]
-    if missed < allowed * periods:
-        return []
-    share = 100 * missed / periods
-    return [
-        f"{share:.1f} % of the commands late or missing, allowed {100 * allowed:g} %: is the "
-        "machine busy?"
-    ]
-
-
-def _show(scenario: Scenario, summary: dict, problems: list[str], report: Path) -> None:
-    """Print the summary as a table."""
-
-    def row(values: dict[str, float | None]) -> str:
-        return "  ".join(f"{k} {v:.2f}" if v is not None else f"{k} -" for k, v in values.items())
-
-    rows = {
-        **scenario.rows(summary),
-        "plan time (ms)": row(summary["plan_ms"]),
-        "state age (ms)": row(summary["state_age_ms"]),
-        "period jitter (ms)": row(summary["period_jitter_ms"]),
-        "missed deadlines": f"{summary['late']} late, {summary['missing']} missing "
-        f"of {summary['commands'] + summary['missing']}; "
-        f"{summary['previous_plan']} by the previous plan",
-        "result": "FAILED: " + "; ".join(problems) if problems else "success",
-        "report": str(report),
-    }
-    title = f"{summary['scenario']}, seed {summary['seed']}"
-    try:
-        from rich.console import Console
-        from rich.table import Table
-    except ImportError:
-        print(title, *(f"  {name:<20} {text}" for name, text in rows.items()), sep="\n")
-        return
-    table = Table(title=title, show_header=False)
-    for name, text in rows.items():
-        table.add_row(name, text)
-    Console().print(table)
-
-
-def _plot(
-    scenario: Scenario, action_names: tuple[str, ...], recording: DemoRecording, report: Path
-) -> None:
-    """Write the map, the signals, the commands and the plan time over time as PNG."""
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        from matplotlib import pyplot
-    except ImportError:
-        print("no picture: matplotlib is not installed", file=sys.stderr)
-        return
-    panels: list[tuple[str, list[float], list[float]]] = []
-    times = [t for t, _ in recording.states]
-    for label, get in scenario.signals:
-        panels.append((label, times, [get(state) for _, state in recording.states]))
-    times = [t for t, _ in recording.actions]
-    for index, name in enumerate(action_names):
-        panels.append((name, times, [action[index] for _, action in recording.actions]))
-    times = [t for t, _ in recording.statistics]
-    panels.append(("plan time [ms]", times, [s["plan_ms"] for _, s in recording.statistics]))
-    heights = [1.0] * len(panels)
-    figure = pyplot.figure(
-        figsize=(9, 2 * len(panels) + 4 * scenario.has_map), layout="constrained"
-    )
-    above = int(scenario.has_map)
-    grid = figure.add_gridspec(above + len(panels), 1, height_ratios=[2.0] * above + heights)
-    if scenario.has_map:
-        scenario.draw(figure.add_subplot(grid[0]), recording)
-    axes = [figure.add_subplot(grid[above])]
-    axes += [figure.add_subplot(cell, sharex=axes[0]) for cell in list(grid)[above + 1 :]]
-    for axis, (label, times, values) in zip(axes, panels, strict=True):
-        axis.plot(times, values, linewidth=1.0)
-        axis.set_ylabel(label)
-        axis.grid(alpha=0.3)
-        axis.label_outer()
-    axes[-1].set_xlabel("time [s]")
-    figure.savefig(report / "demo.png", dpi=110)
-    pyplot.close(figure)
