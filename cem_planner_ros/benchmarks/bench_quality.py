@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from cem_planner_ros.benchmarks.part import Part, Progress, costs
 from cem_planner_ros.benchmarks.tasks import TASKS, BenchmarkTask
 from cem_planner_ros.planning.planner import Planner
 
@@ -81,52 +82,56 @@ STEADY = 50
 HORIZONS = {"cartpole": (50, 100), "doorway": (60,), "quadrotor": (30,)}
 
 
-def run(quick: bool, say: Callable[[str], None], only: str | None = None) -> Iterator[dict]:
+ROLLOUTS = tuple(samples * iterations for samples, iterations in BUDGETS)
+
+
+def run(part: Part, say: Callable[[str], None]) -> Iterator[dict]:
     """
     Yield a row of results for each task, budget and method.
 
     Args:
-        quick: whether to measure less of everything.
+        part: what is measured.
         say: is told what is measured next.
-        only: the only task, of TASKS; None for all.
     """
     torch.set_num_threads(1)
-    seeds = range(2 if quick else 10)
-    for name, task in TASKS.items():
-        if only not in (None, name):
-            continue
-        for horizon in HORIZONS[name][:1] if quick else HORIZONS[name]:
-            for samples, iterations in BUDGETS[1:2] if quick else BUDGETS:
-                left_out = LEFT_OUT if (samples, iterations) == BUDGETS[1] else {}
-                for method_name, method in (METHODS | left_out).items():
-                    label = f"{name} H={horizon} {samples} x {iterations} {method_name}"
-                    say(label)
-                    runs = [
-                        closed_loop(task, method, samples, iterations, horizon, seed)
-                        for seed in seeds
-                    ]
-                    costs = [run.cost for run in runs]
-                    steady = np.mean([run.steady_rms for run in runs], axis=0)
-                    yield {
-                        "name": label,
-                        "task": name,
-                        "method": method_name,
-                        "samples": samples,
-                        "iterations": iterations,
-                        "horizon": horizon,
-                        "seeds": len(seeds),
-                        "cost": {
-                            "mean": round(float(np.mean(costs)), 1),
-                            "std": round(float(np.std(costs)), 1),
-                        },
-                        "successes": sum(run.success for run in runs),
-                        "steady_command_rms": {
-                            action: round(float(rms), 4)
-                            for action, rms in zip(
-                                task.dynamics().action_names, steady, strict=True
-                            )
-                        },
-                    }
+    seeds = part.seeds_or(10)
+    budgets = BUDGETS[1:2] if part.quick and part.rollouts is None else BUDGETS
+    cases = [
+        (name, horizon, samples, iterations, method)
+        for name in part.tasks(TASKS)
+        for horizon in (HORIZONS[name][:1] if part.quick else HORIZONS[name])
+        for samples, iterations in budgets
+        for method in METHODS | (LEFT_OUT if (samples, iterations) == BUDGETS[1] else {})
+        if part.includes(method, samples * iterations)
+    ]
+
+    def work(name: str, horizon: int, samples: int, iterations: int, method: str) -> int:
+        return TASKS[name].steps * horizon * samples * iterations
+
+    progress = Progress(say, len(seeds) * sum(work(*case) for case in cases))
+    for case in cases:
+        name, horizon, samples, iterations, method = case
+        label = f"{name} H={horizon} {samples} x {iterations} {method}"
+        task, runs = TASKS[name], []
+        for seed in seeds:
+            progress.run(f"{label}, seed {seed}", work(*case))
+            settings = (METHODS | LEFT_OUT)[method]
+            runs.append(closed_loop(task, settings, samples, iterations, horizon, seed))
+        steady = np.mean([run.steady_rms for run in runs], axis=0)
+        yield {
+            "name": label,
+            "task": name,
+            "method": method,
+            "samples": samples,
+            "iterations": iterations,
+            "horizon": horizon,
+            **costs(seeds, [run.cost for run in runs]),
+            "successes": sum(run.success for run in runs),
+            "steady_command_rms": {
+                action: round(float(rms), 4)
+                for action, rms in zip(task.dynamics().action_names, steady, strict=True)
+            },
+        }
 
 
 class Run(NamedTuple):

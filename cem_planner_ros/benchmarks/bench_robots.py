@@ -8,8 +8,9 @@ from dataclasses import fields
 import numpy as np
 import torch
 
-from cem_planner_ros.benchmarks import icem
-from cem_planner_ros.benchmarks.gym_tasks import TASKS, Act, GymTask, episode
+from cem_planner_ros.benchmarks import gym_tasks, icem
+from cem_planner_ros.benchmarks.part import Part, Progress, costs
+from cem_planner_ros.benchmarks.robot_tasks import Act, RobotTask, episode
 from cem_planner_ros.configuration import load_yaml
 from cem_planner_ros.paths import share
 from cem_planner_ros.planning.planner import Planner
@@ -17,11 +18,11 @@ from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.settings import Search
 
 HORIZON = 30
-BUDGETS = (100, 300)
-"""Rollouts in a control step."""
+ROLLOUTS = (100, 300)
+"""Rollouts in a control step, over all iterations."""
 
-STEPS = {"HalfCheetah": 200, "Hopper": 200, "Walker2d": 200, "HumanoidStandup": 40}
-
+TASKS: dict[str, RobotTask] = gym_tasks.TASKS
+"""Each is one entry of a module like `gym_tasks`: a file, a reward, a reset; no other code."""
 
 PRESET = "half_cheetah.yaml"
 """The shipped file whose section `planner` is the preset for robots with contacts."""
@@ -30,50 +31,46 @@ SIZES = ("samples", "horizon", "dt")
 """Settings of the search that depend on the task and the machine, and belong to no preset."""
 
 
-def run(quick: bool, say: Callable[[str], None], task: str | None = None) -> Iterator[dict]:
+def run(part: Part, say: Callable[[str], None]) -> Iterator[dict]:
     """
     Yield a row of results for each task, budget and method; the cost is minus the return.
 
     Args:
-        quick: whether to measure less of everything.
+        part: what is measured.
         say: is told what is measured next.
-        task: the only task, of TASKS; None for all, or with `quick` for the first one.
     """
     torch.set_num_threads(1)
-    seeds = range(2 if quick else 5)
-    for name in [task] if task else list(TASKS)[: 1 if quick else None]:
-        steps = min(STEPS[name], 100) if quick else STEPS[name]
-        for rollouts in BUDGETS[:1] if quick else BUDGETS:
-            for method in METHODS:
-                say(f"{name} {rollouts} rollouts {method}")
-                yield row(name, method, rollouts, steps, seeds)
+    seeds = part.seeds_or(5)
+    budgets = ROLLOUTS[:1] if part.quick and part.rollouts is None else ROLLOUTS
+    cases = [
+        (name, rollouts, method)
+        for name in part.tasks(TASKS)[: 1 if part.quick else None]
+        for rollouts in budgets
+        for method in METHODS
+        if part.includes(method, rollouts)
+    ]
+    progress = Progress(say, len(seeds) * sum(TASKS[case[0]].steps * case[1] for case in cases))
+    for name, rollouts, method in cases:
+        label = f"{name} {rollouts} rollouts {method}"
+        task, returns = TASKS[name], []
+        for seed in seeds:
+            progress.run(f"{label}, seed {seed}", task.steps * rollouts)
+            act, samples, iterations = METHODS[method](task, rollouts, seed)
+            returns.append(episode(task, act, seed))
+        yield {
+            "name": label,
+            "task": name,
+            "method": method,
+            "rollouts": rollouts,
+            "samples": samples,
+            "iterations": iterations,
+            "horizon": HORIZON,
+            "steps": task.steps,
+            **costs(seeds, [-found for found in returns]),
+        }
 
 
-def row(name: str, method: str, rollouts: int, steps: int, seeds: range) -> dict[str, object]:
-    """Return the results of a method on a task, over the seeds."""
-    task = TASKS[name]
-    returns = []
-    for seed in seeds:
-        act, samples, iterations = METHODS[method](task, rollouts, seed)
-        returns.append(episode(task, act, steps, seed))
-    return {
-        "name": f"{name} {rollouts} rollouts {method}",
-        "task": name,
-        "method": method,
-        "rollouts": rollouts,
-        "samples": samples,
-        "iterations": iterations,
-        "horizon": HORIZON,
-        "steps": steps,
-        "seeds": len(seeds),
-        "cost": {
-            "mean": round(-float(np.mean(returns)), 1),
-            "std": round(float(np.std(returns)), 1),
-        },
-    }
-
-
-def planner(task: GymTask, rollouts: int, seed: int, settings: dict) -> tuple[Act, int, int]:
+def planner(task: RobotTask, rollouts: int, seed: int, settings: dict) -> tuple[Act, int, int]:
     """Return this package's planner as a controller, its N and its I."""
     model = task.model()
     cost = task.cost(model)
@@ -96,7 +93,7 @@ def samples_within(rollouts: int, settings: dict) -> int:
     raise ValueError(f"{rollouts} rollouts are too few for {settings}")
 
 
-def published(task: GymTask, rollouts: int, seed: int) -> tuple[Act, int, int]:
+def published(task: RobotTask, rollouts: int, seed: int) -> tuple[Act, int, int]:
     """Return the published iCEM as a controller, its N and its I."""
     model = task.model()
     cost = task.cost(model)
@@ -122,7 +119,7 @@ def preset() -> dict:
     return {name: values[f"planner.{name}"] for name in names if f"planner.{name}" in values}
 
 
-METHODS: dict[str, Callable[[GymTask, int, int], tuple[Act, int, int]]] = {
+METHODS: dict[str, Callable[[RobotTask, int, int], tuple[Act, int, int]]] = {
     "preset": lambda task, rollouts, seed: planner(task, rollouts, seed, preset()),
     "defaults": lambda task, rollouts, seed: planner(task, rollouts, seed, {}),
     "icem": published,

@@ -4,50 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
-import numpy as np
 import torch
 
-from cem_planner_ros.costs.base import Cost, rows_of
+from cem_planner_ros.benchmarks.robot_tasks import Reward, RobotTask
+from cem_planner_ros.costs.base import rows_of
 from cem_planner_ros.dynamics.base import Dynamics
-
-FALLEN = 10.0
-"""What a planned step costs in a state in which Gymnasium ends the episode."""
-
-
-class Reward(Cost):
-    """
-    Minus Gymnasium's reward of a step, and FALLEN where the robot has fallen.
-
-    A subclass says `dt`, s, and `effort`, the weight of the squared actions.
-    """
-
-    reads_previous_state = True
-    dt = 0.05
-    effort = 0.1
-
-    def reward(
-        self, state: torch.Tensor, action: torch.Tensor, previous_state: torch.Tensor
-    ) -> torch.Tensor:
-        """Return the reward (N,) of the step from `previous_state` to `state`, both (nx, N)."""
-        raise NotImplementedError
-
-    def has_fallen(self, state: torch.Tensor) -> torch.Tensor:
-        """Return in which of the states (nx, N) the episode ends, (N,)."""
-        return torch.zeros_like(state[0], dtype=torch.bool)
-
-    def stage(
-        self,
-        state: torch.Tensor,
-        action: torch.Tensor,
-        previous_action: torch.Tensor,
-        time: torch.Tensor,
-        previous_state: torch.Tensor,
-    ) -> torch.Tensor:
-        """Return the cost (N,) of a step, as it is planned with."""
-        reward = self.reward(state, action, previous_state)
-        return torch.where(self.has_fallen(state), FALLEN, 0.0) - reward
 
 
 class RunForward(Reward):
@@ -117,74 +79,36 @@ class StandUp(Reward):
         return state[self._z] / self.timestep - self.effort * (action * action).sum(0) + 1.0
 
 
-@dataclass(frozen=True)
-class GymTask:
+def around(spread: float, is_normal: bool = False) -> Callable[..., None]:
     """
-    A robot of Gymnasium.
+    Return the reset of a run that begins near the pose of the file.
 
-    Attributes:
-        file: its model, in Gymnasium.
-        cost: minus its reward.
-        beta: exponent of the noise in the settings that the authors of iCEM published with their
-            code, of this robot or, for Hopper and Walker2d, of HalfCheetah.
-        spread: of the first positions, uniform, and speeds: uniform, or normal if `is_normal`.
-        is_normal: see `spread`.
+    Positions differ from it by up to `spread`, uniform. So do speeds from 0; with `is_normal` they
+    have the standard deviation `spread`.
     """
 
-    file: str
-    cost: type[Reward]
-    beta: float
-    spread: float
-    is_normal: bool = False
+    def reset(model, data, random) -> None:
+        data.qpos[:] += random.uniform(-spread, spread, model.nq)
+        data.qvel[:] = (
+            random.normal(0.0, spread, model.nv)
+            if is_normal
+            else random.uniform(-spread, spread, model.nv)
+        )
 
-    def model(self) -> Dynamics:
-        """Return its physics as a model, in one thread."""
-        from cem_planner_ros.dynamics.mujoco import Mujoco
+    return reset
 
-        return Mujoco({"file": f"gymnasium:envs/mujoco/assets/{self.file}"})
 
+ASSETS = "gymnasium:envs/mujoco/assets"
 
 TASKS = {
-    "HalfCheetah": GymTask("half_cheetah.xml", RunForward, 0.25, 0.1, is_normal=True),
-    "Hopper": GymTask("hopper.xml", RunHopper, 0.25, 0.005),
-    "Walker2d": GymTask("walker2d_v5.xml", RunWalker, 0.25, 0.005),
-    "HumanoidStandup": GymTask("humanoidstandup.xml", StandUp, 2.0, 0.01),
+    "HalfCheetah": RobotTask(
+        f"{ASSETS}/half_cheetah.xml", RunForward, around(0.1, is_normal=True), 100, 0.25
+    ),
+    "Hopper": RobotTask(f"{ASSETS}/hopper.xml", RunHopper, around(0.005), 100, 0.25),
+    "Walker2d": RobotTask(f"{ASSETS}/walker2d_v5.xml", RunWalker, around(0.005), 100, 0.25),
+    "HumanoidStandup": RobotTask(f"{ASSETS}/humanoidstandup.xml", StandUp, around(0.01), 40, 2.0),
 }
-
-Act = Callable[[np.ndarray, float], np.ndarray]
-"""(state (nx,), time, s) -> action (nu,)"""
-
-
-def episode(task: GymTask, act: Act, steps: int, seed: int) -> float:
-    """Return the sum of rewards of at most `steps` steps; it ends where Gymnasium ends it."""
-    import mujoco
-
-    robot = task.model()
-    model = robot.model
-    reward = task.cost(robot)
-    data = mujoco.MjData(model)
-    random = np.random.default_rng(seed)
-    data.qpos[:] += random.uniform(-task.spread, task.spread, model.nq)
-    low, high = -task.spread, task.spread
-    speeds = (
-        random.normal(0.0, high, model.nv)
-        if task.is_normal
-        else random.uniform(low, high, model.nv)
-    )
-    data.qvel[:] = speeds
-    repeats = round(reward.dt / model.opt.timestep)
-    total = 0.0
-    for step in range(steps):
-        before = _column(data.qpos, data.qvel)
-        action = act(before[:, 0].numpy(), step * reward.dt)
-        data.ctrl[:] = action
-        mujoco.mj_step(model, data, repeats)
-        state = _column(data.qpos, data.qvel)
-        total += float(reward.reward(state, _column(action), before))
-        if reward.has_fallen(state).any():
-            break
-    return total
-
-
-def _column(*parts: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.concatenate(parts).astype(np.float64))[:, None]
+"""
+The exponent of iCEM's noise is that of the settings that its authors published with their code; of
+Hopper and Walker2d, which are not among these, that of HalfCheetah.
+"""

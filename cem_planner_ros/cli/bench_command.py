@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Callable, Iterable
@@ -25,6 +24,8 @@ from cem_planner_ros.benchmarks import (
     machine,
     path_runs,
 )
+from cem_planner_ros.benchmarks.part import Part
+from cem_planner_ros.cli.bench_table import table, write
 from cem_planner_ros.errors import ConfigurationError
 
 Say = Callable[[str], None]
@@ -33,7 +34,7 @@ Say = Callable[[str], None]
 def _plan(options: argparse.Namespace, say: Say) -> dict:
     _check_device(options)
     return _with_launches(
-        _table(
+        table(
             (
                 *(("workload", 32), ("backend", 14), ("p50 ms", 8), ("p99 ms", 8), ("GPU ms", 8)),
                 *(("ratio", 6), ("cold s", 7), ("cached", 7), ("ready", 6)),
@@ -50,7 +51,7 @@ def _plan(options: argparse.Namespace, say: Say) -> dict:
 
 def _scaling(options: argparse.Namespace, say: Say) -> dict:
     _check_device(options)
-    results = _table(
+    results = table(
         (("workload", 28), ("p50 ms", 9), ("p99 ms", 9), *((p, 9) for p in bench_scaling.PHASES)),
         bench_scaling.run(options.device, options.quick, say),
         lambda row: (row["name"], *row["plan_ms"].values(), *row["phases_ms"].values()),
@@ -65,42 +66,43 @@ def _scaling(options: argparse.Namespace, say: Say) -> dict:
 
 def _quality(options: argparse.Namespace, say: Say) -> dict:
     suite = SUITES[options.suite]
-    if options.task not in (None, *suite.TASKS):
-        raise ConfigurationError(
-            f"--task is '{options.task}', allowed with --suite {options.suite}: "
-            f"{', '.join(suite.TASKS)}"
-        )
+    for name, value, allowed in (
+        ("--task", options.task, suite.TASKS),
+        ("--method", options.method, suite.METHODS),
+        ("--rollouts", options.rollouts, suite.ROLLOUTS),
+    ):
+        if value not in (None, *allowed):
+            raise ConfigurationError(
+                f"{name} is '{value}', allowed with --suite {options.suite}: "
+                f"{', '.join(map(str, allowed))}"
+            )
+    part = Part(options.quick, options.task, options.method, options.rollouts, options.seeds)
     if suite is bench_robots:
-        return _table(
-            (
-                ("task", 40),
-                ("cost", 10),
-                ("std", 8),
-                ("N", 6),
-                ("I", 3),
-                ("seeds", 6),
-                ("steps", 6),
-            ),
-            bench_robots.run(options.quick, say, options.task),
+        columns = (("task", 40), ("cost", 10), ("std", 8), ("N", 6), ("I", 3), ("seeds", 6))
+        return table(
+            (*columns, ("steps", 6)),
+            suite.run(part, say),
             lambda row: (
                 *(row["name"], *row["cost"].values(), row["samples"], row["iterations"]),
                 *(row["seeds"], row["steps"]),
             ),
+            options.json,
         )
-    return _table(
+    return table(
         (("task", 52), ("cost", 10), ("std", 8), ("successes", 9), ("steady command RMS", 40)),
-        bench_quality.run(options.quick, say, options.task),
+        suite.run(part, say),
         lambda row: (
             *(row["name"], *row["cost"].values(), f"{row['successes']}/{row['seeds']}"),
             ", ".join(f"{name} {rms:g}" for name, rms in row["steady_command_rms"].items()),
         ),
+        options.json,
     )
 
 
 def _dynamics(options: argparse.Namespace, say: Say) -> dict:
     _check_device(options)
     return _with_launches(
-        _table(
+        table(
             (("model", 24), ("steps per second", 60), ("GPU ms", 10)),
             bench_dynamics.run(options.device, options.quick, say, options.profile),
             lambda row: (
@@ -141,7 +143,7 @@ def _loop(options: argparse.Namespace, say: Say) -> dict:
 
 
 def _learning(options: argparse.Namespace, say: Say) -> dict:
-    return _table(
+    return table(
         (("model", 22), ("J", 9), ("std", 7), ("successes", 9), ("error over H", 12)),
         bench_learning.run(options.quick, say),
         lambda row: (
@@ -153,7 +155,7 @@ def _learning(options: argparse.Namespace, say: Say) -> dict:
 
 def _drive(options: argparse.Namespace, say: Say) -> dict:
     _check_device(options)
-    times = _table(
+    times = table(
         (
             *(("plan, all costs of config/drive.yaml", 38), ("backend", 10), ("p50 ms", 7)),
             *(("p99", 6), ("GPU ms", 7), ("costmap p50 ms", 14), ("p99", 6)),
@@ -175,7 +177,7 @@ def _drive(options: argparse.Namespace, say: Say) -> dict:
     runs = _runs(("seed", 14), bench_drive.run(options.quick, say))
     free = sum(row["arrived"] and not row["touched"] for row in runs["rows"])
     print(f"{free} of {len(runs['rows'])} arrived without touching anything")
-    paths = _table(
+    paths = table(
         (("path", 12), ("method", 14), ("reached", 7), ("missed m", 8), ("time s", 6)),
         path_runs.run(options.quick, say),
         lambda row: (
@@ -193,7 +195,7 @@ def _drive(options: argparse.Namespace, say: Say) -> dict:
 
 def _runs(second: tuple[str, int], rows: Iterable[dict]) -> dict:
     """Print runs of a robot; `second` is the (title, width) of what tells runs of a world apart."""
-    return _table(
+    return table(
         (
             *(("world", 10), second, ("arrived", 7), ("touched", 16), ("time s", 6)),
             *(("error m", 7), ("jerk", 6), ("yaw rate", 8), ("change of v", 11), ("yaw rate", 8)),
@@ -210,7 +212,7 @@ def _runs(second: tuple[str, int], rows: Iterable[dict]) -> dict:
 
 
 def _policy(options: argparse.Namespace, say: Say) -> dict:
-    return _table(
+    return table(
         (("use", 40), ("J", 9), ("std", 7), ("successes", 9), ("plan p50 ms", 11), ("p99", 7)),
         bench_policy.run(options.quick, say),
         lambda row: (
@@ -223,7 +225,7 @@ def _policy(options: argparse.Namespace, say: Say) -> dict:
 def _ensemble(options: argparse.Namespace, say: Say) -> dict:
     _check_device(options)
     return _with_launches(
-        _table(
+        table(
             (
                 *(("workload", 40), ("backend", 12), ("p50 ms", 9), ("GPU ms", 9)),
                 *(("products ms", 11), ("ratio", 6)),
@@ -264,6 +266,15 @@ SUITE = {
         "(default: %(default)s)",
     },
     "--task": {"metavar": "NAME", "help": "only this task of the suite"},
+    "--method": {"metavar": "NAME", "help": "only this method"},
+    "--rollouts": {
+        **{"type": int, "metavar": "N"},
+        "help": "only the budget of so many rollouts in a control period, over all iterations",
+    },
+    "--seeds": {
+        **{"type": int, "nargs": "+", "metavar": "SEED"},
+        "help": "the seeds of the runs (default: 0 to 9 for plants, 0 to 4 for robots)",
+    },
 }
 
 BENCHMARKS = {
@@ -352,7 +363,7 @@ def run(options: argparse.Namespace) -> int:
 
     results = BENCHMARKS[options.what].run(options, say)
     if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+        write(options.json, results)
     return 0
 
 
@@ -365,21 +376,3 @@ def _with_launches(results: dict) -> dict:
     """Return results after printing the launches that their rows have."""
     machine.print_launches(results["rows"])
     return results
-
-
-def _table(
-    columns: Iterable[tuple[str, int]], rows: Iterable[dict], line: Callable[[dict], tuple]
-) -> dict:
-    """Print `line` of each row under (title, width) of `columns`; return what the JSON holds."""
-    titles, widths = zip(*columns, strict=True)
-
-    def show(values: Iterable) -> None:
-        first, *rest = zip(map(str, values), widths, strict=False)
-        print(first[0].ljust(first[1]), *(text.rjust(width) for text, width in rest), flush=True)
-
-    show(titles)
-    measured = []
-    for row in rows:
-        measured.append(row)
-        show(line(row))
-    return {"machine": machine.describe(), "rows": measured}

@@ -1,5 +1,6 @@
 """Walking robots as benchmarks: their rewards, and the published iCEM beside this package."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,15 +8,10 @@ import pytest
 import torch
 
 from cem_planner_ros.benchmarks import bench_robots
-from cem_planner_ros.benchmarks.gym_tasks import (
-    FALLEN,
-    TASKS,
-    RunForward,
-    RunHopper,
-    StandUp,
-    episode,
-)
+from cem_planner_ros.benchmarks.gym_tasks import TASKS, RunForward, RunHopper, StandUp
 from cem_planner_ros.benchmarks.icem import ICEM, PublishedSettings, coloured
+from cem_planner_ros.benchmarks.part import Progress
+from cem_planner_ros.benchmarks.robot_tasks import FALLEN, episode
 from cem_planner_ros.cli import bench_command
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.planning.settings import Search
@@ -107,7 +103,7 @@ def test_icem_finds_the_best_action():
 
 
 def test_the_preset_has_as_many_rollouts_as_allowed():
-    for rollouts in bench_robots.BUDGETS:
+    for rollouts in bench_robots.ROLLOUTS:
         for settings in (bench_robots.preset(), {}):
             samples = bench_robots.samples_within(rollouts, settings)
             total = [
@@ -122,28 +118,35 @@ def test_the_preset_has_as_many_rollouts_as_allowed():
 def test_robots_begin_as_in_gymnasium_and_move_when_they_act(name):
     pytest.importorskip("mujoco")
     pytest.importorskip("gymnasium")
-    task = TASKS[name]
+    task = dataclasses.replace(TASKS[name], steps=5)
     actions = len(task.model().action_names)
     still, again, moved, other = (
-        episode(task, lambda state, time, a=action: np.full(actions, a), 5, seed)
+        episode(task, lambda state, time, a=action: np.full(actions, a), seed)
         for action, seed in ((0.0, 0), (0.0, 0), (0.3, 0), (0.0, 1))
     )
     assert still == again
     assert len({still, moved, other}) == 3
 
 
-@pytest.mark.filterwarnings("ignore:compiler attribute 'settotalmass'")
-def test_bench_quality_compares_methods_on_robots(monkeypatch, tmp_path, capsys):
+@pytest.fixture
+def bench(monkeypatch):
+    """Two steps of Hopper, and a function that runs `bench quality --suite robots` with words."""
     pytest.importorskip("mujoco")
     pytest.importorskip("gymnasium")
-    monkeypatch.setattr(bench_robots, "STEPS", {"Hopper": 2})
-    monkeypatch.setattr(bench_robots, "BUDGETS", (60,))
+    task = dataclasses.replace(TASKS["Hopper"], steps=2)
+    monkeypatch.setattr(bench_robots, "TASKS", {"Hopper": task})
+    monkeypatch.setattr(bench_robots, "ROLLOUTS", (60, 80))
     monkeypatch.setattr(bench_robots, "HORIZON", 4)
-    file = tmp_path / "rows.json"
     parser = bench_command.argparse.ArgumentParser()
     bench_command.add_arguments(parser)
-    words = ["quality", "--suite", "robots", "--task", "Hopper", "--quick", "--json", str(file)]
-    assert bench_command.run(parser.parse_args(words)) == 0
+    words = ["quality", "--suite", "robots"]
+    return lambda *more: bench_command.run(parser.parse_args([*words, *map(str, more)]))
+
+
+@pytest.mark.filterwarnings("ignore:compiler attribute 'settotalmass'")
+def test_bench_quality_compares_methods_on_robots(bench, tmp_path, capsys):
+    file = tmp_path / "rows.json"
+    assert bench("--task", "Hopper", "--quick", "--json", file) == 0
     rows = json.loads(file.read_text())["rows"]
     assert [row["method"] for row in rows] == ["preset", "defaults", "icem"]
     for row in rows:
@@ -151,8 +154,43 @@ def test_bench_quality_compares_methods_on_robots(monkeypatch, tmp_path, capsys)
         assert row["samples"] <= 60
         assert -10.0 < row["cost"]["mean"] < 0.0
     assert "Hopper 60 rollouts icem" in capsys.readouterr().out
-    words = ["quality", "--suite", "robots", "--task", "cartpole"]
-    with pytest.raises(
-        bench_command.ConfigurationError, match=r"'cartpole', allowed .*HalfCheetah"
-    ):
-        bench_command.run(parser.parse_args(words))
+
+
+@pytest.mark.filterwarnings("ignore:compiler attribute 'settotalmass'")
+def test_bench_quality_measures_the_chosen_part(bench, tmp_path, capsys):
+    file = tmp_path / "rows.json"
+    bench("--method", "icem", "--rollouts", 80, "--seeds", 7, 9, "--json", file)
+    (row,) = json.loads(file.read_text())["rows"]
+    assert (row["method"], row["rollouts"], row["seeds"]) == ("icem", 80, 2)
+    costs = row["cost_of_seed"]
+    assert list(costs) == ["7", "9"]
+    assert row["cost"]["mean"] == pytest.approx(sum(costs.values()) / 2, abs=0.1)
+    assert "icem, seed 9: 50 % done" in capsys.readouterr().err
+    with pytest.raises(bench_command.ConfigurationError, match=r"'cartpole', allowed .*Hopper"):
+        bench("--task", "cartpole")
+    with pytest.raises(bench_command.ConfigurationError, match=r"'90', allowed .*60, 80"):
+        bench("--rollouts", 90)
+    with pytest.raises(bench_command.ConfigurationError, match=r"'cem', allowed .*preset"):
+        bench("--method", "cem")
+
+
+@pytest.mark.filterwarnings("ignore:compiler attribute 'settotalmass'")
+def test_a_benchmark_that_is_ended_leaves_its_rows(bench, monkeypatch, tmp_path):
+    def ended(task, rollouts, seed):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(bench_robots.METHODS, "icem", ended)
+    file = tmp_path / "rows.json"
+    with pytest.raises(KeyboardInterrupt):
+        bench("--rollouts", 60, "--seeds", 0, "--json", file)
+    assert [row["method"] for row in json.loads(file.read_text())["rows"]] == ["preset", "defaults"]
+
+
+def test_progress_says_how_much_is_left(monkeypatch):
+    clock = iter([0.0, 10.0, 600.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    said = []
+    progress = Progress(said.append, total=100)
+    for label, work in (("a", 20), ("b", 40), ("c", 40)):
+        progress.run(label, work)
+    assert said == ["a: 0 % done", "b: 20 % done, 40 s left", "c: 60 % done, 7 min left"]
