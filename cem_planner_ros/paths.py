@@ -57,6 +57,11 @@ def in_ros_package(uri: str) -> Path:
     return folder / inside
 
 
+def is_in_package(file: str) -> bool:
+    """Return whether a name is MODULE:PATH or package://PACKAGE/PATH, and not a path."""
+    return bool(URI.fullmatch(file)) or (file.partition(":")[0].isidentifier() and ":" in file)
+
+
 def find(file: str) -> Path:
     """
     Return the file that a parameter names.
@@ -67,8 +72,8 @@ def find(file: str) -> Path:
     """
     if URI.fullmatch(file):
         return in_ros_package(file)
-    module, colon, inside = file.partition(":")
-    if colon and module.isidentifier():
+    if is_in_package(file):
+        module, _, inside = file.partition(":")
         found = importlib.util.find_spec(module)
         places = [
             Path(place, inside) for place in (found and found.submodule_search_locations) or ()

@@ -53,15 +53,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="pose of the file that is held; default: home, start, or the first one",
     )
+    parser.add_argument(
+        "--allow-missing-meshes",
+        action="store_true",
+        help="leave out what only collides if its meshes are missing; default: refuse the file",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the parameter file; warnings go to the error output."""
     file = options.mujoco or options.urdf
-    if options.plugin and (options.task or options.keyframe):
-        raise ConfigurationError("--task and --keyframe are for --mujoco and --urdf")
+    if options.plugin and (options.task or options.keyframe or options.allow_missing_meshes):
+        raise ConfigurationError(
+            "--task and --keyframe are for --mujoco and --urdf, --allow-missing-meshes too"
+        )
     text, warnings = (
-        of_file(file, options.task or "", options.keyframe) if file else of_plugin(options.plugin)
+        of_file(file, options.task or "", options.keyframe, options.allow_missing_meshes)
+        if file
+        else of_plugin(options.plugin)
     )
     print(text, end="")
     for warning in warnings:
@@ -69,13 +78,16 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def of_file(file: str, task: str = "", keyframe: str = "") -> tuple[str, list[str]]:
+def of_file(
+    file: str, task: str = "", keyframe: str = "", allow_missing_meshes: bool = False
+) -> tuple[str, list[str]]:
     """
     Return a first parameter file for the robot of an MJCF or URDF file, and what to look at.
 
-    Raises ConfigurationError if the file cannot be a model, or cannot have the task.
+    With `allow_missing_meshes`, what only collides is left out if its meshes are missing. Raises
+    ConfigurationError if the file cannot be a model, or cannot have the task.
     """
-    model = Mujoco({"file": file})
+    model = Mujoco({"file": file, "allow_missing_meshes": allow_missing_meshes})
     model.check()
     point = starting_point(model, task, keyframe)
     dynamics: dict[str, Any] = {
@@ -85,6 +97,8 @@ def of_file(file: str, task: str = "", keyframe: str = "") -> tuple[str, list[st
     }
     if point.outputs:
         dynamics["outputs"] = point.outputs
+    if allow_missing_meshes:
+        dynamics["allow_missing_meshes"] = True
     sections = {
         "control_rate": round(1.0 / point.planner["dt"], 4)
         if len(model.action_names) < 5
@@ -203,7 +217,7 @@ def _lacking(model: Mujoco, point: StartingPoint) -> list[str]:
 
     physics, found = model.model, []
     ground = (int(mujoco.mjtGeom.mjGEOM_PLANE), int(mujoco.mjtGeom.mjGEOM_HFIELD))
-    falls = free_bodies(model.state_names) and point.task != "hover"
+    falls = point.task in ("stand", "walk")
     if falls and not any(int(kind) in ground for kind in physics.geom_type):
         found.append(
             "the file has no floor (no geom of type plane or hfield): a body with a free joint "

@@ -5,34 +5,39 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
 import numpy as np
 
+from cem_planner_ros.dynamics.mjcf_files import drop_missing, parse
 from cem_planner_ros.dynamics.mjcf_sensors import add_sensor, free_name
 from cem_planner_ros.errors import ConfigurationError, did_you_mean
-from cem_planner_ros.paths import URI, in_ros_package
 
 if TYPE_CHECKING:
     import mujoco
+
+MESHES = (".obj'", ".stl'", ".msh'", ".dae'")
+"""How MuJoCo's error about a missing mesh ends."""
 
 OF_A_JOINT = (0, 1)
 """mjTRN_JOINT and mjTRN_JOINTINPARENT: transmissions to a joint."""
 
 
-def load(file: Path, sensors: Sequence[str] = ()) -> mujoco.MjModel:
+def load(
+    file: Path, sensors: Sequence[str] = (), *, allow_missing_meshes: bool = False
+) -> mujoco.MjModel:
     """
     Return the physics of an MJCF or URDF file, with names and motors as in `Mujoco`.
 
     The simulator uses this function too, so that the fields of its messages are the states and
-    actions of the model. `sensors` are added, see `Mujoco.parameters`. Raises ConfigurationError,
-    naming the file, if MuJoCo refuses the file, and naming the sensor if it refuses a sensor.
+    actions of the model. `sensors` are added, and meshes are left out, see `Mujoco.parameters`.
+    Raises ConfigurationError, naming the file, if MuJoCo refuses the file, and naming the sensor if
+    it refuses a sensor.
     """
     import mujoco
 
     try:
-        spec = _parsed(file)
-        drop_missing_visuals(spec, file)
+        spec = parse(file)
+        drop_missing(spec, file, allow_missing_meshes)
         model = spec.compile()  # Number unnamed joints, actuators and sensors.
         taken = {item.name for item in (*spec.joints, *spec.actuators)}
         for kind, items in (("joint", spec.joints), ("actuator", spec.actuators)):
@@ -71,91 +76,12 @@ def _reason(error: ValueError) -> str:
         )
     elif "XML parse error" in text or "Unrecognized XML" in text:
         text += " (expected an MJCF or URDF file)"
+    elif "Error opening file" in text and text.endswith(MESHES):
+        text += (
+            " (bodies collide with this mesh, or have their inertia of it: get it, or leave out "
+            "what only collides by allow_missing_meshes)"
+        )
     return text
-
-
-def _parsed(file: Path) -> mujoco.MjSpec:
-    import mujoco
-
-    text = _with_paths(file)
-    return mujoco.MjSpec.from_string(text) if text else mujoco.MjSpec.from_file(str(file))
-
-
-def missing_visuals(file: Path) -> list[str]:
-    """Return the files that `load` leaves out because they are missing and only show something."""
-    return drop_missing_visuals(_parsed(file), file)
-
-
-def drop_missing_visuals(spec: mujoco.MjSpec, file: Path) -> list[str]:
-    """
-    Delete geoms and textures whose files are missing and only show something; return the files.
-
-    Packages often leave out such files because they are large. Geoms that collide, or that give a
-    body its inertia, stay: MuJoCo then says which file is missing.
-    """
-    folder = Path(spec.modelfiledir or file.parent)
-
-    def lacks(asset: Any, place: str) -> bool:
-        return bool(asset.file) and not (folder / place / asset.file).is_file()
-
-    meshes = {mesh.name: mesh for mesh in spec.meshes if lacks(mesh, spec.meshdir)}
-    for geom in list(spec.geoms) if meshes else ():
-        collides = geom.contype or geom.conaffinity
-        if geom.meshname in meshes and not collides and not _gives_inertia(geom):
-            spec.delete(geom)
-    used = {geom.meshname for geom in spec.geoms}
-    dropped: list[Any] = [mesh for name, mesh in meshes.items() if name not in used]
-    textures = [texture for texture in spec.textures if lacks(texture, spec.texturedir)]
-    names = {texture.name for texture in textures}
-    for material in spec.materials if names else ():
-        material.textures = ["" if name in names else name for name in material.textures]
-    files = [asset.file for asset in (*dropped, *textures)]
-    for asset in (*dropped, *textures):
-        spec.delete(asset)
-    return files
-
-
-def _gives_inertia(geom: Any) -> bool:
-    """Return whether a body that moves has mass of a geom."""
-    has_mass = geom.density > 0.0 if np.isnan(geom.mass) else geom.mass > 0.0
-    body, moves = geom.parent, False
-    if not has_mass or body.explicitinertial:
-        return False
-    while body is not None:
-        moves |= bool(body.joints)
-        body = body.parent
-    return moves
-
-
-def _with_paths(file: Path) -> str:
-    """
-    Return a URDF file with paths in place of package:// and model://; "" if it has neither.
-
-    Raises ConfigurationError, naming the file, if a ROS package is not found.
-    """
-    try:
-        root = ElementTree.parse(file).getroot()
-    except (ElementTree.ParseError, OSError):
-        return ""  # MuJoCo says what is wrong.
-    meshes = [mesh for mesh in root.iter("mesh") if mesh.get("filename")]
-    if root.tag != "robot" or not any(URI.match(mesh.get("filename", "")) for mesh in meshes):
-        return ""
-    for mesh in meshes:
-        name = mesh.get("filename", "")
-        try:
-            place = in_ros_package(name) if URI.match(name) else file.parent / name
-        except ConfigurationError as error:
-            raise ConfigurationError(f"file '{file}': {error}") from error
-        mesh.set("filename", str(place.resolve()))
-    extension = root.find("mujoco")
-    if extension is None:
-        extension = ElementTree.SubElement(root, "mujoco")
-    compiler = extension.find("compiler")
-    if compiler is None:
-        compiler = ElementTree.SubElement(extension, "compiler")
-    # MuJoCo would only keep the last part of each path.
-    compiler.set("strippath", "false")
-    return ElementTree.tostring(root, encoding="unicode")
 
 
 def acting(model: mujoco.MjModel) -> list[int]:

@@ -17,9 +17,9 @@ from cem_planner_ros.dynamics.mjcf import (
     followers,
     is_single,
     load,
-    missing_visuals,
     place_mocap_bodies,
 )
+from cem_planner_ros.dynamics.mjcf_files import missing
 from cem_planner_ros.dynamics.mjcf_sensors import output_names
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import find
@@ -76,6 +76,13 @@ class Mujoco(Dynamics):
             when=INACTIVE,
         ),
         Parameter(
+            "allow_missing_meshes",
+            False,
+            "Whether geoms that collide are left out if their meshes are missing; geoms that only "
+            "show something are left out in any case.",
+            when=INACTIVE,
+        ),
+        Parameter(
             "threads",
             1,
             "Number of CPU threads that simulate candidates.",
@@ -88,6 +95,7 @@ class Mujoco(Dynamics):
     file: str
     outputs: list[str]
     mocap: list[str]
+    allow_missing_meshes: bool
     threads: torch.Tensor
 
     def __init__(
@@ -102,7 +110,8 @@ class Mujoco(Dynamics):
                 f"the model 'mujoco' needs the package mujoco (pip install mujoco): {error}"
             ) from error
         file = find(self.file)
-        self.model = load(file, self.outputs)
+        allowed = bool(self.allow_missing_meshes)
+        self.model = load(file, self.outputs, allow_missing_meshes=allowed)
         model, full = self.model, mujoco.mjtState.mjSTATE_FULLPHYSICS
         if mujoco.mj_stateSize(model, full) != 1 + model.nq + model.nv + model.na:
             raise ConfigurationError(
@@ -174,11 +183,17 @@ class Mujoco(Dynamics):
                 "the defaults of action.low and action.high are derived from the limits of the "
                 "joint or of the force"
             )
-        missing = missing_visuals(find(self.file))
-        if missing:
+        left_out = missing(find(self.file), bool(self.allow_missing_meshes))
+        if left_out.files:
             found.append(
-                f"file '{self.file}' names {len(missing)} meshes and textures that do not exist, "
-                f"such as {missing[0]}: what they show is left out, and nothing collides with it"
+                f"file '{self.file}' names {len(left_out.files)} meshes and textures that do not "
+                f"exist, such as {left_out.files[0]}: what they show is left out, and nothing "
+                "collides with it"
+            )
+        if left_out.bodies:
+            found.append(
+                f"file '{self.file}' lacks meshes with which the bodies "
+                f"{', '.join(left_out.bodies)} collide: plans may lead them through obstacles"
             )
         drivers: dict[int, list[str]] = {}
         for index, name in zip(self._actuators, self.action_names, strict=True):
@@ -187,6 +202,8 @@ class Mujoco(Dynamics):
         for joint, leader in followers(model).items():
             follows = f"'{model.joint(leader).name}'" if leader >= 0 else "a fixed position"
             name = f"joint '{model.joint(joint).name}' of file '{self.file}'"
+            if joint in drivers and leader >= 0 and leader not in drivers:
+                continue  # The leader has no other driver, so it follows this joint.
             if joint in drivers:
                 found.append(
                     f"{name} follows {follows} by an equality, yet is driven by "

@@ -63,7 +63,8 @@ TABLE = (
     Parameter(
         "planner_file",
         "",
-        "YAML file of the planner. It gives the topics, and the model of the plant 'model'.",
+        "YAML file of the planner. It gives the topics, the model of the plant 'model', and "
+        "dynamics.allow_missing_meshes to the plant 'mujoco'.",
         when=READ_ONLY,
     ),
     Parameter(
@@ -341,7 +342,8 @@ class SimulatorNode(Node):
 
 def _make_plant(value: Mapping[str, Any], planner: Mapping[str, Any]) -> Plant:
     if value["plant"] == "mujoco":
-        return MujocoPlant(find(value["model_file"]), value["start"])
+        allowed = planner.get("dynamics.allow_missing_meshes", False)
+        return MujocoPlant(find(value["model_file"]), value["start"], allow_missing_meshes=allowed)
     if value["plant"] == "robot":
         world = worlds.load(value["world"], value["seed"])
         return RobotPlant(world, value["seed"], value["range_noise"])

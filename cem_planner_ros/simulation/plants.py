@@ -64,6 +64,7 @@ class MujocoPlant:
         file: the MJCF or URDF file.
         keyframe: name of the first state. If empty, it is "start" if the file has this keyframe, or
             else the pose of the file, with the action zero.
+        allow_missing_meshes: whether geoms that collide are left out if their meshes are missing.
 
     Raises ConfigurationError if mujoco is not installed, the file cannot be loaded, or it has no
     such keyframe.
@@ -74,7 +75,7 @@ class MujocoPlant:
     command_type = MULTI_ARRAY
     command_topic = "effort"
 
-    def __init__(self, file: str | Path, keyframe: str = ""):
+    def __init__(self, file: str | Path, keyframe: str = "", *, allow_missing_meshes: bool = False):
         try:
             import mujoco
         except ImportError as error:
@@ -82,7 +83,7 @@ class MujocoPlant:
                 f"the plant 'mujoco' needs the package mujoco (pip install mujoco): {error}"
             ) from error
         self._mujoco = mujoco
-        self._model = load(Path(file))
+        self._model = load(Path(file), allow_missing_meshes=allow_missing_meshes)
         self._data = mujoco.MjData(self._model)
         start = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_KEY, keyframe or "start")
         if start >= 0:

@@ -177,7 +177,7 @@ def test_meshes_of_ros_packages_are_found(described, scheme):
 SHOWN = """<mujoco><compiler meshdir="parts"/><asset><mesh name="skin" file="skin.stl"/>
   <texture name="paint" type="2d" file="paint.png"/><material name="paint" texture="paint"/></asset>
   <worldbody><geom type="mesh" mesh="skin" contype="0" conaffinity="0"/>
-  <body><joint name="x" type="slide"/>{inertia}
+  <body name="carriage"><joint name="x" type="slide"/>{inertia}
     <geom type="mesh" mesh="skin" material="paint" {how}/><geom size="0.1" {mass}/></body>
   </worldbody><actuator><motor name="push" joint="x" ctrlrange="-1 1"/></actuator></mujoco>"""
 
@@ -199,6 +199,58 @@ def test_meshes_that_only_show_something_may_be_missing(tmp_path):
         file.write_text(SHOWN.format(inertia=inertia, how=how, mass=""))
         with pytest.raises(ConfigurationError, match=r"shown\.xml': (.|\n)*skin\.stl"):
             Mujoco({"file": str(file)})
+
+
+def test_meshes_that_collide_may_be_left_out(tmp_path):
+    file = tmp_path / "shown.xml"
+    file.write_text(SHOWN.format(inertia=INERTIA, how="", mass=""))
+    with pytest.raises(ConfigurationError, match="allow_missing_meshes"):
+        Mujoco({"file": str(file)})
+    model = Mujoco({"file": str(file), "allow_missing_meshes": True})
+    assert (model.model.ngeom, model.model.nmesh) == (1, 0)
+    (warning,) = (text for text in model.warnings() if "collide:" in text)
+    assert "the bodies carriage collide: plans may lead them through obstacles" in warning
+    assert MujocoPlant(file, allow_missing_meshes=True).command_fields == {"push": "data[0]"}
+    file.write_text(SHOWN.format(inertia="", how="", mass=""))  # The mesh gives the inertia.
+    with pytest.raises(ConfigurationError, match=r"skin\.stl"):
+        Mujoco({"file": str(file), "allow_missing_meshes": True})
+
+
+@pytest.fixture
+def shipped(described, tmp_path, monkeypatch):
+    """A folder that imports as shop_of_robots, with a robot whose parts are in folders."""
+    shop = tmp_path / "shop_of_robots"
+    (shop / "parts").mkdir(parents=True)
+    described("package://my_robot/meshes/part.stl")
+    part = tmp_path / "ws" / "share" / "my_robot" / "meshes" / "part.stl"
+    (shop / "parts" / "skin.stl").write_bytes(part.read_bytes())
+    (shop / "__init__.py").touch()
+    assets, body = SHOWN.format(inertia=INERTIA, how="", mass="").split("</asset>")
+    painted = assets.replace('file="paint.png"', 'builtin="flat" width="2" height="2"')
+    (shop / "assets.xml").write_text(f"{painted}</asset></mujoco>")
+    (shop / "robot.xml").write_text(f'<mujoco><include file="assets.xml"/>{body}')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return shop
+
+
+def test_a_scene_includes_a_robot_of_a_package(shipped, tmp_path):
+    (tmp_path / "scenes").mkdir()
+    (tmp_path / "scenes" / "poses.xml").write_text(
+        '<mujoco><keyframe><key name="home" qpos="0.2"/></keyframe></mujoco>'
+    )
+    file = tmp_path / "scenes" / "scene.xml"
+    scene = '<mujoco><include file="{}"/><include file="poses.xml"/></mujoco>'
+    file.write_text(scene.format("shop_of_robots:robot.xml"))
+    model = Mujoco({"file": str(file)})
+    assert model.warnings() == []
+    assert (model.action_names, model.model.nmesh) == (("push",), 1)
+    plant = MujocoPlant(file, "home")
+    np.testing.assert_allclose(plant.state(), [0.2, 0.0])
+    file.write_text(scene.format("shop_of_robots:other.xml"))
+    with pytest.raises(
+        ConfigurationError, match=r"scene\.xml': file 'shop_of_robots:other\.xml' does not exist"
+    ):
+        Mujoco({"file": str(file)})
 
 
 def test_a_ros_package_that_is_missing_is_told(described, tmp_path):
@@ -301,6 +353,14 @@ def test_joints_that_are_driven_twice_or_against_an_equality_are_told(hand):
     assert "follows 'a' by an equality, yet is driven by pull" in warnings
     for free in ({"active": "false"}, {"flag": '<flag equality="disable"/>'}):
         assert "follows" not in "".join(hand(**free).warnings())
+
+
+def test_a_joint_that_is_driven_in_place_of_its_leader_is_no_conflict(tmp_path):
+    file = tmp_path / "gripper.xml"
+    file.write_text(
+        HAND.format(option="", flag="", active="true").replace('joint="a"', 'joint="b"')
+    )
+    assert "equality" not in "".join(Mujoco({"file": str(file)}).warnings())
 
 
 def test_a_disabled_actuator_is_no_action(hand, tmp_path):

@@ -1,0 +1,176 @@
+"""Opens MJCF and URDF files: names of files within them, and meshes that are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+import numpy as np
+
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.paths import URI, find, in_ros_package, is_in_package
+
+if TYPE_CHECKING:
+    import mujoco
+
+FOLDERS = {"mesh": "meshdir", "skin": "meshdir", "hfield": "meshdir", "texture": "texturedir"}
+"""{element with a file: attribute of <compiler> with the folder of the file}."""
+
+
+def parse(file: Path) -> mujoco.MjSpec:
+    """
+    Return an MJCF or URDF file, not yet compiled.
+
+    Meshes of a URDF may be package://PACKAGE/PATH or model://PACKAGE/PATH. An MJCF file may include
+    such a file too, or MODULE:PATH of a Python package; meshes and textures are then where the
+    included file has them. Raises ConfigurationError, naming the file, if one does not exist, and
+    ValueError if MuJoCo cannot read it.
+    """
+    import mujoco
+
+    try:
+        text = _with_paths(file)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"file '{file}': {error}") from error
+    if not text:
+        return mujoco.MjSpec.from_file(str(file))
+    spec = mujoco.MjSpec.from_string(text)
+    spec.modelfiledir = str(file.resolve().parent)
+    return spec
+
+
+def _with_paths(file: Path) -> str:
+    """Return the text of a file with paths in place of names; "" if it has no such names."""
+    try:
+        root = ElementTree.parse(file).getroot()
+    except (ElementTree.ParseError, OSError):
+        return ""  # MuJoCo says what is wrong.
+    if root.tag == "robot":
+        return _urdf_with_paths(root, file.parent)
+    names = [part.get("file", "") for part in root.iter("include")]
+    if not any(map(is_in_package, names)):
+        return ""
+    for parent, place, part in _includes(root):
+        name = part.get("file", "")
+        if is_in_package(name):
+            parent[place : place + 1] = _included(find(name))
+        else:
+            part.set("file", str((file.parent / name).resolve()))
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _urdf_with_paths(root: Element, folder: Path) -> str:
+    meshes = [mesh for mesh in root.iter("mesh") if mesh.get("filename")]
+    if not any(URI.match(mesh.get("filename", "")) for mesh in meshes):
+        return ""
+    for mesh in meshes:
+        name = mesh.get("filename", "")
+        place = in_ros_package(name) if URI.match(name) else folder / name
+        mesh.set("filename", str(place.resolve()))
+    extension = root.find("mujoco")
+    if extension is None:
+        extension = ElementTree.SubElement(root, "mujoco")
+    compiler = extension.find("compiler")
+    if compiler is None:
+        compiler = ElementTree.SubElement(extension, "compiler")
+    # MuJoCo would only keep the last part of each path.
+    compiler.set("strippath", "false")
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _includes(root: Element) -> Iterator[tuple[Element, int, Element]]:
+    """Yield parent, place and element of each <include>; the last ones of a parent first."""
+    for parent in list(root.iter()):
+        for place, part in reversed(list(enumerate(parent))):
+            if part.tag == "include":
+                yield parent, place, part
+
+
+def _included(file: Path) -> list[Element]:
+    """Return the elements of a file and of what it includes; their files as full paths."""
+    try:
+        root = ElementTree.parse(file).getroot()
+    except (ElementTree.ParseError, OSError) as error:
+        raise ConfigurationError(f"'{file}' cannot be included: {error}") from error
+    for parent, place, part in _includes(root):
+        name = part.get("file", "")
+        inside = find(name) if is_in_package(name) else file.parent / name
+        parent[place : place + 1] = _included(inside)
+    folders: dict[str, str] = {}
+    for compiler in root.iter("compiler"):
+        both = compiler.attrib.pop("assetdir", "")
+        for key in ("meshdir", "texturedir"):
+            folders[key] = compiler.attrib.pop(key, both) or folders.get(key, "")
+    for part in root.iter():
+        for key, name in part.attrib.items() if part.tag in FOLDERS else ():
+            if key.startswith("file") and name:
+                part.set(key, str(file.parent / folders.get(FOLDERS[part.tag], "") / name))
+    return list(root)
+
+
+@dataclass(frozen=True)
+class Missing:
+    """
+    What a model does without because files are missing.
+
+    Attributes:
+        files: names of the meshes and textures.
+        bodies: names of bodies that lack a mesh with which they would collide.
+    """
+
+    files: tuple[str, ...] = ()
+    bodies: tuple[str, ...] = ()
+
+
+def missing(file: Path, allow_meshes: bool = False) -> Missing:
+    """Return what `drop_missing` leaves out of a file."""
+    return drop_missing(parse(file), file, allow_meshes)
+
+
+def drop_missing(spec: mujoco.MjSpec, file: Path, allow_meshes: bool = False) -> Missing:
+    """
+    Delete geoms and textures whose files are missing and only show something.
+
+    Packages often leave out such files because they are large. Geoms that collide are deleted only
+    if `allow_meshes`, and geoms that give a body its inertia are never deleted: MuJoCo then says
+    which file is missing.
+    """
+    folder = Path(spec.modelfiledir or file.parent)
+
+    def lacks(asset: Any, place: str) -> bool:
+        return bool(asset.file) and not (folder / place / asset.file).is_file()
+
+    meshes = {mesh.name: mesh for mesh in spec.meshes if lacks(mesh, spec.meshdir)}
+    bodies: dict[str, None] = {}
+    for geom in list(spec.geoms) if meshes else ():
+        collides = bool(geom.contype or geom.conaffinity)
+        if geom.meshname in meshes and (allow_meshes or not collides) and not _gives_inertia(geom):
+            if collides:
+                bodies[geom.parent.name] = None
+            spec.delete(geom)
+    used = {geom.meshname for geom in spec.geoms}
+    dropped: list[Any] = [mesh for name, mesh in meshes.items() if name not in used]
+    textures = [texture for texture in spec.textures if lacks(texture, spec.texturedir)]
+    names = {texture.name for texture in textures}
+    for material in spec.materials if names else ():
+        material.textures = ["" if name in names else name for name in material.textures]
+    files = tuple(asset.file for asset in (*dropped, *textures))
+    for asset in (*dropped, *textures):
+        spec.delete(asset)
+    return Missing(files, tuple(bodies))
+
+
+def _gives_inertia(geom: Any) -> bool:
+    """Return whether a body that moves has mass of a geom."""
+    has_mass = geom.density > 0.0 if np.isnan(geom.mass) else geom.mass > 0.0
+    body, moves = geom.parent, False
+    if not has_mass or body.explicitinertial:
+        return False
+    while body is not None:
+        moves |= bool(body.joints)
+        body = body.parent
+    return moves
