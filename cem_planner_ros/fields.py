@@ -19,6 +19,9 @@ QUATERNION = ("qw", "qx", "qy", "qz")
 WORLD = "world."
 """Prefix of a vector that is rotated from the body's frame into that of the header."""
 
+TOPIC = r"(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*"
+"""Pattern of a topic name (ROS 2 design: Topic and Service name mapping), without substitutions."""
+
 JOINT_KINDS = ("position", "velocity", "effort")
 """What a joint state has of each joint."""
 
@@ -203,6 +206,18 @@ def free_bodies(state_names: Collection[str]) -> dict[str, str]:
     }
 
 
+def word(name: str) -> str:
+    """Return a name as a part of a topic: what a topic may not have becomes an underscore."""
+    return re.sub(r"\W", "_", name, flags=re.ASCII)
+
+
+def ball_joints(state_names: Collection[str]) -> list[str]:
+    """Return the ball joints of MuJoCo: NAME whose attitude is in the states, but no position."""
+    free = free_bodies(state_names).values()
+    prefixes = [name.removesuffix("qw") for name in state_names if name.endswith("_qw")]
+    return [prefix.removesuffix("_") for prefix in prefixes if prefix not in free]
+
+
 def state_defaults(
     type_name: str, state_names: Collection[str], given: Collection[str] = (), body: str = ""
 ) -> dict[str, str]:
@@ -213,13 +228,16 @@ def state_defaults(
     of the two is given another field. Odometry is all of a free joint: NAME_x to NAME_qz are its
     pose, NAME_x_dot to NAME_z_dot its linear velocity in the world, NAME_wx to NAME_wz its angular
     velocity in the body's frame, as MuJoCo defines the speeds of a free joint. A PoseStamped is the
-    first seven of them. In a Float64MultiArray, data[i] is state number i.
+    first seven of them. An Imu is all of a ball joint: NAME_qw to NAME_qz are its orientation, and
+    NAME_wx to NAME_wz its angular velocity in the body's frame. In a Float64MultiArray, data[i] is
+    state number i.
 
     Args:
         type_name: the message type.
         state_names: names of the states of the model, in order.
         given: states whose field is given.
-        body: the free joint that the message measures; if empty, the only one.
+        body: the free joint, of an Imu the ball joint, that the message measures; if empty, the
+            only one.
     """
     grammar = STATE_TYPES[type_name]
     bodies = free_bodies(state_names)
@@ -237,12 +255,16 @@ def state_defaults(
                 (speed, f"velocity[{position}]"),
             )
         }
+    if grammar is IMU:
+        bodies = {joint: f"{joint}_" for joint in ball_joints(state_names)}
     if body not in bodies:
         body = next(iter(bodies)) if len(bodies) == 1 and not body else ""
-    if type_name not in IN_A_FRAME or body not in bodies:
+    if body not in bodies or not (grammar is IMU or type_name in IN_A_FRAME):
         return {}
     prefix = bodies[body]
     found = {f"{prefix}{field}": field for field in (*POSITION, *QUATERNION)}
+    if grammar is IMU:
+        found |= {f"{prefix}w{axis}": f"angular.{axis}" for axis in POSITION}
     if grammar is ODOMETRY:
         found |= {f"{prefix}{axis}_dot": f"{WORLD}linear.{axis}" for axis in POSITION}
         found |= {f"{prefix}w{axis}": f"angular.{axis}" for axis in POSITION}

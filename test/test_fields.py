@@ -8,6 +8,7 @@ from cem_planner_ros.errors import ConfigurationError
 
 JOINTS = "sensor_msgs/msg/JointState"
 ODOMETRY = "nav_msgs/msg/Odometry"
+IMU = "sensor_msgs/msg/Imu"
 POSE = "geometry_msgs/msg/PoseStamped"
 
 BODY = tuple(f"root_{part}" for part in ("x", "y", "z", "qw", "qx", "qy", "qz"))
@@ -44,6 +45,16 @@ def test_of_two_free_joints_one_is_named():
     cube = tuple(name.replace("root", "cube") for name in BODY)
     assert not fields.state_defaults(POSE, (*BODY, *cube))
     assert tuple(fields.state_defaults(POSE, (*BODY, *cube), body="cube")) == cube
+
+
+def test_a_ball_joint_is_filled_by_an_imu():
+    hip = (*(f"hip_q{part}" for part in "wxyz"), *(f"hip_w{axis}" for axis in "xyz"))
+    found = fields.state_defaults(IMU, (*BODY, *hip[:4], *LEG, *SPEEDS, *hip[4:]))
+    assert tuple(found) == hip
+    assert (found["hip_qw"], found["hip_wz"]) == ("qw", "angular.z")
+    other = tuple(name.replace("hip", "neck") for name in hip)
+    assert not fields.state_defaults(IMU, (*hip, *other))
+    assert tuple(fields.state_defaults(IMU, (*hip, *other), body="neck")) == other
 
 
 def test_a_model_of_one_rigid_body_has_states_without_a_prefix():

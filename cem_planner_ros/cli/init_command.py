@@ -14,17 +14,18 @@ import yaml
 
 from cem_planner_ros.cli.starting_points import TASKS, StartingPoint, starting_point
 from cem_planner_ros.configuration import configure
+from cem_planner_ros.configuration.state_sources import source_name
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.mujoco import Mujoco
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.fields import free_bodies, state_defaults
+from cem_planner_ros.fields import ball_joints, free_bodies, state_defaults, word
 from cem_planner_ros.plugins import loading
 from cem_planner_ros.plugins.parameter import flatten
 
 WIDTH = 100
 
 JOINTS, ODOMETRY = "sensor_msgs/msg/JointState", "nav_msgs/msg/Odometry"
-ARRAY = "std_msgs/msg/Float64MultiArray"
+IMU, ARRAY = "sensor_msgs/msg/Imu", "std_msgs/msg/Float64MultiArray"
 
 MOST_THREADS = 4
 
@@ -188,7 +189,7 @@ def of_plugin(name: str) -> tuple[str, list[str]]:
 def _state(model: Dynamics) -> dict[str, Any]:
     """Return the section of the state: one topic where one has everything, or several."""
     names = model.state_names
-    bodies = free_bodies(names)
+    bodies, balls = free_bodies(names), ball_joints(names)
     sources: dict[str, dict[str, Any]] = {}
     found: set[str] = set()
     joints = state_defaults(JOINTS, names)
@@ -197,15 +198,23 @@ def _state(model: Dynamics) -> dict[str, Any]:
         found |= set(joints)
     for body in bodies:
         own = {"body": body} if len(bodies) > 1 else {}
-        topic = f"odom/{body}" if len(bodies) > 1 else "odom"
-        sources[body or "base"] = {"topic": topic, "type": ODOMETRY} | own
+        topic = f"odom/{word(body)}" if len(bodies) > 1 else "odom"
+        sources[source_name(body or "base", sources)] = {"topic": topic, "type": ODOMETRY} | own
         found |= set(state_defaults(ODOMETRY, names, (), body))
+    for ball in balls:
+        own = {"body": ball} if len(balls) > 1 else {}
+        sources[source_name(ball, sources)] = {"topic": f"imu/{word(ball)}", "type": IMU} | own
+        found |= set(state_defaults(IMU, names, (), ball))
     others = [name for name in names if name not in found]
     if len(others) == len(names):
         return {"topic": "states", "type": ARRAY}
     if others:
         fields = {name: f"data[{index}]" for index, name in enumerate(others)}
-        sources["others"] = {"topic": "other_states", "type": ARRAY, "fields": fields}
+        sources[source_name("others", sources)] = {
+            "topic": "other_states",
+            "type": ARRAY,
+            "fields": fields,
+        }
     if len(sources) == 1:
         return next(iter(sources.values()))
     return {"sources": list(sources), **sources}

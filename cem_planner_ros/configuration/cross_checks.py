@@ -18,6 +18,7 @@ from cem_planner_ros.costs.base import INPUTS, Cost
 from cem_planner_ros.dynamics.action_parameters import MEASURED, MIDDLE
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.fields import TOPIC
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.paths import find
 from cem_planner_ros.planning.planner_arguments import bounds_problem, nominal_problem
@@ -31,9 +32,6 @@ WIDE = 1e5
 
 LONGEST_HELD = 2.0
 """Number of model steps for which a command may be held without a warning."""
-
-TOPIC = r"(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*"
-"""Pattern of a topic name (ROS 2 design: Topic and Service name mapping), without substitutions."""
 
 
 def search_settings(value: Mapping[str, Any], dynamics: Dynamics) -> dict[str, Any]:

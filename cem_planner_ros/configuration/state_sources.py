@@ -10,11 +10,14 @@ from typing import Any
 from cem_planner_ros.configuration.table import TABLE
 from cem_planner_ros.errors import did_you_mean
 from cem_planner_ros.fields import (
+    IMU,
     MULTI_ARRAY,
     STATE_TYPES,
     Grammar,
+    ball_joints,
     free_bodies,
     state_defaults,
+    word,
 )
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 
@@ -131,6 +134,14 @@ def max_age(values: Mapping[str, Any], source: str) -> float:
     return own or values["max_state_age"]
 
 
+def source_name(wanted: str, taken: Collection[str]) -> str:
+    """Return a name that a source may have, like a wanted one, and that is not taken."""
+    name = word(wanted)
+    while name_problems([name]) or name in taken:
+        name = f"the_{name}"
+    return name
+
+
 def name_problems(names: Sequence[str]) -> list[str]:
     """Return what is wrong with the names of the sources."""
     taken = sorted({"sources", "fields", *_OF_ONE})
@@ -206,9 +217,11 @@ def problems(
     for prefix in all_sources.values():
         kind = values[f"{prefix}.type"]
         grammar = STATE_TYPES[kind]
-        body, bodies = values[f"{prefix}.body"], free_bodies(names)
+        body, bodies, joint = values[f"{prefix}.body"], list(free_bodies(names)), "free joint"
+        if grammar is IMU:
+            bodies, joint = ball_joints(names), "ball joint, which an Imu measures"
         if body and body not in bodies:
-            known = ", ".join(filter(None, bodies)) or "none, as the model has no free joint"
+            known = ", ".join(filter(None, bodies)) or f"none, as the model has no {joint}"
             found.append(f"parameter '{prefix}.body' is {body!r}, allowed: {known}")
         for name in names:
             field = values[f"{prefix}.fields.{name}"]

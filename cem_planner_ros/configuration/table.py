@@ -135,8 +135,9 @@ TABLE = (
     Parameter(
         "state.body",
         "",
-        "Name of the free joint of a MuJoCo model that an Odometry or PoseStamped measures; empty "
-        "for the only one. Its states need no state.fields.",
+        "Name of the free joint of a MuJoCo model that an Odometry or PoseStamped measures, or of "
+        "the ball joint that an Imu measures; empty for the only one. Its states need no "
+        "state.fields.",
         when=INACTIVE,
     ),
     Parameter(

@@ -69,9 +69,10 @@ class Configuration:
 
     @property
     def reference_sources(self) -> dict[str, ReferenceSource]:
-        """Where costs get their references from, by name of the cost."""
+        """Where costs get their references from, by name of the cost; those of the model too."""
         sources = {name: cost.reference_source for name, cost in self.costs.items()}
-        return {name: source for name, source in sources.items() if source is not None}
+        of_costs = {name: source for name, source in sources.items() if source is not None}
+        return {**self.dynamics.reference_sources, **of_costs}
 
     @property
     def footprint(self) -> Footprint | None:
@@ -297,6 +298,7 @@ class Configuration:
         """
         is_told = type(other.dynamics).begin_plan is not Dynamics.begin_plan
         is_told |= bool(other.dynamics.position_names)  # They know where a plan begins.
+        is_told |= bool(other.dynamics.reference_sources)
         is_told |= any(type(c).prepare is not Cost.prepare for c in other.costs.values())
         if is_told or self.device != other.device or set(self.values) != set(other.values):
             return None

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.navigation.references import Reference, ReferenceSource
 from cem_planner_ros.plugins.parameter import FLOAT32_MAX, INACTIVE, Parameter, Parameterised
 
 INTEGRATOR = Parameter(
@@ -88,6 +89,8 @@ class Dynamics(Parameterised, ABC):
 
     For example, the position of a joint measures the set-point of a position controller.
     """
+    reference_sources: Mapping[str, ReferenceSource] = {}
+    """{name: topic} of references that the model follows itself, for `set_references`."""
     position_names: tuple[str, ...] = ()
     """States of which only changes matter: a rollout from elsewhere is the same one, moved."""
     forward_names: tuple[str, ...] = ("v", "v_x")
@@ -183,6 +186,15 @@ class Dynamics(Parameterised, ABC):
                 elif name in self.angle_names:
                     origin[row] = math.tau * round(state[row] / math.tau)
         return origin
+
+    def set_references(self, references: Mapping[str, Reference], time: float) -> None:
+        """
+        Take over references, such as the pose of a goal in the model, before each plan.
+
+        Args:
+            references: the known ones by name, some of them those of `reference_sources`.
+            time: when the plan begins, s, on the clock with which states are stamped.
+        """
 
     def begin_plan(self, state: np.ndarray, action: np.ndarray, time: float) -> None:
         """

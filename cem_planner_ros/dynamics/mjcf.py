@@ -1,8 +1,8 @@
-"""Reads MJCF and URDF files: names, motors, ranges of actions, poses of mocap bodies."""
+"""Reads MJCF and URDF files: names, motors, ranges of actions."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from cem_planner_ros.dynamics.mjcf_files import drop_missing, parse
 from cem_planner_ros.dynamics.mjcf_sensors import add_sensor, free_name
-from cem_planner_ros.errors import ConfigurationError, did_you_mean
+from cem_planner_ros.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import mujoco
@@ -163,42 +163,26 @@ def followers(model: mujoco.MjModel) -> dict[int, int]:
     }
 
 
-def place_mocap_bodies(model: mujoco.MjModel, texts: Sequence[str]) -> None:
-    """
-    Change the poses at which rollouts have mocap bodies.
+def measured_by(model: mujoco.MjModel, actuators: Iterable[int]) -> dict[str, str]:
+    """Return {actuator: state} for actuators that control the position or speed of a joint."""
+    import mujoco
 
-    Args:
-        model: the model, which has the default poses.
-        texts: poses such as "goal: 0.5 0 0.2" (m), or "goal: 0.5 0 0.2 1 0 0 0" with a quaternion
-            w, x, y, z.
-
-    Raises ConfigurationError, naming the text, if there is no such body or it is no pose.
-    """
-    bodies = [index for index in range(model.nbody) if model.body_mocapid[index] >= 0]
-    names = {model.body(index).name: index for index in bodies}
-    for text in texts:
-        name, _, numbers = text.partition(":")
-        name = name.strip()
-        if name not in names:
-            raise ConfigurationError(
-                f"parameter 'mocap' has {text!r}, allowed: a mocap body of the file, which has "
-                f"{', '.join(names) or 'none'}{did_you_mean(name, names)}"
-            )
-        try:
-            pose = np.array([float(number) for number in numbers.split()])
-        except ValueError:
-            pose = np.zeros(0)
-        if (
-            len(pose) not in (3, 7)
-            or not np.isfinite(pose).all()
-            or (len(pose) == 7 and not pose[3:].any())
-        ):
-            raise ConfigurationError(
-                f"parameter 'mocap' has {text!r}, allowed: BODY: X Y Z or BODY: X Y Z QW QX QY QZ"
-            )
-        model.body_pos[names[name]] = pose[:3]
-        if len(pose) == 7:
-            model.body_quat[names[name]] = pose[3:] / np.linalg.norm(pose[3:])
+    found = {}
+    for index in actuators:
+        gain, bias = model.actuator_gainprm[index][0], model.actuator_biasprm[index]
+        joint = int(model.actuator_trnid[index][0])
+        is_servo = (
+            is_single(model, index)
+            and int(model.actuator_biastype[index]) == mujoco.mjtBias.mjBIAS_AFFINE
+            and model.actuator_gear[index][0] == 1.0
+            and gain > 0.0
+        )
+        # Its force is gain * control + bias . (1, position, speed).
+        if is_servo and bias[1] == -gain:
+            found[model.actuator(index).name] = model.joint(joint).name
+        elif is_servo and bias[1] == 0.0 and bias[2] == -gain:
+            found[model.actuator(index).name] = f"{model.joint(joint).name}_dot"
+    return found
 
 
 def _add_motors(spec: mujoco.MjSpec, mujoco: Any, following: Collection[int]) -> None:

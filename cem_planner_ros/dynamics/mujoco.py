@@ -15,13 +15,14 @@ from cem_planner_ros.dynamics.mjcf import (
     acting,
     control_range,
     followers,
-    is_single,
     load,
-    place_mocap_bodies,
+    measured_by,
 )
 from cem_planner_ros.dynamics.mjcf_files import missing
 from cem_planner_ros.dynamics.mjcf_sensors import output_names
+from cem_planner_ros.dynamics.mocap import POSES, TOPICS, MocapBodies
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.navigation.references import Reference
 from cem_planner_ros.paths import find
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 
@@ -68,13 +69,8 @@ class Mujoco(Dynamics):
             "'com: subtreecom trunk', 'bump: contact body hand body table' or 'energy: e_kinetic'.",
             when=INACTIVE,
         ),
-        Parameter(
-            "mocap",
-            [],
-            "Poses of mocap bodies, such as a goal in the file: BODY: X Y Z, in m, or BODY: X Y Z "
-            "QW QX QY QZ; the others stay where the file has them.",
-            when=INACTIVE,
-        ),
+        POSES,
+        TOPICS,
         Parameter(
             "allow_missing_meshes",
             False,
@@ -96,6 +92,7 @@ class Mujoco(Dynamics):
     outputs: list[str]
     mocap: list[str]
     allow_missing_meshes: bool
+    mocap_topics: list[str]
     threads: torch.Tensor
 
     def __init__(
@@ -109,6 +106,7 @@ class Mujoco(Dynamics):
             raise ConfigurationError(
                 f"the model 'mujoco' needs the package mujoco (pip install mujoco): {error}"
             ) from error
+        self._mujoco = mujoco
         file = find(self.file)
         allowed = bool(self.allow_missing_meshes)
         self.model = load(file, self.outputs, allow_missing_meshes=allowed)
@@ -130,9 +128,12 @@ class Mujoco(Dynamics):
             name for name, is_guess in zip(self.action_names, guessed, strict=True) if is_guess
         )
         self.action_units = ("",) * len(self._actuators)
-        self.measured_by = _measured_by(model, self._actuators)
+        self.measured_by = measured_by(model, self._actuators)
         self.named_actions = self._keyframes()
-        place_mocap_bodies(model, self.mocap)
+        self._mocap = MocapBodies(model, self.mocap, self.mocap_topics)
+        self.reference_sources = self._mocap.sources
+        self._references: Mapping[str, Reference] = {}
+        self._begin = 0.0
         threads = int(self.threads)
         self._data = [mujoco.MjData(model) for _ in range(threads)]
         # Without threads it runs in the calling thread.
@@ -262,7 +263,12 @@ class Mujoco(Dynamics):
             control[..., self._actuators] = given
         start = np.zeros((state.shape[1], 1 + state.shape[0]))  # the first column is time
         start[:, 1:] = state.cpu().numpy().T
-        states, sensed = self._engine.rollout(self.model, self._data, start, control)
+        spec = self._mujoco.mjtState.mjSTATE_CTRL
+        if self.reference_sources:
+            control, spec = self._with_mocap(control)
+        states, sensed = self._engine.rollout(
+            self.model, self._data, start, control, control_spec=int(spec)
+        )
         # After instability MuJoCo restarts at time zero, or time stands still.
         times = np.concatenate((start[:, None, 0], states[..., 0]), 1)
         failed = np.maximum.accumulate(np.diff(times) <= 0.0, 1)[:, ends - 1]
@@ -273,6 +279,21 @@ class Mujoco(Dynamics):
         # Steps and samples stand side by side in memory, as costs see them.
         rows = torch.from_numpy(np.ascontiguousarray(signals.transpose(2, 1, 0)))
         return rows.to(state.device).transpose(0, 1)
+
+    def set_references(self, references: Mapping[str, Reference], time: float) -> None:
+        """Move mocap bodies along their references, in rollouts that begin at `time`, s."""
+        self._references, self._begin = references, time
+
+    def _with_mocap(self, control: np.ndarray) -> tuple[np.ndarray, int]:
+        """Return controls (N, time steps, nu) with the poses of mocap bodies, and what they are."""
+        kinds = self._mujoco.mjtState
+        count, steps, _ = control.shape
+        # The sensors of the end of a step belong to the next one, so a pose is that of its begin.
+        times = self._begin + self.model.opt.timestep * np.arange(steps)
+        poses = self._mocap.controls(self._references, times)
+        rows = np.broadcast_to(poses, (count, *poses.shape))
+        spec = kinds.mjSTATE_CTRL | kinds.mjSTATE_MOCAP_POS | kinds.mjSTATE_MOCAP_QUAT
+        return np.concatenate((control, rows), 2), spec
 
     def _keyframes(self) -> dict[str, tuple[float, ...]]:
         """
@@ -363,25 +384,3 @@ class Sensors:
             during = sensed[:, : ends[-1], self._peaks]
             found[..., self._peaks] = np.maximum.reduceat(during, begins, axis=1)
         return found
-
-
-def _measured_by(model: mujoco.MjModel, actuators: Iterable[int]) -> dict[str, str]:
-    """Return {actuator: state} for actuators that control the position or speed of a joint."""
-    import mujoco
-
-    found = {}
-    for index in actuators:
-        gain, bias = model.actuator_gainprm[index][0], model.actuator_biasprm[index]
-        joint = int(model.actuator_trnid[index][0])
-        is_servo = (
-            is_single(model, index)
-            and int(model.actuator_biastype[index]) == mujoco.mjtBias.mjBIAS_AFFINE
-            and model.actuator_gear[index][0] == 1.0
-            and gain > 0.0
-        )
-        # Its force is gain * control + bias . (1, position, speed).
-        if is_servo and bias[1] == -gain:
-            found[model.actuator(index).name] = model.joint(joint).name
-        elif is_servo and bias[1] == 0.0 and bias[2] == -gain:
-            found[model.actuator(index).name] = f"{model.joint(joint).name}_dot"
-    return found

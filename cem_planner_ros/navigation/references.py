@@ -17,7 +17,7 @@ JUST_BEFORE = 1e-6
 @dataclass(frozen=True)
 class ReferenceSource:
     """
-    Where a cost gets its reference from; nr is the number of its signals.
+    Where a cost, or a model, gets a reference from; nr is the number of its signals.
 
     Attributes:
         topic: name of the topic.
@@ -26,6 +26,7 @@ class ReferenceSource:
         velocities: (nr,), whether a value is a velocity: it is zero when the reference has ended.
         angles: (nr,), whether a value is an angle, rad.
         quaternions: the four places (w, x, y, z) of each quaternion in the values.
+        held: what is held until the first message, in words.
     """
 
     topic: str
@@ -34,6 +35,7 @@ class ReferenceSource:
     velocities: Sequence[bool]
     angles: Sequence[bool]
     quaternions: Sequence[Sequence[int]] = ()
+    held: str = "the state that was measured when control began"
 
 
 @dataclass(frozen=True, eq=False)

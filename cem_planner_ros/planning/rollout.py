@@ -65,6 +65,7 @@ class Rollout:
             cost.set_origin(origin)
             cost.set_edges(edges)
             cost.prepare(state, stamp, surroundings)
+        self.dynamics.set_references(surroundings.references, stamp)
         self.dynamics.begin_plan(state, applied, time)
         return origin
 

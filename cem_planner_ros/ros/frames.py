@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode
+from rclpy.node import Node
 from rclpy.time import Time
 
 from cem_planner_ros.navigation.poses import Pose
@@ -44,7 +44,7 @@ class Frames:
         moved: called regularly once there are other frames.
     """
 
-    def __init__(self, node: LifecycleNode, fixed: str, moved: Callable[[], None]):
+    def __init__(self, node: Node, fixed: str, moved: Callable[[], None]):
         self._node = node
         self._fixed = frame_name(fixed)
         self._moved = moved

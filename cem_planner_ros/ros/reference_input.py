@@ -1,15 +1,15 @@
-"""The input of references for costs that follow one from a topic."""
+"""The input of references for what follows one from a topic: costs, and bodies of a model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from rclpy.lifecycle import LifecycleNode
+from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
 
-from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.navigation.references import Reference, ReferenceSource
 from cem_planner_ros.ros import endpoints
 from cem_planner_ros.ros.alerts import INFO, WARNING, Alert
@@ -28,7 +28,7 @@ STREAMS = ("PoseStamped", "Twist", "TwistStamped", "JointState", "Float64MultiAr
 
 class ReferenceInput:
     """
-    The newest usable reference of each cost that follows a topic.
+    The newest usable reference of each topic that is followed.
 
     A message that cannot be used is ignored, with the reason in `alerts`, and the reference before
     it stays. Poses in another frame are transformed by tf2 if it is installed, again when their
@@ -38,17 +38,19 @@ class ReferenceInput:
 
     Args:
         node: the node with the topics.
-        configuration: its costs name the topics.
+        sources: the topics by name of the reference.
+        frame: the frame of the states.
         stamp_clock: clock with which messages are stamped, s.
-        changed: called with the references by name of their cost, after each change.
+        changed: called with the references by name, after each change.
 
     Raises ConfigurationError if the package of a message type is not installed.
     """
 
     def __init__(
         self,
-        node: LifecycleNode,
-        configuration: Configuration,
+        node: Node,
+        sources: Mapping[str, ReferenceSource],
+        frame: str,
         stamp_clock: Callable[[], float],
         changed: Callable[[Mapping[str, Reference]], None],
     ):
@@ -56,12 +58,11 @@ class ReferenceInput:
         self._stamp_clock = stamp_clock
         self._changed = changed
         self._is_active = False
-        self._frames = Frames(node, configuration.values["frame_id"], self._settle)
+        self._frames = Frames(node, frame, self._settle)
         self._followed = {
             name: _Followed(name, source, node.resolve_topic_name(source.topic))
-            for name, source in configuration.reference_sources.items()
+            for name, source in sources.items()
         }
-        self.use(configuration)
         self._subscriptions: list[AnyDurabilitySubscription] = []
         for one in self._followed.values():
             is_stream = one.source.type.endswith(STREAMS)
@@ -75,10 +76,10 @@ class ReferenceInput:
                 )
             )
 
-    def use(self, configuration: Configuration) -> None:
-        """Use other values of live parameters from now on."""
+    def use(self, values: Mapping[str, Any]) -> None:
+        """Use these values of live parameters from now on."""
         for name, one in self._followed.items():
-            one.max_age = configuration.values.get(f"{name}.max_age", 0.0)
+            one.max_age = values.get(f"{name}.max_age", 0.0)
 
     def destroy(self) -> None:
         """Destroy the topics."""
@@ -125,10 +126,7 @@ class ReferenceInput:
                 found.append(Alert(f"reference {name} ignored", text))
             elif one.reference is None:
                 nothing = endpoints.nothing_on(self._node, one.topic, one.source.type)
-                text = (
-                    f"no reference on '{one.topic}' yet: {nothing}; the state that was measured "
-                    "when control began is held"
-                )
+                text = f"no reference on '{one.topic}' yet: {nothing}; {one.source.held} is held"
                 found.append(Alert(f"reference {name}", text))
             else:
                 state = one.state(self._stamp_clock())
@@ -165,7 +163,7 @@ class ReferenceInput:
 
 
 class _Followed:
-    """What is known of the reference of one cost."""
+    """What is known of one reference."""
 
     def __init__(self, name: str, source: ReferenceSource, topic: str):
         self.name = name

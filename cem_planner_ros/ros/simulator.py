@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import re
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -16,13 +15,14 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import LaserScan, PointCloud2
+from sensor_msgs.msg import Imu, LaserScan, PointCloud2
 from std_msgs.msg import Bool
 
 from cem_planner_ros.configuration import NODE_NAME, load_yaml
 from cem_planner_ros.configuration.table import TABLE as PLANNER_TABLE
+from cem_planner_ros.fields import word
+from cem_planner_ros.navigation.references import Reference
 from cem_planner_ros.paths import find
-from cem_planner_ros.plugins.parameter import READ_ONLY, Parameter
 from cem_planner_ros.ros import endpoints
 from cem_planner_ros.ros.alerts import Alert, Alerts
 from cem_planner_ros.ros.declaring import declare
@@ -34,8 +34,17 @@ from cem_planner_ros.ros.messages import (
     state_writer,
 )
 from cem_planner_ros.ros.moving_obstacles_input import moving_obstacles_message
+from cem_planner_ros.ros.reference_input import ReferenceInput
+from cem_planner_ros.ros.simulator_table import TABLE, USED_BY
 from cem_planner_ros.simulation import worlds
-from cem_planner_ros.simulation.plants import ODOMETRY_FIELDS, MujocoPlant, Plant, model_plant
+from cem_planner_ros.simulation.plants import (
+    IMU,
+    IMU_FIELDS,
+    ODOMETRY_FIELDS,
+    MujocoPlant,
+    Plant,
+    model_plant,
+)
 from cem_planner_ros.simulation.robot import LIDAR, SCAN_RATE, RobotPlant
 
 MAX_CATCH_UP = 0.1
@@ -43,120 +52,6 @@ MAX_CATCH_UP = 0.1
 
 LOOK_FOR_OTHERS = 1.0
 """Time between two looks for other publishers on the topics, s."""
-
-TABLE = (
-    Parameter(
-        "plant",
-        "mujoco",
-        "The simulated plant: a MuJoCo model, the planner's own model, or a robot with a lidar in "
-        "a world.",
-        choices=("mujoco", "model", "robot"),
-        when=READ_ONLY,
-    ),
-    Parameter(
-        "model_file",
-        "cartpole.xml",
-        "MJCF file of the plant 'mujoco': a path, a name in the package's models, or MODULE:PATH "
-        "of an installed Python package.",
-        when=READ_ONLY,
-    ),
-    Parameter(
-        "planner_file",
-        "",
-        "YAML file of the planner. It gives the topics, the model of the plant 'model', and "
-        "dynamics.allow_missing_meshes to the plant 'mujoco'.",
-        when=READ_ONLY,
-    ),
-    Parameter(
-        "start",
-        "",
-        "First state. For the plant 'model': numbers separated by blanks, all zero if empty. For "
-        "the plant 'mujoco': the name of a keyframe; if empty, the keyframe start, or else the "
-        "pose of the file.",
-        when=READ_ONLY,
-    ),
-    Parameter(
-        "world",
-        "rooms",
-        "World of the plant 'robot': a name in the package's worlds, or a MuJoCo file.",
-        when=READ_ONLY,
-    ),
-    Parameter(
-        "range_noise",
-        0.01,
-        "Standard deviation of the noise of each range of the lidar.",
-        unit="m",
-        low=0.0,
-        when=READ_ONLY,
-    ),
-    Parameter(
-        "state_topic",
-        "",
-        "Topic of the states. If empty, the topic in planner_file is used, or else joint_states "
-        "for a MuJoCo model and odom for a robot.",
-        when=READ_ONLY,
-    ),
-    Parameter(
-        "command_topic",
-        "",
-        "Topic of the commands. If empty, the topic in planner_file is used, or else effort for a "
-        "MuJoCo model and cmd_vel for a robot.",
-        when=READ_ONLY,
-    ),
-    Parameter(
-        "rate",
-        200.0,
-        "Number of states published per second.",
-        unit="Hz",
-        low=1.0,
-        high=2000.0,
-        when=READ_ONLY,
-    ),
-    Parameter(
-        "command_timeout",
-        0.25,
-        "Time without a command after which the action is zero, or that of the keyframe at which "
-        "a MuJoCo model started.",
-        unit="s",
-        low=0.001,
-    ),
-    Parameter(
-        "real_time_factor",
-        1.0,
-        "Simulated seconds per second of real time.",
-        low=0.01,
-        high=100.0,
-        when=READ_ONLY,
-    ),
-    Parameter(
-        "process_noise",
-        0.0,
-        "Standard deviation of the noise on each action, as a share of half its range. The noise "
-        "is drawn again for each state.",
-        low=0.0,
-        high=1.0,
-    ),
-    Parameter(
-        "latency",
-        0.0,
-        "Delay of each state and scan between measurement and publication.",
-        unit="s",
-        low=0.0,
-        high=10.0,
-    ),
-    Parameter(
-        "seed", 0, "Seed of the noise, and of the obstacles of a world.", low=0, when=READ_ONLY
-    ),
-)
-"""The parameters of the simulator node."""
-
-USED_BY = {
-    "model_file": ("mujoco",),
-    "start": ("model", "mujoco"),
-    "world": ("robot",),
-    "range_noise": ("robot",),
-}
-"""The plants that use a parameter, if not all of them do."""
 
 
 class SimulatorNode(Node):
@@ -201,8 +96,14 @@ class SimulatorNode(Node):
             joint: self.create_publisher(Odometry, topic, 1)
             for joint, topic in self._odometry_topics(planner).items()
         }
-        fields = {field: field for field in ODOMETRY_FIELDS}
-        self._write_odometry = state_writer(RobotPlant.state_type, fields)
+        balls = self._plant.ball_joints if isinstance(self._plant, MujocoPlant) else {}
+        self._imus = {joint: self.create_publisher(Imu, f"imu/{word(joint)}", 1) for joint in balls}
+        self._write_odometry, self._write_imu = (
+            state_writer(kind, {field: field for field in fields})
+            for kind, fields in ((RobotPlant.state_type, ODOMETRY_FIELDS), (IMU, IMU_FIELDS))
+        )
+        self._references: Mapping[str, Reference] = {}
+        self._reference_input = self._follow(planner)
         self._robot = self._plant if isinstance(self._plant, RobotPlant) else None
         if self._robot is not None:
             self._scan_publisher = self.create_publisher(LaserScan, "scan", 5)
@@ -222,9 +123,11 @@ class SimulatorNode(Node):
         self._topics = [self.resolve_topic_name(name) for name in (state_topic, command_topic)]
         self._alerts = Alerts(self.get_logger())
         self.create_timer(LOOK_FOR_OTHERS, self._look_for_others, clock=steady)
+        published = [self._publisher, *self._odometry.values(), *self._imus.values()]
+        named = ", ".join(f"'{publisher.topic_name}'" for publisher in published)
         self.get_logger().info(
-            f"simulating {value['plant']}: {value['rate']:g} states per second on "
-            f"'{state_topic}', commands from '{command_topic}'"
+            f"simulating {value['plant']}: {value['rate']:g} states per second on {named}, "
+            f"commands from '{self.resolve_topic_name(command_topic)}'"
         )
 
     def _topic(self, side: str, value: Mapping[str, Any], planner: Mapping[str, Any]) -> str:
@@ -253,6 +156,24 @@ class SimulatorNode(Node):
             )
         return topic
 
+    def _follow(self, planner: Mapping[str, Any]) -> ReferenceInput | None:
+        """Subscribe to the topics that move mocap bodies; None without any."""
+        if not isinstance(self._plant, MujocoPlant) or not self._plant.reference_sources:
+            return None
+
+        def use(references: Mapping[str, Reference]) -> None:
+            self._references = references
+
+        frame = planner.get("frame_id", "odom")
+        sources = self._plant.reference_sources
+        found = ReferenceInput(self, sources, frame, self._stamp, use)
+        found.begin()
+        return found
+
+    def _stamp(self) -> float:
+        """Return ROS time, s."""
+        return self.get_clock().now().nanoseconds * 1e-9
+
     def close(self) -> None:
         """Do nothing: the node has no threads."""
 
@@ -264,6 +185,8 @@ class SimulatorNode(Node):
             "planners": endpoints.several(self, commands, "commands"),
         }
         alerts = [Alert(cause, text) for cause, text in found.items() if text]
+        if self._reference_input is not None:
+            alerts += self._reference_input.alerts()
         self._alerts.update(alerts, time.monotonic())
 
     def _on_command(self, message) -> None:
@@ -288,6 +211,8 @@ class SimulatorNode(Node):
         action = action + noise * self._plant.action_range * self._random.standard_normal(
             len(action)
         )
+        if self._reference_input is not None:
+            self._plant.move(self._references, self._stamp())
         self._plant.step(action, elapsed * self._factor)
         stamp = self.get_clock().now().to_msg()
         due = now + self.get_parameter("latency").value
@@ -296,6 +221,11 @@ class SimulatorNode(Node):
         for joint, publisher in self._odometry.items():
             message = self._write_odometry(self._plant.odometry(joint), stamp, "odom")
             message.child_frame_id = self._plant.free_joints[joint]
+            self._on_the_way.append((due, publisher, message))
+        for joint, publisher in self._imus.items():
+            frame = self._plant.ball_joints[joint]
+            message = self._write_imu(self._plant.attitude(joint), stamp, frame)
+            message.linear_acceleration_covariance[0] = -1.0  # It is not measured.
             self._on_the_way.append((due, publisher, message))
         if self._robot is not None:
             if self._robot.time >= self._next_scan:
@@ -319,7 +249,7 @@ class SimulatorNode(Node):
         """
         joints = self._plant.free_joints if isinstance(self._plant, MujocoPlant) else {}
         if len(joints) != 1:
-            return {joint: "odom/" + re.sub(r"\W", "_", joint) for joint in joints}
+            return {joint: f"odom/{word(joint)}" for joint in joints}
         reads_odometry = planner.get("state.type") == RobotPlant.state_type
         topic = planner.get("state.topic") if reads_odometry else None
         return dict.fromkeys(joints, topic or "odom")
@@ -342,8 +272,13 @@ class SimulatorNode(Node):
 
 def _make_plant(value: Mapping[str, Any], planner: Mapping[str, Any]) -> Plant:
     if value["plant"] == "mujoco":
+        file, topics, mocap = find(value["model_file"]), value["mocap_topics"], []
+        of_planner = planner.get("dynamics.file", "")
+        if of_planner and find(of_planner) == file:
+            mocap = planner.get("dynamics.mocap", [])
+            topics = topics or planner.get("dynamics.mocap_topics", [])
         allowed = planner.get("dynamics.allow_missing_meshes", False)
-        return MujocoPlant(find(value["model_file"]), value["start"], allow_missing_meshes=allowed)
+        return MujocoPlant(file, value["start"], mocap, topics, allow_missing_meshes=allowed)
     if value["plant"] == "robot":
         world = worlds.load(value["world"], value["seed"])
         return RobotPlant(world, value["seed"], value["range_noise"])

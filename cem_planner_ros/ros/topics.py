@@ -81,7 +81,7 @@ class Topics:
         self.surroundings: SurroundingsInput | None = None
         """None for a plant without surroundings."""
         self.references: ReferenceInput | None = None
-        """None where no cost follows a reference."""
+        """None where no cost and no body of the model follows a reference."""
         self._follow_path: FollowPathServer | None = None
         self._speed_limit: SpeedLimit | None = None
         self._undo: list[Callable[[], object]] = []
@@ -123,7 +123,14 @@ class Topics:
             if present is not None:
                 present.references = references
 
-        self.references = ReferenceInput(self._node, configuration, self.stamp_clock, use)
+        self.references = ReferenceInput(
+            self._node,
+            configuration.reference_sources,
+            configuration.values["frame_id"],
+            self.stamp_clock,
+            use,
+        )
+        self.references.use(configuration.values)
         self._undo.append(self.references.destroy)
 
     def _serve(
@@ -172,7 +179,7 @@ class Topics:
     def use(self, configuration: Configuration) -> None:
         """Use new values of live parameters."""
         if self.references is not None:
-            self.references.use(configuration)
+            self.references.use(configuration.values)
         if self.surroundings is not None:
             self.surroundings.use(configuration)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,18 +12,23 @@ import numpy as np
 from cem_planner_ros.compile.cpu import Kernel, Trajectory
 from cem_planner_ros.configuration import Configuration, configure
 from cem_planner_ros.dynamics.mjcf import acting, control_range, load
+from cem_planner_ros.dynamics.mocap import MocapBodies
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.navigation.references import Reference
 from cem_planner_ros.planning.rollout import Rollout
 
 JOINT_STATE = "sensor_msgs/msg/JointState"
 MULTI_ARRAY = "std_msgs/msg/Float64MultiArray"
-
+IMU = "sensor_msgs/msg/Imu"
 
 ODOMETRY_FIELDS = (
     *("x", "y", "z", "qw", "qx", "qy", "qz"),
     *("linear.x", "linear.y", "linear.z", "angular.x", "angular.y", "angular.z"),
 )
 """The fields of nav_msgs/msg/Odometry, with the twist in the frame of the body."""
+
+IMU_FIELDS = ("qw", "qx", "qy", "qz", "angular.x", "angular.y", "angular.z")
+"""The fields of sensor_msgs/msg/Imu of a ball joint, with the rates in the frame of its body."""
 
 
 class Plant(Protocol):
@@ -57,17 +62,20 @@ class MujocoPlant:
     A MuJoCo model as the plant.
 
     It begins at a keyframe, and without commands its action is that of this keyframe. All hinge and
-    slide joints are published as joint states, and bodies with a free joint as odometry. The
-    commands are for the actuators that the file does not disable.
+    slide joints are published as joint states, bodies with a free joint as odometry, and ball
+    joints as an IMU. The commands are for the actuators that the file does not disable. Mocap
+    bodies are where references have them.
 
     Args:
         file: the MJCF or URDF file.
         keyframe: name of the first state. If empty, it is "start" if the file has this keyframe, or
             else the pose of the file, with the action zero.
+        mocap: poses of mocap bodies, see `mocap.POSES`.
+        mocap_topics: where references of mocap bodies come from, see `mocap.TOPICS`.
         allow_missing_meshes: whether geoms that collide are left out if their meshes are missing.
 
     Raises ConfigurationError if mujoco is not installed, the file cannot be loaded, or it has no
-    such keyframe.
+    such keyframe or mocap body.
     """
 
     state_type = JOINT_STATE
@@ -75,7 +83,15 @@ class MujocoPlant:
     command_type = MULTI_ARRAY
     command_topic = "effort"
 
-    def __init__(self, file: str | Path, keyframe: str = "", *, allow_missing_meshes: bool = False):
+    def __init__(
+        self,
+        file: str | Path,
+        keyframe: str = "",
+        mocap: Sequence[str] = (),
+        mocap_topics: Sequence[str] = (),
+        *,
+        allow_missing_meshes: bool = False,
+    ):
         try:
             import mujoco
         except ImportError as error:
@@ -84,6 +100,9 @@ class MujocoPlant:
             ) from error
         self._mujoco = mujoco
         self._model = load(Path(file), allow_missing_meshes=allow_missing_meshes)
+        self._mocap = MocapBodies(self._model, mocap, mocap_topics)
+        self.reference_sources = self._mocap.sources
+        """The topics of mocap bodies by the name of the reference."""
         self._data = mujoco.MjData(self._model)
         start = mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_KEY, keyframe or "start")
         if start >= 0:
@@ -94,14 +113,18 @@ class MujocoPlant:
                 f"parameter 'start' is {keyframe!r}, allowed: a keyframe of file '{file}', which "
                 f"has {', '.join(names) or 'none'}"
             )
+        self._mocap.held[:] = np.hstack((self._data.mocap_pos, self._data.mocap_quat))
         single = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
         joints = [self._model.joint(i) for i in range(self._model.njnt)]
-        self.free_joints = {
-            joint.name: self._model.body(joint.bodyid[0]).name
-            for joint in joints
-            if int(joint.type[0]) == int(mujoco.mjtJoint.mjJNT_FREE)
-        }
-        """{free joint: its body}."""
+        self.free_joints, self.ball_joints = (
+            {
+                joint.name: self._model.body(joint.bodyid[0]).name
+                for joint in joints
+                if int(joint.type[0]) == int(kind)
+            }
+            for kind in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL)
+        )
+        """{joint: its body}."""
         joints = [joint for joint in joints if int(joint.type[0]) in map(int, single)]
         self._positions = [joint.qposadr[0] for joint in joints]
         self._velocities = [joint.dofadr[0] for joint in joints]
@@ -137,6 +160,16 @@ class MujocoPlant:
         self._mujoco.mju_negQuat(to_body, pose[3:])
         self._mujoco.mju_rotVecQuat(in_body, linear, to_body)
         return np.concatenate((pose, in_body, angular))
+
+    def attitude(self, joint: str) -> np.ndarray:
+        """Return what IMU_FIELDS of a ball joint are, shape (7,), rad/s: its states."""
+        first, dof = self._model.joint(joint).qposadr[0], self._model.joint(joint).dofadr[0]
+        return np.concatenate((self._data.qpos[first : first + 4], self._data.qvel[dof : dof + 3]))
+
+    def move(self, references: Mapping[str, Reference], time: float) -> None:
+        """Put mocap bodies where their references are at a time, s, on the clock of stamps."""
+        poses = self._mocap.poses(references, np.array([time]))[0]
+        self._data.mocap_pos[:], self._data.mocap_quat[:] = poses[:, :3], poses[:, 3:]
 
     def step(self, action: np.ndarray, duration: float) -> None:
         """Step the physics; time of less than one step is kept for the next call."""

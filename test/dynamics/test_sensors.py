@@ -217,50 +217,6 @@ def test_outputs_are_parameters_of_costs_in_a_yaml(ball, drive, tmp_path):
         configure(values | {"stay.weight.com_w": 1.0})
 
 
-GOAL = """<mujoco><worldbody>
-  <body name="goal" mocap="true" pos="1 2 3"><site name="goal"/></body>
-  <body name="wall" mocap="true"><geom type="box" size="0.1 0.1 0.1"/></body>
-  <body name="arm" pos="0 0 9"><joint name="x" type="slide" axis="1 0 0"/><geom size="0.1"/>
-    <site name="tip"/></body></worldbody>
-  <actuator><motor joint="x" name="push" ctrlrange="-1 1"/></actuator>
-  <sensor><framepos name="goal" objtype="site" objname="goal"/></sensor></mujoco>"""
-
-
-def test_a_goal_in_the_file_stands_where_it_is_told(tmp_path):
-    file = tmp_path / "goal.xml"
-    file.write_text(GOAL)
-    given = torch.zeros(2, 2), torch.zeros(1, 1, 2), torch.tensor([0.02])
-    for mocap, expected in (([], [1.0, 2.0, 3.0]), (["goal: 0.5 0 -1"], [0.5, 0.0, -1.0])):
-        model = Mujoco({"file": str(file), "mocap": mocap, "threads": 2})
-        for _ in range(2):
-            assert model.rollout(*given)[0, 2:, 1].tolist() == expected
-    turned = Mujoco(
-        {
-            "file": str(file),
-            "mocap": ["goal: 0 0 0 0 1 0 0"],
-            "outputs": ["axis: framezaxis site goal"],
-        }
-    )
-    torch.testing.assert_close(turned.rollout(*given)[0, -1, 0], torch.tensor(-1.0))
-
-
-@pytest.mark.parametrize(
-    ("mocap", "text"),
-    [
-        ("gaol: 0 0 0", "which has goal, wall, did you mean 'goal'"),
-        ("arm: 0 0 0", "which has goal, wall"),
-        ("goal: 0 0", "allowed: BODY: X Y Z or BODY"),
-        ("goal: 0 0 up", "allowed: BODY: X Y Z or BODY"),
-        ("goal: 0 0 0 0 0 0 0", "allowed: BODY: X Y Z or BODY"),
-    ],
-)
-def test_a_pose_of_a_mocap_body_that_is_written_wrongly_is_explained(tmp_path, mocap, text):
-    file = tmp_path / "goal.xml"
-    file.write_text(GOAL)
-    with pytest.raises(ConfigurationError, match=f"parameter 'mocap' has '{mocap}', .*{text}"):
-        Mujoco({"file": str(file), "mocap": [mocap]})
-
-
 def test_the_pose_of_a_site_is_followed_by_position_and_attitude(ball):
     model = ball()
     assert ("turn_qw", "turn_qx", "turn_qy", "turn_qz") in model.quaternion_names

@@ -44,7 +44,12 @@ class Bench:
         self.node = StandInNode()
         self.time = NOW
         self.known = {}
-        self.input = ReferenceInput(self.node, self.configuration, lambda: self.time, self._change)
+        configuration = self.configuration
+        self.input = ReferenceInput(
+            *(self.node, configuration.reference_sources, configuration.values["frame_id"]),
+            *(lambda: self.time, self._change),
+        )
+        self.input.use(configuration.values)
         self.input.begin()
 
     def _change(self, known):
@@ -327,13 +332,44 @@ def test_what_is_missing_old_or_ended_is_said():
     assert bench.input.facts() == {"reference follow": "followed"}
     bench.time += 0.4
     assert "is 0.4 s old (max_age is 0.3 s): its velocities count as zero" in bench.problem
-    bench.input.use(bench.configuration.changed({"follow.max_age": 0.5}))
+    bench.input.use(bench.configuration.changed({"follow.max_age": 0.5}).values)
     assert bench.problem == ""
     ends = Bench(JOINT_TRAJECTORY, **ARM)
     ends.send(joints([(1.0, (0.0, 0.0), (0.0, 0.0))]))
     assert ends.problem == ""
     ends.time += 2.0
     assert "has ended: its last point is held" in ends.problem
+
+
+def test_a_body_of_the_model_is_held_where_its_file_has_it_until_a_pose_comes(tmp_path):
+    pytest.importorskip("mujoco")
+    file = tmp_path / "goal.xml"
+    file.write_text(
+        """<mujoco><worldbody><body name="goal" mocap="true"/><body><joint name="x" type="slide"/>
+        <geom size="0.1"/></body></worldbody>
+        <actuator><motor joint="x" ctrlrange="-1 1"/></actuator>
+        </mujoco>"""
+    )
+    for kind, message in (
+        ("geometry_msgs/msg/PoseStamped", pose(4.0, yaw=0.6)),
+        (BODIES, bodies([(0.5, (4.0, 0.0), (1.0, 0.0))], names=("goal", "cup"), yaw=0.6)),
+    ):
+        values = {"dynamics.plugin": "mujoco", "dynamics.file": str(file), "costs": ["stay"]}
+        values |= {"stay.plugin": "effort", "planner.device": "cpu"}
+        sources = configure(
+            values | {"dynamics.mocap_topics": [f"goal: wanted {kind}"]}
+        ).reference_sources
+        known, node = {}, StandInNode()
+        inputs = ReferenceInput(node, sources, "odom", lambda: NOW, known.update)
+        inputs.begin()
+        (alert,) = inputs.alerts()
+        assert alert.text.endswith("; the pose of the file is held")
+        assert inputs.facts() == {"reference mocap goal": "has not come"}
+        node.take["/wanted"](message)
+        assert inputs.facts() == {"reference mocap goal": "followed"}
+        found = known["mocap goal"].at(np.array([NOW + 0.5]))[:, 0]
+        turn = [math.cos(0.3), 0.0, 0.0, math.sin(0.3)]
+        assert found[[0, *range(3, 7)]] == pytest.approx([4.0, *turn])
 
 
 def test_a_stamp_of_the_past_makes_a_velocity_old_and_one_of_the_future_does_not_keep_it_new():

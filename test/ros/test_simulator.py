@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from geometry_msgs.msg import TwistStamped
+import yaml
+from geometry_msgs.msg import PoseStamped, TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -15,11 +16,13 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import JointState, LaserScan, PointCloud2
 from std_msgs.msg import Bool, Float64MultiArray
 
+from cem_planner_ros.cli.init_command import of_file
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.dynamics.mjcf import load
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.readers import stamp_of
+from cem_planner_ros.readers import stamp_of, state_reader
 from cem_planner_ros.ros import process
+from cem_planner_ros.ros.messages import message_class
 from cem_planner_ros.ros.simulator import SimulatorNode
 from cem_planner_ros.simulation.plants import ODOMETRY_FIELDS, ModelPlant, MujocoPlant
 
@@ -174,6 +177,68 @@ def test_the_odometry_of_a_floating_robot_is_on_the_topic_of_the_planner(
     topics = topics_of(make(plant="mujoco", model_file="quadruped.xml", planner_file=file))
     assert {"/base/odom", "/joint_states", "/servos"} <= topics
     assert "WARN" not in capfd.readouterr().err
+
+
+PUPPET = """<mujoco><compiler angle="radian"/><option gravity="0 0 0"/>
+  <default><geom contype="0" conaffinity="0"/><joint damping="0.1"/></default><worldbody>
+  <body name="hand" mocap="true" pos="0 0 1"/>
+  <body name="box" pos="0 0 1"><freejoint name="box"/><geom size="0.1" mass="0.1"/>
+    <body name="head"><joint name="my neck" type="ball"/><geom size="0.05" pos="0 0 0.2"/></body>
+    <body name="tail"><joint name="tail" type="ball"/><geom size="0.02" pos="0 0 -0.2"/></body>
+    <body name="arm"><joint name="arm" range="-1 1"/><geom size="0.02" pos="0.2 0 0"/></body>
+  </body></worldbody>
+  <equality><weld body1="hand" body2="box"/></equality>
+  <actuator><motor name="bend" joint="arm" ctrlrange="-1 1"/></actuator>
+  <keyframe><key name="bowed" qpos="0 0 1 1 0 0 0 0.8 0.6 0 0 1 0 0 0 0.5"/></keyframe></mujoco>"""
+
+
+@pytest.fixture
+def puppet(tmp_path, write_yaml):
+    """The file of a robot with ball joints that a mocap body carries, and that of its planner."""
+    pytest.importorskip("mujoco")
+    file = tmp_path / "puppet.xml"
+    file.write_text(PUPPET)
+    text, _ = of_file(str(file))
+    values = yaml.safe_load(text)["/**"]["ros__parameters"]
+    values["dynamics"]["mocap_topics"] = ["hand: /hand_pose"]
+    planner = tmp_path / "puppet.yaml"
+    planner.write_text(yaml.safe_dump({"/**": {"ros__parameters": values}}))
+    return file, planner
+
+
+def test_every_joint_is_published_as_its_planner_reads_it(make, puppet, observer, capfd):
+    file, planner = puppet
+    node = make(plant="mujoco", model_file=str(file), planner_file=str(planner), start="bowed")
+    configuration = configure(load_yaml(planner) | {"planner.device": "cpu"})
+    heard = {
+        source.topic: observer.listen(message_class(source.type), source.topic)
+        for source in configuration.sources
+    }
+    assert "/imu/my_neck" in topics_of(node)
+    spin_until(node, lambda: all(heard.values()))
+    state = {}
+    for source in configuration.sources:
+        read = state_reader(source.type, source.fields)
+        state |= zip(source.fields, read(heard[source.topic][0][1]), strict=True)
+    assert set(state) == set(configuration.dynamics.state_names)
+    neck = [state[f"my neck_{part}"] for part in ("qw", "qx", "qy", "qz")]
+    assert neck == pytest.approx([0.8, 0.6, 0.0, 0.0], abs=0.05)
+    assert state["arm"] == pytest.approx(0.5, abs=0.05)
+    said = capfd.readouterr().err
+    assert "states per second on '/joint_states', '/odom', '/imu/my_neck', '/imu/tail'" in said
+    assert "WARN" not in said
+
+
+def test_a_mocap_body_goes_where_its_topic_has_it(make, puppet, observer, capfd):
+    file, planner = puppet
+    node = make(plant="mujoco", model_file=str(file), planner_file=str(planner))
+    odometry = observer.listen(Odometry, "odom")
+    spin_until(node, lambda: "no reference on '/hand_pose' yet" in capfd.readouterr().err)
+    message = PoseStamped()
+    message.pose.position.z, message.pose.orientation.w = 1.5, 1.0
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    observer.node.create_publisher(PoseStamped, "hand_pose", latched).publish(message)
+    spin_until(node, lambda: odometry and abs(odometry[-1][1].pose.pose.position.z - 1.5) < 0.05)
 
 
 def simulator(start, write_yaml, drive, *parameters):
