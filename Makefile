@@ -12,7 +12,7 @@ SOURCES := $(shell find cem_planner_ros launch config models worlds scripts reso
 unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 unexport LD_LIBRARY_PATH ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION RMW_IMPLEMENTATION
 
-.PHONY: help install demo test test-fast test-extras test-jazzy lint reference clean
+.PHONY: help install demo test test-fast test-extras test-jazzy lint reference docs figures clean
 
 help:
 	@echo "make demo       set up, then swing a simulated cart-pole up over ROS 2,"
@@ -23,7 +23,10 @@ help:
 	@echo "make test-extras  those that need heavy packages, which it installs, or a browser"
 	@echo "make test-jazzy set up with the wheels of Jazzy, not Kilted, and run the ROS tests"
 	@echo "make lint       set up, then run ruff and mypy"
-	@echo "make reference  set up, then write docs/parameters.md and config/planner.yaml anew"
+	@echo "make docs       set up, then build the site of docs/ into build/site"
+	@echo "make figures    set up, then draw the pictures of docs/figures from runs"
+	@echo "make reference  set up, then write anew what is made from the code: config/planner.yaml,"
+	@echo "                docs/parameters.md, docs/reference/"
 	@echo "make install    set up only; in .venv-jazzy with DISTRIBUTION=jazzy"
 	@echo "make help       print this list"
 	@echo "make clean      remove what make made"
@@ -68,6 +71,17 @@ reference: install
 	mv $(VENV)/reference docs/parameters.md
 	$(BIN)/python -m cem_planner_ros parameters config/cartpole.yaml > $(VENV)/reference
 	mv $(VENV)/reference config/planner.yaml
+	$(BIN)/python docs/scripts/commands.py
+	$(BIN)/python docs/scripts/messages.py
+
+# Material for MkDocs prints an advertisement of its successor unless it is told not to.
+docs: install
+	@$(BIN)/pip install --quiet $(CONSTRAINTS) mkdocs-material 'mkdocstrings[python]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "built build/site/index.html"
+
+figures: install
+	$(BIN)/python docs/scripts/figures.py
 
 install: $(VENV)/.installed
 

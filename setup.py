@@ -63,6 +63,8 @@ setup(
         "warp": ["mujoco-warp"],
         # Models from bags, and policies; `safetensors` is all that a learned model needs to drive.
         "learn": ["gymnasium", "matplotlib", "rosbags", "safetensors"],
+        # The site of docs/: `make docs`.
+        "docs": ["mkdocs-material", "mkdocstrings[python]"],
         # colcon test runs pytest if the extra "test" asks for it.
         "test": ["gymnasium", "hypothesis", "pytest<8", "pytest-timeout", "scipy", NVRTC],
         "dev": [

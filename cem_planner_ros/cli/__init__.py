@@ -53,7 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
 
 
-def _main(arguments: list[str] | None) -> int:
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="python -m cem_planner_ros",
         description="Sampling-based control on the onboard GPU or CPU under ROS 2.",
@@ -64,5 +65,9 @@ def _main(arguments: list[str] | None) -> int:
         module.add_arguments(
             commands.add_parser(name, help=COMMANDS[name], description=COMMANDS[name])
         )
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def _main(arguments: list[str] | None) -> int:
+    options = parser().parse_args(arguments)
     return load()[options.command].run(options)
