@@ -26,12 +26,12 @@ def load(
     file: Path, sensors: Sequence[str] = (), *, allow_missing_meshes: bool = False
 ) -> mujoco.MjModel:
     """
-    Return the physics of an MJCF or URDF file, with names and motors as in `Mujoco`.
+    Return the physics of an MJCF or URDF file, with names and motors as in `PhysicsFile`.
 
     The simulator uses this function too, so that the fields of its messages are the states and
-    actions of the model. `sensors` are added, and meshes are left out, see `Mujoco.parameters`.
-    Raises ConfigurationError, naming the file, if MuJoCo refuses the file, and naming the sensor if
-    it refuses a sensor.
+    actions of the model. `sensors` are added, and meshes are left out, see
+    `PhysicsFile.parameters`. Raises ConfigurationError, naming the file, if MuJoCo refuses the
+    file, and naming the sensor if it refuses a sensor.
     """
     import mujoco
 

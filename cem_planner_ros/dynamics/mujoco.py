@@ -2,82 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 
-from cem_planner_ros.dynamics.base import Dynamics
-from cem_planner_ros.dynamics.mjcf import (
-    OF_A_JOINT,
-    acting,
-    control_range,
-    followers,
-    load,
-    measured_by,
-)
-from cem_planner_ros.dynamics.mjcf_files import missing
-from cem_planner_ros.dynamics.mjcf_sensors import output_names
-from cem_planner_ros.dynamics.mocap import POSES, TOPICS, MocapBodies
-from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.navigation.references import Reference
-from cem_planner_ros.paths import find
+from cem_planner_ros.dynamics.physics_file import PhysicsFile
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 
-if TYPE_CHECKING:
-    import mujoco
 
-
-class Mujoco(Dynamics):
+class Mujoco(PhysicsFile):
     """
     The physics of an MJCF or URDF file; MuJoCo simulates candidates in CPU threads.
 
-    The states are the positions of the joints (NAME), their speeds (NAME_dot), and the activations
-    of actuators that have one (NAME_act). A ball joint has the positions NAME_qw, NAME_qx, NAME_qy,
-    NAME_qz and the speeds NAME_wx, NAME_wy, NAME_wz. A free joint also has NAME_x, NAME_y, NAME_z
-    and their speeds. A joint or actuator without a name is called joint or actuator plus the next
-    free number.
-
-    The actions are the actuators that the file does not disable, within their control range. If the
-    file has none, it is derived from the limits of joint or force, or else a guess: [0, 1] for a
-    muscle, [-1, 1] for other actuators. In a file without actuators, such as URDF, each hinge and
-    slide joint gets a motor within its effort limit, unless the joint follows another one by an
-    equality (mimic in URDF).
-
-    The outputs are the sensors of the file, and those that `outputs` adds: NAME for one number,
-    NAME_x, NAME_y, NAME_z for three, NAME_qw, NAME_qx, NAME_qy, NAME_qz for a quaternion, and
-    NAME_0, NAME_1 and so on for others. An output is that of the end of the model step, but a force
-    or an acceleration is that of its last time step, and touch and contact are the largest ones of
-    the model step.
-
-    A model step is a whole number of the file's time steps, at least one; `planner.dt` should be a
-    few of them. When a simulation becomes unstable, its states are NaN from then on.
-
-    Raises ConfigurationError if mujoco is not installed, if it cannot load the file, or if no
-    actuator of the file acts.
+    States, actions and outputs are those of `PhysicsFile`.
     """
 
     parameters = (
-        Parameter("file", "", "The MJCF or URDF file of the robot.", when=INACTIVE),
-        Parameter(
-            "outputs",
-            [],
-            "Sensors that are added to those of the file: NAME: SENSOR OBJECTS, where SENSOR is a "
-            "sensor of MJCF and OBJECTS says of what, as in 'hand: framepos site grip', "
-            "'com: subtreecom trunk', 'bump: contact body hand body table' or 'energy: e_kinetic'.",
-            when=INACTIVE,
-        ),
-        POSES,
-        TOPICS,
-        Parameter(
-            "allow_missing_meshes",
-            False,
-            "Whether geoms that collide are left out if their meshes are missing; geoms that only "
-            "show something are left out in any case.",
-            when=INACTIVE,
-        ),
+        *PhysicsFile.parameters,
         Parameter(
             "threads",
             1,
@@ -88,179 +31,34 @@ class Mujoco(Dynamics):
         ),
     )
 
-    file: str
-    outputs: list[str]
-    mocap: list[str]
-    allow_missing_meshes: bool
-    mocap_topics: list[str]
     threads: torch.Tensor
 
     def __init__(
         self, values: Mapping[str, Any] | None = None, *, device: torch.device | str = "cpu"
     ):
         super().__init__(values, device=device)
-        try:
-            import mujoco
-            from mujoco.rollout import Rollout
-        except ImportError as error:
-            raise ConfigurationError(
-                f"the model 'mujoco' needs the package mujoco (pip install mujoco): {error}"
-            ) from error
+        import mujoco
+        from mujoco.rollout import Rollout
+
         self._mujoco = mujoco
-        file = find(self.file)
-        allowed = bool(self.allow_missing_meshes)
-        self.model = load(file, self.outputs, allow_missing_meshes=allowed)
-        model, full = self.model, mujoco.mjtState.mjSTATE_FULLPHYSICS
-        if mujoco.mj_stateSize(model, full) != 1 + model.nq + model.nv + model.na:
-            raise ConfigurationError(
-                f"file '{file}' has a state besides positions, speeds and activations, as of "
-                "plugins or delays, which is not supported"
-            )
-        self._name_states(mujoco)
-        self._sensors = Sensors(model, self.state_names)
-        self.output_names = self._sensors.names
-        self.quaternion_names += self._sensors.quaternions
-        self._actuators = acting(model)
-        self.action_names = tuple(model.actuator(index).name for index in self._actuators)
-        limits, guessed = (each[self._actuators] for each in control_range(model))
-        self.action_low, self.action_high = (tuple(map(float, bounds)) for bounds in limits.T)
-        self.guessed_actions = tuple(
-            name for name, is_guess in zip(self.action_names, guessed, strict=True) if is_guess
-        )
-        self.action_units = ("",) * len(self._actuators)
-        self.measured_by = measured_by(model, self._actuators)
-        self.named_actions = self._keyframes()
-        self._mocap = MocapBodies(model, self.mocap, self.mocap_topics)
-        self.reference_sources = self._mocap.sources
-        self._references: Mapping[str, Reference] = {}
-        self._begin = 0.0
         threads = int(self.threads)
-        self._data = [mujoco.MjData(model) for _ in range(threads)]
+        self._data = [mujoco.MjData(self.model) for _ in range(threads)]
         # Without threads it runs in the calling thread.
         self._engine = Rollout(nthread=threads if threads > 1 else 0)
-
-    def check(self) -> None:
-        """
-        Raise ConfigurationError also, naming the file.
-
-        It is raised if nothing in the file moves or is driven, or two states have the same name.
-        """
-        if not self.action_names:
-            what = (
-                "no actuator, and no hinge or slide joint that could get a motor"
-                if self.state_names
-                else "no joint"
-            )
-            raise ConfigurationError(
-                f"file '{self.file}' has {what}, expected a robot with at least one actuator: add "
-                "them to the file, or include it in a scene that has them"
-            )
-        for name, count in Counter(self.state_names).items():
-            if count > 1:
-                raise ConfigurationError(
-                    f"file '{self.file}' has {count} states called '{name}', expected different "
-                    "names: the speed of joint NAME is NAME_dot, the activation of actuator NAME "
-                    "is NAME_act; rename a joint or an actuator"
-                )
-        super().check()
-
-    def warnings(self) -> list[str]:
-        """Return warnings about joints and actuators of the file."""
-        model, found = self.model, []
-        idle = [model.actuator(i).name for i in range(model.nu) if i not in self._actuators]
-        if idle:
-            found.append(
-                f"file '{self.file}' disables the groups of the actuators {', '.join(idle)} "
-                "(actuatorgroupdisable): they are no actions"
-            )
-        derived = [
-            name
-            for name, index in zip(self.action_names, self._actuators, strict=True)
-            if not model.actuator_ctrllimited[index] and name not in self.guessed_actions
-        ]
-        if derived:
-            found.append(
-                f"file '{self.file}' gives no control range (ctrlrange) of {', '.join(derived)}: "
-                "the defaults of action.low and action.high are derived from the limits of the "
-                "joint or of the force"
-            )
-        left_out = missing(find(self.file), bool(self.allow_missing_meshes))
-        if left_out.files:
-            found.append(
-                f"file '{self.file}' names {len(left_out.files)} meshes and textures that do not "
-                f"exist, such as {left_out.files[0]}: what they show is left out, and nothing "
-                "collides with it"
-            )
-        if left_out.bodies:
-            found.append(
-                f"file '{self.file}' lacks meshes with which the bodies "
-                f"{', '.join(left_out.bodies)} collide: plans may lead them through obstacles"
-            )
-        drivers: dict[int, list[str]] = {}
-        for index, name in zip(self._actuators, self.action_names, strict=True):
-            if model.actuator(index).trntype[0] in OF_A_JOINT:
-                drivers.setdefault(int(model.actuator(index).trnid[0]), []).append(name)
-        for joint, leader in followers(model).items():
-            follows = f"'{model.joint(leader).name}'" if leader >= 0 else "a fixed position"
-            name = f"joint '{model.joint(joint).name}' of file '{self.file}'"
-            if joint in drivers and leader >= 0 and leader not in drivers:
-                continue  # The leader has no other driver, so it follows this joint.
-            if joint in drivers:
-                found.append(
-                    f"{name} follows {follows} by an equality, yet is driven by "
-                    f"{', '.join(drivers[joint])}: the action works against the equality"
-                )
-            else:
-                found.append(f"{name} follows {follows} by an equality: it is no action")
-        found += [
-            f"joint '{model.joint(joint).name}' of file '{self.file}' is driven by "
-            f"{len(names)} actions at once, {', '.join(names)}: their forces add up"
-            for joint, names in drivers.items()
-            if len(names) > 1
-        ]
-        return found
-
-    @property
-    def rest_state(self) -> np.ndarray:
-        """The state (nx,) at rest in the pose of `rest_keyframe`."""
-        model, key = self.model, self.rest_keyframe
-        positions = model.qpos0 if key < 0 else model.key_qpos[key]
-        return np.concatenate((positions, np.zeros(model.nv + model.na)))
-
-    @property
-    def rest_keyframe(self) -> int:
-        """The index of the keyframe home or start, or of the first one; -1 if there is none."""
-        names = [self.model.key(index).name for index in range(self.model.nkey)]
-        usual = (names.index(name) for name in ("home", "start") if name in names)
-        return next(usual, 0 if names else -1)
-
-    def check_dt(self, dt: float) -> None:
-        """Raise ConfigurationError if `dt`, s, is less than the time step of the file."""
-        step = self.model.opt.timestep
-        if dt < (1.0 - 1e-6) * step:
-            raise ConfigurationError(
-                f"parameter 'planner.dt' is {dt}, allowed: at least the time step of file "
-                f"'{self.file}', which is {step} s"
-            )
-
-    def step(self, state: torch.Tensor, action: torch.Tensor, dt: torch.Tensor) -> torch.Tensor:
-        """Return the state (nx, N) after the time steps that fit into `dt`, s."""
-        return self.rollout(state, action.unsqueeze(0), dt.reshape(1))[0, : len(state)]
 
     def rollout(
         self, state: torch.Tensor, sequence: torch.Tensor, durations: torch.Tensor
     ) -> torch.Tensor:
         """Return the signals (H, nx + ny, N); arguments as in `Dynamics.rollout`."""
-        counts = durations.cpu().numpy().astype(np.float64) / self.model.opt.timestep
-        steps = np.maximum(1, np.diff(np.round(np.cumsum(counts)), prepend=0.0)).astype(int)
-        ends = np.cumsum(steps)
+        ends = self.step_ends(durations)
+        steps = np.diff(ends, prepend=0)
         actions = np.ascontiguousarray(sequence.cpu().numpy().transpose(2, 0, 1), np.float64)
-        if self._sensors.needs_next:
+        if self.sensors.needs_next:
             steps[-1] += 1
         control = actions.repeat(steps, axis=1)
-        if len(self._actuators) < self.model.nu:
+        if len(self.actuators) < self.model.nu:
             control, given = np.zeros((*control.shape[:2], self.model.nu)), control
-            control[..., self._actuators] = given
+            control[..., self.actuators] = given
         start = np.zeros((state.shape[1], 1 + state.shape[0]))  # the first column is time
         start[:, 1:] = state.cpu().numpy().T
         spec = self._mujoco.mjtState.mjSTATE_CTRL
@@ -273,102 +71,25 @@ class Mujoco(Dynamics):
         times = np.concatenate((start[:, None, 0], states[..., 0]), 1)
         failed = np.maximum.accumulate(np.diff(times) <= 0.0, 1)[:, ends - 1]
         signals = np.concatenate(
-            (states[:, ends - 1, 1:], self._sensors.outputs(sensed, ends)), 2, dtype=np.float32
+            (states[:, ends - 1, 1:], self._outputs(sensed, ends)), 2, dtype=np.float32
         )
         signals[failed] = np.nan
         # Steps and samples stand side by side in memory, as costs see them.
         rows = torch.from_numpy(np.ascontiguousarray(signals.transpose(2, 1, 0)))
         return rows.to(state.device).transpose(0, 1)
 
-    def set_references(self, references: Mapping[str, Reference], time: float) -> None:
-        """Move mocap bodies along their references, in rollouts that begin at `time`, s."""
-        self._references, self._begin = references, time
-
     def _with_mocap(self, control: np.ndarray) -> tuple[np.ndarray, int]:
         """Return controls (N, time steps, nu) with the poses of mocap bodies, and what they are."""
         kinds = self._mujoco.mjtState
         count, steps, _ = control.shape
         # The sensors of the end of a step belong to the next one, so a pose is that of its begin.
-        times = self._begin + self.model.opt.timestep * np.arange(steps)
-        poses = self._mocap.controls(self._references, times)
+        times = self.begin + self.model.opt.timestep * np.arange(steps)
+        poses = self.mocap_bodies.controls(self.references, times)
         rows = np.broadcast_to(poses, (count, *poses.shape))
         spec = kinds.mjSTATE_CTRL | kinds.mjSTATE_MOCAP_POS | kinds.mjSTATE_MOCAP_QUAT
         return np.concatenate((control, rows), 2), spec
 
-    def _keyframes(self) -> dict[str, tuple[float, ...]]:
-        """
-        Return {keyframe:NAME: action (nu,)} of the named keyframes.
-
-        If all controls of a keyframe are zero, because only its pose is given, an actuator that
-        controls a position holds the pose.
-        """
-        model, found = self.model, {}
-        rows = {name: row for row, name in enumerate(self.state_names)}
-        for key in range(model.nkey):
-            name, controls = model.key(key).name, model.key_ctrl[key][self._actuators].copy()
-            for action, state in self.measured_by.items() if not controls.any() else ():
-                if rows[state] < model.nq:
-                    controls[self.action_names.index(action)] = model.key_qpos[key][rows[state]]
-            if name:
-                found[f"keyframe:{name}"] = tuple(map(float, controls))
-        return found
-
-    def _name_states(self, mujoco) -> None:
-        model = self.model
-        point, ball = ("x", "y", "z"), ("qw", "qx", "qy", "qz")
-        positions, speeds, angles, quaternions = [], [], [], []
-        for index in range(model.njnt):
-            joint = model.joint(index)
-            name = joint.name
-            kind = int(joint.type[0])
-            if kind in (mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL):
-                quaternions.append(tuple(f"{name}_{part}" for part in ball))
-            if kind == mujoco.mjtJoint.mjJNT_FREE:
-                positions += [f"{name}_{part}" for part in (*point, *ball)]
-                speeds += [f"{name}_{part}_dot" for part in point]
-                speeds += [f"{name}_w{part}" for part in point]
-            elif kind == mujoco.mjtJoint.mjJNT_BALL:
-                positions += [f"{name}_{part}" for part in ball]
-                speeds += [f"{name}_w{part}" for part in point]
-            else:
-                positions.append(name)
-                speeds.append(f"{name}_dot")
-                if kind == mujoco.mjtJoint.mjJNT_HINGE and not model.jnt_limited[index]:
-                    angles.append(name)
-        activations = [
-            f"{model.actuator(index).name}_act{part or ''}"
-            for index in range(model.nu)
-            for part in range(max(0, model.actuator_actnum[index]))
-        ]
-        self.state_names = (*positions, *speeds, *activations)
-        self.angle_names = tuple(angles)
-        self.quaternion_names = tuple(quaternions)
-
-
-class Sensors:
-    """
-    The sensors of a model as outputs.
-
-    A time step of MuJoCo begins with the sensors of positions and velocities, for the state before
-    the step. Those of the state after a model step therefore belong to the next time step.
-    """
-
-    def __init__(self, model: mujoco.MjModel, states: Iterable[str]):
-        import mujoco
-
-        of_each = output_names(model, set(states))
-        self.names = tuple(name for names in of_each for name in names)
-        self.quaternions = tuple(names for names in of_each if names[0].endswith("_qw"))
-        """The names (w, x, y, z) of each quaternion among them."""
-        size = model.sensor_dim
-        is_late = (model.sensor_needstage == mujoco.mjtStage.mjSTAGE_ACC).repeat(size)
-        kinds = int(mujoco.mjtSensor.mjSENS_TOUCH), int(mujoco.mjtSensor.mjSENS_CONTACT)
-        is_peak = np.isin(model.sensor_type, kinds).repeat(size)
-        self._of_next, self._peaks = np.flatnonzero(~is_late), np.flatnonzero(is_peak)
-        self.needs_next = bool(len(self._of_next))
-        """Whether a rollout must go on for a time step after its last model step."""
-
-    def outputs(self, sensed: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    def _outputs(self, sensed: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """
         Return the outputs (N, H, ny) after each model step.
 
@@ -376,11 +97,11 @@ class Sensors:
             sensed: (N, time steps, ny), the sensors in each time step.
             ends: (H,), how many time steps have passed at the end of each model step.
         """
-        found = sensed[:, ends - 1]
-        if self.needs_next:
-            found[..., self._of_next] = sensed[:, ends][..., self._of_next]
-        if len(self._peaks):
+        sensors, found = self.sensors, sensed[:, ends - 1]
+        if sensors.needs_next:
+            found[..., sensors.of_next] = sensed[:, ends][..., sensors.of_next]
+        if len(sensors.peaks):
             begins = np.concatenate(([0], ends[:-1]))
-            during = sensed[:, : ends[-1], self._peaks]
-            found[..., self._peaks] = np.maximum.reduceat(during, begins, axis=1)
+            during = sensed[:, : ends[-1], sensors.peaks]
+            found[..., sensors.peaks] = np.maximum.reduceat(during, begins, axis=1)
         return found
