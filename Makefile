@@ -12,7 +12,7 @@ SOURCES := $(shell find cem_planner_ros launch config models worlds scripts reso
 unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 unexport LD_LIBRARY_PATH ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION RMW_IMPLEMENTATION
 
-.PHONY: help install demo test test-fast test-extras test-jazzy lint reference docs figures clean
+.PHONY: help install demo test test-fast test-extras test-jazzy lint reference docs figures dist clean
 
 help:
 	@echo "make demo       set up, then swing a simulated cart-pole up over ROS 2,"
@@ -25,6 +25,7 @@ help:
 	@echo "make lint       set up, then run ruff and mypy"
 	@echo "make docs       set up, then build the site of docs/ into build/site"
 	@echo "make figures    set up, then draw the pictures of docs/figures from runs"
+	@echo "make dist       set up, then build wheel and sdist into dist/"
 	@echo "make reference  set up, then write anew what is made from the code: config/planner.yaml,"
 	@echo "                docs/parameters.md, docs/reference/"
 	@echo "make install    set up only; in .venv-jazzy with DISTRIBUTION=jazzy"
@@ -107,5 +108,10 @@ $(VENV)/.installed: $(VENV)/.dependencies $(SOURCES)
 	@rm -rf build
 	@touch $@
 
+dist: install
+	@$(BIN)/pip install --quiet $(CONSTRAINTS) build
+	$(BIN)/python -m build --no-isolation --outdir dist
+	@rm -rf build
+
 clean:
-	rm -rf .venv .venv-jazzy $(VENV) report build install log *.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache
+	rm -rf .venv .venv-jazzy $(VENV) report build dist install log *.egg-info .pytest_cache .hypothesis .ruff_cache .mypy_cache
