@@ -1,0 +1,160 @@
+"""Every command, block of code and picture of the pages is one that works."""
+
+import ast
+import re
+import shlex
+import textwrap
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cem_planner_ros import cli
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    *ROOT.glob("*.md"),
+    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("docs/robots/*.md"),
+    *ROOT.glob("examples/**/*.md"),
+]
+EXECUTABLES = ("planner_node", "simulator_node", "costmap_node", "view_node")
+
+
+def blocks():
+    """Return [(page, language, text)] of the blocks of code, fenced or indented."""
+    found = []
+    for page in PAGES:
+        text = page.read_text()
+        for language, block in re.findall(r"^( *```\w*)\n(.*?)^ *```", text, re.S | re.M):
+            found.append((page, language.strip(" `"), block))
+        rest = re.sub(r"^ *```.*?^ *```", "", text, flags=re.S | re.M)
+        found += [(page, "", block) for block in re.findall(r"(?:^ {4,}.*\n)+", rest, re.M)]
+        # What stands in a sentence, such as `make test`.
+        found += [(page, "", code) for code in re.findall(r"`([^`\n]+)`", rest)]
+    return found
+
+
+def commands():
+    """Return [(page, words)] of the commands in the blocks."""
+    found = []
+    for page, language, block in blocks():
+        if language not in ("", "bash", "sh"):
+            continue
+        for line in block.replace("\\\n", " ").splitlines():
+            for command in re.split(r"&&|\|\s", line.partition(" #")[0]):
+                command = re.sub(r"\s[<>].*|\s*\[.*?\]|\.\.\.", "", command).strip()
+                if command.startswith(("python", "ros2 ", "make", "cd ", *EXECUTABLES)):
+                    found.append((page.relative_to(ROOT), tuple(shlex.split(command))))
+    return sorted(set(found))
+
+
+def starting(*begin):
+    return [(page, words) for page, words in commands() if words[: len(begin)] == begin]
+
+
+def is_placeholder(name):
+    """Whether a name stands for one of the reader's own, such as FILE.yaml and robot.xml."""
+    return bool(re.search(r"[A-Z<$]", name)) or Path(name).stem in ("robot", "mine", "my_robot")
+
+
+def test_pages_have_commands():
+    assert len(commands()) > 60
+
+
+@pytest.mark.parametrize(("page", "words"), starting("python", "-m", "cem_planner_ros"))
+def test_commands_can_be_parsed(page, words, capsys):
+    arguments = list(words[3:])
+    if arguments and not arguments[0].isupper():
+        try:
+            cli.parser().parse_args(arguments)
+        except SystemExit as end:
+            what = capsys.readouterr().err
+            # A sentence may name a command without its arguments.
+            assert end.code == 0 or len(arguments) <= 2 and "required" in what, f"{page}: {what}"
+    for word in arguments:
+        if word.startswith(("config/", "models/", "examples/", "worlds/")):
+            assert (ROOT / word).exists() or is_placeholder(word), f"{page}: {word}"
+
+
+def runnable():
+    """Return the words of the commands that need no robot, no network and little time."""
+    quick = ("check", "parameters", "plugins", "init", "--version")
+    every = {words[3:] for _, words in starting("python", "-m", "cem_planner_ros")}
+    return sorted(
+        words
+        for words in every
+        if words and words[0] in quick and not any(is_placeholder(word) for word in words)
+        if all((ROOT / word).exists() for word in words if word.endswith(".yaml"))
+    )
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize("words", runnable(), ids=" ".join)
+def test_commands_run(words, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    try:
+        status = cli.main(list(words))
+    except SystemExit as end:
+        status = end.code
+    assert status == 0, capsys.readouterr()
+
+
+@pytest.mark.parametrize(("page", "words"), starting("make"))
+def test_targets_and_variables_of_make_exist(page, words):
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.search(r"^\.PHONY: (.*)$", makefile, re.M)[1].split())
+    for word in words[1:]:
+        name, equals, _ = word.partition("=")
+        known = re.search(rf"\$[({{]{name}\b|^{name} \?=", makefile, re.M) if equals else None
+        assert known or word in targets, f"{page}: {' '.join(words)}"
+
+
+@pytest.mark.parametrize(("page", "words"), starting("ros2", "launch", "cem_planner_ros"))
+def test_launch_files_and_their_arguments_exist(page, words):
+    if len(words) < 4:
+        return
+    text = (ROOT / "launch" / words[3]).read_text()
+    for word in words[4:]:
+        name, assigned, _ = word.partition(":=")
+        assert not assigned or f'"{name}"' in text, f"{page}: {' '.join(words)}"
+
+
+@pytest.mark.parametrize(
+    ("page", "words"), [(p, w) for p, w in commands() if w[0] in EXECUTABLES and len(w) > 1]
+)
+def test_files_of_nodes_exist(page, words):
+    for option, value in zip(words, words[1:], strict=False):
+        if option == "--params-file" and not is_placeholder(value):
+            folders = (ROOT, *(path for path in (ROOT / "examples").iterdir() if path.is_dir()))
+            assert any((folder / value).exists() for folder in folders), f"{page}: {value}"
+
+
+@pytest.mark.parametrize(("page", "words"), starting("cd"))
+def test_folders_exist(page, words):
+    assert (ROOT / words[1]).is_dir() or is_placeholder(words[1]), f"{page}: {words[1]}"
+
+
+def test_blocks_of_yaml_are_valid():
+    for page, language, block in blocks():
+        if language == "yaml":
+            yaml.safe_load(block)
+            assert block.strip(), page
+
+
+def test_blocks_of_python_are_valid():
+    for page, language, block in blocks():
+        if language == "python":
+            ast.parse(textwrap.dedent(block), str(page))
+
+
+def test_links_and_pictures_lead_somewhere():
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.relative_to(ROOT)}: {link}"
+
+
+def test_pages_of_the_site_are_in_its_navigation():
+    navigation = (ROOT / "mkdocs.yml").read_text()
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert str(page.relative_to(ROOT / "docs")) in navigation
