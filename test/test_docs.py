@@ -66,15 +66,22 @@ def test_pages_have_commands():
 def test_commands_can_be_parsed(page, words, capsys):
     arguments = list(words[3:])
     if arguments and not arguments[0].isupper():
-        try:
-            cli.parser().parse_args(arguments)
-        except SystemExit as end:
-            what = capsys.readouterr().err
-            # A sentence may name a command without its arguments.
-            assert end.code == 0 or len(arguments) <= 2 and "required" in what, f"{page}: {what}"
+        status = parsed(arguments)
+        # A sentence may name a command without its arguments.
+        is_short = len(arguments) <= 2 and "required" in capsys.readouterr().err
+        assert status == 0 or is_short, f"{page}: {' '.join(words)}"
     for word in arguments:
         if word.startswith(("config/", "models/", "examples/", "worlds/")):
             assert (ROOT / word).exists() or is_placeholder(word), f"{page}: {word}"
+
+
+def parsed(arguments):
+    """Return the status with which the parser ends; 0 if it does not end."""
+    try:
+        cli.parser().parse_args(arguments)
+    except SystemExit as end:
+        return end.code
+    return 0
 
 
 def runnable():
@@ -93,11 +100,7 @@ def runnable():
 @pytest.mark.parametrize("words", runnable(), ids=" ".join)
 def test_commands_run(words, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    try:
-        status = cli.main(list(words))
-    except SystemExit as end:
-        status = end.code
-    assert status == 0, capsys.readouterr()
+    assert cli.main(list(words)) == 0, capsys.readouterr()
 
 
 @pytest.mark.parametrize(("page", "words"), starting("make"))
