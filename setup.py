@@ -27,7 +27,7 @@ if "bdist_wheel" in sys.argv:
 
 setup(
     name=NAME,
-    version="0.1.0",
+    version="0.2.0",
     description="Receding-horizon Cross-Entropy-Method planning for ROS 2, in PyTorch",
     license="Apache-2.0",
     maintainer="cem_planner_ros maintainers",

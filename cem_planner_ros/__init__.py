@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from cem_planner_ros.planning.planner import Planner
     from cem_planner_ros.plugins.parameter import Parameter
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _MODULES = {
     "Candidates": "planning.plan",

@@ -1,6 +1,7 @@
 """Every command, block of code and picture of the pages is one that works."""
 
 import ast
+import itertools
 import re
 import shlex
 import textwrap
@@ -127,7 +128,7 @@ def test_launch_files_and_their_arguments_exist(page, words):
     ("page", "words"), [(p, w) for p, w in commands() if w[0] in EXECUTABLES and len(w) > 1]
 )
 def test_files_of_nodes_exist(page, words):
-    for option, value in zip(words, words[1:], strict=False):
+    for option, value in itertools.pairwise(words):
         if option == "--params-file" and not is_placeholder(value):
             folders = (ROOT, *(path for path in (ROOT / "examples").iterdir() if path.is_dir()))
             assert any((folder / value).exists() for folder in folders), f"{page}: {value}"
