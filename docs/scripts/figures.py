@@ -27,6 +27,13 @@ FOLDER = Path(__file__).parents[1] / "figures"
 HANGING = np.array([0.0, 0.0, np.pi, 0.0])
 PERIOD = 0.02
 GREY, BLUE, ORANGE = "0.75", "#1f77b4", "#d95f02"
+FADED = {
+    "fresh": "#cfe3f3",
+    "previous_plan": "#fbd9b5",
+    "fallback": "#f6b6b6",
+    "stopped": "#c9c9c9",
+}
+"""The colour of each status."""
 
 
 def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (7.0, 3.2)):
@@ -157,6 +164,62 @@ def period() -> pyplot.Figure:
     return drawn
 
 
+def ladder() -> pyplot.Figure:
+    """Draw command and status while planning fails for 0.8 s, in the middle of a swing-up."""
+    file = share("config") / "cartpole.yaml"
+    configuration = configure(load_yaml(file) | {"planner.device": "cpu"}, str(file))
+    plant = ModelPlant(configuration, HANGING)
+    lockstep = Lockstep(configuration, configuration.planner(), plant.state, plant.step)
+    drawn, axis = figure()
+    shown = set()
+    for tick in range(100):
+        fails = 0.4 <= tick * PERIOD < 1.2
+        lockstep.failure = RuntimeError("for the picture") if fails else None
+        ticked = lockstep.period()
+        left = tick * PERIOD
+        label = "" if ticked.status in shown else ticked.status
+        shown.add(ticked.status)
+        axis.barh(0, PERIOD, left=left, height=24, color=FADED[ticked.status], label=label)
+        axis.hlines(ticked.action[0], left, left + PERIOD, color="black", linewidth=1.5)
+    axis.set(xlabel="time [s]", ylabel="force [N]", xlim=(0, 2), ylim=(-11, 11))
+    drawn.legend(loc="outside upper center", ncols=4, frameon=False)
+    return drawn
+
+
+def data_flow() -> pyplot.Figure:
+    """Draw who sends what to whom."""
+    drawn, axis = figure(size=(7.0, 2.6))
+    boxes = {
+        "robot, simulator\nor Gazebo": (0.0, 0.5),
+        "state": (1.0, 1.0),
+        "predict": (2.0, 1.0),
+        "search": (3.0, 1.0),
+        "command ladder\nand limits": (2.0, 0.0),
+        "command": (1.0, 0.0),
+        "model and costs\n(plugins)": (4.0, 1.0),
+        "goal, path, costmap,\nreferences": (4.0, 0.0),
+    }
+    for text, (x, y) in boxes.items():
+        is_topic = text in ("state", "command") or text.startswith(("robot", "goal"))
+        style = {"boxstyle": "round,pad=0.5", "fc": "white" if is_topic else "#cfe3f3"}
+        axis.text(x, y, text, ha="center", va="center", fontsize=9, bbox=style)
+    arrows = (
+        ((0.1, 0.75), (0.8, 1.0)),
+        ((1.2, 1.0), (1.7, 1.0)),
+        ((2.3, 1.0), (2.7, 1.0)),
+        ((3.6, 1.0), (3.3, 1.0)),
+        ((3.0, 0.8), (2.4, 0.25)),
+        ((4.0, 0.25), (4.0, 0.75)),
+        ((1.5, 0.0), (1.28, 0.0)),
+        ((0.75, 0.0), (0.1, 0.25)),
+    )
+    for begin, end in arrows:
+        axis.annotate("", end, begin, arrowprops={"arrowstyle": "->", "color": "black"})
+    axis.set(xlim=(-0.5, 4.7), ylim=(-0.4, 1.4))
+    axis.axis("off")
+    return drawn
+
+
 def smoothness() -> pyplot.Figure:
     """Draw the force with white and with coloured noise."""
     drawn, axes = figure(2, size=(7.0, 4.0))
@@ -188,7 +251,7 @@ def cartpole() -> FuncAnimation:
     return FuncAnimation(drawn, show, frames=range(0, len(states), 3), blit=False)
 
 
-PICTURES = (candidates, warm_start, period, smoothness, cartpole)
+PICTURES = (data_flow, candidates, warm_start, period, ladder, smoothness, cartpole)
 
 
 def main(names: list[str]) -> None:
