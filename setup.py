@@ -86,6 +86,7 @@ setup(
             f"costmap_node = {NAME}.ros.process:mapper",
             f"planner_node = {NAME}.ros.process:planner",
             f"simulator_node = {NAME}.ros.process:simulator",
+            f"view_node = {NAME}.ros.process:viewer",
         ],
         f"{NAME}.dynamics": [
             f"ackermann = {NAME}.dynamics.ackermann:Ackermann",

@@ -35,7 +35,7 @@ PROVIDED_BY = {
 }
 """Modules whose package has another name."""
 
-WITHOUT_KEY = {"ament_index_python", "gymnasium", "rosbags", "safetensors"}
+WITHOUT_KEY = {"ament_index_python", "gymnasium", "mjviser", "rosbags", "safetensors", "viser"}
 """Of ROS itself, and what only learning needs, of which rosdep does not know all."""
 
 

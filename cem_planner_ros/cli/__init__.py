@@ -25,6 +25,7 @@ COMMANDS = {
     "get": "print a parameter of a node that runs",
     "list": "list the parameters of a node that runs",
     "watch": "show live what a planner node does",
+    "view": "serve a page in a browser that shows a planner node and its parameters",
     "search-policy": "search the weights of a linear policy in a Gymnasium environment",
 }
 

@@ -194,8 +194,8 @@ TABLE = (
     Parameter(
         "plan_rate",
         5.0,
-        "Publishing rate of ~/plan and, for models with the states x and y, of ~/path; 0 "
-        "publishes neither.",
+        "Publishing rate of ~/plan, of ~/candidates and, for models with the states x and y, of "
+        "~/path; 0 publishes none.",
         unit="Hz",
         low=0.0,
         high=100.0,
@@ -210,7 +210,13 @@ TABLE = (
         low=0.0,
         high=100.0,
     ),
-    Parameter("marker_count", 50, "Number of candidates shown in ~/markers.", low=0, high=64),
+    Parameter(
+        "marker_count",
+        50,
+        "Number of candidates shown in ~/markers and, up to 24, in ~/candidates.",
+        low=0,
+        high=64,
+    ),
     Parameter(
         "allow_rebuild",
         False,

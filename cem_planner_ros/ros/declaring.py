@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import math
 import sys
 from collections.abc import Sequence
@@ -14,11 +15,15 @@ from rclpy.node import Node
 from cem_planner_ros.configuration import load_yaml
 from cem_planner_ros.configuration.table import ROS_PARAMETERS
 from cem_planner_ros.errors import ConfigurationError, did_you_mean
-from cem_planner_ros.plugins.parameter import READ_ONLY, Parameter
+from cem_planner_ros.plugins.parameter import INACTIVE, LIVE, READ_ONLY, Parameter
 from cem_planner_ros.ros.command_line import params_files
 
 LAUNCH_FILE = "launch_params_"
 """Prefix of the names of files to which launch writes parameters of a launch file."""
+
+
+UNBOUNDED = (-(2**63), 2**63 - 1, -sys.float_info.max, sys.float_info.max)
+"""Ends of ranges that do not limit anything."""
 
 
 def read_files(files: Sequence[str], node: Node) -> dict[str, Any]:
@@ -92,3 +97,32 @@ def descriptor(parameter: Parameter) -> ParameterDescriptor:
             )
         ]
     return result
+
+
+def declaration(descriptor: ParameterDescriptor, value: Any) -> Parameter:
+    """
+    Return the declaration that a descriptor of `descriptor` says, with a value as its default.
+
+    Of a descriptor that somebody else made it is as much as the descriptor says.
+    """
+    allowed, _, when = descriptor.additional_constraints.rpartition("; ")
+    if when not in (LIVE, INACTIVE, READ_ONLY):
+        allowed, when = "", READ_ONLY if descriptor.read_only else LIVE
+    description, bracket, unit = descriptor.description.removesuffix("]").rpartition(" [")
+    if not bracket or not descriptor.description.endswith("]"):
+        description, unit = descriptor.description, ""
+    low = high = None
+    for bounds in (*descriptor.floating_point_range, *descriptor.integer_range):
+        low = None if bounds.from_value in UNBOUNDED else bounds.from_value
+        high = None if bounds.to_value in UNBOUNDED else bounds.to_value
+    choices, words = allowed.removeprefix("one of ").split(", "), ()
+    if not allowed.startswith("one of "):
+        choices = ()
+    is_number = allowed.startswith(("an integer", "a finite number"))
+    if descriptor.dynamic_typing and is_number:
+        _, *words = allowed.split(", or ")
+    if isinstance(value, (list, tuple, array.array)):
+        value = list(value)
+    return Parameter(
+        descriptor.name, value, description, unit, low, high, tuple(choices), when, tuple(words)
+    )

@@ -1,4 +1,4 @@
-"""The messages of `/diagnostics`, `~/statistics`, `~/plan` and `~/path`."""
+"""The messages of `/diagnostics`, `~/statistics`, `~/plan`, `~/candidates` and `~/path`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cem_planner_ros.control.commander import Commander
 from cem_planner_ros.control.ladder import FALLBACK, FRESH, STATUSES, STOPPED
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import CAUSES, PAUSED, RESTING, Tick
-from cem_planner_ros.planning.plan import Plan
+from cem_planner_ros.planning.plan import Candidates, Plan
 from cem_planner_ros.ros.messages import quaternion
 
 STATISTICS = (
@@ -219,5 +219,28 @@ def plan_message(
     message.layout.dim = [
         MultiArrayDimension(label="step", size=len(rows), stride=rows.size),
         MultiArrayDimension(label=",".join(columns), size=len(columns), stride=len(columns)),
+    ]
+    return message
+
+
+def candidates_message(
+    candidates: Candidates, elites: int, state_names: Sequence[str]
+) -> Float64MultiArray:
+    """
+    Return candidates (n), one row for each, the first `elites` of which are elites.
+
+    A row has the cost, 1 for an elite or else 0, and the predicted states (H + 1, nx), step by
+    step. The label of the third dimension names the states.
+    """
+    count = len(candidates.costs)
+    is_elite = np.arange(count) < elites
+    states = np.moveaxis(candidates.states, -1, 0).reshape(count, -1)
+    rows = np.column_stack((candidates.costs, is_elite, states))
+    message = Float64MultiArray(data=array.array("d", rows.tobytes()))
+    names = ",".join(state_names)
+    message.layout.dim = [
+        MultiArrayDimension(label="candidate", size=count, stride=rows.size),
+        MultiArrayDimension(label="cost,elite,states", size=rows.shape[1], stride=rows.shape[1]),
+        MultiArrayDimension(label=names, size=len(state_names), stride=len(state_names)),
     ]
     return message

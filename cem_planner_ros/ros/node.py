@@ -309,7 +309,7 @@ class PlannerNode(LifecycleNode):
 
     def _facts(self) -> dict[str, object]:
         if self.ready is None:
-            return {"execution": "none"}
+            return {"execution": "none", **self._operator.facts()}
         execution, device = self.ready.planner.execution, self.ready.configuration.device
         std, elites = self.topics.reports.spread
         facts = {
@@ -321,7 +321,7 @@ class PlannerNode(LifecycleNode):
         }
         if device.type == "cuda":
             facts["GPU memory (MB)"] = f"{torch.cuda.memory_allocated(device) / 1e6:.1f}"
-        return facts | self.topics.facts()
+        return facts | self._operator.facts() | self.topics.facts()
 
     def _warnings(self) -> list[str]:
         warnings = [self._swap.problem] if self._swap.problem else []

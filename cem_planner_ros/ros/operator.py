@@ -54,6 +54,13 @@ class Operator:
         """The loop is about to end."""
         self._loop = None
 
+    def facts(self) -> dict[str, object]:
+        """Return the values of `/diagnostics` about what the operator wants."""
+        return {
+            "emergency stop": "pressed" if self.is_pressed else "released",
+            "paused": "yes" if self._is_paused else "no",
+        }
+
     @property
     def _cause(self) -> str:
         paused = PAUSED if self._is_paused else ""

@@ -55,6 +55,19 @@ def mapper() -> int:
     return _run("costmap_node", load)
 
 
+def viewer() -> int:
+    """Run the node that serves the page in a browser until SIGINT or SIGTERM."""
+
+    def load() -> Callable:
+        # The planner goes first where both want the same core.
+        os.nice(5)
+        from cem_planner_ros.ros.view_node import ViewNode
+
+        return lambda is_over: ViewNode()
+
+    return _run("view_node", load)
+
+
 def _run(name: str, load: Callable, start: Callable = lambda node, listen: None) -> int:
     """
     Make a node, spin it until a signal comes, close it, and return the exit status.
@@ -99,7 +112,11 @@ def _run(name: str, load: Callable, start: Callable = lambda node, listen: None)
 
     from cem_planner_ros.errors import ConfigurationError
 
-    make = load()
+    try:
+        make = load()
+    except ConfigurationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     signals: list[int] = []  # An Event has a lock, for which a second signal could wait forever.
     for number in numbers:
         signal.signal(number, lambda number, _: signals.append(number))

@@ -19,7 +19,7 @@ from cem_planner_ros.control.ladder import FALLBACK, FRESH, PREVIOUS_PLAN, STOPP
 from cem_planner_ros.control.tick import RESTING, Tick
 from cem_planner_ros.navigation.stop_guard import StopGuard
 from cem_planner_ros.planning.execution import Execution
-from cem_planner_ros.planning.plan import Plan
+from cem_planner_ros.planning.plan import Candidates, Plan
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.ros import diagnostics
 from cem_planner_ros.ros.markers import BEST, Drawing, Line, braking, fan, in_space, moving
@@ -38,6 +38,9 @@ SPREAD_RATE = 2.0
 TERMS_RATE = 0.5
 """Rate of computing the cost terms of the plan, Hz."""
 
+MOST_CANDIDATES = 24
+"""Largest number of candidates in `~/candidates`, which takes time from planning."""
+
 WORDS = {
     FRESH: "planning again",
     PREVIOUS_PLAN: "using the previous plan",
@@ -50,7 +53,9 @@ WORDS = {
 
 class Reports:
     """
-    Logs changes of the status; publishes `~/statistics`, `~/plan`, `~/path`, `~/markers`.
+    Logs changes of the status; publishes what plans and periods are like.
+
+    The topics are `~/statistics`, `~/plan`, `~/candidates`, `~/path` and `~/markers`.
 
     For a mobile robot it also publishes `~/goal_reached` and `~/collision_imminent` when they
     change. These topics are latched.
@@ -63,6 +68,7 @@ class Reports:
         self._configuration = configuration
         self._statistics = node.create_publisher(Float64MultiArray, "~/statistics", 1)
         self._plan = node.create_publisher(Float64MultiArray, "~/plan", 1)
+        self._candidates = node.create_publisher(Float64MultiArray, "~/candidates", 1)
         self._path = node.create_publisher(Path, "~/path", 1)
         self._markers = node.create_publisher(MarkerArray, "~/markers", 1)
         self._drawing: Drawing | None = None
@@ -86,7 +92,8 @@ class Reports:
     def destroy(self) -> None:
         """Destroy the publishers."""
         facts = (publisher for publisher, _ in self._facts)
-        for publisher in (self._statistics, self._plan, self._path, self._markers, *facts):
+        plans = (self._plan, self._candidates, self._path, self._markers)
+        for publisher in (self._statistics, *plans, *facts):
             self._node.destroy_publisher(publisher)
 
     def forget(self) -> None:
@@ -152,6 +159,10 @@ class Reports:
             and is_planar
             and self._markers.get_subscription_count()
         )
+        shows_candidates = is_due and self._candidates.get_subscription_count()
+        if shows_candidates and values["marker_count"]:
+            found, elites = sampled(planner, min(values["marker_count"], MOST_CANDIDATES))
+            self._candidates.publish(diagnostics.candidates_message(found, elites, names))
         shows_terms = values["publish_statistics"] and self._is_due("terms", TERMS_RATE, now)
         if not (shows_plan or shows_markers or shows_terms):
             return
@@ -214,6 +225,11 @@ def candidate_lines(planner: Planner, count: int) -> list[Line]:
     """Return the lines of `count` candidates of the last iteration, coloured by cost."""
     if not count:
         return []
-    states, _, costs = planner.candidates(count)
+    (states, _, costs), elites = sampled(planner, count)
     points = in_space(states, planner.dynamics.state_names)
-    return fan(np.moveaxis(points, -1, 0), costs, count - count // 2)
+    return fan(np.moveaxis(points, -1, 0), costs, elites)
+
+
+def sampled(planner: Planner, count: int) -> tuple[Candidates, int]:
+    """Return at most `count` candidates of the last iteration, and how many are elites."""
+    return planner.candidates(count), min(count - count // 2, planner.search.elites)

@@ -1,0 +1,244 @@
+"""The node that serves a page in a browser: what a planner does, and its parameters."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import TransitionEvent
+from rcl_interfaces.msg import ParameterEvent
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.parameter import Parameter as RosParameter
+from rclpy.qos import QoSProfile
+
+from cem_planner_ros.configuration import NODE_NAME, Configuration, configure, split_name
+from cem_planner_ros.configuration.table import ROS_PARAMETERS
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.paths import find
+from cem_planner_ros.plugins.parameter import LIVE, READ_ONLY, Parameter
+from cem_planner_ros.ros.declaring import declare
+from cem_planner_ros.ros.planner_client import PlannerClient, python_value
+from cem_planner_ros.ros.watched_topics import WatchedTopics
+
+try:
+    from cem_planner_ros.view import robots
+    from cem_planner_ros.view.gate import is_loopback
+    from cem_planner_ros.view.page import Page
+except ImportError as error:
+    raise ConfigurationError(
+        f"the page needs the packages viser and mjviser (pip install viser mjviser): {error}"
+    ) from error
+
+RATE = 10.0
+"""Rate of drawing the scene, Hz."""
+
+LOOK = 0.25
+"""Time between two looks whether the planner is there, s."""
+
+TABLE = tuple(
+    Parameter(name, default, text, when=READ_ONLY, **options)
+    for name, default, text, options in (
+        ("node", NODE_NAME, "The planner, as NAME or NAMESPACE/NAME.", {}),
+        ("host", "127.0.0.1", "Address of this machine at which the page is served.", {}),
+        ("port", 8080, "Port at which the page is served.", {"low": 0, "high": 65535}),
+        (
+            "token",
+            "",
+            "What the address of the page must contain as ?token=TOKEN; empty for none on "
+            "127.0.0.1, and for one by chance, which is logged, elsewhere.",
+            {},
+        ),
+        ("robot", "", "MJCF or URDF file of the robot to draw; empty for that of the model.", {}),
+        ("read_only", False, "Whether the page only shows, and sends nothing.", {}),
+        (
+            "save_to",
+            "",
+            "Folder on this machine in which the page saves parameter files; empty for none.",
+            {},
+        ),
+    )
+)
+"""The parameters of the node."""
+
+
+class ViewNode(Node):
+    """
+    Serves the page of one planner, which it finds again whenever it is started anew.
+
+    It subscribes to what the planner publishes only while a browser shows the page. A browser that
+    hangs, sleeps or is closed changes nothing: commands are sent by clicks alone.
+
+    Raises ConfigurationError if a parameter is wrong, or the page cannot be served.
+    """
+
+    def __init__(self, **options):
+        super().__init__("cem_planner_view", **options)
+        values, _ = declare(self, TABLE)
+        self._robot_file = values["robot"]
+        name, namespace = split_name(values["node"])
+        self._planner = f"{namespace.rstrip('/')}/{name}"
+        host, token = values["host"], values["token"]
+        if not token and not is_loopback(host):
+            token = secrets.token_urlsafe(16)
+        self._watched: WatchedTopics | None = None
+        self._configuration: Configuration | None = None
+        self._is_there = self._is_reading = self._is_stale = self._is_shown = False
+        self.operating = PlannerClient(
+            self,
+            self._planner,
+            lambda text: self.page.show_answer(text),
+            lambda text, is_pressed: self.page.show_stop(text, is_pressed=is_pressed),
+        )
+        """What the page asks of the planner."""
+        try:
+            self.page = Page(
+                self.operating,
+                host=host,
+                port=values["port"],
+                token=token,
+                save_to=Path(values["save_to"]).expanduser() if values["save_to"] else None,
+                read_only=values["read_only"],
+            )
+        except ConfigurationError:
+            self.operating.close()
+            raise
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(LOOK, self._look, clock=steady)
+        self.create_timer(1.0 / RATE, self._draw, clock=steady)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+        self.create_subscription(
+            ParameterEvent, "/parameter_events", self._on_parameters, QoSProfile(depth=100)
+        )
+        self.create_subscription(
+            TransitionEvent, f"{self._planner}/transition_event", self._on_transition, 10
+        )
+        address = f"http://{host}:{self.page.port}/" + (f"?token={token}" if token else "")
+        self.page.show_waiting(f"waiting for {self._planner}")
+        self.get_logger().info(f"the page of {self._planner} is at {address}")
+
+    def close(self) -> None:
+        """End the page, the subscriptions and the thread of the emergency stop."""
+        self._unwatch()
+        self.operating.close()
+        self.page.close()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the planner is there, and its parameters are on the page."""
+        return self._is_there and self._is_shown
+
+    # What the planner is
+
+    def _look(self) -> None:
+        """Notice that the planner has come or gone, and read its parameters where needed."""
+        was_there, self._is_there = self._is_there, self.operating.is_there
+        if was_there and not self._is_there:
+            self._unwatch()
+            self._configuration = None
+            self._is_reading = self._is_shown = False
+            self.page.show_waiting(f"{self._planner} is gone: waiting for it")
+        if not self._is_there or self._is_reading:
+            return
+        if not was_there or self._is_stale:
+            self._is_reading, self._is_stale = True, False
+            self.operating.read_parameters(self._use)
+            self.operating.read_state(self.page.show_lifecycle)
+
+    def _use(self, parameters: dict[str, Parameter], values: dict[str, Any]) -> None:
+        """Show the parameters of the planner, and draw the robot that they describe."""
+        self._is_reading, self._is_shown = False, True
+        self.page.panel.fill(parameters, values)
+        self.set_parameters([RosParameter("use_sim_time", value=values.get("use_sim_time", False))])
+        own = {n: v for n, v in values.items() if n.partition(".")[0] not in ROS_PARAMETERS}
+        try:
+            configuration = configure(own | {"planner.device": "cpu"}, self._planner)
+        except ConfigurationError as error:
+            self.page.show_robot_problem(f"the parameters describe no robot: {error}")
+            return
+        if self._configuration is not None and _is_same(configuration, self._configuration):
+            return
+        self._unwatch()
+        self._configuration = configuration
+        problem = ""
+        try:
+            robot = self._robot(configuration)
+            if robot is None:
+                problem = "the names of the states do not say what the robot looks like"
+        except ConfigurationError as error:
+            robot, problem = None, str(error)
+        self.page.scene.use(robot)
+        self.page.show_robot_problem(problem)
+        has_goal = "goal" in configuration.inputs
+        place = self._planner.rpartition("/")[0]
+        topic = configuration.values["drive.goal_topic"] if has_goal else ""
+        topic = topic if topic.startswith("/") or not topic else f"{place}/{topic}"
+        self.operating.use_goal(topic, configuration.values["frame_id"])
+
+    def _robot(self, configuration: Configuration) -> robots.Robot | None:
+        names, values = configuration.dynamics.state_names, configuration.values
+        file = self._robot_file or values.get("dynamics.file", "")
+        if file and (self._robot_file or values["dynamics.plugin"] == "mujoco"):
+            return robots.from_file(find(file), names, configuration.fields("state"))
+        footprint = configuration.footprint
+        outline = None if footprint is None else footprint.at(0.0, 0.0, 0.0)
+        return robots.from_names(names, values, outline)
+
+    # What is drawn
+
+    def _draw(self) -> None:
+        if self._configuration is None or not self.page.is_watched:
+            self._unwatch()
+            return
+        if self._watched is None:
+            try:
+                self._watched = WatchedTopics(
+                    self, self._planner, self._configuration, self.page, self._stamp_clock
+                )
+            except ConfigurationError as error:
+                self._configuration = None
+                self.page.show_robot_problem(str(error))
+                return
+        self._watched.draw()
+
+    def _unwatch(self) -> None:
+        if self._watched is not None:
+            self._watched.destroy()
+            self._watched = None
+
+    def _stamp_clock(self) -> float:
+        return self.get_clock().now().nanoseconds * 1e-9
+
+    # What the planner says
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name == f"{self._planner}: control":
+                values = {value.key: value.value for value in status.values}
+                self.page.show_diagnostics(int.from_bytes(status.level), status.message, values)
+
+    def _on_parameters(self, event: ParameterEvent) -> None:
+        if event.node != self._planner:
+            return
+        self._is_stale |= bool(event.new_parameters or event.deleted_parameters)
+        changed = {p.name: p.value for p in event.changed_parameters}
+        self.page.panel.tuning.follow({name: python_value(v) for name, v in changed.items()})
+
+    def _on_transition(self, event: TransitionEvent) -> None:
+        self.page.show_lifecycle(event.goal_state.label)
+
+
+def _is_same(one: Configuration, other: Configuration) -> bool:
+    """Return whether two configurations have the same topics and robots."""
+
+    def what(configuration: Configuration) -> dict[str, Any]:
+        declared = configuration.parameters
+        return {
+            n: v
+            for n, v in configuration.values.items()
+            if n in declared and declared[n].when != LIVE
+        }
+
+    return what(one) == what(other)

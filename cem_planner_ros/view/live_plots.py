@@ -1,0 +1,177 @@
+"""Plots of the last seconds."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+import viser
+from viser import uplot
+
+SPAN = 30.0
+"""Time that plots show, s."""
+
+MOST_POINTS = 600
+"""Largest number of points of a line; more are not sent to the browser."""
+
+COLOURS = (
+    *("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f"),
+    *("#bcbd22", "#17becf"),
+)
+
+
+class TimeSeries:
+    """
+    Numbers by name over the last SPAN s; may be filled and read by different threads.
+
+    A row has a time and some of the numbers. If the clock was set back, earlier rows are forgotten.
+    """
+
+    def __init__(self, span: float = SPAN):
+        self._span = span
+        self._rows: deque[tuple[float, Mapping[str, float]]] = deque()
+        self._lock = threading.Lock()
+
+    def add(self, time: float, values: Mapping[str, float]) -> None:
+        """Add numbers at a time, s."""
+        with self._lock:
+            if self._rows and time < self._rows[-1][0]:
+                self._rows.clear()
+            self._rows.append((time, values))
+            while self._rows[0][0] < time - self._span:
+                self._rows.popleft()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the numbers, in the order in which they came."""
+        with self._lock:
+            return list(dict.fromkeys(name for _, values in self._rows for name in values))
+
+    def columns(self, names: Sequence[str], most: int | None = None) -> list[np.ndarray]:
+        """Return times and the columns of `names`, NaN where there is no number; evenly thinned."""
+        with self._lock:
+            rows = list(self._rows)
+        if most is not None and len(rows) > most:
+            rows = rows[-1 :: -math.ceil(len(rows) / most)][::-1]
+        times = np.array([time for time, _ in rows], float)
+        return [times] + [
+            np.array([v.get(name, math.nan) for _, v in rows], float) for name in names
+        ]
+
+
+class Plot:
+    """
+    Lines over time.
+
+    Args:
+        gui: where the plot is made, in the container that is open.
+        title: what it shows, with the unit.
+        history: where the numbers are.
+        choose: returns the names of the lines from all names of the history.
+        stacked: whether lines are added up, each on the one before.
+    """
+
+    def __init__(
+        self,
+        gui: viser.GuiApi,
+        title: str,
+        history: TimeSeries,
+        choose: Callable[[list[str]], Iterable[str]],
+        *,
+        stacked: bool = False,
+        height: int = 170,
+    ):
+        self.title, self.history, self._choose, self._stacked = title, history, choose, stacked
+        self._names: list[str] = []
+        self._handle = gui.add_uplot(
+            (np.array([0.0, 1.0]), np.array([math.nan, math.nan])),
+            ({"label": "s"}, {"label": title}),
+            title=title,
+            scales={"x": {"time": False}},
+            height=height,
+            visible=False,
+        )
+
+    def show(self) -> None:
+        """Show the newest numbers; a plot without numbers is hidden."""
+        names = list(self._choose(self.history.names))[: len(COLOURS)]
+        times, *columns = self.history.columns(names, MOST_POINTS)
+        if not names or len(times) < 2:
+            self._handle.visible = False
+            return
+        if self._stacked:
+            columns = list(np.cumsum(np.nan_to_num(columns), axis=0))
+        if names != self._names:
+            self._names = names
+            self._handle.series = tuple(
+                [uplot.Series(label="s"), *map(self._series, names, range(len(names)))]
+            )
+        self._handle.data = (times - times[-1], *columns)
+        self._handle.visible = True
+
+    def _series(self, name: str, index: int) -> uplot.Series:
+        colour = COLOURS[index]
+        series = uplot.Series(label=name, stroke=colour, width=1.5, spanGaps=True)
+        if self._stacked:
+            series["fill"] = colour + "40"
+        return series
+
+
+class Plots:
+    """
+    All plots, with a switch that stops them and a button that downloads their numbers.
+
+    Args:
+        gui: where they are made, in the container that is open.
+    """
+
+    def __init__(self, gui: viser.GuiApi):
+        self._gui = gui
+        self._note = gui.add_markdown("")
+        self._pause = gui.add_checkbox("Hold the plots", False)
+        self._download = gui.add_button("Download as CSV")
+        self._download.on_click(self._on_download)
+        self._plots: list[Plot] = []
+
+    def add(self, plot: Plot) -> None:
+        """Show a plot from now on."""
+        self._plots.append(plot)
+
+    def note(self, text: str) -> None:
+        """Show a text above the plots."""
+        if text != self._note.content:
+            self._note.content = text
+
+    def show(self) -> None:
+        """Show the newest numbers, unless the plots are held."""
+        if not self._pause.value:
+            for plot in self._plots:
+                plot.show()
+
+    def csv(self) -> str:
+        """Return the numbers of all plots: the time, s, and a column for each number."""
+        histories = dict.fromkeys(plot.history for plot in self._plots)
+        names = [name for history in histories for name in history.names]
+        rows: list[tuple[float, dict[str, float]]] = []
+        for history in histories:
+            own = history.names
+            times, *columns = history.columns(own)
+            for index, time in enumerate(times):
+                values = {name: c[index] for name, c in zip(own, columns, strict=True)}
+                rows.append((time, values))
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(["time", *names])
+        for time, values in sorted(rows, key=lambda row: row[0]):
+            numbers = (values.get(name, math.nan) for name in names)
+            writer.writerow([f"{time:.4f}", *("" if n != n else f"{n:.9g}" for n in numbers)])
+        return text.getvalue()
+
+    def _on_download(self, event: viser.GuiEvent) -> None:
+        if event.client is not None:
+            event.client.send_file_download("planner.csv", self.csv().encode())

@@ -1,0 +1,279 @@
+"""The page: what stands where, and what its buttons do."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import io
+import random
+import re
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import viser
+
+from cem_planner_ros.control.ladder import FALLBACK, FRESH, PREVIOUS_PLAN, STATUSES, STOPPED
+from cem_planner_ros.control.tick import CAUSES
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.view.gate import Gate
+from cem_planner_ros.view.live_plots import Plot, Plots, TimeSeries
+from cem_planner_ros.view.panel import Panel, Setter
+from cem_planner_ros.view.scene import Scene
+
+LEVELS = ("#2b8a3e", "#e67700", "#c92a2a", "#868e96")
+"""Colours of OK, WARN, ERROR and STALE, by the levels of diagnostic_msgs."""
+
+COLOURS = {FRESH: LEVELS[0], PREVIOUS_PLAN: LEVELS[1], FALLBACK: LEVELS[1], STOPPED: LEVELS[2]}
+
+LABEL = "cem_planner_ros"
+
+LIFECYCLE, CONTROL = ("Configure", "Activate", "Deactivate"), ("Pause", "Go on", "Reset")
+
+NO_STATISTICS = (
+    "Times and costs are missing while the parameter `publish_statistics` is off: it is in the "
+    "group node of the parameters."
+)
+
+SEARCH = ("search std (%)", "elite spread (%)")
+"""Values of `/diagnostics` that are plotted."""
+
+TIMES = ("plan_ms", "margin_ms")
+COST_TERM = "cost."
+
+
+class Operating(Setter, Protocol):
+    """What the page asks of the node. No method waits for an answer."""
+
+    def transition(self, name: str) -> None:
+        """Ask for a lifecycle transition: configure, activate or deactivate."""
+
+    def pause(self, is_paused: bool) -> None:
+        """Pause control, or end the pause."""
+
+    def reset(self) -> None:
+        """Have the planner forget the last plan."""
+
+    def emergency_stop(self, is_pressed: bool) -> None:
+        """Press or release the emergency stop."""
+
+    def send_goal(self, x: float, y: float, yaw: float) -> None:
+        """Send a goal, m and rad."""
+
+
+class Page:
+    """
+    The page and its server.
+
+    The methods that show something may be called at any time, by one thread.
+
+    Args:
+        operating: the node behind the page.
+        host, port: where browsers reach it; port 0 for a free one.
+        token: what the address must contain; "" for no token, see `gate.refusal`.
+        save_to: folder on the robot for parameter files; None for no such button.
+        read_only: whether the page only shows.
+
+    Raises ConfigurationError if the page cannot be served there.
+    """
+
+    def __init__(
+        self,
+        operating: Operating,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8080,
+        token: str = "",
+        save_to: Path | None = None,
+        read_only: bool = False,
+    ):
+        self._operating, self._read_only = operating, read_only
+        with contextlib.redirect_stdout(io.StringIO()):  # It prints an address behind the gate.
+            self.server = viser.ViserServer(_hidden_host(), 0, label=LABEL, verbose=False)
+        try:
+            behind = (self.server.get_host(), self.server.get_port())
+            self._gate = Gate(host, port, behind, token)
+        except ConfigurationError:
+            self.server.stop()
+            raise
+        self.port = self._gate.port
+        """The port at which browsers reach it."""
+        self.statistics, self.search, self.plan = TimeSeries(), TimeSeries(), TimeSeries()
+        """The numbers of `~/statistics`, of the search, and of states and commands."""
+        gui = self.server.gui
+        gui.configure_theme(control_width="large", show_logo=False, show_share_button=False)
+        gui.main_panel.dock_right()
+        self._status = gui.add_html(_badge("waiting for the node", LEVELS[3]))
+        self._stop = gui.add_button(
+            "EMERGENCY STOP",
+            color="red",
+            disabled=read_only,
+            hint="Only the safe command is sent, until it is released and the node activated.",
+        )
+        self._is_pressed = False
+        self._stop_said = gui.add_html("")
+        with gui.add_folder("Operation"):
+            self._buttons()
+        tabs = gui.add_tab_group()
+        with tabs.add_tab("State"):
+            self._problem = gui.add_markdown("")
+            self._diagnostics = gui.add_html("")
+        with tabs.add_tab("Parameters"):
+            self.panel = Panel(self.server, operating, save_to=save_to, read_only=read_only)
+        with tabs.add_tab("Plots"):
+            self.plots = Plots(gui)
+            self._add_plots()
+        self.tabs = tabs
+        """The tabs, to which others may be added."""
+        self.scene = Scene(self.server, None if read_only else operating.send_goal)
+
+    def close(self) -> None:
+        """End the server."""
+        self._gate.close()
+        self.server.stop()
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether any browser shows the page."""
+        return bool(self.server.get_clients())
+
+    @property
+    def stop_text(self) -> str:
+        """What the page says of the emergency stop."""
+        return html.unescape(re.sub("<[^>]*>", "", self._stop_said.content))
+
+    def _buttons(self) -> None:
+        gui, operating = self.server.gui, self._operating
+        off = self._read_only
+        release = gui.add_button("Release the emergency stop", disabled=off)
+        lifecycle = gui.add_button_group("Lifecycle", LIFECYCLE, disabled=off)
+        control = gui.add_button_group(
+            "Control",
+            CONTROL,
+            disabled=off,
+            hint="Reset: the planner forgets its last plan (warm start).",
+        )
+        self._answer = gui.add_markdown("")
+        if off:
+            return
+
+        # A coroutine runs in the thread of the server at once, however busy the others are.
+        @self._stop.on_click
+        async def _(_: viser.GuiEvent) -> None:
+            operating.emergency_stop(True)
+
+        @release.on_click
+        async def _(_: viser.GuiEvent) -> None:
+            operating.emergency_stop(False)
+
+        lifecycle.on_click(lambda event: operating.transition(event.target.value.lower()))
+
+        @control.on_click
+        def _(event: viser.GuiEvent) -> None:
+            if event.target.value == "Reset":
+                operating.reset()
+            else:
+                operating.pause(event.target.value == "Pause")
+
+    def _add_plots(self) -> None:
+        gui, statistics = self.server.gui, self.statistics
+
+        def add(title: str, history: TimeSeries, choose, **options) -> None:
+            self.plots.add(Plot(gui, title, history, choose, **options))
+
+        add("State, and what the plan predicted", self.plan, _those("state "), height=220)
+        add("Command", self.plan, _those("command "))
+        add("Plan time, budget and deadline margin (ms)", statistics, _only(*TIMES, "budget_ms"))
+        add("Iterations", statistics, _only("iterations"))
+        add("Status (0 fresh, 3 stopped)", statistics, _only("status"))
+        add("Cost of the plan by term, stacked", statistics, _those(COST_TERM), stacked=True)
+        add("Std of the search, spread of the elites (%)", self.search, lambda names: names)
+
+    # What the node tells
+
+    def show_answer(self, text: str) -> None:
+        """Show what the node answered to a button."""
+        self._answer.content = text
+
+    def show_waiting(self, text: str) -> None:
+        """Show that the node is not there, and what is waited for."""
+        self._status.content = _badge(text, LEVELS[3])
+        self.panel.set_active(False)
+
+    def show_lifecycle(self, state: str) -> None:
+        """Take over the lifecycle state of the node."""
+        self.panel.set_active(state == "active")
+
+    def show_diagnostics(self, level: int, message: str, values: Mapping[str, str]) -> None:
+        """Show what `/diagnostics` says of the node."""
+        level = min(level, len(LEVELS) - 1)
+        self._status.content = _badge(message, LEVELS[level])
+        rows = "".join(
+            f"<tr><td style='padding-right:1em'>{html.escape(key)}</td>"
+            f"<td>{html.escape(value)}</td></tr>"
+            for key, value in values.items()
+        )
+        with contextlib.suppress(KeyError, ValueError):
+            self.search.add(time.monotonic(), {name: float(values[name]) for name in SEARCH})
+        is_pressed = values.get("emergency stop") == "pressed"
+        if is_pressed != self._is_pressed:  # Whoever pressed or released it, also before this page.
+            self._is_pressed = is_pressed
+            said = "pressed" if is_pressed else "released"
+            self.show_stop(f"the emergency stop is {said}", is_pressed=is_pressed)
+        self._diagnostics.content = (
+            f"<div style='font-size:0.8em;padding:0.5em'><b style='color:{LEVELS[level]}'>"
+            f"{html.escape(message)}</b><table>{rows}</table></div>"
+        )
+
+    def show_plots(self) -> None:
+        """Show the newest numbers in the plots."""
+        is_off = self.panel.tuning.values.get("publish_statistics") is False
+        self.plots.note(NO_STATISTICS if is_off else "")
+        self.plots.show()
+
+    def show_robot_problem(self, text: str) -> None:
+        """Show why no robot is drawn; "" if it is."""
+        self._problem.content = f"No robot in the scene: {text}." if text else ""
+
+    def show_stop(self, text: str, *, is_pressed: bool) -> None:
+        """Show whether the emergency stop is pressed, and what the node acknowledged."""
+        colour = LEVELS[2] if is_pressed else LEVELS[3]
+        content = _badge(text, colour) if text else ""
+        if content != self._stop_said.content:
+            self._stop_said.content = content
+
+
+def _hidden_host() -> str:
+    """
+    Return the address of this machine at which the server behind the gate listens.
+
+    Linux has many: a web page that tries addresses of this machine does not find it.
+    """
+    if sys.platform != "linux":
+        return "127.0.0.1"
+    numbers = (random.SystemRandom().randint(1, 254) for _ in range(3))
+    return ".".join(map(str, (127, *numbers)))
+
+
+def status_words(statistics: Mapping[str, float]) -> str:
+    """Return status and cause of a row of `~/statistics` in words."""
+    status = STATUSES[int(statistics["status"])]
+    cause = CAUSES[int(statistics["cause"])]
+    return f"{status} ({cause})" if cause else status
+
+
+def _badge(text: str, colour: str) -> str:
+    return (
+        f"<div style='background:{colour};color:white;padding:0.4em 0.7em;margin:0.3em;"
+        f"border-radius:0.3em;font-size:0.85em'>{html.escape(text)}</div>"
+    )
+
+
+def _only(*chosen: str):
+    return lambda names: [name for name in chosen if name in names]
+
+
+def _those(prefix: str):
+    return lambda names: [name for name in names if name.startswith(prefix)]

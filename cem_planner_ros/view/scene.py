@@ -1,0 +1,295 @@
+"""The scene: robot, plan, candidates and surroundings, in three dimensions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import mujoco
+import numpy as np
+import viser
+from mjviser import conversions
+
+from cem_planner_ros.navigation.footprint import Footprint
+from cem_planner_ros.view.robots import Robot
+
+GHOSTS = 4
+"""Number of poses of the robot that are shown along a plan."""
+
+FOOTPRINTS = 6
+"""Number of footprints along a plan."""
+
+CAMERA = (1.2, -3.2, 1.8)
+"""Where the camera is at the beginning, m."""
+
+PLAN, PATH, GOAL, OUTLINE = (25, 100, 255), (120, 120, 120), (200, 30, 160), (60, 60, 60)
+"""Red, green, blue."""
+
+AHEAD = 1.0
+"""Distance of a goal that is offered, m."""
+
+FLOOR = 0.01
+"""Height above the costmap of what is drawn on it, m."""
+
+VISUAL_GROUPS = 3
+"""Geoms of a group below it are shown; files put what only collides into group 3."""
+
+
+class MapGrid(NamedTuple):
+    """A costmap."""
+
+    cells: np.ndarray  # (rows, columns), int8, -1 for unknown, 0 to 100
+    resolution: float  # m
+    pose: tuple[float, float, float]  # x, y (m) and yaw (rad) of the corner of cell (0, 0)
+
+
+class Scene:
+    """
+    What is where.
+
+    Every method may be called again with newer data, by one thread at a time. Nothing is drawn that
+    was not given.
+
+    Args:
+        server: the server of the page.
+        on_goal: called with x, y and yaw (m, rad) when the goal was dragged; None if it cannot be.
+    """
+
+    def __init__(
+        self,
+        server: viser.ViserServer,
+        on_goal: Callable[[float, float, float], None] | None = None,
+    ):
+        self._server, self._scene, self._on_goal = server, server.scene, on_goal
+        self._scene.set_up_direction("+z")
+        self._scene.configure_default_lights(enabled=True)
+        self._scene.add_grid("/grid", 20.0, 20.0, cell_color=(225, 225, 225), plane="xy")
+        server.initial_camera.position, server.initial_camera.look_at = CAMERA, (0.0, 0.0, 0.4)
+        self._robot: Robot | None = None
+        self._bodies: dict[int, viser.SceneNodeHandle] = {}
+        self._ghosts: dict[int, viser.BatchedMeshHandle] = {}
+        self._lines: dict[str, viser.LineSegmentsHandle] = {}
+        self._map: viser.ImageHandle | None = None
+        self._goal: viser.TransformControlsHandle | None = None
+        self._is_dragged = False
+        server.on_client_disconnect(self._on_disconnect)
+
+    def _on_disconnect(self, client: viser.ClientHandle) -> None:
+        self._is_dragged = False  # A browser that is gone drops nothing.
+
+    def use(self, robot: Robot | None) -> None:
+        """Draw another robot, or none."""
+        with self._server.atomic():
+            for handle in (*self._bodies.values(), *self._ghosts.values(), *self._lines.values()):
+                handle.remove()
+            self._bodies, self._ghosts, self._lines = {}, {}, {}
+            self._robot = robot
+            if robot is not None:
+                self._add(robot)
+
+    def _add(self, robot: Robot) -> None:
+        model = robot.model
+        for body in range(model.nbody):
+            geoms = [
+                geom
+                for geom in range(model.ngeom)
+                if model.geom_bodyid[geom] == body
+                and model.geom_group[geom] < VISUAL_GROUPS
+                and model.geom_rgba[geom][3] > 0.0
+                and model.geom_type[geom] != mujoco.mjtGeom.mjGEOM_PLANE
+            ]
+            if not geoms:
+                continue
+            mesh = conversions.merge_geoms(model, geoms)
+            self._bodies[body] = self._scene.add_mesh_trimesh(
+                f"/robot/{body}", mesh, visible=body == 0
+            )
+            if body:
+                self._ghosts[body] = self._scene.add_batched_meshes_simple(
+                    f"/ghosts/{body}",
+                    np.asarray(mesh.vertices, np.float32),
+                    np.asarray(mesh.faces, np.uint32),
+                    batched_wxyzs=np.tile([1.0, 0.0, 0.0, 0.0], (GHOSTS, 1)),
+                    batched_positions=np.zeros((GHOSTS, 3)),
+                    batched_colors=PLAN,
+                    opacity=0.15,
+                    lod="off",
+                    cast_shadow=False,
+                    visible=False,
+                )
+
+    def show_state(self, state: np.ndarray) -> None:
+        """Move the robot to a state (nx,)."""
+        if self._robot is None or not np.isfinite(state).all():
+            return
+        poses = self._robot.poses(state[None])
+        with self._server.atomic():
+            for body, handle in self._bodies.items():
+                handle.position = poses.positions[0, body]
+                handle.wxyz = poses.quaternions[0, body]
+                handle.visible = True
+
+    def show_plan(self, states: np.ndarray) -> None:
+        """Show the states (H + 1, nx) that a plan predicts: the way of the tip, and ghosts."""
+        if self._robot is None or not np.isfinite(states).all():
+            return
+        poses = self._robot.poses(states)
+        chosen = np.linspace(0, len(states) - 1, GHOSTS + 1).round().astype(int)[1:]
+        with self._server.atomic():
+            self._draw("plan", segments(poses.tips[None]), PLAN, 4.0)
+            for body, handle in self._ghosts.items():
+                handle.batched_positions = poses.positions[chosen, body].astype(np.float32)
+                handle.batched_wxyzs = poses.quaternions[chosen, body].astype(np.float32)
+                handle.visible = True
+
+    def show_candidates(self, states: np.ndarray, costs: np.ndarray, elites: int) -> None:
+        """
+        Show candidates (n, H + 1, nx) with costs (n,), the first `elites` of which are elites.
+
+        By rank of the cost, the cheapest is green and the most expensive red; elites are thicker.
+        """
+        if self._robot is None:
+            return
+        valid = np.isfinite(states).all((1, 2))
+        count, steps = states.shape[:2]
+        tips = np.zeros((count, steps, 3))
+        for index in np.flatnonzero(valid):
+            tips[index] = self._robot.poses(states[index]).tips
+        colours = cost_colours(costs)
+        with self._server.atomic():
+            for name, part, width in (
+                ("elites", slice(0, elites), 2.0),
+                ("samples", slice(elites, None), 1.0),
+            ):
+                kept = valid[part]
+                points = segments(tips[part][kept])
+                colour = np.repeat(colours[part][kept], steps - 1, axis=0)
+                self._draw(name, points, np.repeat(colour[:, None], 2, axis=1), width)
+
+    def show_footprints(self, footprint: Footprint, poses: np.ndarray) -> None:
+        """Show where the footprint is at poses (k, 3) along a plan, the last one included."""
+        chosen = np.linspace(0, len(poses) - 1, FOOTPRINTS).round().astype(int)
+        outlines = [footprint.at(*pose) for pose in poses[chosen]]
+        closed = [np.vstack((outline, outline[:1])) for outline in outlines]
+        points = np.concatenate([segments(flat(outline)[None]) for outline in closed])
+        self._draw("footprints", points, OUTLINE, 1.5)
+
+    def show_path(self, points: np.ndarray) -> None:
+        """Show the reference path (k, 2), m; none if k < 2."""
+        self._draw("path", segments(flat(points)[None]), PATH, 3.0)
+
+    def show_costmap(self, grid: MapGrid) -> None:
+        """Show a costmap on the floor, in place of the last one."""
+        rows, columns = grid.cells.shape
+        width, height = columns * grid.resolution, rows * grid.resolution
+        x, y, yaw = grid.pose
+        cos, sin = math.cos(yaw), math.sin(yaw)
+        centre = (
+            x + 0.5 * (cos * width - sin * height),
+            y + 0.5 * (sin * width + cos * height),
+            -FLOOR,
+        )
+        # The image of viser hangs upright, with its upper row on the side of +y.
+        turn = (math.cos(0.5 * yaw), 0.0, 0.0, math.sin(0.5 * yaw))
+        with self._server.atomic():
+            if self._map is not None:
+                self._map.remove()
+            self._map = self._scene.add_image(
+                "/costmap", map_image(grid.cells), width, height, position=centre, wxyz=turn
+            )
+
+    def show_goal(self, pose: tuple[float, float, float] | None) -> None:
+        """Show the goal (x, y, yaw), unless it is being dragged."""
+        if pose is None or self._is_dragged:
+            return
+        if self._goal is None:
+            self._goal = self._add_goal()
+        x, y, yaw = pose
+        with self._server.atomic():
+            self._goal.position = (x, y, FLOOR)
+            self._goal.wxyz = (math.cos(0.5 * yaw), 0.0, 0.0, math.sin(0.5 * yaw))
+
+    def offer_goal(self, pose: tuple[float, float, float]) -> None:
+        """Put a goal before the robot at a pose, to be dragged, if there is none yet."""
+        if self._goal is None and self._on_goal is not None:
+            x, y, yaw = pose
+            self.show_goal((x + AHEAD * math.cos(yaw), y + AHEAD * math.sin(yaw), yaw))
+
+    def _add_goal(self) -> viser.TransformControlsHandle:
+        goal = self._scene.add_transform_controls(
+            "/goal",
+            0.7,
+            active_axes=(True, True, False),
+            disable_rotations=self._on_goal is None,
+            disable_axes=self._on_goal is None,
+            disable_sliders=self._on_goal is None,
+        )
+        arrow = np.array(
+            [
+                [[-0.3, 0.0, 0.0], [0.3, 0.0, 0.0]],
+                [[0.3, 0.0, 0.0], [0.1, 0.12, 0.0]],
+                [[0.3, 0.0, 0.0], [0.1, -0.12, 0.0]],
+            ]
+        )
+        self._scene.add_line_segments(
+            "/goal/arrow", arrow, GOAL, thickness=4.0, thickness_units="screen"
+        )
+        if self._on_goal is None:
+            return goal
+
+        @goal.on_update
+        def _(event: viser.TransformControlsEvent) -> None:
+            self._is_dragged = event.phase != "end"
+            if event.phase == "end":
+                w, _, _, z = goal.wxyz
+                x, y, _ = map(float, goal.position)
+                self._on_goal(x, y, 2.0 * math.atan2(z, w))
+
+        return goal
+
+    def _draw(
+        self, name: str, points: np.ndarray, colours: np.ndarray | Sequence[int], width: float
+    ) -> None:
+        """Draw segments (n, 2, 3), m; `width` is in pixels."""
+        if name in self._lines:
+            line = self._lines[name]
+            line.points = points.astype(np.float32)
+            line.colors = colours_of(colours, len(points))
+        else:
+            self._lines[name] = self._scene.add_line_segments(
+                f"/{name}",
+                points.astype(np.float32),
+                colours_of(colours, len(points)),
+                thickness=width,
+                thickness_units="screen",
+            )
+
+
+def segments(lines: np.ndarray) -> np.ndarray:
+    """Return the segments (n (k - 1), 2, 3) of n lines (n, k, 3)."""
+    return np.stack((lines[:, :-1], lines[:, 1:]), 2).reshape(-1, 2, 3)
+
+
+def flat(points: np.ndarray) -> np.ndarray:
+    """Return points (k, 3), just above the floor, of points in the plane (k, 2), m."""
+    return np.column_stack((points, np.full(len(points), FLOOR)))
+
+
+def colours_of(colours: np.ndarray | Sequence[int], count: int) -> np.ndarray:
+    """Return a colour for both ends of `count` segments (count, 2, 3), of one or of all."""
+    return np.broadcast_to(np.asarray(colours, np.uint8), (count, 2, 3)).copy()
+
+
+def cost_colours(costs: np.ndarray) -> np.ndarray:
+    """Return (n, 3), uint8: green for the cheapest, red for the most expensive one, by rank."""
+    share = np.argsort(np.argsort(costs)) / max(1, len(costs) - 1)
+    return (255.0 * np.column_stack((share, 0.85 * (1.0 - share), 0.0 * share))).astype(np.uint8)
+
+
+def map_image(cells: np.ndarray) -> np.ndarray:
+    """Return a picture (rows, columns, 3) of a costmap: dark where it is occupied, +y is up."""
+    grey = 255 - (np.clip(cells, 0, 100).astype(np.int16) * 225) // 100
+    image = np.repeat(grey[..., None].astype(np.uint8), 3, axis=2)
+    image[cells < 0] = (205, 215, 225)
+    return image[::-1]

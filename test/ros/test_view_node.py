@@ -1,0 +1,176 @@
+"""The page's node beside a planner, without a browser."""
+
+import sys
+import threading
+
+import pytest
+
+pytest.importorskip("viser")
+
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from std_msgs.msg import Float64MultiArray
+from std_srvs.srv import SetBool
+
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.plugins import parameter as declarations
+from cem_planner_ros.ros.declaring import declaration, descriptor
+from cem_planner_ros.ros.stop_button import StopButton
+from cem_planner_ros.ros.view_node import ViewNode
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def view(context, monkeypatch):
+    """A function that makes a view node and spins it; parameters by name."""
+    made = []
+
+    def make(**values):
+        monkeypatch.setattr(sys, "argv", ["view_node"])
+        overrides = [Parameter(name, value=v) for name, v in ({"port": 0} | values).items()]
+        node = ViewNode(parameter_overrides=overrides)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        stop = threading.Event()
+
+        def spin():
+            while not stop.is_set():
+                executor.spin_once(timeout_sec=0.05)
+
+        thread = threading.Thread(target=spin, daemon=True)
+        thread.start()
+        made.append((node, stop, thread))
+        return node
+
+    yield make
+    for node, stop, thread in made:
+        stop.set()
+        thread.join()
+        node.close()
+        node.destroy_node()
+
+
+@pytest.fixture
+def planner(node, observer):
+    """An active planner."""
+    made = node(plan_rate=20.0, marker_count=10)
+    assert observer.transition("configure")
+    assert observer.transition("activate")
+    return made
+
+
+def test_values_follow_the_planner_and_it_has_the_last_word(planner, view, observer, wait_until):
+    page = view().page
+    panel, tuning = page.panel, page.panel.tuning
+    wait_until(lambda: panel.is_active and tuning.values)
+    assert tuning.values["goal.weight.x"] == 1.0
+    assert tuning.parameters["planner.samples"].when == declarations.INACTIVE
+    tuning.ask("goal.weight.x", 2.5)
+    wait_until(lambda: planner.get_parameter("goal.weight.x").value == 2.5)
+    wait_until(lambda: tuning.changes == {"goal.weight.x": (1.0, 2.5)})
+    # Somebody else.
+    assert observer.set(goal__weight__x=4.0) == []
+    wait_until(lambda: tuning.values["goal.weight.x"] == 4.0)
+    tuning.undo(["goal.weight.x"])
+    wait_until(lambda: planner.get_parameter("goal.weight.x").value == 1.0)
+    # What the planner refuses goes back, with the reason.
+    tuning.ask("control_rate", 60.0)
+    wait_until(lambda: "not active" in panel.message)
+    assert tuning.shown("control_rate") == 50.0
+    # It is set while the planner is not active.
+    tuning.stage("planner.samples", 128)
+    panel.apply()
+    wait_until(lambda: planner.get_parameter("planner.samples").value == 128)
+    wait_until(lambda: tuning.shown("planner.samples") == 128)
+    wait_until(lambda: observer.lifecycle() == "active")
+
+
+@pytest.mark.extras
+def test_a_page_shows_a_planner_that_comes_later_and_comes_again(
+    view, start, wait_until, drive, write_yaml
+):
+    made = view(node="/cem_planner")
+    file = write_yaml(drive | {"autostart": False})
+    for _ in range(2):
+        planner = start("planner", "--params-file", file)
+        wait_until(lambda: made.is_connected)
+        assert "goal.weight.x" in made.page.panel.tuning.values
+        planner.end()
+        wait_until(lambda: not made.is_connected)
+
+
+def test_the_stop_is_pressed_until_a_planner_acknowledges_it(context, observer, wait_until):
+    """It is pressed before anybody hears it."""
+    told = []
+    button = StopButton(observer.node.context, "/planner", lambda *said: told.append(said))
+    try:
+        button.press(True)
+        wait_until(lambda: told and "not acknowledged" in told[-1][0])
+        asked = []
+
+        def serve(request, response):
+            asked.append(request.data)
+            response.success, response.message = True, "stopped"
+            return response
+
+        observer.node.create_service(SetBool, "/planner/emergency_stop", serve)
+        wait_until(lambda: told[-1] == ("acknowledged by /planner: stopped", True))
+        assert set(asked) == {True}
+        button.press(False)
+        wait_until(lambda: told[-1] == ("acknowledged by /planner: stopped", False))
+    finally:
+        button.close()
+
+
+def test_the_stop_of_the_page_stops_the_planner(planner, view, wait_until):
+    made = view()
+    wait_until(lambda: made.page.panel.is_active)
+    made.operating.emergency_stop(True)
+    wait_until(lambda: planner.loop.commander.tick.cause == "emergency_stop")
+    wait_until(lambda: "acknowledged" in made.page.stop_text)
+    # A page that is opened later shows it too.
+    other = view()
+    wait_until(lambda: "pressed" in other.page.stop_text)
+
+
+def test_candidates_are_published_with_their_costs(planner, observer, states, wait_until):
+    heard = observer.listen(Float64MultiArray, "/cem_planner/candidates")
+    wait_until(lambda: heard)
+    message = heard[-1][1]
+    count, width, states = (dimension.size for dimension in message.layout.dim)
+    assert (count, width, states) == (10, 2 + 21 * 4, 4)
+    assert message.layout.dim[2].label == "x,y,x_dot,y_dot"
+    rows = [message.data[i * width : (i + 1) * width] for i in range(count)]
+    assert [row[1] for row in rows] == [1.0] * 5 + [0.0] * 5
+    elites = [row[0] for row in rows[:5]]
+    assert elites == sorted(elites)
+    assert max(elites) <= min(row[0] for row in rows[5:])
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        declarations.Parameter("a", True, "Whether [not] so."),
+        declarations.Parameter("a", 5, "Number.", low=1, high=9),
+        declarations.Parameter("a", 5, "Number.", unit="m", low=1),
+        declarations.Parameter("a", 0.5, "Number.", unit="m/s", high=2.0, when="inactive-only"),
+        declarations.Parameter("a", 0.5, "Number.", words=("middle", "measured")),
+        declarations.Parameter("a", "middle", "Number.", low=0.0, words=("middle",)),
+        declarations.Parameter("a", "x", "Choice.", choices=("x", "y"), when="read-only"),
+        declarations.Parameter("a", "x", "Text."),
+        declarations.Parameter("a", ["x"], "Texts."),
+        declarations.Parameter("a", [], "Texts."),
+    ],
+)
+def test_a_descriptor_says_all_of_a_declaration(parameter):
+    assert declaration(descriptor(parameter), parameter.default) == parameter
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [({"port": 99999}, "port"), ({"node": "a b"}, "a b"), ({"robot": 1}, "robot")],
+)
+def test_wrong_parameters_are_refused(view, values, words):
+    with pytest.raises(ConfigurationError, match=words):
+        view(**values)

@@ -1,0 +1,106 @@
+"""Who may reach the page."""
+
+import http.client
+import socket
+import threading
+
+import pytest
+
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.view.gate import Gate, is_loopback, refusal
+
+
+def head(target="/", **headers):
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([f"GET {target} HTTP/1.1", *lines, "", ""])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.3.2.1", "::1"])
+def test_loopback(host):
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "robot", "::", ""])
+def test_other_hosts_are_no_loopback(host):
+    assert not is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["localhost:8080", "127.0.0.1:9000", "[::1]:8080", "127.0.0.1"])
+def test_this_machine_needs_no_token(host):
+    assert refusal(head(Host=host), "") is None
+    assert refusal(head(Host=host, Origin=f"http://{host}", Upgrade="websocket"), "") is None
+
+
+def test_other_web_pages_are_refused():
+    """A page in the same browser, and a name that somebody lets point to this machine."""
+    status, why = refusal(head(Host="localhost:8080", Origin="http://evil.example"), "")
+    assert status == 403
+    assert "evil.example" in why
+    assert refusal(head(Host="evil.example:8080"), "")[0] == 403
+    assert refusal(head(Host="localhost:8080", Origin="null"), "")[0] == 403
+
+
+def test_a_token_is_demanded_in_address_or_cookie():
+    assert refusal(head(Host="robot:8080"), "secret")[0] == 403
+    assert refusal(head("/?token=other", Host="robot:8080"), "secret")[0] == 403
+    assert refusal(head("/?token=secret", Host="robot:8080"), "secret") is None
+    assert refusal(head(Host="robot:8080", Cookie="cem_planner_token=secret"), "secret") is None
+    assert refusal(head(Host="robot:8080", Cookie="cem_planner_token=x"), "secret")[0] == 403
+    evil = head(Host="robot:8080", Cookie="cem_planner_token=secret", Origin="http://evil.example")
+    assert refusal(evil, "secret")[0] == 403
+
+
+@pytest.fixture
+def echo():
+    """Host and port of a server that answers "hello" to each connection, and echoes after it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()
+
+
+def ask(port, target="/", **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", target, headers=headers)
+        response = connection.getresponse()
+        return response, response.read()
+    finally:
+        connection.close()
+
+
+def test_a_browser_with_the_token_gets_a_cookie_and_then_the_page(echo):
+    gate = Gate("127.0.0.1", 0, echo, "secret")
+    try:
+        assert ask(gate.port)[0].status == 403
+        response, _ = ask(gate.port, "/?token=secret")
+        assert response.status == 303
+        cookie = response.headers["Set-Cookie"].partition(";")[0]
+        assert ask(gate.port, Cookie=cookie)[1] == b"hello"
+    finally:
+        gate.close()
+
+
+def test_what_is_no_http_hurts_nobody(echo):
+    gate = Gate("127.0.0.1", 0, echo, "")
+    try:
+        with socket.create_connection(("127.0.0.1", gate.port)) as nonsense:
+            nonsense.sendall(b"\x00" * 70_000)
+        assert ask(gate.port)[1] == b"hello"
+    finally:
+        gate.close()
+
+
+def test_a_port_in_use_is_an_error_that_names_it(echo):
+    with pytest.raises(ConfigurationError, match=f"{echo[1]}.*choose another"):
+        Gate("127.0.0.1", echo[1], echo, "")

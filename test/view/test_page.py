@@ -1,0 +1,195 @@
+"""What the page shows, without a browser."""
+
+import csv
+import io
+import math
+
+import numpy as np
+import pytest
+
+pytest.importorskip("viser")
+
+import viser
+
+from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.paths import share
+from cem_planner_ros.plugins.parameter import Parameter
+from cem_planner_ros.view import panel, robots, scene
+from cem_planner_ros.view.live_plots import TimeSeries
+from cem_planner_ros.view.page import Page
+
+
+class Recorder:
+    """Notes what the page asks for."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __getattr__(self, name):
+        return lambda *arguments: self.calls.append((name, *arguments))
+
+
+@pytest.fixture(scope="module")
+def page():
+    made = Page(Recorder(), port=0)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def cartpole_configuration():
+    return configure(load_yaml(share("config") / "cartpole.yaml") | {"planner.device": "cpu"})
+
+
+def test_every_parameter_of_a_planner_has_an_input_that_shows_its_value(
+    page, cartpole_configuration
+):
+    values = cartpole_configuration.values
+    for name, parameter in cartpole_configuration.parameters.items():
+        handle = panel.make_input(page.server.gui, name, parameter, values[name])
+        panel.show_value(handle, parameter, values[name])
+        assert panel.from_input(parameter, handle.value) == values[name], name
+        assert parameter.allowed in handle.hint
+        assert parameter.when in handle.hint
+        handle.remove()
+
+
+@pytest.mark.parametrize(
+    ("parameter", "kind"),
+    [
+        (Parameter("a", True, "A."), viser.GuiCheckboxHandle),
+        (Parameter("a", "x", "A.", choices=("x", "y")), viser.GuiDropdownHandle),
+        (Parameter("a", 0.5, "A.", low=0.0, high=1.0), viser.GuiSliderHandle),
+        (Parameter("a", 5, "A.", low=1), viser.GuiSliderHandle),
+        (Parameter("a", 0.5, "A."), viser.GuiNumberHandle),
+        (Parameter("a", 0.5, "A.", words=("middle",)), viser.GuiTextHandle),
+        (Parameter("a", ["x"], "A."), viser.GuiTextHandle),
+    ],
+)
+def test_the_kind_of_input_follows_from_the_declaration(page, parameter, kind):
+    handle = panel.make_input(page.server.gui, "a", parameter, parameter.default)
+    assert isinstance(handle, kind)
+    handle.remove()
+
+
+def test_a_slider_without_a_declared_end_grows_with_its_value(page):
+    parameter = Parameter("weight", 0.001, "Weight.", low=0.0)
+    handle = panel.make_input(page.server.gui, "weight", parameter, 0.001)
+    assert 0.001 < handle.max <= 0.1
+    panel.show_value(handle, parameter, 25.0)
+    assert handle.value == 25.0
+    assert handle.max > 25.0
+    handle.remove()
+
+
+def test_texts_become_numbers_words_and_lists():
+    speed = Parameter("speed", "middle", "A.", words=("middle",))
+    assert panel.from_input(speed, "0.5") == 0.5
+    assert panel.from_input(speed, "middle") == "middle"
+    with pytest.raises(ConfigurationError, match="allowed"):
+        panel.from_input(speed, "fast")
+    assert panel.from_input(Parameter("a", ["x"], "A."), "x;  y z ;") == ["x", "y z"]
+
+
+def test_saved_files_do_not_overwrite_each_other(page, tmp_path, cartpole_configuration):
+    own = panel.Panel(page.server, Recorder(), save_to=tmp_path / "new")
+    own.fill(cartpole_configuration.parameters, cartpole_configuration.values)
+    own.save()
+    own.save()
+    files = sorted((tmp_path / "new").iterdir())
+    assert len(files) == 2
+    assert configure(load_yaml(files[0]) | {"planner.device": "cpu"}).values == (
+        cartpole_configuration.values
+    )
+
+
+def test_prepared_values_are_handed_over_together(page, cartpole_configuration):
+    asked = Recorder()
+    own = panel.Panel(page.server, asked)
+    own.fill(cartpole_configuration.parameters, cartpole_configuration.values)
+    own.apply()
+    assert asked.calls == []
+    own.tuning.stage("planner.samples", 512)
+    own.apply()
+    ((name, values, done),) = asked.calls
+    assert (name, values) == ("set_inactive", {"planner.samples": 512})
+    done({"planner.samples": "no"})
+    assert own.tuning.shown("planner.samples") == 1024
+
+
+def test_a_port_in_use_is_refused(page):
+    with pytest.raises(ConfigurationError, match=str(page.port)):
+        Page(Recorder(), port=page.port)
+
+
+@pytest.mark.parametrize(
+    "names", [("x", "theta"), ("x", "y", "yaw"), ("x", "y", "z", "qw", "qx", "qy", "qz")]
+)
+def test_plans_and_candidates_can_be_drawn_again_and_again(page, names):
+    numbers = np.random.default_rng(0)
+    page.scene.use(robots.from_names(names, {}))
+    for count in (5, 3):
+        states = numbers.normal(size=(count, 11, len(names)))
+        states[0, 3] = math.nan
+        page.scene.show_state(states[1, 0])
+        page.scene.show_plan(states[1])
+        page.scene.show_candidates(states, np.arange(count) + 0.0, 2)
+    page.scene.use(None)
+    page.scene.show_state(states[1, 0])
+
+
+def test_the_cheapest_candidate_is_green_and_the_most_expensive_red():
+    cheap, dear, middle = scene.cost_colours(np.array([1.0, math.inf, 2.0]))
+    assert cheap[1] > cheap[0]
+    assert dear[0] > dear[1]
+    assert 0 < middle[0] < dear[0]
+
+
+def test_a_costmap_is_dark_where_it_is_occupied_with_y_upwards():
+    cells = np.array([[0, 100], [-1, 50]], np.int8)
+    image = scene.map_image(cells)
+    assert image[1, 0].tolist() == [255, 255, 255]
+    assert image[1, 1].max() < 50
+    assert image[0, 1, 0] not in (255, image[1, 1, 0])
+    assert image[0, 0].tolist() != [255, 255, 255]
+
+
+def test_the_map_lies_where_its_corner_and_its_angle_say(page):
+    grid = scene.MapGrid(np.zeros((2, 4), np.int8), 0.5, (1.0, 2.0, math.pi / 2))
+    page.scene.show_costmap(grid)
+    handle = page.server.scene.get_handle_by_name("/costmap")
+    assert handle.position[:2] == pytest.approx((1.0 - 0.5, 2.0 + 1.0))
+
+
+def test_a_dragged_goal_is_not_moved_and_a_first_one_is_offered(page):
+    page.scene.offer_goal((1.0, 0.0, math.pi / 2))
+    goal = page.server.scene.get_handle_by_name("/goal")
+    assert goal.position[:2] == pytest.approx((1.0, 1.0))
+    page.scene.show_goal((3.0, 4.0, 0.0))
+    assert goal.position[:2] == pytest.approx((3.0, 4.0))
+    page.scene.offer_goal((0.0, 0.0, 0.0))
+    assert goal.position[:2] == pytest.approx((3.0, 4.0))
+
+
+def test_a_time_series_keeps_the_last_seconds():
+    series = TimeSeries(span=10.0)
+    for time in range(20):
+        series.add(float(time), {"a": float(time)} | ({"b": 1.0} if time == 19 else {}))
+    times, a, b = series.columns(["a", "b"])
+    assert times[0] == 9.0
+    assert a[-1] == 19.0
+    assert np.isnan(b[:-1]).all()
+    assert len(series.columns(["a"], most=4)[0]) <= 4
+    series.add(3.0, {"a": 0.0})  # The clock was set back.
+    assert series.columns(["a"])[0].tolist() == [3.0]
+
+
+def test_numbers_of_all_plots_are_written_as_csv(page):
+    page.statistics.add(1.0, {"plan_ms": 3.0, "cost.goal": 2.0})
+    page.plan.add(1.5, {"state x": 0.25})
+    page.show_plots()
+    rows = list(csv.DictReader(io.StringIO(page.plots.csv())))
+    assert rows[0]["plan_ms"] == "3"
+    assert rows[0]["state x"] == ""
+    assert rows[1]["state x"] == "0.25"
