@@ -15,7 +15,8 @@ data_files = [
     ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
     (f"share/{NAME}", ["package.xml"]),
     (f"share/{NAME}/launch", glob("launch/*.launch.py")),
-    (f"share/{NAME}/config", glob("config/*")),
+    (f"share/{NAME}/config", [file for file in glob("config/*") if isfile(file)]),
+    (f"share/{NAME}/config/studies", glob("config/studies/*")),
     (f"share/{NAME}/models", [file for file in glob("models/*") if isfile(file)]),
     *((f"share/{NAME}/{dirname(file)}", [file]) for file in glob("models/*/*")),
     (f"share/{NAME}/worlds", glob("worlds/*")),
@@ -57,7 +58,7 @@ setup(
         # The page in a browser (`python -m cem_planner_ros view`), and robots of MuJoCo in it.
         "view": ["viser", "mjviser"],
         # Studies of parameters (`python -m cem_planner_ros tune`), on one machine and on many.
-        "tune": ["optuna", "matplotlib", "rich"],
+        "tune": ["optuna", "cmaes", "matplotlib", "rich"],
         "ray": ["ray"],
         # MuJoCo on an NVIDIA GPU; its compiler runs on CPUs too.
         "warp": ["mujoco-warp"],

@@ -35,8 +35,11 @@ PROVIDED_BY = {
 }
 """Modules whose package has another name."""
 
-WITHOUT_KEY = {"ament_index_python", "gymnasium", "mjviser", "rosbags", "safetensors", "viser"}
-"""Of ROS itself, and what only learning needs, of which rosdep does not know all."""
+WITHOUT_KEY = {
+    *{"ament_index_python", "gymnasium", "mjviser", "rosbags", "safetensors", "viser"},
+    *{"cmaes", "optuna", "ray"},
+}
+"""Of ROS itself, and what only learning, pages and tuning need, of which rosdep knows not all."""
 
 
 def dependencies():

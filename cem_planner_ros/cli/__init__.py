@@ -19,6 +19,7 @@ COMMANDS = {
     "parameters": "print every parameter of a file's configuration as commented YAML",
     "bench": "measure plan times and control quality on this machine",
     "check": "validate a parameter file without ROS and time a plan",
+    "tune": "tune parameters in simulated episodes, with Optuna",
     "record": "record states and commands over ROS 2 as a bag for train",
     "train": "learn a model from a bag of states and commands",
     "set": "set a parameter of a node that runs",

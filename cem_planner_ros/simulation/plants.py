@@ -234,6 +234,10 @@ class ModelPlant:
         self.action_range = 0.5 * (high - low)
         self.idle = np.zeros(len(low))
 
+    def reset(self, state: np.ndarray) -> None:
+        """Begin again at a state (nx,)."""
+        self._state = np.asarray(state, np.float64)
+
     def state(self) -> np.ndarray:
         """Return the state, in the order of the model's names."""
         return self._state

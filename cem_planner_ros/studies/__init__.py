@@ -1,0 +1,1 @@
+"""Episodes in lockstep, workers that run them, and studies of parameters over them."""

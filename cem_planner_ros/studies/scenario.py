@@ -1,0 +1,271 @@
+"""The scenarios of a study file: what an episode simulates, and for which seeds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.plugins import loading
+from cem_planner_ros.plugins.parameter import Parameter
+
+Bounds = tuple[float, float]
+
+SCALARS = {
+    parameter.name: parameter
+    for parameter in (
+        Parameter("plant", "model", "What is simulated.", choices=("model", "mujoco", "robot")),
+        Parameter("name", "", "Name of the scenario in reports."),
+        Parameter("duration", 10.0, "Longest duration of an episode.", unit="s", low=0.01),
+        Parameter("world", "", "World of the plant 'robot'."),
+        Parameter("model_file", "", "MJCF file of the plant 'mujoco'."),
+        Parameter("keyframe", "", "First state of the plant 'mujoco'."),
+        Parameter(
+            "delay", 0.0, "Time until the plant follows a command.", unit="s", low=0.0, high=1.0
+        ),
+        Parameter(
+            "process_noise",
+            0.0,
+            "Std of the noise on each action, as a share of half its range.",
+            low=0.0,
+            high=1.0,
+        ),
+    )
+}
+"""The settings of a scenario that are one value."""
+
+PUSH = {
+    "at": Parameter("at", 0.0, "Begin of a push.", unit="s", low=0.0),
+    "duration": Parameter("duration", 0.1, "Duration of a push.", unit="s", low=1e-3),
+}
+
+OTHERS = {
+    *("worlds", "seeds", "unseen", "start", "goal", "tolerance", "state_noise", "pushes"),
+    *("model_errors", "path", "set"),
+}
+"""The settings of a scenario that are lists or mappings."""
+
+ONLY_OF = {
+    "world": "robot",
+    "worlds": "robot",
+    "model_file": "mujoco",
+    "keyframe": "mujoco",
+    "start": "model",
+    "path": "model",
+    "model_errors": "model",
+}
+"""The plant for which a setting is."""
+
+
+ROBOT = ("x", "y", "yaw", "v", "yaw_rate"), ("v", "yaw_rate")
+"""States and actions of the plant "robot"."""
+
+
+@dataclass(frozen=True)
+class StudyScenario:
+    """
+    What an episode simulates.
+
+    Attributes:
+        plant: "model", a model of the planner's kind; "mujoco"; or "robot", the robot with a lidar.
+        seeds: of the episodes that are optimised for.
+        unseen: seeds of the episodes that only compare the result with today's values.
+        name: of the scenario, for people.
+        duration: longest duration of an episode, s.
+        world: name or file of a world, for the robot.
+        model_file, keyframe: of the plant "mujoco".
+        start: first states by name, drawn between two bounds; others are zero.
+        path: (x, y) or (x, y, yaw) of points that the plant "model" has to drive along, m and rad.
+        goal, tolerance: states that have to be reached, and how nearly, by name.
+        delay: time from a command until the plant follows it, s.
+        process_noise: std of the noise on each action, as a share of half its range.
+        state_noise: std of the noise on measured states, by name.
+        pushes: (at, duration, {action: value}), s, s and the unit of the action.
+        model_errors: factors of the parameters of the plant's model, by name.
+        set: parameters of the planner that differ in this scenario.
+    """
+
+    plant: str
+    seeds: tuple[int, ...]
+    unseen: tuple[int, ...] = ()
+    name: str = ""
+    duration: float = 10.0
+    world: str = ""
+    model_file: str = ""
+    keyframe: str = ""
+    start: Mapping[str, Bounds] = field(default_factory=dict)
+    path: tuple[tuple[float, ...], ...] = ()
+    goal: Mapping[str, float] = field(default_factory=dict)
+    tolerance: Mapping[str, float] = field(default_factory=dict)
+    delay: float = 0.0
+    process_noise: float = 0.0
+    state_noise: Mapping[str, float] = field(default_factory=dict)
+    pushes: tuple[tuple[float, float, Mapping[str, float]], ...] = ()
+    model_errors: Mapping[str, float] = field(default_factory=dict)
+    set: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read(given: Any, configuration: Configuration) -> list[StudyScenario]:
+    """
+    Return the scenarios of one entry of a study file; one for each of its worlds.
+
+    Args:
+        given: what stands in the file.
+        configuration: configuration that is tuned.
+
+    Raises ConfigurationError for what cannot work.
+    """
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"a scenario is {given!r}, expected NAME: VALUE")
+    for name in given:
+        if name not in {*SCALARS, *OTHERS}:
+            known = ", ".join(sorted({*SCALARS, *OTHERS}))
+            raise ConfigurationError(
+                loading.unknown("setting of a scenario", str(name), {*SCALARS, *OTHERS})
+                + f" (known: {known})"
+            )
+    values = {name: p.check(number(given.get(name, p.default))) for name, p in SCALARS.items()}
+    plant = values["plant"]
+    for name, only in ONLY_OF.items():
+        if name in given and plant != only:
+            raise ConfigurationError(f"'{name}' is given, but only the plant '{only}' has it")
+    worlds = given.get("worlds", [values["world"]])
+    if not isinstance(worlds, Sequence) or isinstance(worlds, str) or not worlds:
+        raise ConfigurationError(f"'worlds' is {worlds!r}, expected a list of worlds")
+    states = configuration.dynamics.state_names
+    actions = configuration.dynamics.action_names
+    common = values | {
+        "seeds": _seeds("seeds", given.get("seeds", [0])),
+        "unseen": _seeds("unseen", given.get("unseen", [])),
+        "start": _by_name("start", given, states, _bounds),
+        "path": _path(given.get("path", [])),
+        "goal": _by_name("goal", given, states),
+        "tolerance": _by_name("tolerance", given, states),
+        "state_noise": _by_name("state_noise", given, states),
+        "model_errors": _by_name("model_errors", given, configuration.dynamics.numbers),
+        "pushes": tuple(_push(push, actions) for push in _list("pushes", given)),
+        "set": {name: number(value) for name, value in _mapping("set", given).items()},
+    }
+    if not common["seeds"]:
+        raise ConfigurationError("'seeds' is empty, expected one or more seeds, such as 0-4")
+    both = set(common["seeds"]) & set(common["unseen"])
+    if both:
+        raise ConfigurationError(f"seed {min(both)} is in 'seeds' and in 'unseen'")
+    if set(common["goal"]) != set(common["tolerance"]):
+        raise ConfigurationError("'goal' and 'tolerance' have to name the same states")
+    _check_plant(common, worlds, configuration)
+    names = [str(world) for world in worlds] if plant == "robot" else [plant]
+    return [
+        StudyScenario(**common | {"world": str(world), "name": common["name"] or name})
+        for world, name in zip(worlds, names, strict=True)
+    ]
+
+
+def _check_plant(values: Mapping[str, Any], worlds: Sequence, configuration: Configuration) -> None:
+    """Raise ConfigurationError if a plant cannot be one of this configuration."""
+    names = (configuration.dynamics.state_names, configuration.dynamics.action_names)
+    plant, inputs = values["plant"], configuration.inputs
+    if plant == "robot":
+        if not all(worlds):
+            raise ConfigurationError("the plant 'robot' needs a 'world', such as rooms")
+        if not inputs:
+            raise ConfigurationError("the plant 'robot' needs costs that use a path and a costmap")
+        if tuple(map(tuple, names)) != ROBOT:
+            has, other = ([", ".join(side) for side in both] for both in (ROBOT, names))
+            raise ConfigurationError(
+                f"the plant 'robot' has the states {has[0]} and the actions {has[1]}, the model "
+                f"has {other[0]} and {other[1]}"
+            )
+    if plant == "mujoco" and not values["model_file"]:
+        raise ConfigurationError("the plant 'mujoco' needs a 'model_file'")
+    if bool(inputs) != (plant == "robot" or bool(values["path"])):
+        needs = "need a path: use the plant 'robot', or give the plant 'model' a 'path'"
+        raise ConfigurationError(
+            f"the costs {needs}" if inputs else "'path' is given, but no cost uses a path"
+        )
+
+
+def number(value: Any) -> Any:
+    """Return a value of a YAML file; PyYAML takes numbers such as 1e-3 for text."""
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
+        return float(value)
+    return value
+
+
+def _float(name: str, value: Any) -> float:
+    return Parameter(name, 0.0, "").check(number(value))
+
+
+def _bounds(name: str, value: Any) -> Bounds:
+    """Return both bounds of what is drawn between them; a number is both."""
+    if isinstance(value, (list, tuple)) and len(value) == 2:
+        low, high = (_float(name, bound) for bound in value)
+        if low > high:
+            raise ConfigurationError(f"'{name}' is {value}, expected the smaller bound first")
+        return low, high
+    return (_float(name, value),) * 2
+
+
+def _list(name: str, given: Mapping[str, Any]) -> Sequence:
+    found = given.get(name, [])
+    if not isinstance(found, list):
+        raise ConfigurationError(f"'{name}' is {found!r}, expected a list")
+    return found
+
+
+def _mapping(name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = given.get(name, {})
+    if not isinstance(found, Mapping):
+        raise ConfigurationError(f"'{name}' is {found!r}, expected NAME: VALUE")
+    return found
+
+
+def _by_name(name: str, given: Mapping[str, Any], known: Sequence[str], read=_float) -> dict:
+    """Return {name: value} of a mapping whose names have to be known."""
+    found = {}
+    for key, value in _mapping(name, given).items():
+        if key not in known:
+            raise ConfigurationError(
+                loading.unknown(f"name in '{name}':", str(key), known)
+                + f" (known: {', '.join(known)})"
+            )
+        found[key] = read(f"{name}.{key}", value)
+    return found
+
+
+def _push(given: Any, actions: Sequence[str]) -> tuple[float, float, Mapping[str, float]]:
+    if not isinstance(given, Mapping) or set(given) - {*PUSH, "action"} or "action" not in given:
+        raise ConfigurationError(
+            f"a push is {given!r}, expected {{at: 3.0, duration: 0.1, action: {{NAME: VALUE}}}}"
+        )
+    at, duration = (p.check(number(given.get(name, p.default))) for name, p in PUSH.items())
+    return at, duration, _by_name("action", given, actions)
+
+
+def _seeds(name: str, given: Any) -> tuple[int, ...]:
+    """Return seeds: a list, one number, or the text FIRST-LAST."""
+    if isinstance(given, str) and re.fullmatch(r"\d+-\d+", given):
+        first, last = map(int, given.split("-"))
+        return tuple(range(first, last + 1))
+    given = [given] if isinstance(given, int) else given
+    is_seed = [type(seed) is int and 0 <= seed < 2**31 for seed in given or ()]
+    if not isinstance(given, list) or not all(is_seed) or len(set(given)) < len(given):
+        raise ConfigurationError(
+            f"'{name}' is {given!r}, expected different integers of at least 0, such as [0, 1] or "
+            "0-9"
+        )
+    return tuple(given)
+
+
+def _path(given: Any) -> tuple[tuple[float, ...], ...]:
+    if not isinstance(given, list) or not all(
+        isinstance(point, list) and len(point) in (2, 3) and len(point) == len(given[0])
+        for point in given
+    ):
+        raise ConfigurationError(
+            f"'path' is {given!r}, expected a list of points [x, y] or [x, y, yaw]"
+        )
+    return tuple(tuple(_float("path", part) for part in point) for point in given)

@@ -1,0 +1,83 @@
+"""The command tune."""
+
+import pytest
+import yaml
+
+from cem_planner_ros import cli
+from cem_planner_ros.configuration import load_yaml
+from cem_planner_ros.studies import study as studies
+
+pytest.importorskip("optuna")
+pytest.importorskip("rich")
+
+STUDY = {
+    "config": "double_integrator.yaml",
+    "trials": 2,
+    "batch": 2,
+    "parameters": {"planner.keep": {"low": 0.1, "high": 0.9}},
+    "scenarios": [{"plant": "model", "duration": 0.3, "set": {"planner.samples": 64}}],
+    "objectives": ["cost"],
+}
+
+
+@pytest.fixture
+def file(tmp_path):
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump(STUDY))
+    return file
+
+
+def test_a_study_ends_with_a_comparison_and_a_parameter_file(file, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert cli.main(["tune", str(file), "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "cost" in text
+    assert "today" in text
+    assert 0.1 <= load_yaml(out / "best.yaml")["planner.keep"] <= 0.9
+    assert load_yaml(out / "best.yaml")["planner.samples"] != 64  # Of the scenario only.
+    assert cli.main(["tune", str(file), "--out", str(out)]) == 1
+    assert "has a study already: continue it with --resume" in capsys.readouterr().err
+
+
+def test_ctrl_c_keeps_what_has_ended(file, tmp_path, capsys, monkeypatch):
+    ended = []
+
+    def one_then_interrupted(*arguments):
+        if ended:
+            raise KeyboardInterrupt
+        ended.append(studies.episode(*arguments))
+        return ended[0]
+
+    plain = studies.Study.task
+
+    def task(*arguments, **options):
+        made = plain(*arguments, **options)
+        return type(made)(made.key, one_then_interrupted, made.arguments)
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as changed:
+        changed.setattr(studies.Study, "task", task)
+        assert cli.main(["tune", str(file), "--out", str(out)]) == 130
+    assert "--resume continues" in capsys.readouterr().out
+    assert cli.main(["tune", str(file), "--out", str(out), "--resume"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--jobs", "0"], "--jobs is 0"),
+        (["--trials", "0"], "--trials is 0"),
+        (["--resume"], "no study to be continued"),
+    ],
+)
+def test_a_wrong_option_is_one_message(file, tmp_path, capsys, options, message):
+    assert cli.main(["tune", str(file), "--out", str(tmp_path / "out"), *options]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
+def test_without_optuna_the_extra_is_named(file, capsys, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "optuna", None)
+    assert cli.main(["tune", str(file)]) == 1
+    assert "pip install optuna, or the extra tune" in capsys.readouterr().err

@@ -1,0 +1,107 @@
+"""What a study file may say, and one message for each mistake."""
+
+import pytest
+
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.studies import study_file
+
+SCENARIO = {"plant": "model", "duration": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"planner.sample": {"low": 1, "high": 2}}, "unknown parameter 'planner.sample'.*samples"),
+        ({"running.weight.z": {"low": 1.0, "high": 2.0}}, "unknown parameter 'running.weight.z'"),
+        ({"planner.keep": {"low": 0.5, "high": 0.5}}, "empty range from 0.5 to 0.5"),
+        ({"planner.keep": {"low": 0.9, "high": 0.5}}, "empty range from 0.9 to 0.5"),
+        ({"planner.keep": {"low": 0.5, "high": 1.5}}, "'planner.keep' is 1.5, allowed"),
+        ({"planner.samples": {"low": 1.5, "high": 9}}, "'planner.samples' is 1.5, allowed"),
+        ({"planner.keep": {"low": 0.0, "high": 1.0, "log": True}}, "bounds above 0"),
+        ({"planner.keep": {"low": 0.0, "high": 1.0, "step": -1}}, "the step -1"),
+        ({"planner.keep": {"low": 0.0}}, "expected {low: A, high: B}"),
+        ({"planner.keep": 0.5}, "expected {low: A, high: B}"),
+        ({"planner.execute": {"low": 0.0, "high": 1.0}}, "choices: .*mean"),
+        ({"planner.execute": {"choices": ["mean", "beast"]}}, "did you mean 'best'"),
+        ({"planner.execute": {"choices": ["mean"]}}, "expected two or more"),
+        ({"autostart": {"choices": [True, False]}}, "'autostart' is read-only"),
+        ({"costs": {"choices": [["running"], []]}}, "'costs' is a list"),
+        ({"planner.elites": {"tied": "planner.sample"}}, "unknown parameter 'planner.sample'"),
+        ({"planner.elites": {"tied": "planner.elites"}}, "expected another one"),
+        ({"planner.elites": {"tied": "planner.samples"}}, "all parameters are tied"),
+        ({}, "'parameters' is {}"),
+    ],
+)
+def test_a_wrong_parameter_is_one_message(write, parameters, message):
+    with pytest.raises(ConfigurationError, match=message) as error:
+        study_file.read(write(parameters=parameters))
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"objectives": ["costs"]}, "unknown objective 'costs', did you mean 'cost'"),
+        ({"objectives": ["path_error"]}, "'path_error' is reported by no scenario: .*cost"),
+        ({"objectives": []}, "expected one or more of cost"),
+        ({"limits": {"touched": 0}}, "'touched' is reported by no scenario"),
+        ({"limits": {"cost": "low"}}, "'limits.cost' is 'low', allowed: a finite number"),
+        ({"trial": 3}, "unknown setting of a study 'trial', did you mean 'trials'"),
+        ({"trials": 0}, "'trials' is 0, allowed"),
+        ({"batch": 1}, "'batch' is 1, allowed"),
+        ({"sampler": "grid"}, "'sampler' is 'grid', allowed"),
+        ({"sampler": "cmaes", "objectives": ["cost", "command_change"]}, "several objectives"),
+        ({"prune": True, "objectives": ["cost", "command_change"]}, "one objective only"),
+        ({"config": "missing.yaml"}, "'config' is 'missing.yaml', which is no file"),
+        ({"config": ""}, "'config' is missing"),
+        ({"scenarios": []}, "'scenarios' is missing"),
+        ({"scenarios": [{**SCENARIO, "plant": "car"}]}, "scenario 1: parameter 'plant' is 'car'"),
+        ({"scenarios": [{**SCENARIO, "seed": 1}]}, "setting of a scenario 'seed', .*'seeds'"),
+        ({"scenarios": [{**SCENARIO, "seeds": []}]}, "'seeds' is empty"),
+        ({"scenarios": [{**SCENARIO, "seeds": "0-2", "unseen": [2]}]}, "seed 2 is in 'seeds' and"),
+        ({"scenarios": [{**SCENARIO, "start": {"z": 1}}]}, "'start': 'z' .*known: x, y"),
+        ({"scenarios": [{**SCENARIO, "start": {"x": [2, 1]}}]}, "smaller bound first"),
+        ({"scenarios": [{**SCENARIO, "goal": {"x": 1}}]}, "name the same states"),
+        ({"scenarios": [{**SCENARIO, "pushes": [{"at": 1}]}]}, "a push is"),
+        ({"scenarios": [{**SCENARIO, "world": "rooms"}]}, "only the plant 'robot' has it"),
+        ({"scenarios": [{**SCENARIO, "path": [[0, 0], [1, 0]]}]}, "no cost uses a path"),
+        ({"scenarios": [{"plant": "robot", "world": "rooms"}]}, "costs that use a path"),
+        ({"scenarios": [{"plant": "mujoco"}]}, "needs a 'model_file'"),
+        ({"scenarios": [{**SCENARIO, "set": {"planner.sample": 1}}]}, "planner.sample"),
+        ({"scenarios": [SCENARIO, SCENARIO]}, "two scenarios have one name"),
+    ],
+)
+def test_a_wrong_study_is_one_message(write, changes, message):
+    with pytest.raises(ConfigurationError, match=message):
+        study_file.read(write(**changes))
+
+
+def test_a_file_that_is_missing_or_no_yaml_is_said(tmp_path):
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        study_file.read(tmp_path / "none.yaml")
+    file = tmp_path / "bad.yaml"
+    file.write_text("a: [")
+    with pytest.raises(ConfigurationError, match="not valid YAML"):
+        study_file.read(file)
+    file.write_text("- a\n")
+    with pytest.raises(ConfigurationError, match="expected batch, config"):
+        study_file.read(file)
+
+
+def test_small_numbers_and_worlds_are_read(write):
+    space = {"planner.std_min": {"low": "1e-3", "high": "1e-1", "log": True}}
+    study = study_file.read(write(parameters=space))
+    distribution = study.space.distributions["planner.std_min"]
+    assert (distribution.low, distribution.high) == (0.001, 0.1)
+    assert study.scenarios[0].seeds == (0, 1)
+    assert study.sampler == "tpe"
+    assert study_file.read(write(objectives=["cost", "command_change"])).sampler == "nsga2"
+
+
+@pytest.mark.parametrize("name", ["cartpole.yaml"])
+def test_the_shipped_studies_can_be_read_by_name(name):
+    pytest.importorskip("mujoco")
+    from pathlib import Path
+
+    study = study_file.read(Path(name))
+    assert study.scenarios[0].unseen
