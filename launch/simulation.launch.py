@@ -19,6 +19,7 @@ SCENARIOS = (
     "pendulum",
     "planar_arm",
     "quadrotor",
+    "quadrotor_flight",
     "single_track",
 )
 """Each has NAME.yaml and NAME_simulator.yaml in config/."""

@@ -22,10 +22,14 @@ from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.configuration.state_sources import StateSource
 from cem_planner_ros.control.ladder import FRESH, STATUSES
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.readers import stamp_of
 from cem_planner_ros.ros import node_processes
 
 DISCOVERY = 1.5
 """Time in which nodes of the same machine find each other, s."""
+
+MOST_AGE = 1.0
+"""Age of a state from which its stamp is not believed, s."""
 
 OTHERS_END = 20.0
 """Time to wait for other publishers on the same topics to end, s, such as an earlier demo."""
@@ -162,14 +166,21 @@ def _record(
     newest = np.full(len(configuration.dynamics.state_names), np.nan)
     fresh = float(STATUSES.index(FRESH))
 
+    def age(message) -> float:
+        """Return how long ago a message was stamped, s; 0 if that cannot be."""
+        stamp = stamp_of(message)
+        since = 0.0 if stamp is None else 1e-9 * node.get_clock().now().nanoseconds - stamp
+        return since if 0.0 < since < MOST_AGE else 0.0
+
     def hear_state(source: StateSource) -> None:
         read, rows = part_reader(source.type, source.fields), list(source.rows)
 
         def on_state(message) -> None:
             part = read(message)
             newest[rows] = np.where(np.isnan(part), newest[rows], part)
-            if recording.now >= 0.0 and not np.isnan(newest).any():
-                recording.states.append((recording.now, newest.copy()))
+            measured = recording.now - age(message)
+            if measured >= 0.0 and not np.isnan(newest).any():
+                recording.states.append((measured, newest.copy()))
 
         node.create_subscription(message_class(source.type), source.topic, on_state, 50)
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from cem_planner_ros.cli.cartpole_demo import CartPoleScenario, LearnedCartPoleScenario
 from cem_planner_ros.cli.demo_scenario import Scenario
 from cem_planner_ros.cli.drive_demo import DiffDriveScenario
+from cem_planner_ros.cli.quadrotor_demo import QuadrotorScenario
 
 SCENARIOS: Mapping[str, type[Scenario]] = {
     "cartpole": CartPoleScenario,
     "cartpole_learned": LearnedCartPoleScenario,
     "diff_drive": DiffDriveScenario,
+    "quadrotor": QuadrotorScenario,
 }

@@ -58,8 +58,9 @@ class SimulatorNode(Node):
     """
     Simulates a plant in real time, on the steady clock.
 
-    A robot in a world also publishes `scan`, `touched`, which stays true after a touch, and
-    `moving_obstacles` where pedestrians walk. Raises ConfigurationError if the plant cannot be
+    A plant with physics also publishes `touched`, which stays true after something other than the
+    ground was touched. A robot in a world publishes `scan`, and `moving_obstacles` where
+    pedestrians walk. Raises ConfigurationError if the plant cannot be
     made.
     """
 
@@ -110,10 +111,11 @@ class SimulatorNode(Node):
             self._moving_publisher = None
             if self._robot.has_pedestrians:
                 self._moving_publisher = self.create_publisher(PointCloud2, "moving_obstacles", 1)
+            self._next_scan = 0.0
+        self._touched: tuple[str, ...] = ()
+        if hasattr(self._plant, "touched"):
             self._touched_publisher = self.create_publisher(Bool, "touched", LATCHED)
             self._touched_publisher.publish(Bool(data=False))
-            self._touched: tuple[str, ...] = ()
-            self._next_scan = 0.0
         newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
         self.create_subscription(
             message_class(self._plant.command_type), command_topic, self._on_command, newest
@@ -227,15 +229,14 @@ class SimulatorNode(Node):
             message = self._write_imu(self._plant.attitude(joint), stamp, frame)
             message.linear_acceleration_covariance[0] = -1.0  # It is not measured.
             self._on_the_way.append((due, publisher, message))
-        if self._robot is not None:
-            if self._robot.time >= self._next_scan:
-                self._next_scan = max(self._next_scan + 1.0 / SCAN_RATE, self._robot.time)
-                self._on_the_way.append((due, self._scan_publisher, self._scan(stamp)))
-                if self._moving_publisher is not None:
-                    message = moving_obstacles_message(*self._robot.moving_obstacles())
-                    message.header.stamp, message.header.frame_id = stamp, "odom"
-                    self._on_the_way.append((due, self._moving_publisher, message))
-            self._publish_touched()
+        if self._robot is not None and self._robot.time >= self._next_scan:
+            self._next_scan = max(self._next_scan + 1.0 / SCAN_RATE, self._robot.time)
+            self._on_the_way.append((due, self._scan_publisher, self._scan(stamp)))
+            if self._moving_publisher is not None:
+                message = moving_obstacles_message(*self._robot.moving_obstacles())
+                message.header.stamp, message.header.frame_id = stamp, "odom"
+                self._on_the_way.append((due, self._moving_publisher, message))
+        self._publish_touched()
         while self._on_the_way and self._on_the_way[0][0] <= now:
             _, publisher, message = self._on_the_way.popleft()
             publisher.publish(message)
@@ -264,8 +265,9 @@ class SimulatorNode(Node):
         return message
 
     def _publish_touched(self) -> None:
-        if self._robot.touched != self._touched:
-            self._touched = self._robot.touched
+        touched = getattr(self._plant, "touched", ())
+        if touched != self._touched:
+            self._touched = touched
             self.get_logger().warning(f"the robot touched {self._touched[-1]}")
             self._touched_publisher.publish(Bool(data=True))
 

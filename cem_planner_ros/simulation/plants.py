@@ -140,6 +140,9 @@ class MujocoPlant:
         limits = control_range(self._model)[0][self._actuators]
         self.action_range = 0.5 * (limits[:, 1] - limits[:, 0])
         self._surplus = 0.0
+        self._moves = self._model.body_weldid[self._model.geom_bodyid] != 0
+        self._is_ground = self._model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE
+        self._touched: dict[str, None] = {}
 
     @property
     def time(self) -> float:
@@ -149,6 +152,15 @@ class MujocoPlant:
     def state(self) -> np.ndarray:
         """Return positions, then velocities, of all joints."""
         return np.concatenate((self._data.qpos[self._positions], self._data.qvel[self._velocities]))
+
+    def physics_state(self) -> np.ndarray:
+        """Return positions, speeds and activations of everything, as the model `mujoco` has it."""
+        return np.concatenate((self._data.qpos, self._data.qvel, self._data.act))
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """The names of geoms, except the ground, that something touched, in order of touch."""
+        return tuple(self._touched)
 
     def odometry(self, joint: str) -> np.ndarray:
         """Return what ODOMETRY_FIELDS of the body of a free joint are, shape (13,), m, rad, s."""
@@ -177,7 +189,18 @@ class MujocoPlant:
         step = self._model.opt.timestep
         steps = int((self._surplus + duration) / step + 1e-9)
         self._surplus += duration - steps * step
-        self._mujoco.mj_step(self._model, self._data, nstep=steps)
+        for _ in range(steps):
+            self._mujoco.mj_step(self._model, self._data)
+            if self._data.ncon:
+                self._note_contacts()
+
+    def _note_contacts(self) -> None:
+        """Add what is touched now: what stands still, or else the second one of two."""
+        contacts = self._data.contact
+        geoms = contacts.geom[(contacts.dist < 0.0) & ~self._is_ground[contacts.geom].any(axis=1)]
+        for first, second in geoms:
+            index = second if self._moves[first] else first
+            self._touched[self._model.geom(index).name or f"geom {index}"] = None
 
 
 class ModelPlant:

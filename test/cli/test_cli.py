@@ -512,6 +512,21 @@ def test_demo_drives_a_robot_to_its_goal_and_reports(tmp_path, domain_id):
     assert "touched" in output
 
 
+@pytest.mark.alone
+@pytest.mark.timeout(300)
+def test_demo_flies_a_quadrotor_and_reports(tmp_path, domain_id):
+    pytest.importorskip("rclpy")
+    pytest.importorskip("mujoco")
+    process = demo(tmp_path, "--scenario", "quadrotor", "--duration", "8")
+    output, _ = process.communicate(timeout=280)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    # How near it stays is up to the machine too; that it flies along is not.
+    assert summary["rms_error_m"] < 0.2, output
+    assert process.returncode == (0 if summary["success"] else 1)
+    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+    assert "from the figure" in output
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_demo_and_both_processes(tmp_path, number, interruptible, domain_id):

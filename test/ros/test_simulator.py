@@ -57,6 +57,35 @@ def test_the_force_moves_the_cart(cartpole):
     assert cartpole.state()[0] > 0.05
 
 
+SLIDER = """
+<mujoco>
+  <option timestep="0.002"/>
+  <worldbody>
+    <geom type="plane" size="0 0 1" condim="1"/>
+    <geom name="wall" type="box" size="0.1 1 1" pos="1 0 0"/>
+    <body name="puck" pos="0 0 0.09">
+      <joint name="slide" type="slide" axis="1 0 0"/>
+      <geom name="puck" type="sphere" size="0.1" condim="1"/>
+    </body>
+  </worldbody>
+  <actuator><motor name="push" joint="slide"/></actuator>
+</mujoco>
+"""
+
+
+def test_what_was_touched_is_known_for_good_but_not_the_ground(tmp_path):
+    pytest.importorskip("mujoco")
+    file = tmp_path / "slider.xml"
+    file.write_text(SLIDER)
+    plant = MujocoPlant(file)
+    plant.step(np.array([0.0]), 0.1)
+    assert plant.touched == ()
+    plant.step(np.array([10.0]), 1.5)
+    plant.step(np.array([-20.0]), 1.0)
+    assert plant.physics_state()[0] < 0.7
+    assert plant.touched == ("wall",)
+
+
 def test_masses_and_limits_are_those_of_the_planners_configuration(cartpole):
     configuration = configure(
         load_yaml(ROOT / "config" / "cartpole.yaml") | {"planner.device": "cpu"}

@@ -1,0 +1,62 @@
+"""Robots of the demos in lockstep, with the shipped files."""
+
+import numpy as np
+import pytest
+
+mujoco = pytest.importorskip("mujoco")
+
+from cem_planner_ros.benchmarks.robot_episodes import EPISODES, fly, prepared  # noqa: E402
+from cem_planner_ros.paths import share  # noqa: E402
+from cem_planner_ros.simulation.figure_eight import MOST_ERROR  # noqa: E402
+
+KEYS = {
+    "robot",
+    "seed",
+    "success",
+    "error",
+    "fell",
+    "plan_ms",
+    "period_ms",
+    "physics_share",
+    "late",
+}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def quadrotor():
+    return prepared(EPISODES["quadrotor"][0])
+
+
+def test_a_quadrotor_flies_the_figure_of_eight(quadrotor):
+    row = fly(*quadrotor, seed=1, duration=3.0)
+    assert row.keys() == KEYS
+    assert row["success"]
+    assert 0.0 < row["error"] < 0.5 * MOST_ERROR
+    assert (row["robot"], row["seed"], row["fell"]) == ("quadrotor", 1, False)
+
+
+def test_numbers_of_the_quadrotors_model_are_those_of_its_file(quadrotor):
+    values = quadrotor[0].values
+    model = mujoco.MjModel.from_xml_path(str(share("models") / "quadrotor.xml"))
+    data = mujoco.MjData(model)
+    mujoco.mj_resetDataKeyframe(model, data, model.key("start").id)
+    mujoco.mj_step(model, data, nstep=100)
+    np.testing.assert_allclose(data.qpos, model.key("start").qpos, atol=1e-6)
+    assert -model.opt.gravity[2] == values["dynamics.gravity"]
+    assert values["action.lag.thrust"] == model.actuator("thrust").dynprm[0]
+    inertia = model.body("base_link").inertia
+    for axis, name in enumerate(("roll_rate", "pitch_rate", "yaw_rate")):
+        gain = model.actuator(name).gainprm[0]
+        assert values[f"action.lag.{name}"] == pytest.approx(inertia[axis] / gain, rel=0.01)
+    for index, name in enumerate(quadrotor[0].dynamics.action_names):
+        bounds = [values[f"action.{side}.{name}"] for side in ("low", "high")]
+        assert model.actuator_ctrlrange[index].tolist() == bounds
+        assert model.actuator(index).name == name
+    # The drag at the speed of the figure of eight.
+    mujoco.mj_resetDataKeyframe(model, data, model.key("start").id)
+    data.qvel[0] = 1.5
+    mujoco.mj_step(model, data, nstep=5)
+    drag = (1.5 - data.qvel[0]) / (5 * model.opt.timestep) / 1.5
+    assert drag == pytest.approx(values["dynamics.drag"], rel=0.2)

@@ -1,0 +1,71 @@
+"""How the demos judge what was recorded."""
+
+import math
+
+import numpy as np
+import pytest
+
+from cem_planner_ros.cli.demo_report import lateness, timing
+from cem_planner_ros.cli.demo_scenario import DemoRecording
+from cem_planner_ros.cli.quadrotor_demo import QuadrotorScenario
+from cem_planner_ros.cli.scenarios import SCENARIOS
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_files_of_a_scenario_exist(name):
+    scenario = SCENARIOS[name](0)
+    for file in scenario.files.values():
+        assert (scenario.config / file).is_file()
+
+
+@pytest.mark.parametrize("name", ["cartpole", "quadrotor"])
+def test_nothing_recorded_is_no_success(name):
+    scenario = SCENARIOS[name](0)
+    found, problems = scenario.evaluate(DemoRecording(), 20.0)
+    assert problems
+    assert all(scenario.rows(found).values())
+
+
+def flown(off, seconds=6.0):
+    """A flight that begins after 2 s and is `off` m beside the figure."""
+    scenario, recording = QuadrotorScenario(1), DemoRecording()
+    scenario.began = 2.0
+    times = np.arange(0.0, seconds, 0.01)
+    positions = scenario.figure.position(np.maximum(times - 2.0, 0.0)) + [0.0, 0.0, off]
+    for time, position in zip(times, positions, strict=True):
+        state = np.array([*position, 1.5, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0])
+        recording.states.append((time, state))
+    return scenario, recording
+
+
+def test_a_flight_along_the_figure_is_a_success():
+    scenario, recording = flown(0.03)
+    found, problems = scenario.evaluate(recording, 6.0)
+    assert problems == []
+    assert found["rms_error_m"] == pytest.approx(0.03)
+    assert "0.030 m" in scenario.rows(found)["from the figure"]
+    _, times, distances = scenario.panels(recording)[0]
+    assert len(times) == len(distances) == len(recording.states)
+    assert math.isnan(distances[0])
+    assert distances[-1] == pytest.approx(0.03)
+
+
+def test_a_flight_beside_the_figure_is_none():
+    scenario, recording = flown(0.06)
+    _, problems = scenario.evaluate(recording, 6.0)
+    assert "0.060 m from the figure" in problems[0]
+
+
+def test_commands_that_are_late_are_a_problem_where_a_scenario_says_so():
+    recording = DemoRecording()
+    statistics = {"plan_ms": 1.0, "state_age_ms": 1.0, "interval_ms": 20.0, "status": 0.0}
+    for index in range(100):
+        recording.actions.append((0.02 * index, np.zeros(1)))
+        recording.statistics.append(
+            (0.02 * index, {**statistics, "late": float(index < 3), "missing": 0.0})
+        )
+    found = timing(recording, 0.02)
+    assert (found["late"], found["missing"], found["commands"]) == (3, 0, 100)
+    assert lateness(found, 0.05) == []
+    assert "3.0 % of the commands late" in lateness(found, 0.01)[0]
+    assert lateness({**found, "commands": 0}, 0.01) == ["no commands"]
