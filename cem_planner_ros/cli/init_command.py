@@ -6,19 +6,21 @@ import argparse
 import os
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from cem_planner_ros.cli.plan_fitting import fitted, iteration_time, larger_step
 from cem_planner_ros.cli.starting_points import TASKS, StartingPoint, starting_point
-from cem_planner_ros.configuration import configure
+from cem_planner_ros.configuration import Configuration, configure
 from cem_planner_ros.configuration.state_sources import source_name
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.mujoco import Mujoco
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import ball_joints, free_bodies, state_defaults, word
+from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.plugins import loading
 from cem_planner_ros.plugins.parameter import flatten
 
@@ -80,45 +82,51 @@ def run(options: argparse.Namespace) -> int:
 
 
 def of_file(
-    file: str, task: str = "", keyframe: str = "", allow_missing_meshes: bool = False
+    file: str,
+    task: str = "",
+    keyframe: str = "",
+    allow_missing_meshes: bool = False,
+    measure: Callable[[Planner], float] = iteration_time,
 ) -> tuple[str, list[str]]:
     """
     Return a first parameter file for the robot of an MJCF or URDF file, and what to look at.
 
-    With `allow_missing_meshes`, what only collides is left out if its meshes are missing. Raises
-    ConfigurationError if the file cannot be a model, or cannot have the task.
+    With `allow_missing_meshes`, what only collides is left out if its meshes are missing. `measure`
+    returns the time of an iteration of a planner, s. Raises ConfigurationError if the file cannot
+    be a model, or cannot have the task.
     """
-    model = Mujoco({"file": file, "allow_missing_meshes": allow_missing_meshes})
-    model.check()
-    point = starting_point(model, task, keyframe)
-    dynamics: dict[str, Any] = {
-        "plugin": "mujoco",
-        "file": str(Path(file).resolve()) if Path(file).is_file() else file,
-        "threads": min(MOST_THREADS, os.cpu_count() or 1),
-    }
-    if point.outputs:
-        dynamics["outputs"] = point.outputs
+    given: dict[str, Any] = {"file": file}
     if allow_missing_meshes:
-        dynamics["allow_missing_meshes"] = True
-    sections = {
-        "control_rate": round(1.0 / point.planner["dt"], 4)
-        if len(model.action_names) < 5
-        else 25.0,
-        "planner": point.planner,
-        "dynamics": dynamics,
-        "action": point.action,
-        "costs": list(point.costs),
-        **point.costs,
-        "state": _state(model),
-        "command": {"topic": "commands", "type": ARRAY},
-    }
+        given["allow_missing_meshes"] = True
+    model, point, sections = _first(given, task, keyframe)
+    configuration = _configured(sections)
+    planner = configuration.planner()
+    of_the_file = model.model.opt.timestep
+    step = larger_step(given, planner)
+    if step:
+        model, point, sections = _first({**given, "time_step": step}, task, keyframe)
+        planner = _configured(sections).planner()
+    seconds = measure(planner)
+    fraction = configuration.values["budget_fraction"]
+    rate = sections["control_rate"]
+    sections["planner"], slower = fitted(point.planner, rate, seconds, fraction)
+    if slower < rate:  # The plan is a spline, which is sent as often as was wanted.
+        sections["control_rate"], sections["command"]["rate"] = slower, rate
     servo = "set-points" if model.measured_by else "forces"
     notes = point.notes | {
-        "control_rate": "Commands per second. `check` says how long a plan takes here.",
-        "planner": "The search: candidates are splines with knots 0.1 s apart. More samples and "
-        "iterations give better plans and take longer.",
+        "control_rate": "Plans per second. `check` says how long a plan takes here.",
+        "planner": "The search: candidates are splines with knots 0.1 s apart. An iteration with "
+        f"{point.planner['samples']} samples and a horizon of {point.planner['horizon']} took "
+        f"{1e3 * seconds:.3g} ms on this machine; the numbers below are such that plans are on "
+        "time here. More samples and iterations give better plans and take longer.",
         "dynamics": "The physics. Costs can use the sensors of the file, and those that "
-        "`outputs` adds.",
+        "`outputs` adds."
+        + (
+            f" The time step (s) is larger than that of the file, {of_the_file:g}, and "
+            "candidates move almost the same."
+            if step
+            else ""
+        ),
         "action": "Where the search begins, how far it looks around there, and what is commanded "
         "when no plan may be used.",
         "costs": "What the planner minimises; each name has a section below.",
@@ -132,11 +140,41 @@ def of_file(
         "the targets and weights of the costs, and the topics. With ROBOT.yaml for this file:",
         "",
         "    python -m cem_planner_ros check ROBOT.yaml",
-        f"    simulator_node --ros-args -p model_file:={dynamics['file']} "
+        f"    simulator_node --ros-args -p model_file:={sections['dynamics']['file']} "
         f"-p planner_file:=ROBOT.yaml{start}",
         "    planner_node --ros-args --params-file ROBOT.yaml",
     ]
     return _finished(head, sections, notes, _lacking(model, point))
+
+
+def _first(
+    given: Mapping[str, Any], task: str, keyframe: str
+) -> tuple[Mujoco, StartingPoint, dict[str, Any]]:
+    """Return the model of given parameters, and the sections of a first file, times apart."""
+    model = Mujoco(given)
+    model.check()
+    point = starting_point(model, task, keyframe)
+    file = given["file"]
+    dynamics: dict[str, Any] = {
+        "plugin": "mujoco",
+        **given,
+        "file": str(Path(file).resolve()) if Path(file).is_file() else file,
+        "threads": min(MOST_THREADS, os.cpu_count() or 1),
+    }
+    if point.outputs:
+        dynamics["outputs"] = point.outputs
+    few = len(model.action_names) < 5
+    sections = {
+        "control_rate": round(1.0 / point.planner["dt"], 4) if few else 25.0,
+        "planner": point.planner,
+        "dynamics": dynamics,
+        "action": point.action,
+        "costs": list(point.costs),
+        **point.costs,
+        "state": _state(model),
+        "command": {"topic": "commands", "type": ARRAY},
+    }
+    return model, point, sections
 
 
 def of_plugin(name: str) -> tuple[str, list[str]]:
@@ -242,7 +280,7 @@ def _finished(
     warnings: list[str],
 ) -> tuple[str, list[str]]:
     """Return a checked file as text, and its warnings."""
-    configuration = configure(dict(flatten(sections)) | {"planner.device": "cpu"})
+    configuration = _configured(sections)
     lines = []
     for paragraph in head:
         is_command = paragraph.startswith(" ")
@@ -259,6 +297,10 @@ def _finished(
             text += "\n" + "\n".join(note) + "\n"
         text += textwrap.indent(_block(name, values), "    ")
     return text, [*warnings, *configuration.warnings()]
+
+
+def _configured(sections: Mapping[str, Any]) -> Configuration:
+    return configure(dict(flatten(sections)) | {"planner.device": "cpu"})
 
 
 def _block(name: str, values: Any) -> str:

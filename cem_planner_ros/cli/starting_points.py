@@ -199,12 +199,15 @@ def _set_actions(point: StartingPoint, model: Mujoco, data: mujoco.MjData, pose:
             near[name] = max(low, center - MOST_REACH), min(high, center + MOST_REACH)
         for place, side in enumerate(("low", "high")):
             point.action[side] = {name: _short(both[place]) for name, both in near.items()}
-    if positions:
-        share = 0.25 if point.task == "walk" else 0.15
-        point.action["std"] = {
-            name: _short(min(share, 0.3 * (bounds[name][1] - bounds[name][0])))
-            for name in positions
-        }
+    near_by = 0.25 if point.task == "walk" else 0.15  # rad or m
+    point.action["std"] = {
+        name: _short(
+            min(near_by, 0.3 * (high - low))
+            if name in positions
+            else point.planner["std_initial"] * 0.5 * (high - low)
+        )
+        for name, (low, high) in bounds.items()
+    }
     safe: dict[str, Any] = dict.fromkeys(model.measured_by, "measured")
     for name, (low, high) in bounds.items():
         if name not in safe and (not low <= 0.0 <= high or point.task == "hover"):

@@ -53,8 +53,8 @@ class PhysicsFile(Dynamics):
     or an acceleration is that of its last time step, and touch and contact are the largest ones of
     the model step.
 
-    A model step is a whole number of the file's time steps, at least one; `planner.dt` should be a
-    few of them. When a simulation becomes unstable, its states are NaN from then on.
+    A model step is a whole number of time steps, at least one; `planner.dt` should be a few of
+    them. When a simulation becomes unstable, its states are NaN from then on.
 
     Raises ConfigurationError if mujoco is not installed, if it cannot load the file, or if no
     actuator of the file acts.
@@ -72,6 +72,16 @@ class PhysicsFile(Dynamics):
         ),
         POSES,
         TOPICS,
+        Parameter(
+            "time_step",
+            0.0,
+            "Time step of the physics in rollouts; 0 for that of the file. A larger one makes "
+            "plans faster and less exact.",
+            unit="s",
+            low=0.0,
+            high=0.1,
+            when=INACTIVE,
+        ),
         Parameter(
             "allow_missing_meshes",
             False,
@@ -101,6 +111,8 @@ class PhysicsFile(Dynamics):
         file = find(self.file)
         allowed = bool(self.allow_missing_meshes)
         self.model = load(file, self.outputs, allow_missing_meshes=allowed)
+        if self.value("time_step"):
+            self.model.opt.timestep = self.value("time_step")
         model, full = self.model, mujoco.mjtState.mjSTATE_FULLPHYSICS
         if mujoco.mj_stateSize(model, full) != 1 + model.nq + model.nv + model.na:
             raise ConfigurationError(
@@ -225,12 +237,12 @@ class PhysicsFile(Dynamics):
         return next(usual, 0 if names else -1)
 
     def check_dt(self, dt: float) -> None:
-        """Raise ConfigurationError if `dt`, s, is less than the time step of the file."""
-        step = self.model.opt.timestep
+        """Raise ConfigurationError if `dt`, s, is less than a time step."""
+        step, of_file = self.model.opt.timestep, not self.value("time_step")
         if dt < (1.0 - 1e-6) * step:
+            source = f"the time step of file '{self.file}'" if of_file else "dynamics.time_step"
             raise ConfigurationError(
-                f"parameter 'planner.dt' is {dt}, allowed: at least the time step of file "
-                f"'{self.file}', which is {step} s"
+                f"parameter 'planner.dt' is {dt}, allowed: at least {source}, which is {step:g} s"
             )
 
     def set_references(self, references: Mapping[str, Reference], time: float) -> None:
@@ -248,7 +260,7 @@ class PhysicsFile(Dynamics):
         """Return the signals (H, nx + ny, N); arguments as in `Dynamics.rollout`."""
 
     def step_ends(self, durations: torch.Tensor) -> np.ndarray:
-        """Return how many time steps of the file have passed at the end of each of the H steps."""
+        """Return how many time steps have passed at the end of each of the H steps."""
         counts = durations.cpu().numpy().astype(np.float64) / self.model.opt.timestep
         steps = np.maximum(1, np.diff(np.round(np.cumsum(counts)), prepend=0.0)).astype(int)
         return np.cumsum(steps)

@@ -8,7 +8,9 @@ import torch
 import yaml
 
 from cem_planner_ros import cli
+from cem_planner_ros.cli.check_command import too_slow
 from cem_planner_ros.cli.init_command import of_file, of_plugin
+from cem_planner_ros.cli.plan_fitting import fitted
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import share
@@ -38,6 +40,11 @@ DRONE = """<mujoco><option timestep="0.01"/><worldbody><body name="frame" pos="0
   <motor name="d" site="d" gear="0 0 1 0 0 -0.02" ctrlrange="0 5"/></actuator></mujoco>"""
 
 
+def at_once(planner):
+    """The time of an iteration, s, on a machine on which every plan is on time."""
+    return 0.0
+
+
 @pytest.fixture
 def made(tmp_path):
     """A function to the configuration that init makes of a file's text or path, and its text."""
@@ -47,7 +54,7 @@ def made(tmp_path):
         if text.startswith("<"):
             file = tmp_path / name
             file.write_text(text)
-        result, warnings = of_file(str(file), task)
+        result, warnings = of_file(str(file), task, measure=at_once)
         written = tmp_path / "robot.yaml"
         written.write_text(result)
         values = load_yaml(written) | {"planner.device": "cpu", "dynamics.threads": 1} | changes
@@ -226,8 +233,76 @@ def test_a_file_that_is_no_robot_is_explained_on_one_line(content, text, tmp_pat
     assert error.count("\n") == 1
 
 
+FILES = [
+    *sorted(str(file) for file in share("models").rglob("*.xml")),
+    *(
+        f"gymnasium:envs/mujoco/assets/{name}.xml"
+        for name in ("ant", "half_cheetah", "hopper", "humanoid", "humanoidstandup", "walker2d_v5")
+    ),
+    *(
+        f"gymnasium:envs/mujoco/assets/{name}.xml"
+        for name in ("inverted_double_pendulum", "inverted_pendulum", "point", "pusher_v5")
+    ),
+    *(f"gymnasium:envs/mujoco/assets/{name}.xml" for name in ("reacher", "swimmer")),
+]
+
+
+@pytest.mark.filterwarnings("ignore:compiler attribute")
+@pytest.mark.parametrize("file", FILES, ids=lambda file: "-".join(file.split("/")[-2:]))
+def test_every_robot_gets_a_file_that_is_right_and_on_time(file, tmp_path):
+    """On a machine on which an iteration takes 0.15 s: check would not say that plans are slow."""
+    if file.startswith("gymnasium:"):
+        pytest.importorskip("gymnasium")
+    seconds = 0.15
+    seen = []
+
+    def measure(planner):
+        seen.append(planner.search)
+        return seconds
+
+    text, warnings = of_file(file, measure=measure)
+    written = tmp_path / "robot.yaml"
+    written.write_text(text)
+    configuration = configure(load_yaml(written) | {"planner.device": "cpu"})
+    value, (measured,) = configuration.values, seen
+    # What is right about another machine is not told, and a rate of commands has an effect.
+    assert not any("control_rate" in w or "command.rate" in w for w in warnings)
+    work = value["planner.samples"] * value["planner.horizon"] * value["planner.iterations"]
+    expected = seconds * work / (measured.samples * measured.horizon)
+    budget = value["budget_fraction"] / value["control_rate"]
+    assert not too_slow(value["planner.iterations"], expected, budget, value["planner.samples"])
+    for name in configuration.dynamics.action_names:
+        assert value[f"action.std.{name}"] > 0.0
+        assert value[f"action.nominal.{name}"] != "middle"
+
+
+def test_a_slower_machine_gets_less_to_do():
+    search = {"samples": 64, "elites": 8, "iterations": 3, "horizon": 40, "dt": 0.02}
+    assert fitted(search, 50.0, 0.003, 0.8) == (search, 50.0)
+    less, rate = fitted(search, 50.0, 0.009, 0.8)
+    assert (less["iterations"], less["samples"], rate) == (1, 64, 50.0)
+    less, rate = fitted(search, 50.0, 0.012, 0.8)
+    assert (less["iterations"], less["samples"], less["elites"], rate) == (1, 48, 6, 50.0)
+    less, rate = fitted(search, 50.0, 0.04, 0.8)
+    assert (less["samples"], less["horizon"], rate) == (32, 40, 20.0)
+    less, rate = fitted(search, 50.0, 99.0, 0.8)
+    assert (less["samples"], less["horizon"], rate) == (8, 24, 5.0)
+
+
+def test_a_needlessly_small_time_step_is_made_larger_and_the_file_stays(made):
+    configuration, text, _ = made(str(share("models") / "cartpole.xml"))
+    assert configuration.values["dynamics.time_step"] == 0.005
+    assert configuration.dynamics.model.opt.timestep == 0.005
+    assert "larger than that of the file, 0.001" in text
+    # A stiff joint needs its small steps.
+    stiff = ARM.format(site=SITE, more="").replace('timestep="0.005"', 'timestep="0.001"')
+    stiff = stiff.replace('damping="0.1"/>', 'stiffness="40000" damping="0.01"/>', 1)
+    configuration, _, _ = made(stiff)
+    assert configuration.values["dynamics.time_step"] < 0.005
+
+
 def test_a_keyframe_is_chosen():
-    text, _ = of_file("quadruped.xml", keyframe="lying")
+    text, _ = of_file("quadruped.xml", keyframe="lying", measure=at_once)
     assert "-p start:=lying" in text
     with pytest.raises(ConfigurationError, match="home, lying"):
         of_file("quadruped.xml", keyframe="sitting")
@@ -240,7 +315,7 @@ def test_a_keyframe_is_chosen():
 def test_robots_of_others_get_a_first_file(name, task, tmp_path):
     pytest.importorskip("gymnasium")
     file = f"gymnasium:envs/mujoco/assets/{name}.xml"
-    text, _ = of_file(file)
+    text, _ = of_file(file, measure=at_once)
     assert f"The task '{task}' for {name}.xml" in text
     written = tmp_path / "robot.yaml"
     written.write_text(text)
