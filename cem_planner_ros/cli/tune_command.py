@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.studies import outcome, study_file, workers
+from cem_planner_ros.learning.plots import pyplot
+from cem_planner_ros.studies import outcome, study_file, study_report, workers
 from cem_planner_ros.studies.objectives import OBJECTIVES
 from cem_planner_ros.studies.outcome import BEST, TODAY, Episodes
 from cem_planner_ros.studies.study import Study, StudyProgress, load_optuna
@@ -54,6 +55,7 @@ def make_workers(options: argparse.Namespace) -> workers.Workers:
 def run(options: argparse.Namespace) -> int:
     """Run the study, compare its best trial with today's values, and write the results."""
     load_optuna()
+    pyplot()  # What is missing for the report is said at once.
     file = study_file.read(options.study)
     if options.trials is not None:
         if options.trials < 1:
@@ -74,13 +76,11 @@ def run(options: argparse.Namespace) -> int:
         print(f"stopped: {folder} has all episodes that have ended; --resume continues")
         return EXIT_INTERRUPTED
     files = outcome.write_files(study, folder)
+    report = study_report.write(study, compared, folder)
     _print_comparison(study, compared)
-    print(f"wrote {', '.join(map(str, files[:1]))}" + _others(files, folder))
+    others = f", {len(files) - 1} files of the Pareto front in {folder}/pareto" if files[1:] else ""
+    print(f"wrote {files[0]}{others} and {report}")
     return 0
-
-
-def _others(files: list[Path], folder: Path) -> str:
-    return f" and {len(files) - 1} of the Pareto front in {folder}/pareto" if files[1:] else ""
 
 
 class _Display:

@@ -9,6 +9,7 @@ from cem_planner_ros.studies import study as studies
 
 pytest.importorskip("optuna")
 pytest.importorskip("rich")
+pytest.importorskip("matplotlib")
 
 STUDY = {
     "config": "double_integrator.yaml",
@@ -35,6 +36,9 @@ def test_a_study_ends_with_a_comparison_and_a_parameter_file(file, tmp_path, cap
     assert "today" in text
     assert 0.1 <= load_yaml(out / "best.yaml")["planner.keep"] <= 0.9
     assert load_yaml(out / "best.yaml")["planner.samples"] != 64  # Of the scenario only.
+    report = (out / "report.html").read_text()
+    assert report.count("<img") >= 3  # Episodes, values, slices; two trials have no importance.
+    assert "planner.keep" in report
     assert cli.main(["tune", str(file), "--out", str(out)]) == 1
     assert "has a study already: continue it with --resume" in capsys.readouterr().err
 

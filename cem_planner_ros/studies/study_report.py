@@ -1,0 +1,256 @@
+"""The report of a study: one page of HTML with pictures."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cem_planner_ros.errors import first_line
+from cem_planner_ros.learning.plots import pyplot
+from cem_planner_ros.studies.objectives import OBJECTIVES
+from cem_planner_ros.studies.outcome import BEST, TODAY, Episodes, means
+from cem_planner_ros.studies.study import Study
+
+REPORT = "report.html"
+
+STYLE = (
+    "body {font: 15px sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em} "
+    "table {border-collapse: collapse} td, th {border: 1px solid #bbb; padding: 0.2em 0.6em; "
+    "text-align: right} img {max-width: 100%}"
+)
+
+
+def write(study: Study, compared: dict[str, Episodes], folder: Path) -> Path:
+    """
+    Write the report of a study and return its file.
+
+    Args:
+        study: the study, of which a trial is the best.
+        compared: what `outcome.compare` returns.
+        folder: where the page is written.
+
+    Raises ConfigurationError if matplotlib is not installed.
+    """
+    title = f"Study {study.file.name}"
+    parts = [
+        f"<h1>{html.escape(title)}</h1>",
+        *_summary(study),
+        "<h2>Today and the best, side by side</h2>",
+        *_tables(study, compared),
+        _image(_curves, study, compared),
+        "<h2>Search</h2>",
+        *_pictures(study, compared),
+    ]
+    file = folder / REPORT
+    file.write_text(
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f"<style>{STYLE}</style><body>" + "\n".join(parts) + "</body></html>\n"
+    )
+    return file
+
+
+def _summary(study: Study) -> Iterator[str]:
+    best, file = study.best(), study.file
+    trials = study.study.get_trials(deepcopy=False)
+    states = [trial.state.name.lower() for trial in trials]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
+    what = "the knee of the Pareto front" if len(file.objectives) > 1 else "the best"
+    yield (
+        f"<p>{html.escape(Path(file.file).name)}, sampler {file.sampler}, {len(trials)} trials "
+        f"({counts}). Trial {best.number} is {what}.</p>"
+    )
+    changes = file.space.changes(file.base.values, best.params)
+    yield "<table><tr><th>parameter</th><th>today</th><th>best</th></tr>"
+    for name, value in changes.items():
+        yield _row(name, _text(file.base.values[name]), _text(value))
+    yield "</table>"
+
+
+def _tables(study: Study, compared: dict[str, Episodes]) -> Iterator[str]:
+    today, best = compared[TODAY], compared[BEST]
+    names = list(means(best))
+    heads = [f"{name} {OBJECTIVES[name].unit}" for name in names]
+    yield "<p>Means, then each episode. Each cell: today, best.</p><table>"
+    yield _row("", *heads, tag="th")
+    pairs = zip(means(today).values(), means(best).values(), strict=True)
+    yield _row("mean", *(f"{old:.4g}, {new:.4g}" for old, new in pairs))
+    for episode, new in best.items():
+        old = today[episode]
+        cells = (f"{old[n]:.4g}, {new[n]:.4g}" if n in new else "" for n in names)
+        yield _row(f"{episode[0]}, seed {episode[1]}", *cells)
+    yield "</table>"
+
+
+def _pictures(study: Study, compared: dict[str, Episodes]) -> Iterator[str]:
+    draws: list[Callable] = [_history, _importance, _slices]
+    if len(study.file.objectives) > 1:
+        draws.insert(0, _front)
+    for draw in draws:
+        yield _image(draw, study, compared)
+
+
+def _image(draw: Callable, study: Study, compared: dict[str, Episodes]) -> str:
+    """Return a picture as HTML, or why it cannot be drawn."""
+    plot = pyplot()
+    title = (draw.__doc__ or "").strip().rstrip(".")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna calls its pictures experimental.
+            figure = draw(study, compared, plot)
+            data = io.BytesIO()
+            figure.savefig(data, format="png", dpi=90, bbox_inches="tight")
+    except (ValueError, RuntimeError) as error:  # Such as the importance with too few trials.
+        return f"<h3>{title}</h3><p>left out: {html.escape(first_line(error))}</p>"
+    finally:
+        plot.close("all")
+    text = base64.b64encode(data.getvalue()).decode()
+    return f'<h3>{title}</h3><img alt="{title}" src="data:image/png;base64,{text}">'
+
+
+def _targets(study: Study) -> list[dict[str, Any]]:
+    """Return what Optuna needs to draw each objective."""
+    names = study.file.objectives
+    if len(names) == 1:
+        return [{"target_name": names[0]}]
+    return [
+        {"target_name": name, "target": lambda trial, index=index: trial.values[index]}
+        for index, name in enumerate(names)
+    ]
+
+
+def _history(study: Study, compared: dict[str, Episodes], plot: Any) -> Any:
+    """Value of each trial."""
+    names = study.file.objectives
+    figure, axes = plot.subplots(
+        len(names), 1, figsize=(8, 2.5 * len(names)), squeeze=False, layout="constrained"
+    )
+    trials = [t for t in study.study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
+    numbers = [trial.number for trial in trials]
+    chosen = {trial.number for trial in study.best_trials()}
+    for index, (name, axis) in enumerate(zip(names, axes[:, 0], strict=True)):
+        values = np.array([trial.values[index] for trial in trials])
+        is_chosen = np.array([number in chosen for number in numbers])
+        axis.plot(numbers, values, ".", label="trials")
+        label = "Pareto front" if len(names) > 1 else "best"
+        axis.plot(np.array(numbers)[is_chosen], values[is_chosen], "o", label=label)
+        axis.set_ylabel(f"{name} {OBJECTIVES[name].unit}")
+        axis.legend()
+    axes[-1, 0].set_xlabel("trial")
+    return figure
+
+
+def _importance(study: Study, compared: dict[str, Episodes], plot: Any) -> Any:
+    """Importance of the parameters, by PED-ANOVA."""
+    from optuna import importance
+
+    found = {}
+    for target in _targets(study):
+        name = target["target_name"]
+        found[name] = importance.get_param_importances(study.study, target=target.get("target"))
+    figure, axis = plot.subplots(figsize=(8, 1 + 0.4 * len(study.file.space.distributions)))
+    rows = np.arange(len(study.file.space.distributions))
+    for index, (name, shares) in enumerate(found.items()):
+        height = 0.8 / len(found)
+        widths = [shares.get(parameter, 0.0) for parameter in study.file.space.distributions]
+        axis.barh(rows + index * height, widths, height, label=name)
+    axis.set_yticks(rows, list(study.file.space.distributions))
+    axis.set_xlabel("share")
+    axis.legend()
+    return figure
+
+
+def _slices(study: Study, compared: dict[str, Episodes], plot: Any) -> Any:
+    """Value over each parameter."""
+    names, parameters = study.file.objectives, list(study.file.space.distributions)
+    figure, axes = plot.subplots(
+        *(len(names), len(parameters)),
+        figsize=(2.6 * len(parameters), 2.4 * len(names)),
+        squeeze=False,
+        sharey="row",
+        layout="constrained",
+    )
+    trials = [t for t in study.study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
+    for column, parameter in enumerate(parameters):
+        distribution = study.file.space.distributions[parameter]
+        is_word = not hasattr(distribution, "low")
+        given = [trial.params[parameter] for trial in trials]
+        given = [str(value) for value in given] if is_word else given
+        for row, name in enumerate(names):
+            axis = axes[row, column]
+            numbers = [trial.number for trial in trials]
+            axis.scatter(given, [trial.values[row] for trial in trials], s=12, c=numbers)
+            if not is_word and distribution.log:
+                axis.set_xscale("log")
+            if not column:
+                axis.set_ylabel(name)
+        axes[-1, column].set_xlabel(parameter)
+    return figure
+
+
+def _front(study: Study, compared: dict[str, Episodes], plot: Any) -> Any:
+    """Pareto front."""
+    names, best = study.file.objectives, study.best()
+    pairs = [(a, b) for a in range(len(names)) for b in range(a + 1, len(names))]
+    figure, axes = plot.subplots(
+        1, len(pairs), figsize=(4 * len(pairs), 3.5), squeeze=False, layout="constrained"
+    )
+    trials = [t for t in study.study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
+    for axis, (a, b) in zip(axes[0], pairs, strict=True):
+        for some, style, label in (
+            (trials, ".", "trials"),
+            (study.best_trials(), "o", "front"),
+            ([best], "*", "knee"),
+        ):
+            first, second = ([trial.values[i] for trial in some] for i in (a, b))
+            size = 14 if style == "*" else None
+            axis.plot(first, second, style, markersize=size, label=label)
+        axis.set_xlabel(f"{names[a]} {OBJECTIVES[names[a]].unit}")
+        axis.set_ylabel(f"{names[b]} {OBJECTIVES[names[b]].unit}")
+    axes[0, 0].legend()
+    return figure
+
+
+def _curves(study: Study, compared: dict[str, Episodes], plot: Any) -> Any:
+    """First episode of each scenario."""
+    model = study.file.base.dynamics
+    firsts = {name: (name, seed) for name, seed in reversed(compared[BEST])}
+    firsts = dict(sorted(firsts.items()))
+    rows = [*model.state_names, *model.action_names]
+    figure, axes = plot.subplots(
+        *(len(rows), len(firsts)),
+        figsize=(max(6, 4 * len(firsts)), 1.5 * len(rows)),
+        squeeze=False,
+        sharex="col",
+        layout="constrained",
+    )
+    for column, (name, episode) in enumerate(firsts.items()):
+        for who in (TODAY, BEST):
+            curves = compared[who][episode]["curves"]
+            states, commands = (np.array(curves[key]) for key in ("states", "commands"))
+            times = curves["period"] * np.arange(len(states))
+            for row in range(len(rows)):
+                values = states[:, row] if row < states.shape[1] else None
+                if values is None:
+                    values = np.append(commands[:, row - states.shape[1]], np.nan)
+                axes[row, column].plot(times, values, label=who, linewidth=1)
+        for row, what in enumerate(rows):
+            axes[row, column].set_ylabel(what)
+        axes[0, column].set_title(f"{name}, seed {episode[1]}")
+        axes[-1, column].set_xlabel("s")
+    axes[0, 0].legend()
+    return figure
+
+
+def _row(*cells: str, tag: str = "td") -> str:
+    return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+
+
+def _text(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
