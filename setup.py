@@ -98,6 +98,7 @@ setup(
             f"double_integrator = {NAME}.dynamics.double_integrator:DoubleIntegrator",
             f"exported = {NAME}.dynamics.exported:Exported",
             f"mujoco = {NAME}.dynamics.mujoco:Mujoco",
+            f"mujoco_warp = {NAME}.dynamics.mujoco_warp:MujocoWarp",
             f"ensemble = {NAME}.dynamics.ensemble:Ensemble",
             f"omni_drive = {NAME}.dynamics.omni_drive:OmniDrive",
             f"pendulum = {NAME}.dynamics.pendulum:Pendulum",

@@ -10,13 +10,12 @@ import numpy as np
 import torch
 
 from cem_planner_ros.benchmarks import machine
+from cem_planner_ros.benchmarks.bench_physics import legs_planner
 from cem_planner_ros.benchmarks.bench_plan import THREADS
 from cem_planner_ros.compile.cpu import Kernel
 from cem_planner_ros.compile.cuda import CudaRollout
 from cem_planner_ros.compile.driver import Gpu
-from cem_planner_ros.costs.actions import ActionRate
-from cem_planner_ros.costs.barrier import Barrier
-from cem_planner_ros.costs.quadratic import Quadratic, Terminal
+from cem_planner_ros.costs.quadratic import Terminal
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.dynamics.randomised import Randomised
@@ -209,27 +208,8 @@ def _engine_plan(threads: int, seconds: float) -> dict:
     import mujoco
     from mujoco.rollout import Rollout as Direct
 
-    joints = model.action_names
     home = model.named_actions["keyframe:home"]
-    weights = dict.fromkeys((*joints, "velocity_x", "up_z", "base_z"), 1.0)
-    targets = dict(zip(joints, home, strict=True)) | {"velocity_x": 0.3, "up_z": 1.0, "base_z": 0.3}
-    planner = Planner(
-        model,
-        [
-            Quadratic(model, {"weight": weights, "target": targets}),
-            Barrier(model, {"weight.base_z": 100.0, "low.base_z": 0.2}),
-            ActionRate(model, {"weight": dict.fromkeys(joints, 0.01)}),
-        ],
-        nominal=home,
-        samples=LEGS_SAMPLES,
-        elites=6,
-        iterations=1,
-        horizon=LEGS_HORIZON,
-        dt=DT,
-        order=3,
-        knot_spacing=5,
-        std_initial=0.15,
-    )
+    planner = legs_planner(model, LEGS_SAMPLES, LEGS_HORIZON, DT)
     state, times = model.rest_state, itertools.count()
     planner.plan(state, 0.0, home)
     actions = planner.candidates().actions.transpose(2, 0, 1)

@@ -109,6 +109,8 @@ class Dynamics(Parameterised, ABC):
     """
     radius_parameter: str = ""
     """The parameter that is the smallest turning radius, m, if the model limits the yaw rate."""
+    is_repeatable: bool = True
+    """Whether the same arguments give exactly the same result; otherwise it differs by rounding."""
     predicts_return: bool = False
     """Whether `returns` predicts a return that is subtracted from the costs."""
     members: int = 1

@@ -1,12 +1,14 @@
 """The physics of a file as a model."""
 
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from cem_planner_ros import dynamics
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.errors import ConfigurationError
@@ -16,6 +18,7 @@ from cem_planner_ros.simulation.plants import ModelPlant, MujocoPlant
 mujoco = pytest.importorskip("mujoco")
 
 from cem_planner_ros.dynamics.mujoco import Mujoco  # noqa: E402
+from cem_planner_ros.dynamics.mujoco_warp import MujocoWarp  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 
@@ -524,3 +527,11 @@ def test_the_half_cheetah_runs():
     assert plant.state()[0] > 0.5
     with pytest.raises(ConfigurationError, match="a model in PyTorch"):
         ModelPlant(configuration, np.zeros(18))
+
+
+def test_without_its_packages_mujoco_warp_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mujoco_warp", None)
+    monkeypatch.delitem(sys.modules, "cem_planner_ros.dynamics.warp_worlds", raising=False)
+    monkeypatch.delattr(dynamics, "warp_worlds", raising=False)
+    with pytest.raises(ConfigurationError, match=r"\(pip install mujoco-warp\)"):
+        MujocoWarp({"file": "cartpole.xml"})

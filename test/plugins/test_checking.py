@@ -52,6 +52,21 @@ BAD_COSTS = {
 }
 
 
+class Rounding(Model):
+    """A model whose sums are rounded differently each time."""
+
+    def step(self, state, action, dt):
+        return super().step(state, action, dt) * (1.0 + 2e-7 * (next(count) % 2))
+
+
+def test_a_model_that_says_so_may_round_differently_each_time():
+    model = Rounding()
+    with pytest.raises(ConfigurationError, match="no random numbers and no memory"):
+        try_out(model, [Judge(model)], 0.1, CPU)
+    model.is_repeatable = False
+    try_out(model, [Judge(model)], 0.1, CPU)
+
+
 @pytest.mark.parametrize("name", BAD_COSTS)
 def test_a_cost_that_cannot_work_is_refused_with_the_reason(name):
     function, text = BAD_COSTS[name]

@@ -1,0 +1,150 @@
+"""Plans of a robot with legs in a physics engine, and how many candidates fit into a period."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+
+from cem_planner_ros.benchmarks import machine
+from cem_planner_ros.benchmarks.bench_plan import THREADS
+from cem_planner_ros.costs.actions import ActionRate
+from cem_planner_ros.costs.barrier import Barrier
+from cem_planner_ros.costs.quadratic import Quadratic
+from cem_planner_ros.dynamics.mujoco import Mujoco
+from cem_planner_ros.dynamics.mujoco_warp import MujocoWarp
+from cem_planner_ros.dynamics.physics_file import PhysicsFile
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.paths import find
+from cem_planner_ros.planning.planner import Planner
+
+HORIZON, DT = 25, 0.02
+"""Steps and s; a step has four time steps of the file."""
+
+SAMPLES = {"cpu": (8, 16, 32, 64, 128), "cuda": (256, 1024, 4096, 16384)}
+RATES = (25.0, 50.0)
+"""Hz of control."""
+
+SHARE = 0.8
+"""Share of the period in which a plan is made, as in the default of budget_fraction."""
+
+GO1 = "mjlab:asset_zoo/robots/unitree_go1/xmls/go1.xml"
+LEGS = ("FR", "FL", "RR", "RL")
+SERVOS = "".join(
+    f'<position joint="{leg}_{part}_joint" name="{leg}_{part}_joint" kp="40" kv="1" '
+    'inheritrange="1" forcerange="-24 24"/>'
+    for leg in LEGS
+    for part in ("hip", "thigh", "calf")
+)
+POSE = " ".join(("0 0 0.31 1 0 0 0", *["0 0.8 -1.6"] * len(LEGS)))
+SCENE = f"""<mujoco><option timestep="0.005" integrator="implicitfast"/>
+  <include file="{GO1}"/>
+  <worldbody><geom name="floor" type="plane" size="0 0 0.1"/></worldbody>
+  <actuator>{SERVOS}</actuator>
+  <sensor><framezaxis name="up" objtype="site" objname="imu"/>
+    <velocimeter name="velocity" site="imu"/></sensor>
+  <keyframe><key name="home" qpos="{POSE}"/></keyframe></mujoco>"""
+"""The Go1 of the Python package mjlab on a floor, with servos."""
+
+
+def run(device: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
+    """
+    Yield a row for each robot and number of candidates; on a GPU also without exact sums.
+
+    `candidates_per_period` has the largest number whose plans fit into the share of a period for
+    planning, by their median (p50) and by the slowest percent (p99).
+    """
+    torch.set_num_threads(1)  # As in the node.
+    with tempfile.TemporaryDirectory() as folder:
+        for robot, file in robots(Path(folder)).items():
+            for exact in (True, False) if device == "cuda" else (True,):
+                yield from _robot(robot, file, device, exact, quick, say)
+
+
+def robots(folder: Path) -> dict[str, str]:
+    """Return the file of each robot by its name; files that are made are in `folder`."""
+    found = {"quadruped": "quadruped.xml"}
+    try:
+        find(GO1)
+    except ConfigurationError:
+        return found  # mjlab is not installed.
+    scene = folder / "go1.xml"
+    scene.write_text(SCENE)
+    return {"go1": str(scene)} | found
+
+
+def _robot(
+    robot: str, file: str, device: str, exact: bool, quick: bool, say: Callable[[str], None]
+) -> Iterator[dict]:
+    fitting = {f"{rate:g} Hz": {"p50": 0, "p99": 0} for rate in RATES}
+    for samples in SAMPLES[device][:2] if quick else SAMPLES[device]:
+        say(f"{robot}, {samples} candidates")
+        row = _plans(file, device, exact, samples, seconds=1.0 if quick else 10.0)
+        for rate, most in zip(RATES, fitting.values(), strict=True):
+            for quantile in most:
+                if 1e-3 * row["plan_ms"][quantile] <= SHARE / rate:
+                    most[quantile] = samples
+        yield {
+            "name": f"{robot} {samples} x {HORIZON} x 1",
+            **row,
+            "candidates_per_period": {rate: dict(most) for rate, most in fitting.items()},
+        }
+        if 1e-3 * row["plan_ms"]["p50"] > 1.0 / min(RATES):
+            break  # More candidates do not fit either.
+
+
+def _plans(file: str, device: str, exact: bool, samples: int, seconds: float) -> dict:
+    """Return what was measured of plans with so many candidates."""
+    model: PhysicsFile
+    if device == "cpu":
+        model = Mujoco({"file": file, "threads": min(THREADS, os.cpu_count() or 1)})
+    else:
+        model = MujocoWarp({"file": file, "deterministic": exact}, device=device)
+    planner = legs_planner(model, samples, HORIZON, DT, device)
+    home, state, times = model.named_actions["keyframe:home"], model.rest_state, itertools.count()
+    taken = machine.interleaved(
+        {"plan": lambda: planner.plan(state, DT * next(times), home)}, rounds=1, seconds=seconds
+    )
+    return {
+        "engine": "mujoco" if device == "cpu" else "mujoco_warp",
+        "device": device,
+        "deterministic": exact,
+        "samples": samples,
+        "horizon": HORIZON,
+        "time_steps": HORIZON * round(DT / model.model.opt.timestep),
+        "iterations": 1,
+        "plan_ms": taken["plan"],
+    }
+
+
+def legs_planner(
+    model: PhysicsFile, samples: int, horizon: int, dt: float, device: str = "cpu"
+) -> Planner:
+    """Return a planner that makes a robot of the sensors velocity and up walk; one iteration."""
+    joints, home = model.action_names, model.named_actions["keyframe:home"]
+    height = next(name for name in model.state_names if name.endswith("_z"))
+    weights = dict.fromkeys((*joints, "velocity_x", "up_z", height), 1.0)
+    targets = dict(zip(joints, home, strict=True)) | {"velocity_x": 0.3, "up_z": 1.0, height: 0.3}
+    return Planner(
+        model,
+        [
+            Quadratic(model, {"weight": weights, "target": targets}, device=device),
+            Barrier(model, {f"weight.{height}": 100.0, f"low.{height}": 0.2}, device=device),
+            ActionRate(model, {"weight": dict.fromkeys(joints, 0.01)}, device=device),
+        ],
+        nominal=home,
+        samples=samples,
+        elites=max(6, math.ceil(samples / 16)),
+        iterations=1,
+        horizon=horizon,
+        dt=dt,
+        order=3,
+        knot_spacing=5,
+        std_initial=0.15,
+        device=device,
+    )
