@@ -37,9 +37,9 @@ PROVIDED_BY = {
 
 WITHOUT_KEY = {
     *{"ament_index_python", "gymnasium", "mjviser", "rosbags", "safetensors", "viser"},
-    *{"cmaes", "optuna", "ray"},
+    *{"cmaes", "mujoco_warp", "optuna", "ray", "warp"},
 }
-"""Of ROS itself, and what only learning, pages and tuning need, of which rosdep knows not all."""
+"""Of ROS itself, and what only extras need, of which rosdep knows not all."""
 
 
 def dependencies():

@@ -106,6 +106,8 @@ class MujocoWarp(PhysicsFile):
             self._physics = warp_worlds.Physics(
                 model, kinds, np.array(self.actuators), self._device, bool(self.deterministic)
             )
+        except ConfigurationError:
+            raise
         except (NotImplementedError, ValueError) as error:
             raise ConfigurationError(
                 f"MuJoCo Warp cannot simulate file '{self.file}': {first_line(error)}; take it out "

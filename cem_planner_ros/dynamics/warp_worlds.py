@@ -11,6 +11,7 @@ import torch
 import warp as wp
 
 from cem_planner_ros.dynamics import warp_kernels
+from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.plugins.plan_inputs import pinned
 
 LONGEST = {"cpu": 2, "cuda": 128}
@@ -46,7 +47,8 @@ class Physics:
         device: where it is simulated.
         deterministic: whether a GPU adds up in the same order each time.
 
-    Raises NotImplementedError or ValueError if MuJoCo Warp cannot simulate the model.
+    Raises NotImplementedError or ValueError if MuJoCo Warp cannot simulate the model, and
+    ConfigurationError if the driver is too old.
     """
 
     def __init__(
@@ -64,7 +66,10 @@ class Physics:
         self.device = wp.device_from_torch(device)
         with _CAPTURING, wp.ScopedDevice(self.device):
             if self.device.is_cuda and not wp.is_conditional_graph_supported():
-                raise NotImplementedError("it needs a driver of CUDA 12.4 or later")
+                raise ConfigurationError(
+                    "the driver of the GPU is too old for the model 'mujoco_warp', expected one of "
+                    "CUDA 12.4 or later: update it, or use the model 'mujoco'"
+                )
             self.model = mujoco_warp.put_model(model)
             self.model.opt.warn_overflow = 0
             everything = mujoco_warp.DeterminismType.ALL
