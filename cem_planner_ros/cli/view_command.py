@@ -1,12 +1,16 @@
-"""Serve a page in a browser that shows a planner node and its parameters."""
+"""Serve a page in a browser: a planner node and its parameters, or a recorded run."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import secrets
+import signal
 import sys
+import threading
+from pathlib import Path
 
-from cem_planner_ros.configuration import NODE_NAME
+from cem_planner_ros.configuration import NODE_NAME, configure, load_yaml
 from cem_planner_ros.errors import ConfigurationError
 
 
@@ -36,18 +40,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="folder in which the page saves parameter files",
     )
+    recorded = parser.add_mutually_exclusive_group()
+    recorded.add_argument(
+        "--bag", type=Path, metavar="DIR", help="show a recorded run instead: a rosbag2"
+    )
+    recorded.add_argument(
+        "--run", type=Path, metavar="FILE", help="the same: a file of Planner.record()"
+    )
+    parser.add_argument(
+        "--params-file",
+        type=Path,
+        metavar="FILE",
+        help="parameters of the recorded run, for --bag and --run",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C. Raises ConfigurationError without rclpy or viser."""
-    for package, how in (
-        ("rclpy", "source a ROS 2 setup.bash, or `make install`"),
-        ("viser", "pip install viser mjviser"),
-    ):
+    is_recorded = options.bag is not None or options.run is not None
+    if is_recorded != (options.params_file is not None):
+        raise ConfigurationError("--params-file goes with --bag or --run: give both or none")
+    needed = {"viser": "pip install viser mjviser", "mjviser": "pip install viser mjviser"}
+    if not is_recorded:
+        needed["rclpy"] = "source a ROS 2 setup.bash, or `make install`"
+    for package, how in needed.items():
         if importlib.util.find_spec(package) is None:
             raise ConfigurationError(f"the page needs the package {package}: {how}")
     if not 0 <= options.port <= 65535:
         raise ConfigurationError(f"--port is {options.port}, allowed: 0 to 65535")
+    if is_recorded:
+        return _replay(options)
     from cem_planner_ros.ros import process
 
     sys.argv = ["view_node", "--ros-args"]
@@ -59,3 +81,35 @@ def run(options: argparse.Namespace) -> int:
             sys.argv += ["-p", f"{name}:={text}"]
     sys.argv += ["-p", f"read_only:={str(options.read_only).lower()}"]
     return process.viewer()
+
+
+def _replay(options: argparse.Namespace) -> int:
+    """Serve the page of a recorded run until Ctrl-C or SIGTERM."""
+    from cem_planner_ros.view import recorded_run
+    from cem_planner_ros.view.gate import is_loopback
+    from cem_planner_ros.view.replay import Replay
+    from cem_planner_ros.view.replay_page import ReplayPage
+
+    file = options.params_file
+    configuration = configure(load_yaml(file) | {"planner.device": "cpu"}, str(file))
+    if options.bag is not None:
+        run = recorded_run.from_bag(options.bag, file, configuration)
+    else:
+        run = recorded_run.from_planner(options.run, configuration)
+    token = "" if is_loopback(options.host) else secrets.token_urlsafe(16)
+    page = ReplayPage(
+        Replay(run, configuration),
+        title=str(options.bag or options.run),
+        robot_file=options.robot,
+        host=options.host,
+        port=options.port,
+        token=token,
+    )
+    try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        address = f"http://{options.host}:{page.port}/" + (f"?token={token}" if token else "")
+        print(f"{len(run.times)} periods of {run.times[-1]:.1f} s are at {address}", flush=True)
+        threading.Event().wait()
+    finally:
+        page.close()
+    return 0

@@ -79,6 +79,37 @@ def read(folder: Path, task: Task) -> BagContent:
     return BagContent(_whole(signals, task, notes), commands, notes, f"bag '{folder}'")
 
 
+def tables(folder: Path, ending: str) -> list[tuple[float, list[str], np.ndarray]]:
+    """
+    Return (arrival in s, names of the columns, rows (n, k)) of each table on a topic of a bag.
+
+    Args:
+        folder: folder of the rosbag2.
+        ending: how the topic ends, such as "/plan"; its messages are std_msgs/Float64MultiArray of
+            two dimensions, the label of the second of which names the columns.
+    """
+    from rosbags.highlevel import AnyReader
+    from rosbags.typesys import Stores, get_typestore
+
+    found = []
+    with AnyReader([folder], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
+        chosen = [
+            connection
+            for connection in reader.connections
+            if connection.topic.endswith(ending)
+            and connection.msgtype == "std_msgs/msg/Float64MultiArray"
+        ]
+        # Without connections the reader would give the messages of all topics.
+        messages = reader.messages(connections=chosen) if chosen else ()
+        for connection, time, raw in messages:
+            message = reader.deserialize(raw, connection.msgtype)
+            if len(message.layout.dim) == 2:
+                rows, columns = message.layout.dim
+                table = np.reshape(message.data, (rows.size, columns.size))
+                found.append((1e-9 * time, columns.label.split(","), table))
+    return found
+
+
 def _whole(signals: Mapping[str, Signal], task: Task, notes: list[str]) -> Signal:
     """Return the whole state at the times of the source that has most messages."""
     if len(signals) == 1:

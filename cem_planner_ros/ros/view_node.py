@@ -17,7 +17,6 @@ from rclpy.qos import QoSProfile
 from cem_planner_ros.configuration import NODE_NAME, Configuration, configure, split_name
 from cem_planner_ros.configuration.table import ROS_PARAMETERS
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.paths import find
 from cem_planner_ros.plugins.parameter import LIVE, READ_ONLY, Parameter
 from cem_planner_ros.ros.declaring import declare
 from cem_planner_ros.ros.planner_client import PlannerClient, python_value
@@ -164,7 +163,7 @@ class ViewNode(Node):
         self._configuration = configuration
         problem = ""
         try:
-            robot = self._robot(configuration)
+            robot = robots.from_configuration(configuration, self._robot_file)
             if robot is None:
                 problem = "the names of the states do not say what the robot looks like"
         except ConfigurationError as error:
@@ -176,15 +175,6 @@ class ViewNode(Node):
         topic = configuration.values["drive.goal_topic"] if has_goal else ""
         topic = topic if topic.startswith("/") or not topic else f"{place}/{topic}"
         self.operating.use_goal(topic, configuration.values["frame_id"])
-
-    def _robot(self, configuration: Configuration) -> robots.Robot | None:
-        names, values = configuration.dynamics.state_names, configuration.values
-        file = self._robot_file or values.get("dynamics.file", "")
-        if file and (self._robot_file or values["dynamics.plugin"] == "mujoco"):
-            return robots.from_file(find(file), names, configuration.fields("state"))
-        footprint = configuration.footprint
-        outline = None if footprint is None else footprint.at(0.0, 0.0, 0.0)
-        return robots.from_names(names, values, outline)
 
     # What is drawn
 

@@ -91,7 +91,7 @@ class Page:
     ):
         self._operating, self._read_only = operating, read_only
         with contextlib.redirect_stdout(io.StringIO()):  # It prints an address behind the gate.
-            self.server = viser.ViserServer(_hidden_host(), 0, label=LABEL, verbose=False)
+            self.server = viser.ViserServer(hidden_host(), 0, label=LABEL, verbose=False)
         try:
             behind = (self.server.get_host(), self.server.get_port())
             self._gate = Gate(host, port, behind, token)
@@ -245,7 +245,7 @@ class Page:
             self._stop_said.content = content
 
 
-def _hidden_host() -> str:
+def hidden_host() -> str:
     """
     Return the address of this machine at which the server behind the gate listens.
 

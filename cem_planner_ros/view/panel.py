@@ -93,6 +93,8 @@ class Panel:
             hint="Greyed parameters change only while the node is not active.",
         )
         self._apply = gui.add_button("Deactivate, set, activate", disabled=True, color="orange")
+        # The inputs are made later, when another container may be open.
+        self._place = gui.add_folder("All parameters")
         self._download.on_click(self._on_download)
         self._prepare.on_update(lambda _: self._enable())
         if not read_only:
@@ -173,7 +175,8 @@ class Panel:
             group, _, rest = name.partition(".")
             group, label = (group, rest) if rest else (GENERAL, name)
             if group not in self._folders:
-                self._folders[group] = self._gui.add_folder(group, expand_by_default=False)
+                with self._place:
+                    self._folders[group] = self._gui.add_folder(group, expand_by_default=False)
             with self._folders[group]:
                 made = make_input(self._gui, label, parameter, self.tuning.shown(name))
             if made is None:

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 import mujoco
 import numpy as np
 
+from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.dynamics import mjcf
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import JOINT_STATE
+from cem_planner_ros.paths import find
 
 POINT, QUATERNION = ("x", "y", "z"), ("qw", "qx", "qy", "qz")
 
@@ -189,6 +191,26 @@ def _parts(model: mujoco.MjModel, joint: int) -> tuple[str, ...]:
     if kind == mujoco.mjtJoint.mjJNT_FREE:
         return POINT + QUATERNION
     return QUATERNION if kind == mujoco.mjtJoint.mjJNT_BALL else ("",)
+
+
+def from_configuration(configuration: Configuration, file: str = "") -> Robot | None:
+    """
+    Return the robot that a configuration describes; None if nothing says what it looks like.
+
+    Args:
+        configuration: the configuration of the planner.
+        file: MJCF or URDF file of the robot; "" for that of the model, if it has one.
+
+    Raises ConfigurationError if the file cannot be read.
+    """
+    names, values = configuration.dynamics.state_names, configuration.values
+    if not file and values["dynamics.plugin"] == "mujoco":
+        file = values["dynamics.file"]
+    if file:
+        return from_file(find(file), names, configuration.fields("state"))
+    footprint = configuration.footprint
+    outline = None if footprint is None else footprint.at(0.0, 0.0, 0.0)
+    return from_names(names, values, outline)
 
 
 def from_file(file: Path, names: Sequence[str], fields: Mapping[str, str]) -> Robot:

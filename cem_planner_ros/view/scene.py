@@ -23,7 +23,8 @@ FOOTPRINTS = 6
 CAMERA = (1.2, -3.2, 1.8)
 """Where the camera is at the beginning, m."""
 
-PLAN, PATH, GOAL, OUTLINE = (25, 100, 255), (120, 120, 120), (200, 30, 160), (60, 60, 60)
+PLAN, OTHER, PATH = (25, 100, 255), (255, 127, 14), (120, 120, 120)
+GOAL, OUTLINE = (200, 30, 160), (60, 60, 60)
 """Red, green, blue."""
 
 AHEAD = 1.0
@@ -142,6 +143,11 @@ class Scene:
                 handle.batched_positions = poses.positions[chosen, body].astype(np.float32)
                 handle.batched_wxyzs = poses.quaternions[chosen, body].astype(np.float32)
                 handle.visible = True
+
+    def show_other_plan(self, states: np.ndarray) -> None:
+        """Show the way of the tip in the states (H + 1, nx) of another plan, beside the first."""
+        if self._robot is not None and np.isfinite(states).all():
+            self._draw("other_plan", segments(self._robot.poses(states).tips[None]), OTHER, 4.0)
 
     def show_candidates(self, states: np.ndarray, costs: np.ndarray, elites: int) -> None:
         """

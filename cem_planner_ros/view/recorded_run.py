@@ -1,0 +1,111 @@
+"""Recorded runs: the states and plans of each control period, from a planner or from a bag."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.learning import bags, task
+from cem_planner_ros.planning.plan import Plan, TimeGrid
+
+
+class RecordedRun(NamedTuple):
+    """
+    n control periods. Times are s since the first period.
+
+    `previous` is the action in force before each period, `applied` what actuators applied then.
+    `plans` has None for a period without a recorded plan.
+    """
+
+    times: np.ndarray  # (n,)
+    states: np.ndarray  # (n, nx)
+    previous: np.ndarray  # (n, nu)
+    applied: np.ndarray  # (n, nu)
+    plans: list[Plan | None]
+    notes: list[str]
+
+
+def from_planner(file: Path, configuration: Configuration) -> RecordedRun:
+    """
+    Return the run in a file that `Planner.record()` has saved.
+
+    Raises ConfigurationError if the file cannot be read or is of another model.
+    """
+    try:
+        with np.load(file) as run:
+            described = json.loads(str(run["planner"]))
+            names = ("time", "state", "previous_action", "applied", "actions")
+            times, states, previous, applied, actions = (run[name] for name in names)
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ConfigurationError(
+            f"run '{file}' cannot be read, expected a file of Planner.record(): {error}"
+        ) from error
+    dynamics = configuration.dynamics
+    for what, own in (("states", dynamics.state_names), ("actions", dynamics.action_names)):
+        if described[what] != list(own):
+            raise ConfigurationError(
+                f"run '{file}' has the {what} {', '.join(described[what])}, expected those of the "
+                f"model in {configuration.file}: {', '.join(own)}"
+            )
+    search, times = described["search"], times - times[0]
+    grid = TimeGrid(0.0, search["dt"])
+    plans: list[Plan | None] = [
+        Plan(grid.edges(time, search["horizon"]), sequence, np.nan, 0, 0.0, dynamics.action_names)
+        for time, sequence in zip(times, actions, strict=True)
+    ]
+    return RecordedRun(times, states, previous, applied, plans, [])
+
+
+def from_bag(folder: Path, file: Path, configuration: Configuration) -> RecordedRun:
+    """
+    Return the run in a bag, with a period for each command.
+
+    The state of a period is the last one before its command. Plans are those of the topic `~/plan`.
+
+    Args:
+        folder: the rosbag2.
+        file: parameter file of the node; it has the topics and fields.
+        configuration: the configuration of this file.
+
+    Raises ConfigurationError if the bag cannot be read or lacks states or commands.
+    """
+    content = bags.read(folder, task.load(file))
+    states, commands = content.states, content.commands
+    begin = np.searchsorted(states.times, commands.times, side="right") - 1
+    usable = (begin >= 0) & np.isfinite(commands.values).all(1)
+    usable &= np.isfinite(states.values[begin]).all(1)
+    usable[:1] = False  # The action before the first command is not known.
+    kept = np.flatnonzero(usable)
+    if not kept.size:
+        raise ConfigurationError(
+            f"bag '{folder}' has no command after a state, expected both over the same time"
+        )
+    previous = commands.values[kept - 1]
+    keep = np.isfinite(previous).all(1)
+    kept, previous = kept[keep], previous[keep]
+    times, origin = commands.times[kept], commands.times[kept[0]]
+    notes, names = list(content.notes), configuration.dynamics.action_names
+    made = bags.tables(folder, "/plan")
+    plans: list[Plan | None] = [None] * len(times)
+    arrived = np.array([time for time, _, _ in made])
+    for index, time in enumerate(times):
+        # The plan is published just after the command that comes from it.
+        at = int(np.searchsorted(arrived, time))
+        later = times[index + 1] if index + 1 < len(times) else np.inf
+        if at < len(made) and arrived[at] < later:
+            _, columns, rows = made[at]
+            if not {"time", *names} <= set(columns):
+                continue
+            edges = rows[:, columns.index("time")] + time - origin
+            actions = rows[:-1, [columns.index(name) for name in names]]
+            plans[index] = Plan(edges, actions, np.nan, 0, 0.0, names)
+    if not any(plan is not None for plan in plans):
+        notes.append("the bag has no plans (topic ~/plan): only plans made again are shown")
+    found = states.values[begin[kept]]
+    return RecordedRun(times - origin, found, previous, previous, plans, notes)
