@@ -46,7 +46,7 @@ class Method:
     Settings of the planner that differ from its defaults.
 
     With `cold`, every period begins without the last plan. `one` spends all rollouts in one
-    iteration. K is a tenth of the candidates of each mode, at least 5.
+    iteration. If the settings have no K, it is a tenth of the candidates of each mode, at least 5.
     """
 
     settings: dict = field(default_factory=dict)
@@ -61,6 +61,7 @@ METHODS = {
     "softmax": Method(SOFTMAX, one=True),
     "MPPI": Method(MPPI, one=True),
     "defaults": Method(),
+    "defaults, their own K": Method({"elites": 0}),
     "defaults, splines": Method({"knot_spacing": 5, "order": 3}),
     "defaults, 2 modes": Method({"modes": 2}),
     "softmax, splines, 2 modes": Method(
@@ -155,12 +156,11 @@ def closed_loop(
         model,
         [cost],
         samples=samples,
-        elites=max(5, samples // modes // 10),
         iterations=iterations,
         horizon=horizon,
         dt=task.dt,
         seed=seed,
-        **method.settings,
+        **({"elites": max(5, samples // modes // 10)} | method.settings),
     )
     state = torch.tensor(task.start, dtype=torch.float64)[:, None]
     dt = torch.tensor(task.dt, dtype=torch.float64)

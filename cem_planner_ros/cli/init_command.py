@@ -31,6 +31,11 @@ IMU, ARRAY = "sensor_msgs/msg/Imu", "std_msgs/msg/Float64MultiArray"
 
 MOST_THREADS = 4
 
+MOTORS = (
+    " For motors whose forces have to change at once, in contacts, config/half_cheetah.yaml has "
+    "the preset (docs/tuning.md)."
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the model and the task."""
@@ -113,12 +118,14 @@ def of_file(
     if slower < rate:  # The plan is a spline, which is sent as often as was wanted.
         sections["control_rate"], sections["command"]["rate"] = slower, rate
     servo = "set-points" if model.measured_by else "forces"
+    has_motors = not model.measured_by and point.task != "hover"
     notes = point.notes | {
         "control_rate": "Plans per second. `check` says how long a plan takes here.",
         "planner": "The search: candidates are splines with knots 0.1 s apart. An iteration with "
         f"{point.planner['samples']} samples and a horizon of {point.planner['horizon']} took "
         f"{1e3 * seconds:.3g} ms on this machine; the numbers below are such that plans are on "
-        "time here. More samples and iterations give better plans and take longer.",
+        "time here. More samples and iterations give better plans and take longer."
+        + (MOTORS if has_motors else ""),
         "dynamics": "The physics. Costs can use the sensors of the file, and those that "
         "`outputs` adds."
         + (

@@ -303,6 +303,7 @@ def test_a_needlessly_small_time_step_is_made_larger_and_the_file_stays(made):
 
 def test_a_keyframe_is_chosen():
     text, _ = of_file("quadruped.xml", keyframe="lying", measure=at_once)
+    assert "has the preset" not in text  # It has servos.
     assert "-p start:=lying" in text
     with pytest.raises(ConfigurationError, match="home, lying"):
         of_file("quadruped.xml", keyframe="sitting")
@@ -317,6 +318,7 @@ def test_robots_of_others_get_a_first_file(name, task, tmp_path):
     file = f"gymnasium:envs/mujoco/assets/{name}.xml"
     text, _ = of_file(file, measure=at_once)
     assert f"The task '{task}' for {name}.xml" in text
+    assert "config/half_cheetah.yaml has the preset" in " ".join(text.replace("#", "").split())
     written = tmp_path / "robot.yaml"
     written.write_text(text)
     assert load_yaml(written)["dynamics.file"] == file
