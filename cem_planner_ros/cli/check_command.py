@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
         f"  plan time p50 {p50:.2f} ms, p99 {p99:.2f} ms; the period is {1e3 * period:g} ms, "
         f"{budget:g} ms of it for planning"
     )
-    in_batches = planner.search.samples if planner.dynamics.rolls_out_itself else 0
+    in_batches = planner.search.samples if execution.least_share < 1.0 else 0
     slow = too_slow(planner.search.iterations, p50, budget, in_batches)
     warnings = [slow] if slow else []
     if invalid:

@@ -64,6 +64,7 @@ class GraphExecution:
     """Whole plans as CUDA graphs, which read the inputs and move the belief by themselves."""
 
     name = "cudagraph"
+    least_share = 1.0
 
     def __init__(self, setup: Setup, gpu: Gpu | None = None):
         rollout, search, inputs, problem, belief, seed, _ = setup

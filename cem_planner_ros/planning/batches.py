@@ -42,6 +42,8 @@ class BatchedRollout:
         self._clock = clock
         self._rollout = rollout
         self._search = search
+        self.least_share = max(1.0 / MOST_BATCHES, search.modes / search.samples)
+        """Smallest share of the candidates that are simulated."""
         self._pace = 0.0
         """Time that a candidate takes, s, as it was last."""
         self.until = math.inf

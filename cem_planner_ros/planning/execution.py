@@ -97,6 +97,8 @@ class Execution(Protocol):
     name: str
     reason: str
     """Why no faster execution runs; empty if this is the fastest one for the device."""
+    least_share: float
+    """Smallest share of the candidates of an iteration that are simulated at a deadline."""
     candidates: torch.Tensor
     """Knots (P, nu, at least M n) of the last iteration."""
 
@@ -144,6 +146,8 @@ class Execution(Protocol):
 
 class InPlaceExecution:
     """What those executions share that leave moving and reading the belief to PyTorch."""
+
+    least_share = 1.0
 
     def __init__(self, setup: Setup, reason: str):
         self.reason = reason
@@ -230,6 +234,7 @@ class EagerExecution(InPlaceExecution):
         of_engine = rollout.dynamics.rolls_out_itself and rollout.dynamics.members == 1
         if evaluate is None and of_engine and self._belief.mean.is_cpu:
             evaluate = self._batches = BatchedRollout(rollout, self._search)
+            self.least_share = self._batches.least_share
         # With particles, the members of a candidate depend on its place among all candidates.
         if evaluate is None and self._belief.mean.is_cpu and through_all and threads > 1:
             evaluate = SharedRollout(rollout, threads)
