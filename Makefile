@@ -18,7 +18,7 @@ help:
 	@echo "make demo       set up, then swing a simulated cart-pole up over ROS 2,"
 	@echo "                or drive a robot around obstacles: SCENARIO=diff_drive,"
 	@echo "                or fly a figure of eight: SCENARIO=quadrotor"
-	@echo "                SEED=0 DURATION=10 REPORT=report"
+	@echo "                SEED=0 DURATION=10 REPORT=report; VIEW=1 for a page in a browser"
 	@echo "make test       set up, then run every check and test, two at a time: JOBS=2"
 	@echo "make test-fast  those that take two minutes: no ROS, no processes, hardly a compiler"
 	@echo "make test-extras  those that need heavy packages, which it installs, or a browser"
@@ -39,7 +39,7 @@ REPORT ?= report
 
 demo: install
 	@$(BIN)/python -m cem_planner_ros demo --scenario $(SCENARIO) --seed $(SEED) \
-		$(if $(DURATION),--duration $(DURATION)) --report $(REPORT)
+		$(if $(DURATION),--duration $(DURATION)) $(if $(VIEW),--view) --report $(REPORT)
 
 # How many tests run at a time: most of them wait for something.
 JOBS ?= 2

@@ -39,9 +39,10 @@ def generate_launch_description():
         "autostart": ("true", "Configure and activate the planner at the start."),
         "use_respawn": ("false", "Start the planner again when it ends unexpectedly."),
         "log_level": ("info", "Level of the planner's log: debug, info, warn or error."),
+        "view": ("false", "Serve a page in a browser, at http://127.0.0.1:8080/."),
     }
     value = {name: LaunchConfiguration(name) for name in arguments}
-    shared = ("params_file", "autostart", "use_respawn", "log_level")
+    shared = ("params_file", "autostart", "use_respawn", "log_level", "view")
     return LaunchDescription(
         [
             DeclareLaunchArgument(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
@@ -29,6 +30,7 @@ def generate_launch_description():
         "autostart": ("true", "Configure and activate at the start."),
         "use_respawn": ("false", "Start the node again when it ends unexpectedly."),
         "log_level": ("info", "Level of the log: debug, info, warn or error."),
+        "view": ("false", "Serve a page in a browser, at http://127.0.0.1:8080/."),
     }
     value = {name: LaunchConfiguration(name) for name in arguments}
     return LaunchDescription(
@@ -54,6 +56,16 @@ def generate_launch_description():
                 respawn=value["use_respawn"],
                 respawn_delay=2.0,
                 output="screen",
+            ),
+            Node(
+                package="cem_planner_ros",
+                executable="view_node",
+                namespace=value["namespace"],
+                parameters=[
+                    {"node": ParameterValue([value["namespace"], "/cem_planner"], value_type=str)}
+                ],
+                output="screen",
+                condition=IfCondition(value["view"]),
             ),
         ]
     )

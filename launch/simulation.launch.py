@@ -38,10 +38,11 @@ def generate_launch_description():
         "autostart": ("true", "Configure and activate the planner at the start."),
         "use_respawn": ("false", "Start the planner again when it ends unexpectedly."),
         "log_level": ("info", "Level of the log: debug, info, warn or error."),
+        "view": ("false", "Serve a page in a browser, at http://127.0.0.1:8080/."),
         "seed": ("0", "Seed of the plant's noise."),
     }
     value = {name: LaunchConfiguration(name) for name in arguments}
-    shared = ("namespace", "params_file", "autostart", "use_respawn", "log_level")
+    shared = ("namespace", "params_file", "autostart", "use_respawn", "log_level", "view")
     return LaunchDescription(
         [
             DeclareLaunchArgument(

@@ -18,6 +18,7 @@ import numpy as np
 from cem_planner_ros.cli import demo_report
 from cem_planner_ros.cli.demo_scenario import DemoRecording, Scenario
 from cem_planner_ros.cli.scenarios import SCENARIOS
+from cem_planner_ros.cli.view_command import check_packages
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.configuration.state_sources import StateSource
 from cem_planner_ros.control.ladder import FRESH, STATUSES
@@ -36,7 +37,7 @@ OTHERS_END = 20.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare scenario, seed, duration and report."""
+    """Declare scenario, seed, duration, report and page."""
     parser.add_argument(
         "--scenario", choices=sorted(SCENARIOS), default="cartpole", help="default: %(default)s"
     )
@@ -47,6 +48,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--report", type=Path, default=Path("report"), metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--view",
+        type=int,
+        nargs="?",
+        const=8080,
+        metavar="PORT",
+        help="serve a page in a browser (default port: 8080); without --duration, the nodes go on "
+        "after the scenario, until Ctrl-C",
     )
 
 
@@ -73,6 +83,9 @@ def run(options: argparse.Namespace) -> int:
         for node, file in kind.files.items()
     }
     planner_file = nodes["planner"][0]
+    if options.view is not None:
+        check_packages()
+        nodes = {"viewer": (None, {"port": options.view})} | nodes
     configuration = configure(
         load_yaml(planner_file) | {"planner.device": "cpu"}, str(planner_file)
     )
@@ -80,7 +93,11 @@ def run(options: argparse.Namespace) -> int:
     with node_processes.running(nodes, options.report) as running:
         # Looking on must not take the processor from those it looks at.
         os.nice(10)
+        if options.view is not None:
+            print(f"the page is at http://127.0.0.1:{options.view}/", flush=True)
         recording = _record(scenario, configuration, duration, running, options.report)
+        if options.view is not None and options.duration is None:
+            _go_on(running, options.report)
     period = 1.0 / configuration.values["control_rate"]
     found, problems = scenario.evaluate(recording, duration)
     timing = demo_report.timing(recording, period)
@@ -99,6 +116,15 @@ def run(options: argparse.Namespace) -> int:
     (options.report / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     demo_report.plot(scenario, configuration.dynamics.action_names, recording, options.report)
     return 1 if problems else 0
+
+
+def _go_on(running: dict[str, subprocess.Popen], logs: Path) -> None:
+    """Let the nodes run until Ctrl-C."""
+    print("the scenario is over, the nodes go on; Ctrl-C ends them", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            node_processes.check(running, logs)
+            time.sleep(0.2)
 
 
 def _wait_for_others(configuration: Configuration) -> None:

@@ -55,17 +55,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_packages(*, with_ros: bool = True) -> None:
+    """Raise ConfigurationError, with what to install, without a package that the page needs."""
+    needed = {"viser": "pip install viser mjviser", "mjviser": "pip install viser mjviser"}
+    if with_ros:
+        needed["rclpy"] = "source a ROS 2 setup.bash, or `make install`"
+    for package, how in needed.items():
+        if importlib.util.find_spec(package) is None:
+            raise ConfigurationError(f"the page needs the package {package}: {how}")
+
+
 def run(options: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C. Raises ConfigurationError without rclpy or viser."""
     is_recorded = options.bag is not None or options.run is not None
     if is_recorded != (options.params_file is not None):
         raise ConfigurationError("--params-file goes with --bag or --run: give both or none")
-    needed = {"viser": "pip install viser mjviser", "mjviser": "pip install viser mjviser"}
-    if not is_recorded:
-        needed["rclpy"] = "source a ROS 2 setup.bash, or `make install`"
-    for package, how in needed.items():
-        if importlib.util.find_spec(package) is None:
-            raise ConfigurationError(f"the page needs the package {package}: {how}")
+    check_packages(with_ros=not is_recorded)
     if not 0 <= options.port <= 65535:
         raise ConfigurationError(f"--port is {options.port}, allowed: 0 to 65535")
     if is_recorded:

@@ -71,13 +71,13 @@ def interruptible_after() -> Iterator[None]:
 
 @contextlib.contextmanager
 def running(
-    nodes: Mapping[str, tuple[Path, Mapping[str, Any]]], logs: Path
+    nodes: Mapping[str, tuple[Path | None, Mapping[str, Any]]], logs: Path
 ) -> Iterator[dict[str, subprocess.Popen]]:
     """
     Start nodes in order; end them in reverse order with SIGINT, or SIGKILL if needed.
 
     Args:
-        nodes: {function of `ros/process.py`: (YAML file, further parameters)}.
+        nodes: {function of `ros/process.py`: (YAML file or None, further parameters)}.
         logs: folder of their logs, NAME.log.
     """
     started: dict[str, subprocess.Popen] = {}
@@ -86,7 +86,9 @@ def running(
             for name, (file, parameters) in nodes.items():
                 code = DIE_WITH_PARENT
                 code += f"from cem_planner_ros.ros.process import {name} as run; exit(run())"
-                arguments = ["--ros-args", "--params-file", str(file)]
+                arguments = ["--ros-args"]
+                if file is not None:
+                    arguments += ["--params-file", str(file)]
                 for parameter, value in parameters.items():
                     arguments += ["-p", f"{parameter}:={value}"]
                 log = stack.enter_context((logs / f"{name}.log").open("w"))

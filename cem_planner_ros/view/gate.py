@@ -96,6 +96,8 @@ class Gate:
 
     def __init__(self, host: str, port: int, behind: tuple[str, int], token: str):
         self._behind, self._token = behind, token
+        self.watchers = 0
+        """Number of browsers that show the page."""
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
         try:
@@ -140,7 +142,12 @@ class Gate:
                 cookie = f"Set-Cookie: {COOKIE}={self._token}; HttpOnly; SameSite=Strict; Path=/"
                 await _answer(writer, "303 See Other", "", "Location: /", cookie)
             else:
-                await self._join(head, reader, writer)
+                is_page = "upgrade" in _parse(text)[1]  # Others ask for files.
+                self.watchers += is_page
+                try:
+                    await self._join(head, reader, writer)
+                finally:
+                    self.watchers -= is_page
         except (OSError, EOFError, asyncio.LimitOverrunError, asyncio.TimeoutError):
             pass  # Whoever asked is gone, or did not ask in HTTP.
         finally:

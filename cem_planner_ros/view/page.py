@@ -137,7 +137,7 @@ class Page:
     @property
     def is_watched(self) -> bool:
         """Whether any browser shows the page."""
-        return bool(self.server.get_clients())
+        return self._gate.watchers > 0
 
     @property
     def stop_text(self) -> str:

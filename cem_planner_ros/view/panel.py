@@ -106,9 +106,10 @@ class Panel:
     def fill(self, parameters: Mapping[str, Parameter], values: Mapping[str, Any]) -> None:
         """Show the parameters of a node, in place of those that were shown before."""
         with self._lock, self._server.atomic():
-            same = parameters == self.tuning.parameters
+            before = self.tuning.parameters
             self.tuning.begin(parameters, values)
-            if not same:
+            # Folders that somebody has opened stay open where the inputs are the same.
+            if list(map(_looks, before.values())) != list(map(_looks, parameters.values())):
                 self._make()
             self._message.content = ""
         self._show(parameters)
@@ -254,6 +255,13 @@ class Panel:
                 is_off |= self._needs_pause(parameter) and not self._prepare.value
                 if handle.disabled != is_off:
                     handle.disabled = is_off
+
+
+def _looks(parameter: Parameter) -> tuple[object, ...]:
+    """Return what an input depends on; the default of a declaration is the value of its time."""
+    p = parameter
+    kind = type(p.default)
+    return p.name, p.description, p.unit, p.low, p.high, p.choices, p.when, p.words, kind
 
 
 def make_input(gui: viser.GuiApi, label: str, parameter: Parameter, value: Any) -> Any:

@@ -1,0 +1,199 @@
+"""
+The page in a real browser: Debian's chromium, without a window.
+
+The screenshots of docs/view.md come from here: they are written into report/.
+"""
+
+import contextlib
+import json
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("viser")
+pytest.importorskip("selenium", reason="selenium is not installed")
+
+from geometry_msgs.msg import PoseStamped
+from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from std_msgs.msg import Float64MultiArray
+
+from cem_planner_ros.control.tick import CAUSES, EMERGENCY_STOP
+from cem_planner_ros.paths import share
+from cem_planner_ros.ros.diagnostics import STATISTICS
+from cem_planner_ros.ros.messages import LATCHED
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+REPORT = Path(__file__).parents[2] / "report"
+
+pytestmark = [
+    pytest.mark.extras,
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(
+        not (CHROMIUM and DRIVER),
+        reason="there is no browser (Debian: apt install chromium chromium-driver)",
+    ),
+]
+
+OPTIONS = (
+    *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1500,950"),
+    *("--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
+)
+PRESSES = 40
+
+
+class Browser:
+    """A page, and what is on it by its texts."""
+
+    def __init__(self, wait_until):
+        self._wait_until = wait_until
+        options = webdriver.ChromeOptions()
+        options.binary_location = CHROMIUM
+        for option in OPTIONS:
+            options.add_argument(option)
+        self.driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+
+    def act(self, path, do=lambda element: element.is_displayed() or None):
+        """Do something with the first element of a path with which that is possible."""
+        done = []
+
+        def attempt():
+            # The page may be drawing it anew, or something may still lie above it.
+            for element in self.driver.find_elements(By.XPATH, path):
+                with contextlib.suppress(WebDriverException):
+                    result = do(element)
+                    if result is not None:
+                        done.append(result)
+                        break
+            return done
+
+        self._wait_until(attempt, 120.0)
+        return done[0]
+
+    def click(self, path):
+        self.act(path, lambda element: element.click() or True)
+
+    def press(self, text):
+        self.click(f"//button[normalize-space()='{text}']")
+
+    def open_tab(self, text):
+        self.click(f"//*[@role='tab'][normalize-space()='{text}']")
+
+    def open_folder(self, text):
+        self.click(f"//*[normalize-space(text())='{text}']")
+
+    def sees(self, text):
+        self.act(f"//body//*[contains(normalize-space(text()), '{text}')]")
+
+    def nudge(self, label):
+        """Move a slider by a step; return when the key was sent."""
+        row = f"//label[normalize-space()='{label}']/ancestor::*[.//*[@role='slider']][1]"
+
+        def send(slider):
+            began = time.monotonic()
+            slider.send_keys(Keys.ARROW_RIGHT)
+            return began
+
+        return self.act(f"{row}//*[@role='slider']", send)
+
+    def keep_screenshot(self, name):
+        REPORT.mkdir(exist_ok=True)
+        self.driver.save_screenshot(str(REPORT / name))
+
+
+@pytest.fixture
+def browser(wait_until, tmp_path):
+    made = Browser(wait_until)
+    yield made
+    made.driver.save_screenshot(str(tmp_path / "last.png"))
+    made.driver.quit()
+
+
+@pytest.fixture
+def begin(start, wait_until, browser):
+    """A function that starts the nodes of a demo and the page, and opens it."""
+
+    def begin(*nodes, **options):
+        for function, file in nodes:
+            given = ["-p", "publish_statistics:=true"] if function == "planner" else []
+            start(function, "--params-file", share("config") / file, *given)
+        parameters = [f"{name}:={value}" for name, value in ({"port": 0} | options).items()]
+        view = start("viewer", *(word for p in parameters for word in ("-p", p)))
+        wait_until(lambda: "is at http" in view.output())
+        address = view.output().partition(" is at ")[2].split()[0]
+        browser.driver.get(address)
+        return view
+
+    return begin
+
+
+def test_a_cart_pole_is_shown_tuned_and_stopped(begin, browser, observer, wait_until):
+    heard = observer.listen(Float64MultiArray, "/cem_planner/statistics")
+    commands = observer.listen(Float64MultiArray, "/effort")
+    view = begin(("simulator", "cartpole_simulator.yaml"), ("planner", "cartpole.yaml"))
+    browser.sees("fresh")
+    browser.open_tab("Plots")
+    browser.act("//canvas[ancestor::*[contains(@class, 'uplot')]]")
+    browser.sees("Cost of the plan by term")
+
+    # A slider is moved: the planner has the value, and the change is listed.
+    browser.open_tab("Parameters")
+    browser.open_folder("running")
+    took = []
+    for _ in range(PRESSES):
+        before = observer.get("running.weight.theta")
+        sent = browser.nudge("weight.theta")
+        wait_until(lambda before=before: observer.get("running.weight.theta") > before)
+        took.append(time.monotonic() - sent)
+    browser.sees("running.weight.theta")
+    browser.keep_screenshot("view_cartpole.png")
+    p50, p95 = np.quantile(took, (0.5, 0.95)) * 1e3
+    figures = {"slider_p50_ms": round(p50, 1), "slider_p95_ms": round(p95, 1)}
+    (REPORT / "view.json").write_text(json.dumps(figures) + "\n")
+    browser.press("Undo all changes")
+    wait_until(lambda: observer.get("running.weight.theta") == 2.0)
+
+    browser.press("EMERGENCY STOP")
+    browser.sees("acknowledged by /cem_planner")
+    cause = STATISTICS.index("cause")
+    wait_until(lambda: CAUSES[int(heard[-1][1].data[cause])] == EMERGENCY_STOP)
+    wait_until(lambda: commands[-1][1].data[0] == 0.0)
+
+    # The planner keeps it, and a browser that comes again shows it.
+    browser.driver.refresh()
+    browser.sees("acknowledged by /cem_planner")
+    browser.sees("emergency_stop")
+    assert view.end() == 0
+
+
+def send_goal(observer, x, y):
+    goals = observer.node.create_publisher(PoseStamped, "/goal_pose", LATCHED)
+    goal = PoseStamped()
+    goal.header.frame_id = "odom"
+    goal.pose.position.x, goal.pose.position.y = x, y
+    goal.pose.orientation.w = 1.0
+    goals.publish(goal)
+
+
+def test_a_robot_that_drives_is_shown_with_its_surroundings(begin, browser, observer, wait_until):
+    begin(
+        ("simulator", "drive_simulator.yaml"),
+        ("mapper", "drive_mapper.yaml"),
+        ("planner", "drive.yaml"),
+    )
+    browser.sees("no_goal")
+    send_goal(observer, 2.0, 0.0)
+    browser.sees("fresh")
+    browser.keep_screenshot("view_drive.png")
+
+
+def test_a_page_that_only_shows_has_no_button_to_press(begin, browser, observer):
+    begin(("planner", "cartpole.yaml"), read_only="true")
+    browser.sees("no_state")
+    stop = "//button[normalize-space()='EMERGENCY STOP']"
+    assert not browser.act(stop, lambda button: button.is_enabled())
