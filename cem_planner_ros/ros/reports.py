@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -40,6 +41,9 @@ TERMS_RATE = 0.5
 
 MOST_CANDIDATES = 24
 """Largest number of candidates in `~/candidates`, which takes time from planning."""
+
+CANDIDATES_SHARE = 0.005
+"""Largest share of the time that `~/candidates` takes from planning; they come less often then."""
 
 WORDS = {
     FRESH: "planning again",
@@ -160,9 +164,8 @@ class Reports:
             and self._markers.get_subscription_count()
         )
         shows_candidates = is_due and self._candidates.get_subscription_count()
-        if shows_candidates and values["marker_count"]:
-            found, elites = sampled(planner, min(values["marker_count"], MOST_CANDIDATES))
-            self._candidates.publish(diagnostics.candidates_message(found, elites, names))
+        if shows_candidates and now >= self._due.get("candidates", -math.inf):
+            self._publish_candidates(planner, min(values["marker_count"], MOST_CANDIDATES), now)
         shows_terms = values["publish_statistics"] and self._is_due("terms", TERMS_RATE, now)
         if not (shows_plan or shows_markers or shows_terms):
             return
@@ -188,6 +191,16 @@ class Reports:
             if self._drawing is None:
                 self._drawing = Drawing(frame)
             self._markers.publish(self._drawing.draw(lines))
+
+    def _publish_candidates(self, planner: Planner, count: int, now: float) -> None:
+        """Publish candidates, and note when there is time for the next ones."""
+        if not count:
+            return
+        began = time.perf_counter()
+        found, elites = sampled(planner, count)
+        names = planner.dynamics.state_names
+        self._candidates.publish(diagnostics.candidates_message(found, elites, names))
+        self._due["candidates"] = now + (time.perf_counter() - began) / CANDIDATES_SHARE
 
     def use(self, planner: Planner) -> None:
         """Log from now on when another execution than the present one runs a planner's search."""

@@ -26,7 +26,7 @@ from cem_planner_ros.view.scene import MapGrid
 MOST_STATES = 5
 """Number of states in the plot of states and predictions."""
 
-PLOTS_EVERY = 5
+PLOTS_EVERY = 10
 """Plots are drawn anew at each so many drawings of the scene."""
 
 

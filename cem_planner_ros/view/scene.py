@@ -64,7 +64,7 @@ class Scene:
     ):
         self._server, self._scene, self._on_goal = server, server.scene, on_goal
         self._scene.set_up_direction("+z")
-        self._scene.configure_default_lights(enabled=True)
+        self._scene.configure_default_lights(enabled=True, cast_shadow=False)
         self._scene.add_grid("/grid", 20.0, 20.0, cell_color=(225, 225, 225), plane="xy")
         server.initial_camera.position, server.initial_camera.look_at = CAMERA, (0.0, 0.0, 0.4)
         self._robot: Robot | None = None

@@ -33,7 +33,7 @@ REPORT = Path(__file__).parents[2] / "report"
 
 pytestmark = [
     pytest.mark.extras,
-    pytest.mark.timeout(400),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(
         not (CHROMIUM and DRIVER),
         reason="there is no browser (Debian: apt install chromium chromium-driver)",
@@ -41,10 +41,10 @@ pytestmark = [
 ]
 
 OPTIONS = (
-    *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1500,950"),
+    *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1100,800"),
     *("--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
 )
-PRESSES = 40
+PRESSES = 20
 
 
 class Browser:
@@ -110,7 +110,8 @@ class Browser:
 def browser(wait_until, tmp_path):
     made = Browser(wait_until)
     yield made
-    made.driver.save_screenshot(str(tmp_path / "last.png"))
+    with contextlib.suppress(WebDriverException):
+        made.driver.save_screenshot(str(tmp_path / "last.png"))
     made.driver.quit()
 
 
@@ -148,7 +149,7 @@ def test_a_cart_pole_is_shown_tuned_and_stopped(begin, browser, observer, wait_u
     for _ in range(PRESSES):
         before = observer.get("running.weight.theta")
         sent = browser.nudge("weight.theta")
-        wait_until(lambda before=before: observer.get("running.weight.theta") > before)
+        wait_until(lambda before=before: observer.get("running.weight.theta") > before, 120.0)
         took.append(time.monotonic() - sent)
     browser.sees("running.weight.theta")
     browser.keep_screenshot("view_cartpole.png")
