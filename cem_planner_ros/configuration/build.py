@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -123,7 +124,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
                 made.check()
             return made
         except ConfigurationError as error:
-            problems.append(f"parameter '{prefix}.plugin': {error}")
+            problems.append(_of_plugin(prefix, str(error), parameters))
         except (Exception, SystemExit) as error:  # A plugin's constructor may raise any error.
             problems.append(
                 f"parameter '{prefix}.plugin': {checked[f'{prefix}.plugin']!r} cannot be made: "
@@ -284,3 +285,11 @@ def _spreads(dynamics: Dynamics) -> tuple[Parameter, ...]:
 def _cost_plugin(name: str) -> Parameter:
     text = "The cost: an installed plugin or package.module:Class."
     return Parameter(f"{name}.plugin", "quadratic", text, when=INACTIVE)
+
+
+def _of_plugin(prefix: str, problem: str, known: Collection[str]) -> str:
+    """Return what a plugin says is wrong, with the whole name of the parameter that it names."""
+    match = re.match(r"parameter '([^']*)'", problem)
+    if match and f"{prefix}.{match[1]}" in known:
+        return f"parameter '{prefix}.{match[1]}'{problem[match.end() :]}"
+    return f"parameter '{prefix}.plugin': {problem}"

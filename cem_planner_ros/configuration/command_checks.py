@@ -1,13 +1,35 @@
-"""Checks of the messages of commands."""
+"""Checks of actions and of the messages of commands."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from cem_planner_ros.configuration.state_sources import prefixes
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import did_you_mean
-from cem_planner_ros.fields import ANGLES, COMMAND_TYPES, JOINT_TRAJECTORY, QUATERNION
+from cem_planner_ros.fields import (
+    ANGLES,
+    COMMAND_TYPES,
+    JOINT_TRAJECTORY,
+    POSITION,
+    QUATERNION,
+    WORLD,
+    is_velocity,
+)
+
+WIDE = 1e5
+"""Between the bounds of an action, in its unit; wider bounds probably stand for none."""
+
+KINDS = {
+    **dict.fromkeys((*POSITION, *ANGLES, *QUATERNION, "position"), "a position"),
+    **dict.fromkeys(("velocity", "linear", "angular", "speed"), "a velocity"),
+    **{"steering_angle": "a position", "steering_angle_velocity": "a velocity"},
+    **{"acceleration": "an acceleration", "jerk": "a jerk"},
+    **dict.fromkeys(("effort", "force", "torque"), "a force or torque"),
+}
+"""What a field is, by its name up to a bracket or a dot; others say nothing."""
 
 
 def command_problems(
@@ -56,3 +78,57 @@ def command_problems(
             "pitch and yaw, or all of qw, qx, qy and qz"
         )
     return problems
+
+
+def integration_warnings(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
+    """Return warnings about actions that are integrated into a field of another unit."""
+    measured = {
+        name: value[f"{prefix}.fields.{name}"]
+        for prefix in prefixes(value).values()
+        for name in dynamics.state_names
+        if value[f"{prefix}.fields.{name}"]
+    }
+    found = []
+    for action in dynamics.action_names:
+        state, field = value[f"command.integrate.{action}"], value[f"command.fields.{action}"]
+        if not state:
+            continue
+        is_speed = is_velocity(state, "data[0]")
+        sent = _kind(measured[state]) or ("a velocity" if is_speed else "a position")
+        wanted = _kind(field)
+        if wanted and wanted != sent:
+            found.append(
+                f"command.integrate.{action} is {state!r}, so what is sent is {sent}, but "
+                f"command.fields.{action} is {field!r}, which is {wanted}"
+            )
+    return found
+
+
+def _kind(field: str) -> str:
+    """Return what a field of a message is; "" if its name does not say it."""
+    return KINDS.get(re.split(r"[\[.]", field.removeprefix(WORLD))[0], "")
+
+
+def std_warnings(value: Mapping[str, Any], name: str) -> list[str]:
+    """Return warnings about the standard deviation of an action."""
+    low, high, std, least = (
+        value[f"action.{group}.{name}"] for group in ("low", "high", "std", "std_min")
+    )
+    if not std and high - low > WIDE:
+        share = value["planner.std_initial"]
+        return [
+            f"action.low.{name} and action.high.{name} are {low:g} and {high:g}, so candidates "
+            f"have a standard deviation of {0.5 * share * (high - low):g} (planner.std_initial): "
+            f"if the bounds stand for none, set action.std.{name}, in the unit of {name}"
+        ]
+    if std > high - low:
+        return [
+            f"action.std.{name} is {std:g}, above the range of {name}, which is from {low:g} to "
+            f"{high:g}: most candidates are at a bound"
+        ]
+    if std and least > std:
+        return [
+            f"action.std_min.{name} is {least:g}, above action.std.{name}, which is {std:g}: the "
+            "search never becomes finer than its first iteration"
+        ]
+    return []

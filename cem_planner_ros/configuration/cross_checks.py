@@ -11,9 +11,14 @@ from typing import Any
 import torch
 
 from cem_planner_ros.configuration import state_sources
-from cem_planner_ros.configuration.command_checks import command_problems
+from cem_planner_ros.configuration.command_checks import (
+    command_problems,
+    integration_warnings,
+    std_warnings,
+)
 from cem_planner_ros.configuration.reference_checks import reference_warnings
 from cem_planner_ros.configuration.standstill import standstill_warnings
+from cem_planner_ros.configuration.topic_checks import topic_warnings
 from cem_planner_ros.costs.base import INPUTS, Cost
 from cem_planner_ros.dynamics.action_parameters import MEASURED, MIDDLE
 from cem_planner_ros.dynamics.base import Dynamics
@@ -26,9 +31,6 @@ from cem_planner_ros.planning.settings import Search
 from cem_planner_ros.plugins.checking import ATTEMPTS, FAR, costs_nothing
 from cem_planner_ros.policies.linear_policy import MatchedPolicy
 from cem_planner_ros.policies.linear_policy import load as load_policy
-
-WIDE = 1e5
-"""Between the bounds of an action, in its unit; wider bounds probably stand for none."""
 
 LONGEST_HELD = 2.0
 """Number of model steps for which a command may be held without a warning."""
@@ -299,9 +301,11 @@ def warnings(
                 f"model's file gives no control range (ctrlrange) of '{name}'; set both to what "
                 "the actuator takes"
             )
-        found += _std_warnings(value, name)
+        found += std_warnings(value, name)
     found += standstill_warnings(value, dynamics, device)
+    found += integration_warnings(value, dynamics)
     found += reference_warnings(value, dynamics, costs)
+    found += topic_warnings(value, dynamics, costs)
     if variants > 1 and not spreads:
         found.append(
             f"randomisation.samples is {variants}, but every randomisation.spread is 0: the "
@@ -353,23 +357,3 @@ def warnings(
                     "costs"
                 )
     return found
-
-
-def _std_warnings(value: Mapping[str, Any], name: str) -> list[str]:
-    """Return warnings about the standard deviation of an action."""
-    low, high, std, least = (
-        value[f"action.{group}.{name}"] for group in ("low", "high", "std", "std_min")
-    )
-    if not std and high - low > WIDE:
-        share = value["planner.std_initial"]
-        return [
-            f"action.low.{name} and action.high.{name} are {low:g} and {high:g}, so candidates "
-            f"have a standard deviation of {0.5 * share * (high - low):g} (planner.std_initial): "
-            f"if the bounds stand for none, set action.std.{name}, in the unit of {name}"
-        ]
-    if std and least > std:
-        return [
-            f"action.std_min.{name} is {least:g}, above action.std.{name}, which is {std:g}: the "
-            "search never becomes finer than its first iteration"
-        ]
-    return []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.costs.reference_cost import ReferenceCost
+from cem_planner_ros.costs.track import Track
 from cem_planner_ros.dynamics.base import Dynamics
 
 OF_MESSAGES = ("type", "max_age", "fields")
@@ -16,7 +17,7 @@ OF_MESSAGES = ("type", "max_age", "fields")
 def reference_warnings(
     value: Mapping[str, Any], dynamics: Dynamics, costs: Mapping[str, Cost]
 ) -> list[str]:
-    """Return warnings about a topic without which, or with which, parameters have no effect."""
+    """Return warnings about parameters without effect: for a topic, or a signal not followed."""
     found = []
     for name, cost in costs.items():
         if not isinstance(cost, ReferenceCost):
@@ -35,4 +36,28 @@ def reference_warnings(
                 else f"{name}.topic is empty, so the reference is {name}.target"
             )
             found.append(f"{', '.join(unused)}: no effect, as {source}")
+        found += _of_no_signal(name, cost, value, unused)
     return found
+
+
+def _of_no_signal(
+    name: str, cost: ReferenceCost, value: Mapping[str, Any], told: Collection[str]
+) -> list[str]:
+    """Return a warning about parameters of signals that a cost does not follow."""
+    unused = []
+    for parameter in cost.parameters:
+        group, _, signal = parameter.name.partition(".")
+        if (
+            isinstance(cost, Track)
+            and group in ("weight", "target", "fields")
+            and signal not in cost.followed
+            and value[f"{name}.{parameter.name}"] != parameter.default
+            and f"{name}.{parameter.name}" not in told
+        ):
+            unused.append(f"{name}.{parameter.name}")
+    if not unused:
+        return []
+    return [
+        f"{', '.join(unused)}: no effect, as {name} follows {', '.join(cost.followed)} only; add "
+        f"the others to {name}.signals"
+    ]

@@ -156,17 +156,8 @@ def name_problems(names: Sequence[str]) -> list[str]:
 
 
 def warnings(values: Mapping[str, Any]) -> list[str]:
-    """Return warnings about topics of two types, and about parameters that are not used."""
-    types: dict[str, str] = {}
-    found = []
-    for prefix in prefixes(values).values():
-        topic, kind = values[f"{prefix}.topic"], values[f"{prefix}.type"]
-        if types.setdefault(topic, kind) != kind:
-            found.append(
-                f"{prefix}.topic is {topic!r}, with messages of type {kind}, but another source "
-                f"has this topic with {types[topic]}: one of them will receive nothing"
-            )
-    return found + [
+    """Return warnings about parameters that are not used."""
+    return [
         f"state.{name} is {values[f'state.{name}']!r}, but state.sources is given: it is not used, "
         f"only state.NAME.{name} of a source"
         for name, parameter in _OF_ONE.items()

@@ -326,6 +326,13 @@ def test_plans_on_a_gpu():
             {"follow.topic": "reference", "follow.target.theta": 0.1},
             ["follow.target.theta: no effect, as the reference comes from follow.topic"],
         ),
+        (
+            {"follow.signals": ["x"], "follow.weight.theta": 5.0, "follow.target.x": 1.0},
+            [
+                "follow.weight.theta: no effect, as follow follows x only; add the others to "
+                "follow.signals"
+            ],
+        ),
     ],
 )
 def test_what_a_reference_does_not_use_is_warned_of(changes, warnings):
