@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cem_planner_ros.benchmarks import machine
+from cem_planner_ros.benchmarks import machine, page_watcher
 from cem_planner_ros.configuration import NODE_NAME, configure, load_yaml
 from cem_planner_ros.control.ladder import FRESH, PREVIOUS_PLAN, STATUSES
 from cem_planner_ros.errors import ConfigurationError
@@ -59,6 +59,7 @@ class LoopRecording:
     memory: list[tuple[float, float]] = field(default_factory=list)
     busy: list[tuple[float, float]] = field(default_factory=list)
     stolen: list[float] = field(default_factory=list)
+    page: list[tuple[float, float, float]] = field(default_factory=list)
     rebuilds: int = 0
 
     def column(self, label: str) -> np.ndarray:
@@ -77,6 +78,7 @@ def run(
     priority: int = 0,
     phase: float = 0.0,
     device: str = "cpu",
+    view: bool = False,
 ) -> dict:
     """
     Return the figures of one run.
@@ -91,6 +93,7 @@ def run(
         priority: of the planner under SCHED_FIFO; 0 for the ordinary scheduler.
         phase: the parameter command_phase.
         device: the parameter planner.device.
+        view: whether a page shows the planner, and a browser without a picture the page.
 
     Raises ConfigurationError if a process ends by itself, no plan comes or a change is refused.
     """
@@ -100,13 +103,20 @@ def run(
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         logs = Path(folder)
         nodes = _nodes(rate, planning, priority, phase, device)
+        if view:
+            port = page_watcher.free_port()
+            nodes = {"viewer": (None, {"port": port})} | nodes
         running = stack.enter_context(node_processes.running(nodes, logs))
+        if view:
+            received = stack.enter_context(page_watcher.watching(port))
         if load:
             stack.enter_context(_busy_core())
         recording = _record(seconds, running, logs, say, rebuild)
         if "'realtime.priority' is not possible" in (logs / "planner.log").read_text():
             raise ConfigurationError(f"--priority {priority}: the system refuses it")
     result = {"machine": described, **figures(recording, rate, seconds)}
+    if view:
+        result["view"] = _of_the_page(recording, received)
     # What is not as usual is said in the result too.
     usual = {"load": False, "rebuilds": 0, "planning": True, "priority": 0, "phase": 0.0}
     usual["device"] = "cpu"
@@ -164,6 +174,19 @@ def figures(recording: LoopRecording, rate: float, seconds: float) -> dict:
     }
 
 
+def _of_the_page(recording: LoopRecording, received: list[int]) -> dict[str, float]:
+    """Return the figures of the node of the page, from FIRST_MINUTE or the middle on."""
+    times, memory, busy = np.array(recording.page).T
+    later = times >= times[0] + min(FIRST_MINUTE, 0.5 * (times[-1] - times[0]))
+    return {
+        "cpu_share": round((busy[-1] - busy[0]) / max(1e-9, times[-1] - times[0]), 3),
+        "rss_mb": round(memory[-1], 1),
+        "rss_growth_mb": round(memory[later][-1] - memory[later][0], 3),
+        "messages": len(received),
+        "received_mb": round(sum(received) / 1e6, 2),
+    }
+
+
 def missing(arrivals: list[float], rate: float) -> int:
     """
     Return how many periods between the first and the last arrival (s) had no command.
@@ -183,7 +206,7 @@ def missing(arrivals: list[float], rate: float) -> int:
 
 def _nodes(
     rate: float, planning: bool, priority: int, phase: float, device: str
-) -> dict[str, tuple[Path, dict[str, object]]]:
+) -> dict[str, tuple[Path | None, dict[str, object]]]:
     """Return planner and plant, for `node_processes.running`."""
     file = share("config") / "cartpole.yaml"
     search = SEARCH if planning else NO_SEARCH
@@ -291,6 +314,9 @@ def _record(
                 recording.memory.append((now - began, resident_mb(pid)))
                 recording.busy.append((now, processor_seconds(pid)))
                 recording.stolen.append(stolen_seconds())
+                if "viewer" in running:
+                    page = running["viewer"].pid
+                    recording.page.append((now, resident_mb(page), processor_seconds(page)))
             if change_samples and now > began + REBUILD_INTERVAL * (recording.rebuilds + 0.5):
                 recording.rebuilds += 1
                 change_samples(SEARCH["samples"] // (1 + recording.rebuilds % 2))

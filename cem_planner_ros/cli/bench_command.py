@@ -148,6 +148,7 @@ def _loop(options: argparse.Namespace, say: Say) -> dict:
         priority=options.priority,
         phase=options.phase,
         device=options.device,
+        view=options.view,
     )
     for name, value in results.items():
         if isinstance(value, dict):
@@ -352,6 +353,7 @@ BENCHMARKS = {
                 **{"type": float, "default": 0.0, "metavar": "SHARE"},
                 "help": "the parameter command_phase (default: %(default)g)",
             },
+            "--view": {"action": "store_true", "help": "a page in a browser shows the planner"},
             "--without-planning": {
                 "action": "store_true",
                 "help": "the same loop with plans of four candidates over one step: what the "

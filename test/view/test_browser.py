@@ -44,7 +44,7 @@ OPTIONS = (
     *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1100,800"),
     *("--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
 )
-PRESSES = 20
+PRESSES = 10
 
 
 class Browser:
@@ -92,7 +92,9 @@ class Browser:
 
     def nudge(self, label):
         """Move a slider by a step; return when the key was sent."""
-        row = f"//label[normalize-space()='{label}']/ancestor::*[.//*[@role='slider']][1]"
+        row = (
+            f"//label[contains(normalize-space(), '{label}')]/ancestor::*[.//*[@role='slider']][1]"
+        )
 
         def send(slider):
             began = time.monotonic()
