@@ -36,7 +36,15 @@ PROVIDED_BY = {
 """Modules whose package has another name."""
 
 WITHOUT_KEY = {
-    *{"ament_index_python", "gymnasium", "mjviser", "rosbags", "safetensors", "viser", "websockets"},
+    *{
+        "ament_index_python",
+        "gymnasium",
+        "mjviser",
+        "rosbags",
+        "safetensors",
+        "viser",
+        "websockets",
+    },
     *{"cmaes", "mujoco_warp", "optuna", "ray", "warp"},
 }
 """Of ROS itself, and what only extras need, of which rosdep knows not all."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import html
 import io
+import math
 import random
 import re
 import sys
@@ -36,6 +37,9 @@ NO_STATISTICS = (
     "Times and costs are missing while the parameter `publish_statistics` is off: it is in the "
     "group node of the parameters."
 )
+
+OWN_STOP = 2.5
+"""Time for which `/diagnostics` may still say what was before a press on this page, s."""
 
 SEARCH = ("search std (%)", "elite spread (%)")
 """Values of `/diagnostics` that are plotted."""
@@ -112,7 +116,7 @@ class Page:
             disabled=read_only,
             hint="Only the safe command is sent, until it is released and the node activated.",
         )
-        self._is_pressed = False
+        self._is_pressed, self._stop_shown = False, -math.inf
         self._stop_said = gui.add_html("")
         with gui.add_folder("Operation"):
             self._buttons()
@@ -218,8 +222,8 @@ class Page:
         with contextlib.suppress(KeyError, ValueError):
             self.search.add(time.monotonic(), {name: float(values[name]) for name in SEARCH})
         is_pressed = values.get("emergency stop") == "pressed"
-        if is_pressed != self._is_pressed:  # Whoever pressed or released it, also before this page.
-            self._is_pressed = is_pressed
+        is_old = time.monotonic() < self._stop_shown + OWN_STOP
+        if is_pressed != self._is_pressed and not is_old:  # Somebody else pressed or released it.
             said = "pressed" if is_pressed else "released"
             self.show_stop(f"the emergency stop is {said}", is_pressed=is_pressed)
         self._diagnostics.content = (
@@ -239,6 +243,7 @@ class Page:
 
     def show_stop(self, text: str, *, is_pressed: bool) -> None:
         """Show whether the emergency stop is pressed, and what the node acknowledged."""
+        self._is_pressed, self._stop_shown = is_pressed, time.monotonic()
         colour = LEVELS[2] if is_pressed else LEVELS[3]
         content = _badge(text, colour) if text else ""
         if content != self._stop_said.content:

@@ -17,6 +17,7 @@ pytest.importorskip("viser")
 pytest.importorskip("selenium", reason="selenium is not installed")
 
 from geometry_msgs.msg import PoseStamped
+from rcl_interfaces.msg import ParameterEvent
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
@@ -135,9 +136,20 @@ def begin(start, wait_until, browser):
     return begin
 
 
+def weights(events):
+    """Return [(time, value)] of the events in which the weight was set."""
+    return [
+        (time, parameter.value.double_value)
+        for time, event in list(events)
+        for parameter in event.changed_parameters
+        if parameter.name == "running.weight.theta"
+    ]
+
+
 def test_a_cart_pole_is_shown_tuned_and_stopped(begin, browser, observer, wait_until):
     heard = observer.listen(Float64MultiArray, "/cem_planner/statistics")
     commands = observer.listen(Float64MultiArray, "/effort")
+    events = observer.listen(ParameterEvent, "/parameter_events")
     view = begin(("simulator", "cartpole_simulator.yaml"), ("planner", "cartpole.yaml"))
     browser.sees("fresh")
     browser.open_tab("Plots")
@@ -149,17 +161,17 @@ def test_a_cart_pole_is_shown_tuned_and_stopped(begin, browser, observer, wait_u
     browser.open_folder("running")
     took = []
     for _ in range(PRESSES):
-        before = observer.get("running.weight.theta")
+        set_before = len(events)
         sent = browser.nudge("weight.theta")
-        wait_until(lambda before=before: observer.get("running.weight.theta") > before, 120.0)
-        took.append(time.monotonic() - sent)
+        wait_until(lambda before=set_before: weights(events[before:]), 120.0)
+        took.append(weights(events[set_before:])[0][0] - sent)
     browser.sees("running.weight.theta")
     browser.keep_screenshot("view_cartpole.png")
     p50, p95 = np.quantile(took, (0.5, 0.95)) * 1e3
     figures = {"slider_p50_ms": round(p50, 1), "slider_p95_ms": round(p95, 1)}
     (REPORT / "view.json").write_text(json.dumps(figures) + "\n")
     browser.press("Undo all changes")
-    wait_until(lambda: observer.get("running.weight.theta") == 2.0)
+    wait_until(lambda: weights(events)[-1][1] == 2.0)
 
     browser.press("EMERGENCY STOP")
     browser.sees("acknowledged by /cem_planner")
