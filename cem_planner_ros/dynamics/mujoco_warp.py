@@ -108,6 +108,11 @@ class MujocoWarp(PhysicsFile):
             )
         except ConfigurationError:
             raise
+        except OSError as error:
+            raise ConfigurationError(
+                f"Warp has no folder for its kernels ({error}): let WARP_CACHE_PATH name one that "
+                "can be written"
+            ) from error
         except (NotImplementedError, ValueError) as error:
             raise ConfigurationError(
                 f"MuJoCo Warp cannot simulate file '{self.file}': {first_line(error)}; take it out "

@@ -274,6 +274,15 @@ def test_what_mujoco_warp_cannot_do_is_refused(tmp_path):
         MujocoWarp({"file": str(file)})
 
 
+def test_a_folder_for_kernels_that_cannot_be_written_is_told(arm, monkeypatch):
+    def fails():
+        raise PermissionError("not allowed")
+
+    monkeypatch.setattr(warp, "init", fails)
+    with pytest.raises(ConfigurationError, match=r"not allowed.*let WARP_CACHE_PATH name"):
+        MujocoWarp({"file": arm})
+
+
 def test_few_sizes_serve_all_numbers_of_candidates():
     sizes = [worlds_for(count) for count in range(1, 1025)]
     assert all(count <= size < 1.5 * count + 1 for count, size in enumerate(sizes, 1))
