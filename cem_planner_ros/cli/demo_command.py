@@ -70,6 +70,8 @@ def run(options: argparse.Namespace) -> int:
         )
     if options.seed < 0:
         raise ConfigurationError(f"--seed is {options.seed}, allowed: at least 0")
+    if options.view is not None:
+        check_packages()
     scenario = kind(options.seed)
     try:
         options.report.mkdir(parents=True, exist_ok=True)
@@ -84,7 +86,6 @@ def run(options: argparse.Namespace) -> int:
     }
     planner_file = nodes["planner"][0]
     if options.view is not None:
-        check_packages()
         nodes = {"viewer": (None, {"port": options.view})} | nodes
     configuration = configure(
         load_yaml(planner_file) | {"planner.device": "cpu"}, str(planner_file)

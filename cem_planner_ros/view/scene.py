@@ -198,12 +198,12 @@ class Scene:
         )
         # The image of viser hangs upright, with its upper row on the side of +y.
         turn = (math.cos(0.5 * yaw), 0.0, 0.0, math.sin(0.5 * yaw))
+        image = map_image(grid.cells)
         with self._server.atomic():
-            if self._map is not None:
-                self._map.remove()
-            self._map = self._scene.add_image(
-                "/costmap", map_image(grid.cells), width, height, position=centre, wxyz=turn
-            )
+            if self._map is None:
+                self._map = self._scene.add_image("/costmap", image, width, height, format="png")
+            self._map.image, self._map.position, self._map.wxyz = image, centre, turn
+            self._map.render_width, self._map.render_height = width, height
 
     def show_goal(self, pose: tuple[float, float, float] | None) -> None:
         """Show the goal (x, y, yaw), unless it is being dragged."""
