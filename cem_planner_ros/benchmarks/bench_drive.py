@@ -7,6 +7,7 @@ depends only on world and seed; only the times of plans depend on the machine.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -17,16 +18,14 @@ import torch
 from cem_planner_ros.benchmarks import machine
 from cem_planner_ros.benchmarks.mppi import ReferenceMPPI
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
-from cem_planner_ros.navigation.local_map import LocalMap
-from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.surroundings import Costmap, ReferencePath, Surroundings
 from cem_planner_ros.paths import share
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.ros import node_processes
-from cem_planner_ros.simulation import worlds
-from cem_planner_ros.simulation.lockstep import Lockstep
-from cem_planner_ros.simulation.robot import LIDAR, SCAN_RATE, RobotPlant
+from cem_planner_ros.studies import episode
+from cem_planner_ros.studies.courses import WorldCourse
+from cem_planner_ros.studies.workers import Here, Workers, in_order
 
 WORLDS = ("rooms", "pillars", "clutter", "crossing")
 
@@ -53,41 +52,51 @@ BUDGETS = {
 
 PLANS = 300
 
+DEFAULTS = "defaults"
+
+METHODS: dict[str, Callable[[Configuration], Planner | ReferenceMPPI]] = {
+    DEFAULTS: lambda configuration: configuration.planner(),
+    "mppi_reference": ReferenceMPPI,
+}
+"""What is compared: this planner, and MPPI as Nav2 ships it."""
+
 CANDIDATES = 50
 """Trajectories in a picture."""
 
 
-def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
-    """Yield a row for each world and seed."""
-    torch.set_num_threads(1)
-    planners: dict[int, tuple[Configuration, Planner]] = {}
-    for world in WORLDS[: 1 if quick else None]:
-        count = MOVING.get(world, 0)
-        if count not in planners:
-            configuration = load(count)
-            planners[count] = configuration, configuration.planner()
-        for seed in range(2 if quick else SEEDS):
-            say(f"{world}, seed {seed}")
-            yield {"world": world, "seed": seed, **drive(*planners[count], world, seed)}
+def run(quick: bool, say: Callable[[str], None], workers: Workers | None = None) -> Iterator[dict]:
+    """Yield a row for each world and seed; `workers` run them, this process if None."""
+    seeds = range(2 if quick else SEEDS)
+    calls = [(world, seed) for world in WORLDS[: 1 if quick else None] for seed in seeds]
+    found = in_order(workers or Here(), _drive_in, calls)
+    for world, seed in calls:
+        say(f"{world}, seed {seed}")
+        yield {"world": world, "seed": seed, **next(found)}
 
 
-def smoothness(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
+def smoothness(
+    quick: bool, say: Callable[[str], None], workers: Workers | None = None
+) -> Iterator[dict]:
     """Yield a row for each empty world and method: this planner and MPPI as Nav2 ships it."""
+    worlds = EMPTY_WORLDS[: 1 if quick else None]
+    calls = [(world, 0, name) for world in worlds for name in METHODS]
+    found = in_order(workers or Here(), _drive_in, calls)
+    for world, _, name in calls:
+        say(f"{world}, {name}")
+        yield {"world": world, "method": name, **next(found)}
+
+
+def _drive_in(world: str, seed: int, name: str = DEFAULTS) -> dict:
+    """Return how a run went; a worker may call it."""
     torch.set_num_threads(1)
-    compared = methods()
-    for world in EMPTY_WORLDS[: 1 if quick else None]:
-        for name, method in compared.items():
-            say(f"{world}, {name}")
-            yield {"world": world, "method": name, **drive(*method, world, 0)}
+    return drive(*method(name, MOVING.get(world, 0)), world, seed)
 
 
-def methods() -> dict[str, tuple[Configuration, Planner | ReferenceMPPI]]:
-    """Return what is compared, by name: this planner, and MPPI as Nav2 ships it."""
-    configuration, reference = load(), load()
-    return {
-        "defaults": (configuration, configuration.planner()),
-        "mppi_reference": (reference, ReferenceMPPI(reference)),
-    }
+@functools.lru_cache(maxsize=2)
+def method(name: str, moving_obstacles: int = 0) -> tuple[Configuration, Planner | ReferenceMPPI]:
+    """Return a configuration, and what plans with it: one of METHODS, by name."""
+    configuration = load(moving_obstacles)
+    return configuration, METHODS[name](configuration)
 
 
 def around() -> Surroundings:
@@ -200,38 +209,21 @@ def drive(
     change of each command from one period to the next, as a share of the command's range. Both
     leave out the first BEGIN and the last END seconds.
     """
-    world = worlds.load(world_name, seed)
-    plant = RobotPlant(world, seed=seed)
-    local_map, padding = LocalMap(), configuration.values["drive.moving_obstacles_padding"]
-    path, goal = ReferencePath.through(world.path), Pose(*world.goal)
-    planner.reset()
-    lockstep = Lockstep(configuration, planner, plant.state, plant.step)
-    commander = lockstep.loop.commander
-    states, commands, scanned = [], [], -1.0
-    while lockstep.time < AT_MOST and not commander.is_goal_reached and not plant.touched:
-        if lockstep.time >= scanned + 1.0 / SCAN_RATE - 1e-6:
-            scanned = lockstep.time
-            local_map.update(Pose(*plant.state()[:3]), plant.scan(), **LIDAR)
-            seen, moving = costmap(local_map, scanned), None
-            if plant.has_pedestrians:
-                moving = MovingObstacles(*plant.moving_obstacles(), scanned, scanned)
-                seen = seen.without(moving, padding)
-            commander.surroundings = Surroundings(goal, path, seen, moving_obstacles=moving)
-        lockstep.period()
-        states.append(plant.state())
-        commands.append(commander.last_action)
-    way = np.array(states)
+    padding = configuration.values["drive.moving_obstacles_padding"]
+    course = WorldCourse(world_name, seed, padding)
+    run = episode.drive(configuration, planner, course, AT_MOST)
+    way, path = run.states[1:], course.path
     nearest = path.at(np.array([path.nearest(point) for point in way[:, :2]]))
     off = np.linalg.norm(nearest - way[:, :2], axis=1)
-    jerk = np.diff(way[:, 3], 2) / commander.period**2
+    jerk = np.diff(way[:, 3], 2) / run.period**2
     return {
-        "arrived": commander.is_goal_reached,
-        "touched": list(plant.touched),
-        "time_s": round(lockstep.time, 2),
+        "arrived": run.is_goal_reached,
+        "touched": list(course.touched),
+        "time_s": round(run.seconds, 2),
         "path_error_m": round(float(np.mean(off)), 3),
         "jerk": round(_rms(jerk), 2),
-        **_smoothness(configuration, np.array(commands)),
-        "plan_ms": _quantiles([1e3 * took for took in lockstep.plan_times]),
+        **_smoothness(configuration, run.commands),
+        "plan_ms": _quantiles([1e3 * took for took in run.plan_times]),
     }
 
 
@@ -254,8 +246,3 @@ def _smoothness(configuration: Configuration, commands: np.ndarray) -> dict:
 
 def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
-
-
-def costmap(local_map: LocalMap, time: float) -> Costmap:
-    """Return what a map of scans shows, at `time`, s."""
-    return Costmap(local_map.cells.copy(), local_map.resolution, Pose(*local_map.origin, 0.0), time)

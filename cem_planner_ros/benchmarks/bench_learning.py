@@ -20,6 +20,7 @@ from cem_planner_ros.learning import task as tasks
 from cem_planner_ros.paths import share
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.simulation.plants import MujocoPlant
+from cem_planner_ros.studies.workers import Here, Workers, in_order
 
 SECONDS = (60.0, 300.0)
 """Of data."""
@@ -47,31 +48,57 @@ EPISODE = 10.0
 """s after which the plant begins anew; between two of them nothing is recorded."""
 
 
-def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
-    """Yield a row for each amount of data, and for the analytic model."""
-    torch.set_num_threads(1)
-    file = share("config") / "cartpole.yaml"
-    configuration = configure(load_yaml(file) | {"planner.device": "cpu"}, str(file))
-    task = tasks.load(file)
+def run(quick: bool, say: Callable[[str], None], workers: Workers | None = None) -> Iterator[dict]:
+    """
+    Yield a row for the analytic model, and for each amount of data.
+
+    Args:
+        quick: whether to measure less of everything.
+        say: is told what is measured next.
+        workers: run the swing-ups, and the training before; None for this process.
+    """
     seeds = range(2 if quick else 5)
-    say("the analytic model")
-    yield _row("analytic", [control(configuration, configuration.dynamics, s) for s in seeds])
-    for seconds in SECONDS[:1] if quick else SECONDS:
+    amounts = (None, *(SECONDS[:1] if quick else SECONDS))
+    calls = [(seconds, seed) for seconds in amounts for seed in seeds]
+    found = in_order(workers or Here(), _swing_up, calls)
+    for seconds in amounts:
         results, unseen = [], []
         for seed in seeds:
-            say(f"{seconds:g} s of data, seed {seed}")
-            with tempfile.TemporaryDirectory() as folder:
-                bag = Path(folder) / "bag"
-                record(bag, configuration, task, seconds, seed)
-                data = dataset.make([bags.read(bag, task)], task)
-                settings = training.TrainingSettings(seed=seed)
-                tensors = training.train(data, task, settings)
-                model = training.write(Path(folder), "model", tensors, task, settings, data)
-                unseen.append(training.errors(model, data.test, task.horizon).model[-1])
-                results.append(control(configuration, model, seed))
+            what = "the analytic model" if seconds is None else f"{seconds:g} s of data"
+            say(f"{what}, seed {seed}")
+            result, error = next(found)
+            results.append(result)
+            unseen.append(error)
+        if seconds is None:
+            yield _row("analytic", results)
+            continue
         yield _row(f"learned from {seconds:g} s", results) | {
             "error_over_the_horizon": round(float(np.mean(unseen)), 4)
         }
+
+
+def _swing_up(seconds: float | None, seed: int) -> tuple[tuple[float, bool], float]:
+    """
+    Return what `control` does of a swing-up, and the error of its model over the horizon.
+
+    The model is learned from so many s of data; None stands for the analytic model, without error.
+    A worker may call it.
+    """
+    torch.set_num_threads(1)
+    file = share("config") / "cartpole.yaml"
+    configuration = configure(load_yaml(file) | {"planner.device": "cpu"}, str(file))
+    if seconds is None:
+        return control(configuration, configuration.dynamics, seed), 0.0
+    task = tasks.load(file)
+    with tempfile.TemporaryDirectory() as folder:
+        bag = Path(folder) / "bag"
+        record(bag, configuration, task, seconds, seed)
+        data = dataset.make([bags.read(bag, task)], task)
+        settings = training.TrainingSettings(seed=seed)
+        tensors = training.train(data, task, settings)
+        model = training.write(Path(folder), "model", tensors, task, settings, data)
+        error = float(training.errors(model, data.test, task.horizon).model[-1])
+        return control(configuration, model, seed), error
 
 
 def _row(name: str, results: list[tuple[float, bool]]) -> dict:

@@ -12,6 +12,7 @@ import torch
 from cem_planner_ros.benchmarks.part import Part, Progress, costs
 from cem_planner_ros.benchmarks.tasks import TASKS, BenchmarkTask
 from cem_planner_ros.planning.planner import Planner
+from cem_planner_ros.studies.workers import Here, Workers, in_order
 
 PLAIN = {
     "weighting": "elites",
@@ -86,15 +87,15 @@ HORIZONS = {"cartpole": (50, 100), "doorway": (60,), "quadrotor": (30,)}
 ROLLOUTS = tuple(samples * iterations for samples, iterations in BUDGETS)
 
 
-def run(part: Part, say: Callable[[str], None]) -> Iterator[dict]:
+def run(part: Part, say: Callable[[str], None], workers: Workers | None = None) -> Iterator[dict]:
     """
     Yield a row of results for each task, budget and method.
 
     Args:
         part: what is measured.
         say: is told what is measured next.
+        workers: run the closed loops; None for this process.
     """
-    torch.set_num_threads(1)
     seeds = part.seeds_or(10)
     budgets = BUDGETS[1:2] if part.quick and part.rollouts is None else BUDGETS
     cases = [
@@ -110,14 +111,15 @@ def run(part: Part, say: Callable[[str], None]) -> Iterator[dict]:
         return TASKS[name].steps * horizon * samples * iterations
 
     progress = Progress(say, len(seeds) * sum(work(*case) for case in cases))
+    calls = [(*case, seed) for case in cases for seed in seeds]
+    found = in_order(workers or Here(), _of_names, calls)
     for case in cases:
         name, horizon, samples, iterations, method = case
         label = f"{name} H={horizon} {samples} x {iterations} {method}"
         task, runs = TASKS[name], []
         for seed in seeds:
             progress.run(f"{label}, seed {seed}", work(*case))
-            settings = (METHODS | LEFT_OUT)[method]
-            runs.append(closed_loop(task, settings, samples, iterations, horizon, seed))
+            runs.append(next(found))
         steady = np.mean([run.steady_rms for run in runs], axis=0)
         yield {
             "name": label,
@@ -141,6 +143,15 @@ class Run(NamedTuple):
     cost: float  # accumulated stage cost
     success: bool
     steady_rms: np.ndarray  # (nu,), RMS of the last STEADY commands around their mean
+
+
+def _of_names(
+    task: str, horizon: int, samples: int, iterations: int, method: str, seed: int
+) -> Run:
+    """Return how a run went, given the names of task and method; a worker may call it."""
+    torch.set_num_threads(1)
+    settings = (METHODS | LEFT_OUT)[method]
+    return closed_loop(TASKS[task], settings, samples, iterations, horizon, seed)
 
 
 def closed_loop(

@@ -16,6 +16,7 @@ from cem_planner_ros.paths import share
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.settings import Search
+from cem_planner_ros.studies.workers import Here, Workers, in_order
 
 HORIZON = 30
 ROLLOUTS = (100, 300)
@@ -31,15 +32,15 @@ SIZES = ("samples", "horizon", "dt")
 """Settings of the search that depend on the task and the machine, and belong to no preset."""
 
 
-def run(part: Part, say: Callable[[str], None]) -> Iterator[dict]:
+def run(part: Part, say: Callable[[str], None], workers: Workers | None = None) -> Iterator[dict]:
     """
     Yield a row of results for each task, budget and method; the cost is minus the return.
 
     Args:
         part: what is measured.
         say: is told what is measured next.
+        workers: run the episodes; None for this process.
     """
-    torch.set_num_threads(1)
     seeds = part.seeds_or(5)
     budgets = ROLLOUTS[:1] if part.quick and part.rollouts is None else ROLLOUTS
     cases = [
@@ -50,13 +51,15 @@ def run(part: Part, say: Callable[[str], None]) -> Iterator[dict]:
         if part.includes(method, rollouts)
     ]
     progress = Progress(say, len(seeds) * sum(TASKS[case[0]].steps * case[1] for case in cases))
+    calls = [(*case, seed) for case in cases for seed in seeds]
+    found = in_order(workers or Here(), _of_names, calls)
     for name, rollouts, method in cases:
         label = f"{name} {rollouts} rollouts {method}"
         task, returns = TASKS[name], []
         for seed in seeds:
             progress.run(f"{label}, seed {seed}", task.steps * rollouts)
-            act, samples, iterations = METHODS[method](task, rollouts, seed)
-            returns.append(episode(task, act, seed))
+            gained, samples, iterations = next(found)
+            returns.append(gained)
         yield {
             "name": label,
             "task": name,
@@ -66,8 +69,15 @@ def run(part: Part, say: Callable[[str], None]) -> Iterator[dict]:
             "iterations": iterations,
             "horizon": HORIZON,
             "steps": task.steps,
-            **costs(seeds, [-found for found in returns]),
+            **costs(seeds, [-gained for gained in returns]),
         }
+
+
+def _of_names(name: str, rollouts: int, method: str, seed: int) -> tuple[float, int, int]:
+    """Return the return of an episode, N and I, given the names; a worker may call it."""
+    torch.set_num_threads(1)
+    act, samples, iterations = METHODS[method](TASKS[name], rollouts, seed)
+    return episode(TASKS[name], act, seed), samples, iterations
 
 
 def planner(task: RobotTask, rollouts: int, seed: int, settings: dict) -> tuple[Act, int, int]:

@@ -15,12 +15,12 @@ import torch
 from cem_planner_ros.benchmarks import bench_drive
 from cem_planner_ros.benchmarks.mppi import ReferenceMPPI
 from cem_planner_ros.configuration import Configuration
-from cem_planner_ros.navigation.path_headings import path_through
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.navigation.surroundings import Costmap, Surroundings
 from cem_planner_ros.planning.planner import Planner
-from cem_planner_ros.simulation.lockstep import Lockstep
 from cem_planner_ros.simulation.plants import ModelPlant
+from cem_planner_ros.studies import episode
+from cem_planner_ros.studies.courses import PathCourse
+from cem_planner_ros.studies.workers import Here, Workers, in_order
 
 AT_MOST = 60.0
 """s for a path."""
@@ -76,14 +76,20 @@ PATHS = {
 """Poses (n, 3) of each path, m and rad."""
 
 
-def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
-    """Yield a row for each of PATHS and each method of `bench_drive.methods`."""
+def run(quick: bool, say: Callable[[str], None], workers: Workers | None = None) -> Iterator[dict]:
+    """Yield a row for each of PATHS and each of `bench_drive.METHODS`."""
+    names = list(PATHS)[: 1 if quick else None]
+    calls = [(name, method) for method in bench_drive.METHODS for name in names]
+    found = in_order(workers or Here(), _drive_along, calls)
+    for name, method in calls:
+        say(f"path {name}, {method}")
+        yield {"name": name, "method": method, **next(found)}
+
+
+def _drive_along(name: str, method: str) -> dict:
+    """Return how a run went; a worker may call it."""
     torch.set_num_threads(1)
-    compared = bench_drive.methods()
-    for name in list(PATHS)[: 1 if quick else None]:
-        for method, planner in compared.items():
-            say(f"path {name}, {method}")
-            yield {"name": name, "method": method, **drive(*planner, PATHS[name])}
+    return drive(*bench_drive.method(method), PATHS[name])
 
 
 def drive(
@@ -98,26 +104,15 @@ def drive(
     `missed_m` is the largest distance of a point of the path from the driven track, of which the
     nearest point counts that keeps the order of the path.
     """
-    planner.reset()
     start = np.zeros(len(configuration.dynamics.state_names))
     start[:3] = poses[0]
     plant = ModelPlant(configuration, start, max_step=0.01)
-    lockstep = Lockstep(configuration, planner, plant.state, plant.step)
-    commander = lockstep.loop.commander
-    path = path_through(poses, configuration.planar_robot().moves_sideways)
-    low, high = poses[:, :2].min(0) - 2.0, poses[:, :2].max(0) + 2.0
-    columns, rows = np.ceil((high - low) / 0.05).astype(int)
-    free, corner = np.zeros((rows, columns), np.int8), Pose(*low, 0.0)
-    goal, track = Pose(*poses[-1]), [start[:2]]
-    while lockstep.time < at_most and not commander.is_goal_reached:
-        costmap = Costmap(free, 0.05, corner, lockstep.time)
-        commander.surroundings = Surroundings(goal, path, costmap)
-        lockstep.period()
-        track.append(plant.state()[:2])
+    course = PathCourse(plant, poses, configuration.planar_robot().moves_sideways)
+    run = episode.drive(configuration, planner, course, at_most)
     return {
-        "missed_m": round(missed(poses[:, :2], np.array(track)), 3),
-        "time_s": round(lockstep.time, 2),
-        "reached": commander.is_goal_reached,
+        "missed_m": round(missed(poses[:, :2], run.states[:, :2]), 3),
+        "time_s": round(run.seconds, 2),
+        "reached": run.is_goal_reached,
     }
 
 

@@ -27,6 +27,8 @@ from cem_planner_ros.benchmarks import (
 )
 from cem_planner_ros.benchmarks.part import Part
 from cem_planner_ros.cli.bench_table import table, write
+from cem_planner_ros.cli.hired_workers import OPTIONS as JOBS
+from cem_planner_ros.cli.hired_workers import hire
 from cem_planner_ros.errors import ConfigurationError
 
 Say = Callable[[str], None]
@@ -80,24 +82,22 @@ def _quality(options: argparse.Namespace, say: Say) -> dict:
     part = Part(options.quick, options.task, options.method, options.rollouts, options.seeds)
     if suite is bench_robots:
         columns = (("task", 40), ("cost", 10), ("std", 8), ("N", 6), ("I", 3), ("seeds", 6))
-        return table(
-            (*columns, ("steps", 6)),
-            suite.run(part, say),
-            lambda row: (
-                *(row["name"], *row["cost"].values(), row["samples"], row["iterations"]),
-                *(row["seeds"], row["steps"]),
-            ),
-            options.json,
-        )
-    return table(
-        (("task", 52), ("cost", 10), ("std", 8), ("successes", 9), ("steady command RMS", 40)),
-        suite.run(part, say),
-        lambda row: (
-            *(row["name"], *row["cost"].values(), f"{row['successes']}/{row['seeds']}"),
-            ", ".join(f"{name} {rms:g}" for name, rms in row["steady_command_rms"].items()),
-        ),
-        options.json,
-    )
+        columns = (*columns, ("steps", 6))
+        last = ("samples", "iterations", "seeds", "steps")
+
+        def line(row: dict) -> tuple:
+            return (row["name"], *row["cost"].values(), *(row[name] for name in last))
+    else:
+        columns = (("task", 52), ("cost", 10), ("std", 8), ("successes", 9))
+        columns = (*columns, ("steady command RMS", 40))
+
+        def line(row: dict) -> tuple:
+            steady = (f"{name} {rms:g}" for name, rms in row["steady_command_rms"].items())
+            successes = f"{row['successes']}/{row['seeds']}"
+            return (row["name"], *row["cost"].values(), successes, ", ".join(steady))
+
+    with hire(options) as workers:
+        return table(columns, suite.run(part, say, workers), line, options.json)
 
 
 def _dynamics(options: argparse.Namespace, say: Say) -> dict:
@@ -161,14 +161,15 @@ def _loop(options: argparse.Namespace, say: Say) -> dict:
 
 
 def _learning(options: argparse.Namespace, say: Say) -> dict:
-    return table(
-        (("model", 22), ("J", 9), ("std", 7), ("successes", 9), ("error over H", 12)),
-        bench_learning.run(options.quick, say),
-        lambda row: (
-            *(row["name"], *row["cost"].values(), f"{row['successes']}/{row['seeds']}"),
-            row.get("error_over_the_horizon", "-"),
-        ),
-    )
+    with hire(options) as workers:
+        return table(
+            (("model", 22), ("J", 9), ("std", 7), ("successes", 9), ("error over H", 12)),
+            bench_learning.run(options.quick, say, workers),
+            lambda row: (
+                *(row["name"], *row["cost"].values(), f"{row['successes']}/{row['seeds']}"),
+                row.get("error_over_the_horizon", "-"),
+            ),
+        )
 
 
 def _drive(options: argparse.Namespace, say: Say) -> dict:
@@ -191,18 +192,19 @@ def _drive(options: argparse.Namespace, say: Say) -> dict:
         print(f"{pictures['name']}, published: p50 {p50} ms of processor time, p99 {p99}")
     else:
         say("markers are left out: this needs rclpy and visualization_msgs")
-    empty = _runs(("method", 14), bench_drive.smoothness(options.quick, say))
-    runs = _runs(("seed", 14), bench_drive.run(options.quick, say))
-    free = sum(row["arrived"] and not row["touched"] for row in runs["rows"])
-    print(f"{free} of {len(runs['rows'])} arrived without touching anything")
-    paths = table(
-        (("path", 12), ("method", 14), ("reached", 7), ("missed m", 8), ("time s", 6)),
-        path_runs.run(options.quick, say),
-        lambda row: (
-            *(row["name"], row["method"], "yes" if row["reached"] else "NO"),
-            *(row["missed_m"], row["time_s"]),
-        ),
-    )
+    with hire(options) as workers:
+        empty = _runs(("method", 14), bench_drive.smoothness(options.quick, say, workers))
+        runs = _runs(("seed", 14), bench_drive.run(options.quick, say, workers))
+        free = sum(row["arrived"] and not row["touched"] for row in runs["rows"])
+        print(f"{free} of {len(runs['rows'])} arrived without touching anything")
+        paths = table(
+            (("path", 12), ("method", 14), ("reached", 7), ("missed m", 8), ("time s", 6)),
+            path_runs.run(options.quick, say, workers),
+            lambda row: (
+                *(row["name"], row["method"], "yes" if row["reached"] else "NO"),
+                *(row["missed_m"], row["time_s"]),
+            ),
+        )
     smooth = {
         world: [row for row in empty["rows"] if row["world"] == world]
         for world in bench_drive.EMPTY_WORLDS
@@ -304,18 +306,18 @@ BENCHMARKS = {
         _scaling,
         DEVICE | QUICK | {"--plot": {"type": Path, "metavar": "FILE", "help": "write it as PNG"}},
     ),
-    "quality": Benchmark("cost of closed loops at equal rollouts", _quality, QUICK | SUITE),
+    "quality": Benchmark("cost of closed loops at equal rollouts", _quality, QUICK | SUITE | JOBS),
     "dynamics": Benchmark("model steps per second", _dynamics, DEVICE | QUICK | PROFILE),
     "physics": Benchmark(
         "time of plans of robots with legs in MuJoCo (Warp)", _physics, DEVICE | QUICK
     ),
     "learning": Benchmark(
-        "cost of the demo's swing-up with models learned from its data", _learning, QUICK
+        "cost of the demo's swing-up with models learned from its data", _learning, QUICK | JOBS
     ),
     "drive": Benchmark(
         "arrivals of a robot in worlds with obstacles, and time of its plans",
         _drive,
-        DEVICE | QUICK | PROFILE,
+        DEVICE | QUICK | PROFILE | JOBS,
     ),
     "policy": Benchmark(
         "use of a searched policy: as candidates, and where there is no plan", _policy, QUICK

@@ -8,9 +8,10 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+from cem_planner_ros.cli.hired_workers import add_options, hire
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.learning.plots import pyplot
-from cem_planner_ros.studies import outcome, study_file, study_report, workers
+from cem_planner_ros.studies import outcome, study_file, study_report
 from cem_planner_ros.studies.objectives import OBJECTIVES
 from cem_planner_ros.studies.outcome import BEST, TODAY, Episodes
 from cem_planner_ros.studies.study import Study, StudyProgress, load_optuna
@@ -24,32 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trials", type=int, metavar="N", help="number of trials (default: that of the study)"
     )
-    add_jobs(parser)
+    add_options(parser)
     parser.add_argument(
         "--resume", action="store_true", help="continue the study that --out has already"
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="default: NAME-study, of the study NAME.yaml"
     )
-
-
-def add_jobs(parser: argparse.ArgumentParser) -> None:
-    """Declare on what episodes run; `make_workers` reads it."""
-    parser.add_argument(
-        "--jobs",
-        type=int,
-        default=1,
-        metavar="N",
-        help="processes, each with one thread; the results do not depend on it "
-        "(default: %(default)s)",
-    )
-
-
-def make_workers(options: argparse.Namespace) -> workers.Workers:
-    """Return what runs the episodes. Raises ConfigurationError if it cannot be."""
-    if not 1 <= options.jobs <= 1024:
-        raise ConfigurationError(f"--jobs is {options.jobs}, allowed: from 1 to 1024")
-    return workers.local(options.jobs)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -62,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
             raise ConfigurationError(f"--trials is {options.trials}, allowed: at least 1")
         file = dataclasses.replace(file, trials=options.trials)
     folder = options.out or Path(f"{file.name}-study")
-    hired = make_workers(options)
+    hired = hire(options, file.cpus, file.gpus)
     study = Study(file, folder, options.resume)
     try:
         with hired, _shown(file.objectives) as show:

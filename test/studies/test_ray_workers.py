@@ -1,0 +1,88 @@
+"""Studies on a Ray cluster: the same results, also if a node dies."""
+
+import pytest
+
+from cem_planner_ros import cli
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.studies import study_file
+from cem_planner_ros.studies.ray_workers import RayWorkers
+from cem_planner_ros.studies.study import Study
+from cem_planner_ros.studies.workers import Here, Queue, WorkerTask
+
+
+def run(file, folder, workers, show=lambda progress: None):
+    """Run a study and return parameters, state and values of each trial."""
+    study = Study(study_file.read(file), folder, resume=False)
+    with workers:
+        study.run(workers, show)
+    return [(t.params, t.state.name, t.values) for t in study.study.get_trials()]
+
+
+def patiently(start, times=4):
+    """Return what a function returns; Ray gives up after 30 s, which a busy machine may take."""
+    for attempt in range(times):
+        try:
+            return start()
+        except Exception:
+            if attempt == times - 1:
+                raise
+
+
+@pytest.mark.extras
+@pytest.mark.timeout(600)
+def test_a_cluster_that_loses_a_node_finds_what_one_process_finds(write, tmp_path):
+    pytest.importorskip("ray", reason="needs Ray")
+    from ray.cluster_utils import Cluster
+
+    file = write(trials=6)
+    alone = run(file, tmp_path / "alone", Here())
+    head = {"num_cpus": 1, "include_dashboard": False}
+    cluster = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
+    try:
+        second = patiently(lambda: cluster.add_node(num_cpus=1))
+        cluster.wait_for_nodes()
+        killed = []
+
+        def kill(progress):
+            if progress.episodes == 3 and not killed:
+                killed.append(second)
+                cluster.remove_node(second, allow_graceful=False)
+
+        together = run(file, tmp_path / "together", RayWorkers(cluster.address), kill)
+        assert killed
+        assert together == alone
+    finally:
+        cluster.shutdown()
+
+
+@pytest.mark.extras
+@pytest.mark.timeout(600)
+def test_a_cluster_of_this_machine_returns_values_and_errors():
+    pytest.importorskip("ray", reason="needs Ray")
+    with patiently(lambda: RayWorkers("local", jobs=1).__enter__()) as workers:
+        outcomes = {
+            outcome.task.key: outcome
+            for outcome in workers.run(
+                Queue([WorkerTask("right", int, ("3",)), WorkerTask("wrong", int, ("x",))])
+            )
+        }
+    assert outcomes["right"].value == 3
+    assert isinstance(outcomes["wrong"].error, ValueError)
+
+
+@pytest.mark.extras
+@pytest.mark.timeout(600)
+def test_without_a_cluster_one_message_says_how_to_start_one():
+    pytest.importorskip("ray", reason="needs Ray")
+    with (
+        pytest.raises(ConfigurationError, match="ray start --head"),
+        RayWorkers("auto"),
+    ):
+        pass
+
+
+def test_without_ray_the_extra_is_named(write, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    out = str(tmp_path / "out")
+    assert cli.main(["tune", str(write()), "--ray", "auto", "--out", out]) == 1
+    assert "pip install ray, or the extra ray" in capsys.readouterr().err
