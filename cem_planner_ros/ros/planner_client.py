@@ -10,6 +10,7 @@ from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.parameter import parameter_value_to_python
@@ -143,7 +144,11 @@ class PlannerClient:
             self._node.destroy_publisher(self._goals[0])
         self._goals = None
         if topic:
-            self._goals = self._node.create_publisher(PoseStamped, topic, 1), frame
+            # A latched goal would be received again by a planner that is activated later. That
+            # somebody waits for latched ones meanwhile is no fault.
+            quiet = PublisherEventCallbacks(use_default_callbacks=False)
+            publisher = self._node.create_publisher(PoseStamped, topic, 1, event_callbacks=quiet)
+            self._goals = publisher, frame
 
     def send_goal(self, x: float, y: float, yaw: float) -> None:
         """Send a goal, m and rad."""

@@ -64,6 +64,7 @@ class WatchedTopics:
             f"_{node.get_name()}_topics",
             context=node.context,
             namespace=planner.rpartition("/")[0] or "/",
+            use_global_arguments=False,
             start_parameter_services=False,
             enable_rosout=False,
         )
