@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from cem_planner_ros.benchmarks import (
     path_runs,
 )
 from cem_planner_ros.benchmarks.part import Part
-from cem_planner_ros.cli.bench_table import table, write
+from cem_planner_ros.cli.bench_table import table, table_of_runs, write
 from cem_planner_ros.cli.hired_workers import OPTIONS as JOBS
 from cem_planner_ros.cli.hired_workers import hire
 from cem_planner_ros.errors import ConfigurationError
@@ -193,8 +193,8 @@ def _drive(options: argparse.Namespace, say: Say) -> dict:
     else:
         say("markers are left out: this needs rclpy and visualization_msgs")
     with hire(options) as workers:
-        empty = _runs(("method", 14), bench_drive.smoothness(options.quick, say, workers))
-        runs = _runs(("seed", 14), bench_drive.run(options.quick, say, workers))
+        empty = table_of_runs(("method", 14), bench_drive.smoothness(options.quick, say, workers))
+        runs = table_of_runs(("seed", 14), bench_drive.run(options.quick, say, workers))
         free = sum(row["arrived"] and not row["touched"] for row in runs["rows"])
         print(f"{free} of {len(runs['rows'])} arrived without touching anything")
         paths = table(
@@ -211,24 +211,6 @@ def _drive(options: argparse.Namespace, say: Say) -> dict:
     }
     others = {"plans": times["rows"], "markers": pictures, "paths": paths["rows"]}
     return runs | smooth | others
-
-
-def _runs(second: tuple[str, int], rows: Iterable[dict]) -> dict:
-    """Print runs of a robot; `second` is the (title, width) of what tells runs of a world apart."""
-    return table(
-        (
-            *(("world", 10), second, ("arrived", 7), ("touched", 16), ("time s", 6)),
-            *(("error m", 7), ("jerk", 6), ("yaw rate", 8), ("change of v", 11), ("yaw rate", 8)),
-            *(("plan p50 ms", 11), ("p99", 6)),
-        ),
-        rows,
-        lambda row: (
-            *(row["world"], row[second[0]], "yes" if row["arrived"] else "NO"),
-            *(", ".join(row["touched"]) or "nothing", row["time_s"], row["path_error_m"]),
-            *(row["jerk"], row["yaw_rate_rms"], *row["command_change"].values()),
-            *row["plan_ms"].values(),
-        ),
-    )
 
 
 def _policy(options: argparse.Namespace, say: Say) -> dict:

@@ -37,6 +37,24 @@ def table(
     return results
 
 
+def table_of_runs(second: tuple[str, int], rows: Iterable[dict]) -> dict:
+    """Print runs of a robot; `second` is the (title, width) of what tells runs of a world apart."""
+    return table(
+        (
+            *(("world", 10), second, ("arrived", 7), ("touched", 16), ("time s", 6)),
+            *(("error m", 7), ("jerk", 6), ("yaw rate", 8), ("change of v", 11), ("yaw rate", 8)),
+            *(("plan p50 ms", 11), ("p99", 6)),
+        ),
+        rows,
+        lambda row: (
+            *(row["world"], row[second[0]], "yes" if row["arrived"] else "NO"),
+            *(", ".join(row["touched"]) or "nothing", row["time_s"], row["path_error_m"]),
+            *(row["jerk"], row["yaw_rate_rms"], *row["command_change"].values()),
+            *row["plan_ms"].values(),
+        ),
+    )
+
+
 def write(file: Path, results: dict) -> None:
     """Write results as JSON."""
     file.write_text(json.dumps(results, indent=2) + "\n")
