@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from cem_planner_ros.dynamics.mjcf import control_range
 from cem_planner_ros.dynamics.physics_file import PhysicsFile
 from cem_planner_ros.errors import ConfigurationError, first_line
 from cem_planner_ros.navigation.references import Reference
@@ -35,7 +36,7 @@ MOVED_STEPS, MOVED_POSES, RANDOM_POSES = 100, 8, 20
 """Contacts are counted in time steps with random controls, from poses, and in random poses."""
 
 SPARE = 2
-"""How many times as many contacts a candidate may have as were counted."""
+"""There are rows of constraints for so many times the contacts that were counted."""
 
 
 class MujocoWarp(PhysicsFile):
@@ -54,9 +55,9 @@ class MujocoWarp(PhysicsFile):
         Parameter(
             "contacts",
             0,
-            "Number of contacts that a candidate may have, on average over all candidates; 0 takes "
-            "twice as many as the robot has when it moves randomly. With more, candidates are "
-            "invalid, and the log says so.",
+            "Number of contacts that a candidate may have, on average over all candidates. 0 takes "
+            "a multiple of those that the robot has when it moves randomly. With more, candidates "
+            "are invalid, and the log says so.",
             low=0,
             high=100000,
             when=INACTIVE,
@@ -119,12 +120,12 @@ class MujocoWarp(PhysicsFile):
                 "of the file, or use the model 'mujoco'"
             ) from error
         self._physics.moves_bodies = bool(self.reference_sources)
-        counted = counted_contacts(model)
+        contacts, others = counted(model)
         # The boxes around two geoms meet more often than the geoms.
         near = min(self._physics.pairs, 64)
-        self._physics.contacts = int(self.contacts) or max(16, 2 * SPARE * counted, near)
-        self._physics.constraints = int(self.constraints) or constraints(
-            model, int(self.contacts) or max(8, SPARE * counted)
+        self._physics.contacts = int(self.contacts) or max(16, 2 * SPARE * contacts, near)
+        self._physics.constraints = int(self.constraints) or rows_for(
+            model, int(self.contacts) or max(8, SPARE * contacts), others
         )
         self.is_repeatable = bool(self.deterministic) or self._device.type == "cpu"
         self._worlds: dict[tuple[int, int], Worlds] = {}
@@ -228,21 +229,22 @@ def worlds_for(count: int) -> int:
     return 3 * power // 4 if power >= 4 and count <= 3 * power // 4 else power
 
 
-def counted_contacts(model: mujoco.MjModel) -> int:
-    """Return how many contacts a model has at most, of random movements and random poses."""
-    return max(data.ncon for data in _samples(model))
+def counted(model: mujoco.MjModel) -> tuple[int, int]:
+    """Return the most contacts, and rows of equalities and friction, of random movements."""
+    samples = [(data.ncon, data.ne + data.nf) for data in _samples(model)]
+    contacts, rows = zip(*samples, strict=True)
+    return max(contacts), max(rows)
 
 
-def constraints(model: mujoco.MjModel, contacts: int) -> int:
-    """Return how many rows of constraints a model with so many contacts may have."""
+def rows_for(model: mujoco.MjModel, contacts: int, others: int) -> int:
+    """Return how many rows of constraints so many contacts, all limits and others need."""
     import mujoco
 
-    always = max(data.ne + data.nf for data in _samples(model))
-    limits = int(model.jnt_limited.sum() + model.tendon_limited.sum())
     size = int(max(model.geom_condim.max(initial=1), model.pair_dim.max(initial=1)))
     if model.opt.cone == mujoco.mjtCone.mjCONE_PYRAMIDAL:
         size = max(1, 2 * (size - 1))
-    return always + limits + size * contacts
+    limits = int(model.jnt_limited.sum() + model.tendon_limited.sum())
+    return others + limits + size * contacts
 
 
 def _samples(model: mujoco.MjModel) -> Iterator[mujoco.MjData]:
@@ -250,7 +252,7 @@ def _samples(model: mujoco.MjModel) -> Iterator[mujoco.MjData]:
     import mujoco
 
     data, random = mujoco.MjData(model), np.random.default_rng(0)
-    low, high = np.where(model.actuator_ctrllimited[:, None], model.actuator_ctrlrange, [-1, 1]).T
+    low, high = control_range(model)[0].T
     for key in range(-1, min(model.nkey, MOVED_POSES - 1)):
         mujoco.mj_resetData(model, data)
         if key >= 0:

@@ -258,6 +258,8 @@ class EagerExecution(InPlaceExecution):
             population = self._search.population(iteration)
             self.candidates, self._costs = self._refine(population, uses[iteration], noise)
             done += 1
+            if iteration == iterations[-1]:
+                break  # What reads the result waits for it.
             if until < math.inf and self._device.type == "cuda":
                 # The GPU works asynchronously; the time counts when it has finished.
                 torch.cuda.current_stream(self._device).synchronize()

@@ -21,7 +21,7 @@ warp = pytest.importorskip("warp")
 # What a user has compiled serves all sessions.
 warp.config.kernel_cache_dir = str(Path.home() / ".cache" / "warp")
 
-from cem_planner_ros.dynamics import warp_worlds  # noqa: E402
+from cem_planner_ros.dynamics import warp_kernels, warp_worlds  # noqa: E402
 from cem_planner_ros.dynamics.mujoco import Mujoco  # noqa: E402
 from cem_planner_ros.dynamics.mujoco_warp import MujocoWarp, worlds_for  # noqa: E402
 
@@ -281,6 +281,16 @@ def test_a_folder_for_kernels_that_cannot_be_written_is_told(arm, monkeypatch):
     monkeypatch.setattr(warp, "init", fails)
     with pytest.raises(ConfigurationError, match=r"not allowed.*let WARP_CACHE_PATH name"):
         MujocoWarp({"file": arm})
+
+
+def test_the_kernels_compile_for_gpus(tmp_path):
+    """Warp compiles for a GPU that is not there."""
+    warp.init()
+    made = warp.compile_aot_module(
+        warp_kernels, arch=[87, 90], module_dir=str(tmp_path), use_ptx=True
+    )
+    assert [file.suffixes[-2:] for file in made] == [[".sm87", ".ptx"], [".sm90", ".ptx"]]
+    assert all(file.stat().st_size for file in made)
 
 
 def test_few_sizes_serve_all_numbers_of_candidates():
