@@ -322,14 +322,8 @@ BENCHMARKS = {
                 **{"type": float, "default": 60.0, "metavar": "S"},
                 "help": "counted (default: %(default)g)",
             },
-            "--load": {
-                "action": "store_true",
-                "help": "another process keeps one core busy meanwhile",
-            },
-            "--rebuild": {
-                "action": "store_true",
-                "help": "the number of candidates changes meanwhile",
-            },
+            "--load": {"action": "store_true", "help": "another process keeps a core busy"},
+            "--rebuild": {"action": "store_true", "help": "the number of candidates changes"},
             "--priority": {
                 **{"type": int, "default": 0, "metavar": "P"},
                 "help": "of the planner under SCHED_FIFO (default: the ordinary scheduler)",
