@@ -61,6 +61,12 @@ class Cost(Parameterised, ABC):
 
     It has no outputs, which a model may know only after a step.
     """
+    takes_times: bool = False
+    """
+    Whether `stage` also takes times (N,), one for each sample, and not only one for all of them.
+
+    The steps of a model that rolls out itself are then evaluated faster.
+    """
     reference_source: ReferenceSource | None = None
     """
     From which topic it gets a reference; None without one.

@@ -46,6 +46,7 @@ class ReferenceCost(Cost):
 
     places = ()
     reads_outputs = True
+    takes_times = True
     terminal_weight: torch.Tensor
     topic: str
 
@@ -164,15 +165,15 @@ class ReferenceCost(Cost):
             state: (nx + ny, N).
             reference: (nr, N) or (nr, 1).
         """
-        signals, weights = state[self._rows], self._weights() * self._counts.each
-        plain = self._plain
+        signals, weights = state[span(self._rows)], self._weights() * self._counts.each
         cost = torch.zeros_like(state[0])
-        if plain:
+        if self._plain:
+            plain = span(self._plain)
             error = wrap(signals[plain] - reference[plain], self._is_angle)
             cost = cost + (weights[plain] * error * error).sum(0)
         for quaternion in self._quaternions:
-            turn = rotation_vector(signals[quaternion], reference[quaternion])
-            cost = cost + (weights[quaternion[1:]] * turn * turn).sum(0)
+            turn = rotation_vector(signals[span(quaternion)], reference[span(quaternion)])
+            cost = cost + (weights[span(quaternion[1:])] * turn * turn).sum(0)
         return cost
 
     def stage(
@@ -188,6 +189,12 @@ class ReferenceCost(Cost):
     def terminal(self, state: torch.Tensor) -> torch.Tensor:
         """Return the weighted squared errors at the end of the horizon, shape (N,)."""
         return self.terminal_weight * self.squared_error(state, self._wanted.last)
+
+
+def span(rows: Sequence[int]) -> slice | list[int]:
+    """Return rows as an index; a slice if they follow each other, with which nothing is copied."""
+    first, end = rows[0], rows[0] + len(rows)
+    return slice(first, end) if list(rows) == list(range(first, end)) else list(rows)
 
 
 def _quaternions(dynamics: Dynamics, signals: Sequence[str]) -> list[list[int]]:

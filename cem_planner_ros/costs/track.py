@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from cem_planner_ros.costs.reference_cost import TERMINAL_WEIGHT, TOPIC, ReferenceCost
+from cem_planner_ros.costs.reference_cost import TERMINAL_WEIGHT, TOPIC, ReferenceCost, span
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError, did_you_mean
 from cem_planner_ros.fields import REFERENCE_TYPES, reference_defaults
@@ -97,7 +97,7 @@ class Track(ReferenceCost):
         return names
 
     def _weights(self) -> torch.Tensor:
-        return self.weight[self._weight_rows]
+        return self.weight[span(self._weight_rows)]
 
     def _targets(self) -> np.ndarray:
         return np.array([self.value(f"target.{name}") for name in self.followed])

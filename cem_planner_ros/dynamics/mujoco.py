@@ -11,6 +11,9 @@ import torch
 from cem_planner_ros.dynamics.physics_file import PhysicsFile
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 
+KEPT_SIZES = 8
+"""Most sizes of rollouts for which arrays are kept."""
+
 
 class Mujoco(PhysicsFile):
     """
@@ -40,7 +43,12 @@ class Mujoco(PhysicsFile):
         import mujoco
         from mujoco.rollout import Rollout
 
-        self._mujoco = mujoco
+        self._kept: dict[tuple[int, int], tuple[np.ndarray, ...]] = {}
+        is_whole = len(self.actuators) == self.model.nu
+        self._columns = slice(self.model.nu) if is_whole else self.actuators
+        kinds = mujoco.mjtState
+        moved = kinds.mjSTATE_MOCAP_POS | kinds.mjSTATE_MOCAP_QUAT
+        self._spec = int(kinds.mjSTATE_CTRL | (moved if self.reference_sources else 0))
         threads = int(self.threads)
         self._data = [mujoco.MjData(self.model) for _ in range(threads)]
         # Without threads it runs in the calling thread.
@@ -55,39 +63,51 @@ class Mujoco(PhysicsFile):
         actions = np.ascontiguousarray(sequence.cpu().numpy().transpose(2, 0, 1), np.float64)
         if self.sensors.needs_next:
             steps[-1] += 1
-        control = actions.repeat(steps, axis=1)
-        if len(self.actuators) < self.model.nu:
-            control, given = np.zeros((*control.shape[:2], self.model.nu)), control
-            control[..., self.actuators] = given
+        of_step = np.arange(len(steps)).repeat(steps)
+        control, states, sensed = self._arrays(state.shape[1], len(of_step))
+        # The file may disable other actuators; their controls stay zero.
+        control[..., self._columns] = actions[:, of_step]
+        if self.reference_sources:
+            # The sensors of the end of a step belong to the next one: poses are those of begins.
+            times = self.begin + self.model.opt.timestep * np.arange(len(of_step))
+            poses = self.mocap_bodies.controls(self.references, times)
+            control[..., self.model.nu :] = poses
         start = np.zeros((state.shape[1], 1 + state.shape[0]))  # the first column is time
         start[:, 1:] = state.cpu().numpy().T
-        spec = self._mujoco.mjtState.mjSTATE_CTRL
-        if self.reference_sources:
-            control, spec = self._with_mocap(control)
-        states, sensed = self._engine.rollout(
-            self.model, self._data, start, control, control_spec=int(spec)
+        self._engine.rollout(
+            *(self.model, self._data, start, control),
+            control_spec=self._spec,
+            state=states,
+            sensordata=sensed,
         )
-        # After instability MuJoCo restarts at time zero, or time stands still.
-        times = np.concatenate((start[:, None, 0], states[..., 0]), 1)
-        failed = np.maximum.accumulate(np.diff(times) <= 0.0, 1)[:, ends - 1]
-        signals = np.concatenate(
-            (states[:, ends - 1, 1:], self._outputs(sensed, ends)), 2, dtype=np.float32
-        )
-        signals[failed] = np.nan
+        size = state.shape[0] + sensed.shape[-1]
         # Steps and samples stand side by side in memory, as costs see them.
-        rows = torch.from_numpy(np.ascontiguousarray(signals.transpose(2, 1, 0)))
+        signals = np.empty((size, len(ends), len(states)), np.float32)
+        signals[: len(state)] = states[:, ends - 1, 1:].transpose(2, 1, 0)
+        signals[len(state) :] = self._outputs(sensed, ends).transpose(2, 1, 0)
+        # After instability MuJoCo restarts at time zero, or time stands still.
+        if states[:, -1, 0].min() < (len(of_step) - 0.5) * self.model.opt.timestep:
+            times = np.concatenate((start[:, None, 0], states[..., 0]), 1)
+            failed = np.maximum.accumulate(np.diff(times) <= 0.0, 1)[:, ends - 1]
+            signals[:, failed.T] = np.nan
+        rows = torch.from_numpy(signals)
         return rows.to(state.device).transpose(0, 1)
 
-    def _with_mocap(self, control: np.ndarray) -> tuple[np.ndarray, int]:
-        """Return controls (N, time steps, nu) with the poses of mocap bodies, and what they are."""
-        kinds = self._mujoco.mjtState
-        count, steps, _ = control.shape
-        # The sensors of the end of a step belong to the next one, so a pose is that of its begin.
-        times = self.begin + self.model.opt.timestep * np.arange(steps)
-        poses = self.mocap_bodies.controls(self.references, times)
-        rows = np.broadcast_to(poses, (count, *poses.shape))
-        spec = kinds.mjSTATE_CTRL | kinds.mjSTATE_MOCAP_POS | kinds.mjSTATE_MOCAP_QUAT
-        return np.concatenate((control, rows), 2), spec
+    def _arrays(self, count: int, steps: int) -> tuple[np.ndarray, ...]:
+        """
+        Return arrays for controls, states and sensors of so many candidates and time steps.
+
+        They are used again by the next rollout of this size: new ones would take time, since the
+        operating system gives their memory page by page.
+        """
+        if (count, steps) not in self._kept:
+            if len(self._kept) >= KEPT_SIZES:
+                self._kept.clear()
+            model = self.model
+            poses = 7 * model.nmocap if self.reference_sources else 0
+            sizes = model.nu + poses, 1 + model.nq + model.nv + model.na, model.nsensordata
+            self._kept[count, steps] = tuple(np.zeros((count, steps, size)) for size in sizes)
+        return self._kept[count, steps]
 
     def _outputs(self, sensed: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """

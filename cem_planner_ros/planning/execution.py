@@ -283,8 +283,11 @@ class EagerExecution(InPlaceExecution):
             noise = self._draw(population)
         # A GPU would be waited for.
         has_lag = self.name != "eager" or self._belief.mean.is_cuda
+        has_rate = has_lag or bool(self._problem.limits.first.isfinite().any())
         has_lag = has_lag or bool(self._problem.actuators.lag.any())
-        refined, knots, cost = self._iteration(self._problem, self._belief, use, noise, has_lag)
+        refined, knots, cost = self._iteration(
+            self._problem, self._belief, use, noise, has_lag, has_rate
+        )
         for mine, value in zip(self._belief, refined, strict=True):
             mine.copy_(value)
         return knots, cost

@@ -242,7 +242,9 @@ class Rollout:
         else:
             signals = torch.stack([self._signals(state) for state in states])
         previous = torch.cat((previous.unsqueeze(0), sequence[:-1]))
-        before = torch.cat((start.unsqueeze(0), signals[:-1, : len(start)]))
+        before = signals[:, : len(start)]  # Which no cost sees, unless one asks for it.
+        if any(cost.reads_previous_state for cost in self.costs):
+            before = torch.cat((start.unsqueeze(0), before[:-1]))
         times, weights = torch.cumsum(durations, 0), (durations / self.dt).unsqueeze(-1)
         parts = []
         for term, stage_costs in zip(self.costs, self._stage_costs, strict=True):

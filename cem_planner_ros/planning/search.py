@@ -166,6 +166,7 @@ class Iteration:
         use: torch.Tensor,
         noise: torch.Tensor,
         has_lag: bool = True,
+        has_rate: bool = True,
     ) -> tuple[Belief, torch.Tensor, torch.Tensor]:
         """
         Return the refitted belief, and knots (P, nu, M n) and cost (M, n) of every candidate.
@@ -176,9 +177,11 @@ class Iteration:
             use: (J,), whether each injected slot replaces a drawn candidate in this iteration.
             noise: (P, nu, M, n), standard normal, coloured.
             has_lag: False if no actuator has a lag, which takes less time.
+            has_rate: False if no action has a rate limit, likewise.
         """
         previous, limits = problem.previous_action, problem.limits
-        knots = self._draw(belief, noise, use, previous, limits)
+        knots = self._draw(belief, noise, use, limits)
+        knots = limit_rate(knots, previous, limits) if has_rate else within(knots, limits)
         flat = knots.flatten(2)
         sequence = self._sequence(flat, problem.first, problem.basis)
         cost = self.evaluate(
@@ -196,10 +199,9 @@ class Iteration:
         belief: Belief,
         noise: torch.Tensor,
         use: torch.Tensor,
-        previous_action: torch.Tensor,
         limits: Limits,
     ) -> torch.Tensor:
-        """Return knots (P, nu, M, n) within bounds and rates."""
+        """Return knots (P, nu, M, n), which may be out of bounds."""
         samples = noise.shape[-1]
         mean, std = belief.mean.unsqueeze(-1), belief.std.unsqueeze(-1)
         explorers = int(self.search.explore * samples)
@@ -212,8 +214,7 @@ class Iteration:
         knots = mean + std * noise
         slots = self.search.injected
         injected = torch.where(use, belief.injected, knots[..., :slots])
-        knots = torch.cat((injected, knots[..., slots:]), -1)
-        return limit_rate(knots, previous_action, limits)
+        return torch.cat((injected, knots[..., slots:]), -1)
 
     def _sequence(
         self, knots: torch.Tensor, first: torch.Tensor, basis: torch.Tensor

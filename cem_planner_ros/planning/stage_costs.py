@@ -13,9 +13,10 @@ class StageCosts:
     """
     The stage costs of all steps of a rollout, evaluated at once where a cost allows it.
 
-    A cost that does nothing with the time of a step is called once, with the steps as more samples.
-    Another one is called through `torch.vmap`. A cost that `torch.vmap` cannot run, such as one
-    with an `if` about numbers, is called for one step after the other.
+    A cost that does nothing with the time of a step, or that takes a time for each sample, is
+    called once, with the steps as more samples. Another one is called through `torch.vmap`. A cost
+    that `torch.vmap` cannot run, such as one with an `if` about numbers, is called for one step
+    after the other.
 
     Args:
         cost: the cost.
@@ -45,9 +46,11 @@ class StageCosts:
         """
         steps = self._cost.asked_for(seen, sequence, previous, times, before)
         if not self._needs_time:
+            time = self._no_time
+            if self._cost.takes_times:
+                time = times.repeat_interleave(seen.shape[-1])
             flat = (
-                self._no_time if values is times else values.transpose(0, 1).flatten(1)
-                for values in steps
+                time if values is times else values.transpose(0, 1).flatten(1) for values in steps
             )
             try:
                 return self._cost.stage(*flat).view(len(times), -1)

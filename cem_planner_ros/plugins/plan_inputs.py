@@ -105,7 +105,7 @@ class StepInputs:
         """
         Return the vector (n, 1) of the step that ends at `time`, which `stage` receives.
 
-        For times (H,) the result is (n, H).
+        For times (m,) the result is (n, m).
         """
         inputs = self._inputs
         step = torch.floor((time - inputs.begin) * inputs.rate + 0.5)

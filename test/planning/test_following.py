@@ -183,7 +183,7 @@ def test_at_the_end_of_a_trajectory_its_last_point_is_held():
     [
         ({"follow.topic": "no topic"}, "'follow.topic' is 'no topic', allowed: a ROS topic name"),
         ({"follow.type": "nav_msgs/msg/Paths"}, "'follow.type' is 'nav_msgs/msg/Paths'"),
-        ({"follow.signals": ["slider"]}, "'signals' has 'slider'"),
+        ({"follow.signals": ["slider"]}, "'follow.signals' has 'slider'"),
     ],
 )
 def test_a_reference_that_cannot_be_is_refused_when_it_is_configured(changes, reason):

@@ -10,12 +10,17 @@ from cem_planner_ros.costs.barrier import Barrier
 from cem_planner_ros.costs.base import Cost, rows_of
 from cem_planner_ros.costs.goal import Goal
 from cem_planner_ros.costs.quadratic import Quadratic, Terminal
+from cem_planner_ros.costs.track import Track
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.navigation.references import Reference
+from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.plugins.parameter import Parameter
+
+JOINTS = "sensor_msgs/msg/JointState"
 
 DURATIONS = torch.tensor([0.05, 0.1, 0.1, 0.1, 0.1])
 
@@ -154,6 +159,25 @@ def test_all_steps_at_once_cost_what_they_cost_one_by_one():
         torch.tensor([1.0, 0.5]), sequence, torch.ones(1), DURATIONS
     )
     torch.testing.assert_close(at_once, one_by_one)
+
+
+@pytest.mark.parametrize("samples", [1, 4])
+def test_a_reference_over_time_costs_the_same_at_all_steps_at_once(samples):
+    sequence = torch.randn(5, 1, samples, generator=torch.Generator().manual_seed(1))
+    found = []
+    for model in (Simulated(), Lever()):
+        values = {"signals": ["tip_x", "angle"], "topic": "way", "terminal_weight": 0.3}
+        cost = Track(model, values | {"fields.tip_x": "position[x]", "type": JOINTS})
+        edges = np.concatenate(([0.0], np.cumsum(DURATIONS.numpy())))
+        cost.set_edges(edges)
+        points = np.stack((np.sin(edges), 2.0 * edges), 1)
+        way = Reference(cost.reference_source, 5.0 + edges, points, is_trajectory=True)
+        cost.prepare(np.zeros(2), 5.0, Surroundings(references={"": way}))
+        rollout = Rollout(model, [cost], 0.1)
+        given = torch.tensor([1.0, 0.5]), sequence, torch.ones(1), DURATIONS
+        found += [rollout(*given), rollout(*given)]
+    for other in found[1:]:
+        torch.testing.assert_close(found[0], other)
 
 
 def test_a_name_of_an_output_is_found_among_the_signals():
