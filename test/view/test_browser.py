@@ -34,7 +34,7 @@ REPORT = Path(__file__).parents[2] / "report"
 
 pytestmark = [
     pytest.mark.extras,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(
         not (CHROMIUM and DRIVER),
         reason="there is no browser (Debian: apt install chromium chromium-driver)",
@@ -42,7 +42,7 @@ pytestmark = [
 ]
 
 OPTIONS = (
-    *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1100,800"),
+    *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,850"),
     *("--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
 )
 PRESSES = 10
@@ -73,7 +73,7 @@ class Browser:
                         break
             return done
 
-        self._wait_until(attempt, 120.0)
+        self._wait_until(attempt, 240.0)
         return done[0]
 
     def click(self, path):
@@ -110,12 +110,16 @@ class Browser:
         for button in self.driver.find_elements(By.XPATH, notice):
             with contextlib.suppress(WebDriverException):
                 button.click()
-        self.driver.set_window_size(1400, 900)
         if at is not None:
             script = "arguments[0].scrollIntoView({block: 'center'}); return true"
             self.act(at, lambda element: self.driver.execute_script(script, element))
         REPORT.mkdir(exist_ok=True)
-        self.driver.save_screenshot(str(REPORT / name))
+
+        def attempt():
+            with contextlib.suppress(WebDriverException):  # It draws in software, and is busy.
+                return self.driver.save_screenshot(str(REPORT / name))
+
+        self._wait_until(attempt, 240.0)
 
 
 @pytest.fixture
@@ -172,7 +176,7 @@ def test_a_cart_pole_is_shown_tuned_and_stopped(begin, browser, observer, wait_u
     for _ in range(PRESSES):
         set_before = len(events)
         sent = browser.nudge("weight.theta")
-        wait_until(lambda before=set_before: weights(events[before:]), 120.0)
+        wait_until(lambda before=set_before: weights(events[before:]), 240.0)
         took.append(weights(events[set_before:])[0][0] - sent)
     browser.sees("running.weight.theta")
     browser.keep_screenshot(
