@@ -105,6 +105,7 @@ setup(
             f"latent = {NAME}.dynamics.latent:Latent",
             f"planar_arm = {NAME}.dynamics.planar_arm:PlanarArm",
             f"quadrotor = {NAME}.dynamics.quadrotor:Quadrotor",
+            f"serial_arm = {NAME}.dynamics.serial_arm:SerialArm",
             f"single_track = {NAME}.dynamics.single_track:SingleTrack",
         ],
         f"{NAME}.costs": [

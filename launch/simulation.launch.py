@@ -10,6 +10,7 @@ from launch_ros.substitutions import FindPackageShare
 
 SCENARIOS = (
     "ackermann",
+    "arm",
     "cartpole",
     "diff_drive",
     "diff_drive_lag",

@@ -12,10 +12,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
+from cem_planner_ros.control.integration import Integration
+from cem_planner_ros.control.ladder import STOPPED
 from cem_planner_ros.navigation.references import Reference
 from cem_planner_ros.paths import share
 from cem_planner_ros.planning.planner import Planner
-from cem_planner_ros.simulation import figure_eight
+from cem_planner_ros.simulation import column_reach, figure_eight
+from cem_planner_ros.simulation.column_reach import GoalsAroundColumn, Tip
 from cem_planner_ros.simulation.figure_eight import FigureOfEight
 from cem_planner_ros.simulation.lockstep import Lockstep
 from cem_planner_ros.simulation.plants import MujocoPlant
@@ -69,6 +72,55 @@ def fly(
     }
 
 
+def reach(
+    configuration: Configuration, planner: Planner, seed: int, duration: float = 20.0
+) -> dict[str, object]:
+    """
+    Return the result of an arm that reaches goals around a column for `duration` s.
+
+    The error is the largest distance of the tip from a goal, m, from 1 s after it came on.
+    """
+    goals = GoalsAroundColumn(seed)
+    plant = MujocoPlant(share("models") / "arm.xml", column_reach.start(seed))
+    planner.reset()
+    joints = len(planner.dynamics.state_names)
+    jumps: list[float] = []
+
+    def measured() -> np.ndarray:
+        return plant.physics_state()[:joints]
+
+    period = 1.0 / configuration.values["control_rate"]
+    integration = Integration(configuration.integrated_rows(), period)
+
+    def step(speeds: np.ndarray, duration: float) -> None:
+        is_stopped = run.loop.commander.ladder.status == STOPPED
+        sent = integration.command(speeds, run.time, measured(), is_stopped)
+        jumps.append(float(np.abs(sent - measured()).max()))
+        plant.step(sent, duration)
+
+    run = Lockstep(configuration, planner, measured, step)
+    ((name, source),) = configuration.reference_sources.items()
+    tip, times, states = Tip(), [], []
+    while run.time < duration:
+        pose, now = goals.goal(goals.index(run.time)), np.array([run.time])
+        run.loop.commander.references = {name: Reference(source, now, pose[None])}
+        run.period()
+        times.append(run.time - 1e-6)
+        states.append(measured())
+    distances = goals.distances(np.array(times), tip.at(np.array(states)))
+    most = column_reach.most_jump(configuration)
+    result = column_reach.result(np.array(times), distances, bool(plant.touched), jumps[0], most)
+    return {
+        "robot": "arm",
+        "seed": seed,
+        "success": not result.problems,
+        "error": round(max(result.errors, default=np.inf), 4),
+        "fell": False,
+        **timing(configuration, run),
+        "physics_share": 0.0,
+    }
+
+
 def flying(plant: MujocoPlant) -> np.ndarray:
     """Return the state (10,) of a body in the air in the order of the model `quadrotor`."""
     state = plant.physics_state()
@@ -90,6 +142,7 @@ LEVEL = (1.0, 0.0, 0.0, 0.0)
 """The attitude of which the trajectory's heading counts, as a quaternion."""
 
 EPISODES: Mapping[str, tuple[str, Callable[[Configuration, Planner, int], dict[str, object]]]] = {
+    "arm": ("arm.yaml", reach),
     "quadrotor": ("quadrotor_flight.yaml", fly),
 }
 """{robot: (file of the planner, function of configuration, planner and seed)}."""

@@ -122,7 +122,7 @@ def plot(
         for name, values in curves.items():
             axis.plot(times, values, linewidth=1.0, label=name)
         if len(curves) > 1:
-            axis.legend(fontsize="x-small", ncols=len(curves), loc="upper center")
+            axis.legend(fontsize="x-small", ncols=min(len(curves), 4), loc="upper center")
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
         axis.label_outer()

@@ -5,8 +5,11 @@ import pytest
 
 mujoco = pytest.importorskip("mujoco")
 
-from cem_planner_ros.benchmarks.robot_episodes import EPISODES, fly, prepared  # noqa: E402
+from cem_planner_ros.benchmarks.robot_episodes import EPISODES, fly, prepared, reach  # noqa: E402
+from cem_planner_ros.configuration import configure, load_yaml  # noqa: E402
 from cem_planner_ros.paths import share  # noqa: E402
+from cem_planner_ros.simulation.column_reach import MOST_ERROR as MOST_REACH  # noqa: E402
+from cem_planner_ros.simulation.column_reach import STARTS  # noqa: E402
 from cem_planner_ros.simulation.figure_eight import MOST_ERROR  # noqa: E402
 
 KEYS = {
@@ -60,3 +63,30 @@ def test_numbers_of_the_quadrotors_model_are_those_of_its_file(quadrotor):
     mujoco.mj_step(model, data, nstep=5)
     drag = (1.5 - data.qvel[0]) / (5 * model.opt.timestep) / 1.5
     assert drag == pytest.approx(values["dynamics.drag"], rel=0.2)
+
+
+@pytest.mark.extras
+def test_an_arm_reaches_around_the_column():
+    row = reach(*prepared(EPISODES["arm"][0]), seed=1, duration=8.0)
+    assert row.keys() == KEYS
+    assert row["success"]
+    assert 0.0 < row["error"] < MOST_REACH
+
+
+def test_numbers_of_the_arms_configuration_are_those_of_its_file():
+    values = configure(load_yaml(share("config") / "arm.yaml")).values
+    model = mujoco.MjModel.from_xml_path(str(share("models") / "arm.xml"))
+    for index in range(model.nu):
+        name = model.actuator(index).name
+        follows = -model.actuator_biasprm[index, 2] / model.actuator_gainprm[index, 0]
+        assert values[f"action.lag.{name}_speed"] == pytest.approx(follows)
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_an_arm_begins_at_its_station_and_touches_nothing(start):
+    model = mujoco.MjModel.from_xml_path(str(share("models") / "arm.xml"))
+    data = mujoco.MjData(model)
+    mujoco.mj_resetDataKeyframe(model, data, model.key(start).id)
+    mujoco.mj_step(model, data, nstep=200)
+    assert data.ncon == 0
+    np.testing.assert_allclose(data.qpos, model.key(start).qpos, atol=0.01)

@@ -514,6 +514,23 @@ def test_demo_drives_a_robot_to_its_goal_and_reports(tmp_path, domain_id):
 
 @pytest.mark.alone
 @pytest.mark.timeout(300)
+def test_demo_moves_an_arm_and_reports(tmp_path, domain_id):
+    pytest.importorskip("rclpy")
+    pytest.importorskip("mujoco")
+    process = demo(tmp_path, "--scenario", "arm", "--duration", "6")
+    output, _ = process.communicate(timeout=280)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    # How near it comes within a second is up to the machine too.
+    assert summary["goals"] == 3, output
+    assert summary["max_error_m"] < 0.2
+    assert not summary["touched"]
+    assert summary["first_step_rad"] < 0.06
+    assert process.returncode == (0 if summary["success"] else 1)
+    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(300)
 def test_demo_flies_a_quadrotor_and_reports(tmp_path, domain_id):
     pytest.importorskip("rclpy")
     pytest.importorskip("mujoco")

@@ -5,10 +5,12 @@ import math
 import numpy as np
 import pytest
 
+from cem_planner_ros.cli.arm_demo import ArmScenario
 from cem_planner_ros.cli.demo_report import lateness, timing
 from cem_planner_ros.cli.demo_scenario import DemoRecording
 from cem_planner_ros.cli.quadrotor_demo import QuadrotorScenario
 from cem_planner_ros.cli.scenarios import SCENARIOS
+from cem_planner_ros.simulation.column_reach import Tip
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -18,7 +20,7 @@ def test_the_files_of_a_scenario_exist(name):
         assert (scenario.config / file).is_file()
 
 
-@pytest.mark.parametrize("name", ["cartpole", "quadrotor"])
+@pytest.mark.parametrize("name", ["arm", "cartpole", "quadrotor"])
 def test_nothing_recorded_is_no_success(name):
     scenario = SCENARIOS[name](0)
     found, problems = scenario.evaluate(DemoRecording(), 20.0)
@@ -54,6 +56,46 @@ def test_a_flight_beside_the_figure_is_none():
     scenario, recording = flown(0.06)
     _, problems = scenario.evaluate(recording, 6.0)
     assert "0.060 m from the figure" in problems[0]
+
+
+@pytest.fixture
+def arm():
+    """An arm that stood in one place for 3 s, and whose goals are there."""
+    pytest.importorskip("mujoco")
+    scenario, recording = ArmScenario(0), DemoRecording()
+    pose = np.array([0.0, -0.1995, 0.0, 2.0248, 0.0, 1.3164, 0.0])
+    scenario.began, scenario.most_jump, recording.first = 0.5, 0.06, (pose, pose + 0.01)
+    recording.states = [(0.01 * index, pose) for index in range(300)]
+    tip = Tip().at(pose[None])[0]
+    goals = scenario.goals
+
+    class Here(type(goals)):
+        def goal(self, index):
+            return np.array([*tip, 0.0, 0.0, 1.0, 0.0])
+
+    scenario.goals = Here(0)
+    return scenario, recording
+
+
+def test_an_arm_at_its_goals_is_a_success(arm):
+    scenario, recording = arm
+    found, problems = scenario.evaluate(recording, 3.0)
+    assert problems == []
+    assert (found["goals"], found["reached"], found["touched"]) == (1, 1, False)
+    assert found["first_step_rad"] == pytest.approx(0.01)
+    assert scenario.rows(found)["goals reached"] == "1 of 1"
+    assert all(len(times) == len(values) for _, times, values in scenario.panels(recording))
+
+
+def test_an_arm_that_touches_jumps_or_misses_is_none(arm):
+    scenario, recording = arm
+    scenario.has_touched = True
+    recording.first = recording.first[0], recording.first[0] + 0.2
+    scenario.goals = ArmScenario(0).goals
+    _, problems = scenario.evaluate(recording, 3.0)
+    assert "m from a goal 1 s after it came" in problems[0]
+    assert problems[1] == "it touched something"
+    assert "first command was 0.200 rad" in problems[2]
 
 
 def test_commands_that_are_late_are_a_problem_where_a_scenario_says_so():
