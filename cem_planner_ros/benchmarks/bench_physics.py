@@ -64,7 +64,8 @@ def run(device: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
     """
     torch.set_num_threads(1)  # As in the node.
     with tempfile.TemporaryDirectory() as folder:
-        for robot, file in robots(Path(folder)).items():
+        found = robots(Path(folder)).items()
+        for robot, file in list(found)[:1] if quick else found:
             for exact in (True, False) if device == "cuda" else (True,):
                 yield from _robot(robot, file, device, exact, quick, say)
 

@@ -115,9 +115,10 @@ class MujocoWarp(PhysicsFile):
                 "can be written"
             ) from error
         except (NotImplementedError, ValueError) as error:
+            what = first_line(error).rstrip(".")
             raise ConfigurationError(
-                f"MuJoCo Warp cannot simulate file '{self.file}': {first_line(error)}; take it out "
-                "of the file, or use the model 'mujoco'"
+                f"MuJoCo Warp cannot simulate file '{self.file}': {what}; take it out of the file, "
+                "or use the model 'mujoco'"
             ) from error
         self._physics.moves_bodies = bool(self.reference_sources)
         contacts, others = counted(model)
