@@ -98,7 +98,7 @@ def test_small_numbers_and_worlds_are_read(write):
     assert study_file.read(write(objectives=["cost", "command_change"])).sampler == "nsga2"
 
 
-@pytest.mark.parametrize("name", ["cartpole.yaml"])
+@pytest.mark.parametrize("name", ["cartpole.yaml", "drive.yaml"])
 def test_the_shipped_studies_can_be_read_by_name(name):
     pytest.importorskip("mujoco")
     from pathlib import Path
