@@ -106,7 +106,7 @@ class Browser:
 
     def keep_screenshot(self, name, at=None):
         """Write a screenshot into report/, with an element in the middle of the panel."""
-        notice = "//*[contains(text(), 'Software WebGL')]/ancestor::*[.//button][1]//button"
+        notice = "//button[contains(@class, 'mantine-Notification-closeButton')]"
         for button in self.driver.find_elements(By.XPATH, notice):
             with contextlib.suppress(WebDriverException):
                 button.click()
@@ -216,9 +216,12 @@ def test_a_robot_that_drives_is_shown_with_its_surroundings(begin, browser, obse
         ("mapper", "drive_mapper.yaml"),
         ("planner", "drive.yaml"),
     )
+    heard = observer.listen(Float64MultiArray, "/cem_planner/statistics")
     browser.sees("no_goal")
     send_goal(observer, 2.0, 0.0)
-    browser.sees("fresh")
+    status = STATISTICS.index("status")
+    wait_until(lambda: any(message.data[status] == 0.0 for _, message in list(heard)))
+    browser.sees("cost obstacles")
     browser.keep_screenshot("view_drive.png")
 
 
