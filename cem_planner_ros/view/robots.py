@@ -18,6 +18,9 @@ from cem_planner_ros.paths import find
 
 POINT, QUATERNION = ("x", "y", "z"), ("qw", "qx", "qy", "qz")
 
+ENDINGS = (".xml", ".urdf", ".mjcf")
+"""Of the files of models that show the robot; others hold networks."""
+
 TIP = "tip"
 """Name of the site whose way is drawn as that of a plan."""
 
@@ -204,8 +207,9 @@ def from_configuration(configuration: Configuration, file: str = "") -> Robot | 
     Raises ConfigurationError if the file cannot be read.
     """
     names, values = configuration.dynamics.state_names, configuration.values
-    if not file and values["dynamics.plugin"] == "mujoco":
-        file = values["dynamics.file"]
+    of_model = str(values.get("dynamics.file", ""))
+    if not file and of_model.endswith(ENDINGS):
+        file = of_model
     if file:
         return from_file(find(file), names, configuration.fields("state"))
     footprint = configuration.footprint

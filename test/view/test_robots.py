@@ -10,7 +10,9 @@ pytest.importorskip("mujoco")
 
 import mujoco
 
+from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.paths import share
 from cem_planner_ros.view import robots
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -99,3 +101,15 @@ def test_a_free_joint_is_placed_by_a_pose_in_the_plane():
 def test_a_file_that_no_state_moves_is_refused_with_its_joints():
     with pytest.raises(ConfigurationError, match=r"states are pressure, .*slider, hinge"):
         robots.from_file(MODELS / "cartpole.xml", ("pressure",), {})
+
+
+@pytest.mark.parametrize("name", ["arm", "half_cheetah"])
+def test_a_model_of_a_file_is_drawn_as_the_file_shows_it(name):
+    file = share("config") / f"{name}.yaml"
+    configuration = configure(load_yaml(file) | {"planner.device": "cpu"}, str(file))
+    robot = robots.from_configuration(configuration)
+    states = np.zeros((2, len(configuration.dynamics.state_names)))
+    states[1, 1] = 0.3
+    poses = robot.poses(states)
+    assert len(robot.model.body(robot.model.nbody - 1).name) > 0
+    assert not np.allclose(poses.positions[0], poses.positions[1])
