@@ -18,6 +18,7 @@ help:
 	@echo "make demo       set up, then swing a simulated cart-pole up over ROS 2,"
 	@echo "                or drive a robot around obstacles: SCENARIO=diff_drive,"
 	@echo "                fly a figure of eight: SCENARIO=quadrotor, or reach around a column: SCENARIO=arm"
+	@echo "                or walk on four legs: SCENARIO=quadruped"
 	@echo "                SEED=0 DURATION=10 REPORT=report; VIEW=1 for a page in a browser"
 	@echo "make test       set up, then run every check and test, two at a time: JOBS=2"
 	@echo "make test-fast  those that take two minutes: no ROS, no processes, hardly a compiler"

@@ -7,9 +7,11 @@ only on its seed; only the times of plans depend on the machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
+import torch
 
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.control.integration import Integration
@@ -17,11 +19,32 @@ from cem_planner_ros.control.ladder import STOPPED
 from cem_planner_ros.navigation.references import Reference
 from cem_planner_ros.paths import share
 from cem_planner_ros.planning.planner import Planner
-from cem_planner_ros.simulation import column_reach, figure_eight
+from cem_planner_ros.simulation import column_reach, figure_eight, walking
 from cem_planner_ros.simulation.column_reach import GoalsAroundColumn, Tip
 from cem_planner_ros.simulation.figure_eight import FigureOfEight
 from cem_planner_ros.simulation.lockstep import Lockstep
 from cem_planner_ros.simulation.plants import MujocoPlant
+
+SEEDS = 10
+
+PLANNING = 0.5
+"""Share of the period after which the quadruped is commanded; it moves on meanwhile."""
+
+NOISE = 0.02
+"""Noise of its actions, as a share of half their range; it makes seeds differ."""
+
+PHYSICS_CALLS = 30
+"""Rollouts whose median time is the time of the physics."""
+
+
+def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict[str, object]]:
+    """Yield the result of each robot and seed."""
+    torch.set_num_threads(1)
+    for robot, (file, episode) in EPISODES.items():
+        configuration, planner = prepared(file)
+        for seed in range(1 if quick else SEEDS):
+            say(f"{robot}, seed {seed}")
+            yield episode(configuration, planner, seed)
 
 
 def prepared(file: str, values: Mapping[str, object] = {}) -> tuple[Configuration, Planner]:
@@ -121,6 +144,77 @@ def reach(
     }
 
 
+def walk(
+    configuration: Configuration,
+    planner: Planner,
+    seed: int,
+    duration: float = walking.DURATION,
+) -> dict[str, object]:
+    """
+    Return the result of one walk, `duration` s, as `walking.judge` sees it.
+
+    The error is the root mean square of the error of the velocity in the plane, m/s.
+    """
+    motion, run = walked(configuration, planner, seed, duration)
+    found, problems = walking.judge(motion, duration)
+    return {
+        "robot": "quadruped",
+        "seed": seed,
+        "success": not problems,
+        "error": found["velocity_error_m_s"],
+        "fell": found["fell"] or not found["stands_at_the_end"],
+        **timing(configuration, run),
+        "physics_share": physics_share(planner, run),
+        **found,
+    }
+
+
+def walked(
+    configuration: Configuration, planner: Planner, seed: int, duration: float
+) -> tuple[walking.Walk, Lockstep]:
+    """Return the motion of a quadruped that is commanded and pushed, and what ran it."""
+    plant = MujocoPlant(share("models") / "quadruped.xml", "home")
+    (base,) = plant.free_joints
+    random, seen = np.random.default_rng(seed), []
+
+    def step(action: np.ndarray, seconds: float) -> None:
+        noise = NOISE * plant.action_range * random.standard_normal(len(action))
+        plant.step(action + noise, seconds)
+        seen.append((plant.time, *plant.physics_state()))
+
+    planner.reset()
+    period = 1.0 / configuration.values["control_rate"]
+    run = Lockstep(configuration, planner, plant.physics_state, step, PLANNING * period)
+    ((name, source),) = configuration.reference_sources.items()
+    is_pushed = False
+    while run.time < duration - 1e-9:
+        wanted = walking.command_at(run.time)[None]
+        reference = Reference(source, np.array([run.time]), wanted)
+        run.loop.commander.references = {name: reference}
+        if run.time >= walking.PUSH_TIME and not is_pushed:
+            plant.push(base, np.array(walking.PUSH))
+            is_pushed = True
+        run.period()
+    times, states = np.split(np.array(seen), [1], axis=1)
+    first = configuration.dynamics.state_names.index(f"{base}_x_dot")
+    motion = walking.motion(states[:, :7], states[:, first : first + 6])
+    return walking.Walk(times[:, 0], *motion), run
+
+
+def physics_share(planner: Planner, run: Lockstep) -> float:
+    """Return which share of the median time of a plan the model takes that rolls out itself."""
+    search, model = planner.search, planner.dynamics
+    start = torch.tensor(model.rest_state, dtype=torch.float32)[:, None]
+    action = torch.tensor(model.named_actions["keyframe:home"], dtype=torch.float32)
+    sequence = action[None, :, None].repeat(search.horizon, 1, search.samples)
+    durations, taken = torch.full((search.horizon,), search.dt), []
+    for _ in range(PHYSICS_CALLS):
+        began = time.perf_counter()
+        model.rollout(start.expand(-1, search.samples), sequence, durations)
+        taken.append(time.perf_counter() - began)
+    return round(float(np.median(taken) / np.median(run.plan_times)), 3)
+
+
 def flying(plant: MujocoPlant) -> np.ndarray:
     """Return the state (10,) of a body in the air in the order of the model `quadrotor`."""
     state = plant.physics_state()
@@ -144,5 +238,6 @@ LEVEL = (1.0, 0.0, 0.0, 0.0)
 EPISODES: Mapping[str, tuple[str, Callable[[Configuration, Planner, int], dict[str, object]]]] = {
     "arm": ("arm.yaml", reach),
     "quadrotor": ("quadrotor_flight.yaml", fly),
+    "quadruped": ("quadruped.yaml", walk),
 }
 """{robot: (file of the planner, function of configuration, planner and seed)}."""

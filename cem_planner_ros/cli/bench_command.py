@@ -24,9 +24,10 @@ from cem_planner_ros.benchmarks import (
     bench_scaling,
     machine,
     path_runs,
+    robot_episodes,
 )
 from cem_planner_ros.benchmarks.part import Part
-from cem_planner_ros.cli.bench_table import table, table_of_runs, write
+from cem_planner_ros.cli.bench_table import table, table_of_robots, table_of_runs, write
 from cem_planner_ros.cli.hired_workers import OPTIONS as JOBS
 from cem_planner_ros.cli.hired_workers import hire
 from cem_planner_ros.errors import ConfigurationError
@@ -300,6 +301,11 @@ BENCHMARKS = {
         "arrivals of a robot in worlds with obstacles, and time of its plans",
         _drive,
         DEVICE | QUICK | PROFILE | JOBS,
+    ),
+    "robots": Benchmark(
+        "robots of the demos in lockstep with the shipped configurations",
+        lambda options, say: table_of_robots(robot_episodes.run(options.quick, say)),
+        QUICK,
     ),
     "policy": Benchmark(
         "use of a searched policy: as candidates, and where there is no plan", _policy, QUICK

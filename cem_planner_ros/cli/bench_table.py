@@ -55,6 +55,22 @@ def table_of_runs(second: tuple[str, int], rows: Iterable[dict]) -> dict:
     )
 
 
+def table_of_robots(rows: Iterable[dict]) -> dict:
+    """Print runs of the robots of the demos."""
+    return table(
+        (
+            *(("robot", 12), ("seed", 4), ("success", 7), ("error", 7), ("fell", 5)),
+            *(("plan p50 ms", 11), ("p99", 7), ("period ms", 9), ("physics", 7), ("late", 5)),
+        ),
+        rows,
+        lambda row: (
+            *(row["robot"], row["seed"], "yes" if row["success"] else "NO", row["error"]),
+            *("YES" if row["fell"] else "no", *row["plan_ms"].values(), row["period_ms"]),
+            *(row["physics_share"], row["late"]),
+        ),
+    )
+
+
 def write(file: Path, results: dict) -> None:
     """Write results as JSON."""
     file.write_text(json.dumps(results, indent=2) + "\n")

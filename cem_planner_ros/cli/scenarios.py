@@ -9,6 +9,7 @@ from cem_planner_ros.cli.cartpole_demo import CartPoleScenario, LearnedCartPoleS
 from cem_planner_ros.cli.demo_scenario import Scenario
 from cem_planner_ros.cli.drive_demo import DiffDriveScenario
 from cem_planner_ros.cli.quadrotor_demo import QuadrotorScenario
+from cem_planner_ros.cli.quadruped_demo import QuadrupedScenario
 
 SCENARIOS: Mapping[str, type[Scenario]] = {
     "arm": ArmScenario,
@@ -16,4 +17,5 @@ SCENARIOS: Mapping[str, type[Scenario]] = {
     "cartpole_learned": LearnedCartPoleScenario,
     "diff_drive": DiffDriveScenario,
     "quadrotor": QuadrotorScenario,
+    "quadruped": QuadrupedScenario,
 }

@@ -15,7 +15,6 @@ from cem_planner_ros.configuration.cross_checks import (
     driving_problems,
     driving_topic_problems,
     follow_path_problems,
-    policy_problems,
     reference_problems,
 )
 from cem_planner_ros.configuration.driving_table import (
@@ -24,6 +23,7 @@ from cem_planner_ros.configuration.driving_table import (
     GOAL_CHECKER,
     PROGRESS_CHECKER,
 )
+from cem_planner_ros.configuration.policy_checks import policy_problems
 from cem_planner_ros.configuration.state_sources import (
     SOURCE,
     field_parameters,
@@ -205,7 +205,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
             problems += strays.values()
         problems += _unknown(unknown, values, parameters)
         problems += cross_check(checked, dynamics, wrong)
-        problems += policy_problems(checked, dynamics)
+        problems += policy_problems(checked, dynamics, costs)
         problems += reference_problems(costs)
     if problems:
         raise ConfigurationError("\n".join(problems), parameters)

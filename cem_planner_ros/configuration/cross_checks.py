@@ -25,12 +25,9 @@ from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import TOPIC
 from cem_planner_ros.navigation.footprint import Footprint
-from cem_planner_ros.paths import find
 from cem_planner_ros.planning.planner_arguments import bounds_problem, nominal_problem
 from cem_planner_ros.planning.settings import Search
 from cem_planner_ros.plugins.checking import ATTEMPTS, FAR, costs_nothing
-from cem_planner_ros.policies.linear_policy import MatchedPolicy
-from cem_planner_ros.policies.linear_policy import load as load_policy
 
 LONGEST_HELD = 2.0
 """Number of model steps for which a command may be held without a warning."""
@@ -157,21 +154,6 @@ def reference_problems(costs: Mapping[str, Cost]) -> list[str]:
         for name, source in sources.items()
         if source is not None and not re.fullmatch(TOPIC, source.topic)
     ]
-
-
-def policy_problems(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
-    """Return the mistakes of the policy that the values name."""
-    if not value["policy.file"]:
-        return []
-    low, high = (
-        [value[f"action.{group}.{name}"] for name in dynamics.action_names]
-        for group in ("low", "high")
-    )
-    try:
-        MatchedPolicy(load_policy(find(value["policy.file"])), dynamics, low, high)
-    except ConfigurationError as error:
-        return [f"parameter 'policy.file': {error}"]
-    return []
 
 
 def driving_problems(dynamics: Dynamics, costs: Mapping[str, Cost]) -> list[str]:

@@ -104,8 +104,8 @@ TABLE = (
     Parameter(
         "policy.file",
         "",
-        "YAML file of a policy, as the command search-policy writes it: a path, or a name in "
-        "the folder models. Empty for no policy.",
+        "YAML file of a policy, as the command search-policy writes it, or of a gait for a robot "
+        "with legs: a path, or a name in the folder models. Empty for neither.",
         when=INACTIVE,
     ),
     SETTINGS["proposals"],

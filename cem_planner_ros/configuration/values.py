@@ -36,6 +36,7 @@ from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.plugins import loading
 from cem_planner_ros.plugins.parameter import LIVE, Parameter
 from cem_planner_ros.policies.candidates import PolicyCandidates
+from cem_planner_ros.policies.gait import Gait, GaitCandidates
 from cem_planner_ros.policies.linear_policy import LinearPolicy, MatchedPolicy
 
 
@@ -50,7 +51,7 @@ class Configuration:
         dynamics: the model, on the planning device.
         costs: the cost terms by instance name, on the planning device.
         device: the planning device.
-        policy: the policy of `policy.file`; None without one.
+        policy: the policy or the gait of `policy.file`; None without one.
         file: source of the values, for messages.
     """
 
@@ -59,7 +60,7 @@ class Configuration:
     dynamics: Dynamics
     costs: Mapping[str, Cost]
     device: torch.device
-    policy: LinearPolicy | None = None
+    policy: LinearPolicy | Gait | None = None
     file: str = ""
 
     @property
@@ -343,16 +344,22 @@ class Configuration:
         return warnings(self.values, self.dynamics, self.costs, self.device)
 
     def matched_policy(self) -> MatchedPolicy | None:
-        """Return the policy, matched to the model; None without a policy."""
-        if self.policy is None:
+        """Return the policy, matched to the model; None without one."""
+        if not isinstance(self.policy, LinearPolicy):
             return None
         return MatchedPolicy(self.policy, self.dynamics, self.action("low"), self.action("high"))
 
-    def _policy_candidates(self) -> PolicyCandidates | None:
+    def _policy_candidates(self) -> PolicyCandidates | GaitCandidates | None:
         """Return the policy's candidates; None without them. This compiles."""
-        count = self.values["policy.candidates"]
+        count, gait = self.values["policy.candidates"], self.policy
         if not count:
             return None
+        if isinstance(gait, Gait):
+            bounds = np.array(self.action("low")), np.array(self.action("high"))
+            follows, seed = self.costs[gait.velocity], self.values["planner.seed"]
+            return GaitCandidates(
+                gait, self.dynamics, lambda: follows.wanted[:3, 0], *bounds, count, seed
+            )
         return PolicyCandidates(self.matched_policy(), self.dynamics, count, self.device)
 
     def tuning(self) -> dict[str, Any]:

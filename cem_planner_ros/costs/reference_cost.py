@@ -81,6 +81,8 @@ class ReferenceCost(Cost):
         # Whether each signal counts; outputs do from the first message on.
         self._counts = PlanInputs(device, each=(len(self.followed), 1))
         self._device = device
+        self.wanted = np.zeros((len(self.followed), 1))
+        """What the last plan followed at the end of each step (nr, H)."""
         self._held = np.zeros(0)
         self._known: np.ndarray | None = None  # The times of the reference of the last plan.
         self._last_time = math.nan
@@ -153,6 +155,7 @@ class ReferenceCost(Cost):
         return self._held
 
     def _write(self, values: np.ndarray, counts: np.ndarray, edges: np.ndarray) -> None:
+        self.wanted = values
         self._wanted.write(values, edges)
         self._counts.host["each"][:, 0] = counts
         self._counts.send()

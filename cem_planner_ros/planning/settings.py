@@ -373,8 +373,8 @@ SETTINGS = {parameter.name.partition(".")[2]: parameter for parameter in _DECLAR
     "proposals": Parameter(
         "policy.candidates",
         Search.proposals,
-        "Number of candidates that the policy of policy.file proposes in each period, by "
-        "controlling the model.",
+        "Number of candidates that the policy or gait of policy.file proposes in each period. A "
+        "policy controls the model for this.",
         low=0,
         high=1000,
         when=INACTIVE,

@@ -11,6 +11,8 @@ import yaml
 
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.policies import gait
+from cem_planner_ros.policies.gait import Gait
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,16 @@ class LinearPolicy:
         file.write_text(yaml.safe_dump(content, sort_keys=False, default_flow_style=None))
 
 
-def load(file: Path) -> LinearPolicy:
-    """Return the policy of a YAML file. Raises ConfigurationError, naming the file, without one."""
+def load(file: Path) -> LinearPolicy | Gait:
+    """
+    Return the linear policy or the gait of a YAML file.
+
+    Raises ConfigurationError, naming the file, without one.
+    """
     try:
         content = yaml.safe_load(file.read_text())
+        if isinstance(content, dict) and "gait" in content:
+            return gait.from_content(content)
         levels = content.get("levels")
         return LinearPolicy(
             states=tuple(content["states"]),
@@ -91,6 +99,8 @@ def load(file: Path) -> LinearPolicy:
             std=np.array(content["std"], float),
             levels=None if levels is None else np.array(levels, float),
         )
+    except ConfigurationError as error:
+        raise ConfigurationError(f"policy file '{file}': {error}") from error
     except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(
             f"policy file '{file}': {error if str(error) else type(error).__name__}; expected YAML "

@@ -6,10 +6,12 @@ import array
 import time
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from geometry_msgs.msg import Vector3
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -58,9 +60,11 @@ class SimulatorNode(Node):
     """
     Simulates a plant in real time, on the steady clock.
 
-    A plant with physics also publishes `touched`, which stays true after something other than the
-    ground was touched. A robot in a world publishes `scan`, and `moving_obstacles` where
-    pedestrians walk. Raises ConfigurationError if the plant cannot be
+    The body of a free joint is pushed by the impulses (N s, in the world) on the topic `push`, or
+    `push/JOINT` with several free joints. A plant with physics also publishes `touched`, which
+    stays true after something other than the ground was touched. A robot in a world publishes
+    `scan`, and `moving_obstacles` where pedestrians walk. Raises ConfigurationError if the plant
+    cannot be
     made.
     """
 
@@ -116,6 +120,10 @@ class SimulatorNode(Node):
         if hasattr(self._plant, "touched"):
             self._touched_publisher = self.create_publisher(Bool, "touched", LATCHED)
             self._touched_publisher.publish(Bool(data=False))
+        if isinstance(self._plant, MujocoPlant):
+            for joint in self._odometry:
+                topic = "push" if len(self._odometry) == 1 else f"push/{word(joint)}"
+                self.create_subscription(Vector3, topic, partial(self._push, joint), 10)
         newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
         self.create_subscription(
             message_class(self._plant.command_type), command_topic, self._on_command, newest
@@ -202,6 +210,13 @@ class SimulatorNode(Node):
             return
         self._action = action
         self._commanded = time.monotonic()
+
+    def _push(self, joint: str, message: Vector3) -> None:
+        impulse = np.array([message.x, message.y, message.z])
+        if not np.isfinite(impulse).all():
+            self.get_logger().warning("push dropped: not finite")
+            return
+        self._plant.push(joint, impulse)
 
     def _step(self) -> None:
         now = time.monotonic()

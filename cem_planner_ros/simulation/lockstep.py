@@ -16,7 +16,7 @@ from cem_planner_ros.planning.planner import Planner
 
 class Lockstep:
     """
-    The control loop of the node without ROS; its clock stands still while it plans.
+    The control loop of the node without ROS; plans take `planning_time` of its clock, none if 0.
 
     Each period has all its iterations, however fast the machine is. `plan_times` has the real times
     of the plans.
@@ -26,6 +26,7 @@ class Lockstep:
         planner: planner of this configuration.
         state: returns the plant's state (nx,), in the order of the model.
         step: holds an action (nu,) for a duration, s.
+        planning_time: simulated time of a plan, s, in which the plant moves on.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Lockstep:
         planner: Planner,
         state: Callable[[], np.ndarray],
         step: Callable[[np.ndarray, float], None],
+        planning_time: float = 0.0,
     ):
         self.time = 0.0
         self.plan_times: list[float] = []
@@ -42,7 +44,8 @@ class Lockstep:
         """Raised instead of planning, for tests of failures."""
         self._plan = planner.plan
         self._step = step
-        self._action = np.zeros(len(configuration.dynamics.action_names))
+        self._planning_time = planning_time
+        self._action: np.ndarray | None = None
         clock = self.clock
         self.loop = ControlLoop(
             _PlannerWithoutDeadline(planner, self),
@@ -59,11 +62,10 @@ class Lockstep:
 
     def period(self) -> Tick:
         """Run one period: plan, send, and simulate the plant."""
-        commander = self.loop.commander
-        commander.begin(self.time)
-        tick = self.loop.tick(self.time)
-        self._step(self._action, commander.period)
-        self.time += commander.period
+        commander, began = self.loop.commander, self.time
+        commander.begin(began)
+        tick = self.loop.tick(began)
+        self._wait(commander.period - (self.time - began))
         return tick
 
     def plan(self, *arguments, until: float, **options) -> Plan:
@@ -73,7 +75,14 @@ class Lockstep:
         began = time.perf_counter()
         plan = self._plan(*arguments, **options)
         self.plan_times.append(time.perf_counter() - began)
+        self._wait(self._planning_time)
         return plan
+
+    def _wait(self, duration: float) -> None:
+        if duration > 0.0:
+            action = self.loop.commander.last_action if self._action is None else self._action
+            self._step(action, duration)
+            self.time += duration
 
     def _send(self, action: np.ndarray) -> None:
         self._action = action

@@ -17,6 +17,9 @@ from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.navigation.references import Reference
 from cem_planner_ros.planning.rollout import Rollout
 
+PUSH = 0.5
+"""Duration of a push, s."""
+
 JOINT_STATE = "sensor_msgs/msg/JointState"
 MULTI_ARRAY = "std_msgs/msg/Float64MultiArray"
 IMU = "sensor_msgs/msg/Imu"
@@ -143,6 +146,7 @@ class MujocoPlant:
         self._moves = self._model.body_weldid[self._model.geom_bodyid] != 0
         self._is_ground = self._model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE
         self._touched: dict[str, None] = {}
+        self._pushed = self._push_steps = 0
 
     @property
     def time(self) -> float:
@@ -183,6 +187,13 @@ class MujocoPlant:
         poses = self._mocap.poses(references, np.array([time]))[0]
         self._data.mocap_pos[:], self._data.mocap_quat[:] = poses[:, :3], poses[:, 3:]
 
+    def push(self, joint: str, impulse: np.ndarray) -> None:
+        """Push the body of a free joint for PUSH s with an impulse (3,), N s, in the world."""
+        self._pushed = int(self._model.joint(joint).bodyid[0])
+        self._push_steps = max(1, round(PUSH / self._model.opt.timestep))
+        force = impulse / (self._push_steps * self._model.opt.timestep)
+        self._data.xfrc_applied[self._pushed, :3] = force
+
     def step(self, action: np.ndarray, duration: float) -> None:
         """Step the physics; time of less than one step is kept for the next call."""
         self._data.ctrl[self._actuators] = action
@@ -191,6 +202,10 @@ class MujocoPlant:
         self._surplus += duration - steps * step
         for _ in range(steps):
             self._mujoco.mj_step(self._model, self._data)
+            if self._push_steps:
+                self._push_steps -= 1
+                if not self._push_steps:
+                    self._data.xfrc_applied[self._pushed, :3] = 0.0
             if self._data.ncon:
                 self._note_contacts()
 

@@ -5,9 +5,17 @@ import pytest
 
 mujoco = pytest.importorskip("mujoco")
 
-from cem_planner_ros.benchmarks.robot_episodes import EPISODES, fly, prepared, reach  # noqa: E402
+from cem_planner_ros.benchmarks.robot_episodes import (  # noqa: E402
+    EPISODES,
+    fly,
+    prepared,
+    reach,
+    walk,
+    walked,
+)
 from cem_planner_ros.configuration import configure, load_yaml  # noqa: E402
 from cem_planner_ros.paths import share  # noqa: E402
+from cem_planner_ros.simulation import walking  # noqa: E402
 from cem_planner_ros.simulation.column_reach import MOST_ERROR as MOST_REACH  # noqa: E402
 from cem_planner_ros.simulation.column_reach import STARTS  # noqa: E402
 from cem_planner_ros.simulation.figure_eight import MOST_ERROR  # noqa: E402
@@ -38,6 +46,34 @@ def test_a_quadrotor_flies_the_figure_of_eight(quadrotor):
     assert row["success"]
     assert 0.0 < row["error"] < 0.5 * MOST_ERROR
     assert (row["robot"], row["seed"], row["fell"]) == ("quadrotor", 1, False)
+
+
+@pytest.fixture(scope="module")
+def quadruped():
+    return prepared(EPISODES["quadruped"][0])
+
+
+def test_a_quadruped_walks_forward(quadruped):
+    """It stands for 2 s before."""
+    motion, run = walked(*quadruped, seed=0, duration=4.0)
+    assert len(run.plan_times) == 100
+    assert motion.heights.min() > 0.2
+    assert motion.uprights.min() > 0.9
+    walks = motion.times > 3.0
+    forward, sideways, _ = motion.velocities[walks].mean(axis=0)
+    assert 0.25 < forward < 0.75
+    assert abs(sideways) < 0.2
+    stands = (motion.times > 1.0) & (motion.times < 2.0)
+    assert np.abs(motion.velocities[stands].mean(axis=0)[:2]).max() < 0.15
+
+
+@pytest.mark.extras
+def test_a_quadruped_follows_its_commands_and_survives_a_push(quadruped):
+    row = walk(*quadruped, seed=1)
+    assert row.keys() > KEYS
+    assert not row["fell"]
+    assert row["stands_at_the_end"]
+    assert row["error"] < 1.5 * walking.ERROR
 
 
 def test_numbers_of_the_quadrotors_model_are_those_of_its_file(quadrotor):

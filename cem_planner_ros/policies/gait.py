@@ -1,0 +1,220 @@
+"""A gait of a robot with legs, whose steps are candidates of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.errors import ConfigurationError, did_you_mean
+
+STANDING = 0.02
+"""Speeds below which a robot is commanded to stand, m/s and rad/s."""
+
+TAIL = 2
+"""Degrees of freedom of Student's t-distribution of the velocities that are drawn."""
+
+DAMPING = 1e-4
+"""Damping of the inverse of a leg's Jacobian, m^2/rad^2, for legs that are nearly straight."""
+
+
+@dataclass(frozen=True)
+class Gait:
+    """
+    How feet step: when each leaves the ground, how long, and how high.
+
+    Attributes:
+        feet: {site of a foot: phase of its step, from 0 to 1}.
+        velocity: name of the cost that follows the velocity command; its first three signals are
+            the forward, the sideways and the turning velocity of the body, m/s and rad/s.
+        keyframe: the pose around which the feet step, with its controls.
+        frequency: of the steps, Hz.
+        swing: share of a step in which the foot is in the air.
+        lift: height of a step, m.
+        spread: scale of the differences of further candidates' velocities, m/s, m/s and rad/s.
+        drift: the velocity with which the robot moves when it steps on the spot, because its legs
+            give way under load, m/s, m/s and rad/s; it is subtracted.
+        stride: factor of the length of a step, as legs that give way move the robot less far.
+    """
+
+    feet: Mapping[str, float]
+    velocity: str
+    keyframe: str = "home"
+    frequency: float = 2.0
+    swing: float = 0.5
+    lift: float = 0.06
+    spread: tuple[float, float, float] = (0.3, 0.3, 0.5)
+    drift: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    stride: float = 1.0
+
+    def __post_init__(self):
+        for name, low, high in (
+            ("frequency", 0.1, 20.0),
+            ("swing", 0.05, 0.95),
+            ("lift", 0.0, 1.0),
+            ("stride", 0.1, 10.0),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigurationError(f"{name} of a gait is {value}, allowed: {low} to {high}")
+        if len(self.feet) < 2:
+            raise ConfigurationError(
+                f"feet of a gait are {', '.join(self.feet) or 'none'}, expected at least two sites"
+            )
+        for name, least in (("spread", 0.0), ("drift", -np.inf)):
+            value = getattr(self, name)
+            if len(value) != 3 or not min(value) >= least:
+                text = " of at least 0" if least == 0.0 else ""
+                raise ConfigurationError(
+                    f"{name} of a gait is {list(value)}, expected three numbers{text}: forward "
+                    "and sideways (m/s), turning (rad/s)"
+                )
+
+    def swinging(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Return where the feet are in their steps at times (n,), s.
+
+        Returns: their places (feet, n) from where they stand on average, in lengths of a step, and
+            their heights (feet, n) above the ground, m. On the ground a foot moves back evenly.
+        """
+        phases = np.array(list(self.feet.values()))
+        phase = (self.frequency * times + phases[:, None]) % 1.0
+        angle = np.pi * np.minimum(phase / self.swing, 1.0)
+        back = 0.5 - (phase - self.swing) / (1.0 - self.swing)
+        place = np.where(phase < self.swing, -0.5 * np.cos(angle), back)
+        return place, self.lift * np.sin(angle)
+
+
+class GaitCandidates:
+    """
+    Action sequences of a gait, as candidates for `Planner(policy=...)`.
+
+    The first sequence steps with the commanded velocity, or stands if that is zero. The velocities
+    of the others are drawn around it anew for each plan, most of them near and a few far away, so
+    that the search chooses among steps that speed up, brake, or catch a robot that was pushed.
+    Joint angles follow from the places of the feet by the damped inverse of the Jacobian of each
+    leg at the keyframe (Nakamura and Hanafusa, 1986). It is exact for small steps only, which the
+    search makes up for.
+
+    Args:
+        gait: the gait.
+        dynamics: the model, of a MuJoCo file whose actions are positions of joints.
+        velocity: returns the commanded velocity (3,).
+        low, high: (nu,), bounds of the actions.
+        count: E, how many sequences.
+        seed: seed of the drawn velocities.
+
+    Raises ConfigurationError if the file lacks a foot or the keyframe, or has other actuators.
+    """
+
+    def __init__(
+        self,
+        gait: Gait,
+        dynamics: Dynamics,
+        velocity: Callable[[], np.ndarray],
+        low: np.ndarray,
+        high: np.ndarray,
+        count: int,
+        seed: int = 0,
+    ):
+        self._gait, self._velocity, self._count = gait, velocity, count
+        self._low, self._high = low, high
+        self._random = np.random.default_rng(seed)
+        self._stance, self._feet, self._inverse = _legs(gait, dynamics)
+
+    def __call__(self, state: np.ndarray, edges: np.ndarray) -> np.ndarray:
+        """Return sequences (E, H, nu) over steps between `edges` (H + 1,), s."""
+        wanted = self._velocity()
+        drawn = self._random.standard_t(TAIL, (self._count, 3)) * self._gait.spread
+        drawn[0] = 0.0
+        times = 0.5 * (edges[1:] + edges[:-1])
+        sequences = np.array([self.sequence(times, wanted + one) for one in drawn])
+        return np.clip(sequences, self._low, self._high)
+
+    def sequence(self, times: np.ndarray, velocity: np.ndarray) -> np.ndarray:
+        """Return the actions (n, nu) at times (n,), s, that step with a velocity (3,)."""
+        if (np.abs(velocity) < STANDING).all():
+            return np.tile(self._stance, (len(times), 1))
+        gait = self._gait
+        place, height = gait.swinging(times)
+        forward, sideways, turning = gait.stride * (velocity - np.array(gait.drift))
+        x, y, _ = self._feet.T
+        speed = np.stack((forward - turning * y, sideways + turning * x))  # (2, feet)
+        length = speed * (1.0 - gait.swing) / gait.frequency
+        moved = np.concatenate((length[..., None] * place, height[None]))  # (3, feet, n)
+        return self._stance + np.einsum("fuk,kfn->nu", self._inverse, moved)
+
+
+def _legs(gait: Gait, dynamics: Dynamics) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """
+    Return what moves feet, at the keyframe.
+
+    Returns: the actions (nu,), the places of the feet (feet, 3) in the frame of the base, m, and
+        the damped inverse (feet, nu, 3) of the Jacobian of each foot.
+    """
+    import mujoco
+
+    _check(gait, dynamics)
+    model = dynamics.model
+    data = mujoco.MjData(model)
+    mujoco.mj_resetDataKeyframe(model, data, model.key(gait.keyframe).id)
+    mujoco.mj_forward(model, data)
+    joints = [model.joint(dynamics.measured_by[name]) for name in dynamics.action_names]
+    columns = [int(joint.dofadr[0]) for joint in joints]
+    places, inverses = [], []
+    for foot in gait.feet:
+        site = model.site(foot)
+        base = int(model.body_rootid[int(site.bodyid[0])])
+        to_base = data.xmat[base].reshape(3, 3).T
+        jacobian = np.zeros((3, model.nv))
+        mujoco.mj_jacSite(model, data, jacobian, None, site.id)
+        jacobian = to_base @ jacobian[:, columns]
+        square = jacobian @ jacobian.T + DAMPING * np.eye(3)
+        inverses.append(jacobian.T @ np.linalg.inv(square))
+        places.append(to_base @ (data.site_xpos[site.id] - data.xpos[base]))
+    stance = np.array(dynamics.named_actions[f"keyframe:{gait.keyframe}"])
+    return stance, np.array(places), np.array(inverses)
+
+
+def _check(gait: Gait, dynamics: Dynamics) -> None:
+    """Raise ConfigurationError if a model cannot have a gait."""
+    model = getattr(dynamics, "model", None)
+    if model is None or f"keyframe:{gait.keyframe}" not in dynamics.named_actions:
+        known = ", ".join(name.partition(":")[2] for name in dynamics.named_actions) or "none"
+        raise ConfigurationError(
+            f"a gait needs a MuJoCo file with the keyframe '{gait.keyframe}', the model has {known}"
+        )
+    sites = [model.site(index).name for index in range(model.nsite)]
+    for foot in gait.feet:
+        if foot not in sites:
+            raise ConfigurationError(
+                f"a gait has the foot '{foot}', allowed: a site of the file, which has "
+                f"{', '.join(sites) or 'none'}{did_you_mean(foot, sites)}"
+            )
+    joints = [model.joint(index).name for index in range(model.njnt)]
+    others = [
+        name for name in dynamics.action_names if dynamics.measured_by.get(name) not in joints
+    ]
+    if others:
+        raise ConfigurationError(
+            f"a gait needs actions that are positions of joints, which {', '.join(others)} are not"
+        )
+
+
+def from_content(content: Any) -> Gait:
+    """Return the gait of a YAML file's content. Raises ConfigurationError if it is none."""
+    try:
+        given = dict(content["gait"])
+        feet = {str(name): float(phase) for name, phase in given.pop("feet").items()}
+        for name in ("spread", "drift"):
+            if name in given:
+                given[name] = tuple(map(float, given[name]))
+        return Gait(feet=feet, **given)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"{error if str(error) else type(error).__name__}; expected gait: with feet and "
+            "velocity, and perhaps keyframe, frequency, swing, lift, spread, drift and stride"
+        ) from error

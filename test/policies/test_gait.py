@@ -1,0 +1,128 @@
+"""Gaits: when feet step, which candidates they give, and what is refused."""
+
+import numpy as np
+import pytest
+
+from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.paths import share
+from cem_planner_ros.policies.gait import Gait, GaitCandidates
+from cem_planner_ros.policies.linear_policy import load
+
+pytest.importorskip("mujoco")
+
+FEET = {"FR_foot": 0.0, "FL_foot": 0.5, "RR_foot": 0.5, "RL_foot": 0.0}
+
+
+@pytest.fixture(scope="module")
+def model():
+    from cem_planner_ros.dynamics.mujoco import Mujoco
+
+    return Mujoco({"file": "quadruped.xml"})
+
+
+def candidates(model, velocity=(0.0, 0.0, 0.0), count=1, **changes):
+    gait = Gait(feet=FEET, velocity="velocity", **changes)
+    high = np.full(12, 3.0)
+    return GaitCandidates(gait, model, lambda: np.array(velocity), -high, high, count)
+
+
+def test_feet_are_in_the_air_in_turn_and_move_back_on_the_ground():
+    gait = Gait(feet=FEET, velocity="velocity", frequency=2.0, swing=0.4, lift=0.05)
+    times = np.linspace(0.0, 0.5, 501)
+    place, height = gait.swinging(times)
+    is_up = height > 1e-9
+    assert not (is_up[0] & is_up[1]).any()
+    np.testing.assert_array_equal(height[0], height[3])
+    assert height.max() == pytest.approx(0.05, abs=1e-3)
+    assert is_up[0].mean() == pytest.approx(0.4, abs=0.01)
+    on_ground = np.diff(place[0])[times[1:] > 0.21]
+    np.testing.assert_allclose(on_ground, on_ground[0], rtol=1e-6)
+    assert on_ground[0] < 0.0
+    assert place[0, 0] == pytest.approx(-0.5)
+    assert place.max() == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_robot_that_is_told_to_stand_stands(model):
+    sequences = candidates(model)(np.zeros(37), np.arange(11) * 0.02)
+    assert sequences.shape == (1, 10, 12)
+    home = model.named_actions["keyframe:home"]
+    np.testing.assert_allclose(sequences[0], np.tile(home, (10, 1)))
+
+
+def test_feet_are_moved_as_the_velocity_says(model):
+    """The joint angles, put into the model, move the feet by the length of a step."""
+    import mujoco
+
+    steps = candidates(model, lift=0.0)
+    times = np.array([0.25 - 1e-9, 0.5 - 1e-9])  # The beginning and the end of the stance of FR.
+    begin, end = steps.sequence(times, np.array([0.2, 0.0, 0.0]))
+    places = []
+    for angles in (begin, end):
+        data = mujoco.MjData(model.model)
+        mujoco.mj_resetDataKeyframe(model.model, data, model.model.key("home").id)
+        data.qpos[7:] = angles
+        mujoco.mj_kinematics(model.model, data)
+        places.append(data.site("FR_foot").xpos.copy())
+    moved = places[1] - places[0]
+    np.testing.assert_allclose(moved, [-0.2 * 0.25, 0.0, 0.0], atol=0.005)
+
+
+def test_the_first_candidate_has_the_commanded_velocity_and_others_are_near(model):
+    make = candidates(model, velocity=(0.3, 0.0, 0.0), count=21)
+    edges = 0.1 + np.arange(11) * 0.02
+    sequences = make(np.zeros(37), edges)
+    times = 0.5 * (edges[1:] + edges[:-1])
+    np.testing.assert_allclose(sequences[0], make.sequence(times, np.array([0.3, 0.0, 0.0])))
+    apart = np.abs(sequences[1:] - sequences[0]).max(axis=(1, 2))
+    assert (apart > 1e-3).all()
+    assert np.median(apart) < 0.5
+
+
+def test_steps_stay_within_the_bounds_of_the_actions(model):
+    sequences = candidates(model, velocity=(30.0, 0.0, 0.0))(np.zeros(37), np.arange(26) * 0.02)
+    assert np.abs(sequences).max() == 3.0
+
+
+def test_the_gait_of_the_quadruped_follows_its_velocity_cost():
+    file = share("config") / "quadruped.yaml"
+    configuration = configure(load_yaml(file) | {"planner.device": "cpu"}, str(file))
+    assert isinstance(configuration.policy, Gait)
+    planner = configuration.planner()
+    plan = planner.plan(configuration.dynamics.rest_state, 0.0)
+    assert np.isfinite(plan.cost)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("gait: {velocity: velocity}", "feet"),
+        ("gait: {feet: {paw: 0.0, FL_foot: 0.5}, velocity: velocity}", "'paw'.*FR_foot"),
+        ("gait: {feet: {FR_foot: 0, FL_foot: 0.5}, velocity: speed}", "'speed'.*velocity"),
+        (
+            "gait: {feet: {FR_foot: 0, FL_foot: 0.5}, velocity: velocity, keyframe: hom}",
+            "'hom'.*home",
+        ),
+        (
+            "gait: {feet: {FR_foot: 0, FL_foot: 0.5}, velocity: velocity, swing: 1.5}",
+            "0.05 to 0.95",
+        ),
+        ("gait: {feet: {FR_foot: 0, FL_foot: 0.5}, velocity: velocity, spread: [1]}", "three"),
+    ],
+)
+def test_a_wrong_gait_is_refused_with_what_is_allowed(tmp_path, text, expected):
+    gait = tmp_path / "gait.yaml"
+    gait.write_text(text)
+    file = share("config") / "quadruped.yaml"
+    with pytest.raises(ConfigurationError, match=expected):
+        configure(load_yaml(file) | {"policy.file": str(gait)}, str(file))
+
+
+def test_a_gait_is_no_fallback():
+    file = share("config") / "quadruped.yaml"
+    with pytest.raises(ConfigurationError, match=r"fallback.*ramp_to_safe"):
+        configure(load_yaml(file) | {"fallback": "policy"}, str(file))
+
+
+def test_the_shipped_gait_can_be_read():
+    assert set(load(share("models") / "quadruped_trot.yaml").feet) == set(FEET)
