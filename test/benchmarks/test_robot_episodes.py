@@ -53,6 +53,7 @@ def quadruped():
     return prepared(EPISODES["quadruped"][0])
 
 
+@pytest.mark.extras
 def test_a_quadruped_walks_forward(quadruped):
     """It stands for 2 s before."""
     motion, run = walked(*quadruped, seed=0, duration=4.0)
