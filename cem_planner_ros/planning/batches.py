@@ -23,9 +23,9 @@ class BatchedRollout:
     A rollout of the candidates of an iteration in batches, of which none begins after a deadline.
 
     If all candidates are expected to be simulated in time, they are one batch. The candidates that
-    are not simulated have an infinite cost. Injected candidates, such as the last plan, come first.
-    If E of N candidates are simulated, only the cheapest K E / N of them can be elites: the
-    selection is as strict as without a deadline.
+    are not simulated have an infinite cost. The first proposal of a policy comes first, then other
+    injected candidates, such as the last plan. If E of N candidates are simulated, only the
+    cheapest K E / N of them can be elites: the selection is as strict as without a deadline.
 
     Args:
         rollout: called as a `Rollout`.
@@ -57,7 +57,7 @@ class BatchedRollout:
         """Return the cost (N,) of each sequence, as `Rollout.__call__`."""
         count, modes = sequence.shape[-1], self._search.modes
         # The candidates of a mode stand together; each batch has some of every mode.
-        order = torch.arange(count).view(modes, -1).T.flatten() if modes > 1 else None
+        order = self._order(count)
         sequence = sequence if order is None else sequence[..., order]
         costs = torch.full((count,), torch.inf)
         done = 0
@@ -78,6 +78,18 @@ class BatchedRollout:
         if order is None:
             return costs
         return torch.empty_like(costs).index_copy_(0, order, costs)
+
+    def _order(self, count: int) -> torch.Tensor | None:
+        """Return the candidates (N,) in the order of their simulation; None if it is theirs."""
+        search = self._search
+        if search.modes == 1 and not search.proposals:
+            return None
+        of_modes = torch.arange(count).view(search.modes, -1)
+        if search.proposals:
+            place = search.kept + 2  # After the kept elites, the mean and the best candidate.
+            first = of_modes[:, place : place + 1]
+            of_modes = torch.cat((first, of_modes[:, :place], of_modes[:, place + 1 :]), 1)
+        return of_modes.T.flatten()
 
     def _size(self, count: int, left: int, seconds: float) -> int:
         """Return how many of the candidates that are left to simulate next."""

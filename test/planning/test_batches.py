@@ -127,3 +127,18 @@ def test_a_plan_that_is_cut_is_as_good_as_the_last_one():
     assert 1 <= model.simulated <= 8
     assert cut.invalid_share == 0.0
     assert cut.cost <= full.cost * 1.05
+
+
+def test_the_first_proposal_is_simulated_however_late_it_is():
+    engine = Engine(0.01)
+    batched = rollout(engine, proposals=4, keep=0.25)
+    costs = torch.arange(32.0, 0.0, -1.0).view(1, 1, 32)
+    batched(None, costs)
+    batched.until = engine.time  # The deadline has passed.
+    found = batched(None, costs)
+    assert sum(engine.batches[1:]) == 2
+    place = Search(samples=32, elites=8, keep=0.25).kept + 2  # After elites, mean and best.
+    assert found[place] == costs[0, 0, place]
+    assert found.isfinite().sum() == 1  # One of two can be an elite.
+    batched.until = math.inf
+    assert torch.equal(batched(None, costs), costs[0, 0])
