@@ -170,7 +170,7 @@ class Study:
         self._open: dict[int, _OpenTrial] = {}
         self._done = 0
         self._find_best()
-        for trial in trials[self._told :]:
+        for trial in trials[self._told : self.file.trials]:
             self._begin(trial.number, dict(trial.params), trial.user_attrs, queue)
 
     def _begin(

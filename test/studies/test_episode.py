@@ -9,6 +9,8 @@ from cem_planner_ros.studies.disturbed_plant import DisturbedPlant, Push
 from cem_planner_ros.studies.episode import episode, reported
 from cem_planner_ros.studies.objectives import excess, knee, mean
 
+pytestmark = pytest.mark.timeout(600)  # The first episode compiles, maybe on a busy machine.
+
 
 class Recorder:
     """A plant that keeps what it was asked to do."""

@@ -10,6 +10,8 @@ from cem_planner_ros.studies import outcome, study_file
 from cem_planner_ros.studies.study import Study
 from cem_planner_ros.studies.workers import Here, Processes, Queue
 
+pytestmark = pytest.mark.timeout(600)  # The first episode compiles, maybe on a busy machine.
+
 
 def nothing(progress):
     """Show nothing."""
@@ -102,6 +104,20 @@ def test_a_finished_study_is_made_longer(write, tmp_path):
     longer = study_of(write(trials=6), tmp_path / "study", resume=True)
     longer.run(Here(), nothing)
     assert len(trials(longer)) == 6
+
+
+def test_a_stopped_study_can_be_made_shorter(write, tmp_path):
+    def interrupt(progress):
+        if progress.episodes == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(write(), tmp_path / "study", show=interrupt)
+    shorter = study_of(write(trials=3), tmp_path / "study", resume=True)
+    shorter.run(Here(), nothing)
+    states = [state for _, state, _ in trials(shorter)]
+    assert states[:3] == ["COMPLETE"] * 3
+    assert set(states[3:]) == {"RUNNING"}  # Which a longer study would continue.
 
 
 def test_hopeless_trials_end_early(write, tmp_path):
