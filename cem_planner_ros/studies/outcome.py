@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cem_planner_ros.configuration.yaml_files import PARAMETERS
+from cem_planner_ros.configuration.yaml_files import PARAMETERS, parse_value
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.studies.objectives import OBJECTIVES, mean
 from cem_planner_ros.studies.study import Study, text_of
@@ -99,12 +99,29 @@ def parameter_file(study: Study, trial: optuna.trial.FrozenTrial) -> str:
         "# Changed:",
         *(f"#   {name}: {v!r} (was {file.base.values[name]!r})" for name, v in changes.items()),
     ]
+    return "\n".join(lines) + "\n" + as_yaml({**file.today, **changes})
+
+
+def as_yaml(values: Mapping[str, Any]) -> str:
+    """Return parameters by full name as a YAML file for any node, which rcl reads the same."""
     tree: dict[str, Any] = {}
-    for name, value in {**file.today, **changes}.items():
+    for name, value in values.items():
         *groups, leaf = name.split(".")
         place = tree
         for group in groups:
             place = place.setdefault(group, {})
         place[leaf] = value
-    nested: Mapping[str, Any] = {"/**": {PARAMETERS: tree}}
-    return "\n".join(lines) + "\n" + yaml.safe_dump(nested, sort_keys=False, width=100)
+    nested = {"/**": {PARAMETERS: tree}}
+    return yaml.dump(nested, Dumper=_Dumper, sort_keys=False, width=100)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes texts that rcl takes for something else, such as y, which is true there."""
+
+
+def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if parse_value(text) == text else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _quoted)

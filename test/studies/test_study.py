@@ -4,8 +4,9 @@ import multiprocessing
 
 import pytest
 
-from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.configuration import MissingSectionError, configure, load_yaml
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.paths import share
 from cem_planner_ros.studies import outcome, study_file
 from cem_planner_ros.studies.study import Study
 from cem_planner_ros.studies.workers import Here, Processes, Queue
@@ -136,6 +137,19 @@ def test_the_best_is_a_file_that_the_node_loads(whole, tmp_path):
     assert {name: values[name] for name in found} == pytest.approx(found)
     assert values["planner.samples"] == 16
     configure(values, str(best))
+
+
+@pytest.mark.parametrize("file", sorted(share("config").glob("*.yaml")), ids=lambda file: file.stem)
+def test_any_shipped_file_is_written_as_it_is_read(file, tmp_path):
+    try:
+        values = load_yaml(file)
+    except MissingSectionError:
+        pytest.skip("the file of another node")
+    except ConfigurationError:
+        pytest.skip("not a parameter file")
+    written = tmp_path / "written.yaml"
+    written.write_text(outcome.as_yaml(values))
+    assert load_yaml(written) == values
 
 
 def test_the_best_is_compared_with_today_on_seeds_of_their_own(whole):
