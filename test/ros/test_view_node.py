@@ -7,8 +7,10 @@ import pytest
 
 pytest.importorskip("viser")
 
+from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
+from rclpy.task import Future
 from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import SetBool
 
@@ -119,6 +121,45 @@ def test_the_stop_is_pressed_until_a_planner_acknowledges_it(context, observer, 
         assert set(asked) == {True}
         button.press(False)
         wait_until(lambda: told[-1] == ("acknowledged by /planner: stopped", False))
+    finally:
+        button.close()
+
+
+def test_a_press_that_is_answered_at_once_returns(context, observer, wait_until, monkeypatch):
+    told = []
+    button = StopButton(observer.node.context, "/planner", lambda *said: told.append(said))
+    heard = threading.Event()
+
+    def serve(request, response):
+        heard.set()
+        return response
+
+    def answered(client, request):
+        future = Future()
+        future.set_result(SetBool.Response(success=True, message="stopped"))
+        return future
+
+    observer.node.create_service(SetBool, "/planner/emergency_stop", serve)
+    button.press(True)
+    wait_until(lambda: heard.is_set())
+    monkeypatch.setattr(Client, "call_async", answered)
+    pressing = threading.Thread(target=button.press, args=(True,), daemon=True)
+    pressing.start()
+    pressing.join(60.0)
+    assert not pressing.is_alive()
+    wait_until(lambda: told and told[-1] == ("acknowledged by /planner: stopped", True))
+    button.close()
+
+
+def test_a_release_is_not_kept_for_a_planner_that_comes_later(context, observer, wait_until):
+    """Somebody else may have pressed the stop of this planner meanwhile."""
+    told = []
+    button = StopButton(observer.node.context, "/planner", lambda *said: told.append(said))
+    try:
+        button.press(True)
+        wait_until(lambda: told)
+        button.press(False)
+        wait_until(lambda: told[-1] == ("not released: /planner is not there", True))
     finally:
         button.close()
 
