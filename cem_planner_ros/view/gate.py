@@ -49,8 +49,9 @@ def refusal(head: str, token: str) -> tuple[int, str] | None:
     if origin and urlsplit(origin).netloc != host:
         return 403, f"a page of {origin} may not use this one"
     if token:
-        given = _cookie(headers.get("cookie", "")) or _in_address(target)
-        if not hmac.compare_digest(given.encode(), token.encode()):
+        # A browser may still have the cookie of an earlier page.
+        given = (_cookie(headers.get("cookie", "")), _in_address(target))
+        if not any(hmac.compare_digest(one.encode(), token.encode()) for one in given):
             return 403, "the address must end with ?token=TOKEN, as the log of the view node says"
     elif not is_loopback(urlsplit(f"//{host}").hostname or ""):
         return 403, "this page is reached as localhost only"
@@ -139,7 +140,7 @@ class Gate:
                 status, why = refused
                 await _answer(writer, f"{status} Forbidden", why)
             elif self._token and has_token_in_address(text):
-                cookie = f"Set-Cookie: {COOKIE}={self._token}; HttpOnly; SameSite=Strict; Path=/"
+                cookie = f"Set-Cookie: {COOKIE}={self._token}; HttpOnly; SameSite=Lax; Path=/"
                 await _answer(writer, "303 See Other", "", "Location: /", cookie)
             else:
                 is_page = "upgrade" in _parse(text)[1]  # Others ask for files.
@@ -148,7 +149,8 @@ class Gate:
                     await self._join(head, reader, writer)
                 finally:
                     self.watchers -= is_page
-        except (OSError, EOFError, asyncio.LimitOverrunError, asyncio.TimeoutError):
+        # ValueError: of an address that is none.
+        except (OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.TimeoutError):
             pass  # Whoever asked is gone, or did not ask in HTTP.
         finally:
             with contextlib.suppress(OSError):

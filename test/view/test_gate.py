@@ -46,6 +46,8 @@ def test_a_token_is_demanded_in_address_or_cookie():
     assert refusal(head("/?token=secret", Host="robot:8080"), "secret") is None
     assert refusal(head(Host="robot:8080", Cookie="cem_planner_token=secret"), "secret") is None
     assert refusal(head(Host="robot:8080", Cookie="cem_planner_token=x"), "secret")[0] == 403
+    stale = head("/?token=secret", Host="robot:8080", Cookie="cem_planner_token=earlier")
+    assert refusal(stale, "secret") is None
     evil = head(Host="robot:8080", Cookie="cem_planner_token=secret", Origin="http://evil.example")
     assert refusal(evil, "secret")[0] == 403
 
@@ -97,6 +99,18 @@ def test_what_is_no_http_hurts_nobody(echo):
         with socket.create_connection(("127.0.0.1", gate.port)) as nonsense:
             nonsense.sendall(b"\x00" * 70_000)
         assert ask(gate.port)[1] == b"hello"
+    finally:
+        gate.close()
+
+
+def test_an_address_that_is_none_ends_its_connection_alone(echo, caplog):
+    gate = Gate("127.0.0.1", 0, echo, "")
+    try:
+        with socket.create_connection(("127.0.0.1", gate.port), timeout=30) as wrong:
+            wrong.sendall(head(Host="[").encode())
+            assert wrong.recv(65536) == b""
+        assert ask(gate.port)[1] == b"hello"
+        assert not caplog.records
     finally:
         gate.close()
 
