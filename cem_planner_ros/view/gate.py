@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hmac
 import ipaddress
+import re
 import threading
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
@@ -92,10 +93,14 @@ class Gate:
         behind: host and port of the server.
         token: see `refusal`.
 
-    Raises ConfigurationError if it cannot be reached there.
+    Raises ConfigurationError if it cannot be reached there, or the token cannot be in an address.
     """
 
     def __init__(self, host: str, port: int, behind: tuple[str, int], token: str):
+        if not re.fullmatch(r"[A-Za-z0-9._~-]*", token):
+            raise ConfigurationError(
+                f"the token is {token!r}, expected letters, digits, '-', '.', '_' and '~' only"
+            )
         self._behind, self._token = behind, token
         self.watchers = 0
         """Number of browsers that show the page."""

@@ -118,3 +118,9 @@ def test_an_address_that_is_none_ends_its_connection_alone(echo, caplog):
 def test_a_port_in_use_is_an_error_that_names_it(echo):
     with pytest.raises(ConfigurationError, match=f"{echo[1]}.*choose another"):
         Gate("127.0.0.1", echo[1], echo, "")
+
+
+@pytest.mark.parametrize("token", ["a b", "a;b", "a&b", "a\r\nX: y", "ü"])
+def test_a_token_that_cannot_be_in_an_address_is_refused(echo, token):
+    with pytest.raises(ConfigurationError, match="expected letters, digits"):
+        Gate("127.0.0.1", 0, echo, token)
