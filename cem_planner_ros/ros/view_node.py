@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import secrets
+import time
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,9 @@ RATE = 10.0
 
 LOOK = 0.25
 """Time between two looks whether the planner is there, s."""
+
+ANSWER_TIMEOUT = 3.0
+"""Time for the parameters of the planner to come, after which they are asked for again, s."""
 
 TABLE = tuple(
     Parameter(name, default, text, when=READ_ONLY, **options)
@@ -85,6 +90,7 @@ class ViewNode(Node):
         self._watched: WatchedTopics | None = None
         self._configuration: Configuration | None = None
         self._is_there = self._is_reading = self._is_stale = self._is_shown = False
+        self._asked_at = -math.inf
         self.operating = PlannerClient(
             self,
             self._planner,
@@ -139,10 +145,13 @@ class ViewNode(Node):
             self._configuration = None
             self._is_reading = self._is_shown = False
             self.page.show_waiting(f"{self._planner} is gone: waiting for it")
-        if not self._is_there or self._is_reading:
+        now = time.monotonic()
+        # An answer may be lost, as of a planner that ends meanwhile.
+        is_waiting = self._is_reading and now < self._asked_at + ANSWER_TIMEOUT
+        if not self._is_there or is_waiting:
             return
-        if not was_there or self._is_stale:
-            self._is_reading, self._is_stale = True, False
+        if not was_there or self._is_stale or self._is_reading:
+            self._is_reading, self._is_stale, self._asked_at = True, False, now
             self.operating.read_parameters(self._use)
             self.operating.read_state(self.page.show_lifecycle)
 
@@ -207,7 +216,7 @@ class ViewNode(Node):
         for status in message.status:
             if status.name == f"{self._planner}: control":
                 values = {value.key: value.value for value in status.values}
-                self.page.show_diagnostics(int.from_bytes(status.level), status.message, values)
+                self.page.show_diagnostics(status.level[0], status.message, values)
 
     def _on_parameters(self, event: ParameterEvent) -> None:
         if event.node != self._planner:

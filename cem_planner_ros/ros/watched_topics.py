@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable
@@ -54,7 +55,7 @@ class WatchedTopics:
         self._undo: list[Callable[[], object]] = []
         self._plan: tuple[float, np.ndarray] | None = None
         self._new: dict[str, Callable[[], None]] = {}
-        self._command: object = None
+        self._action: np.ndarray | None = None
         self._drawn = 0
         values, names = configuration.values, configuration.dynamics.state_names
         self._states, self._actions = names, configuration.dynamics.action_names
@@ -127,9 +128,9 @@ class WatchedTopics:
                     f"state {name}, predicted": float(np.interp(ahead, rows[:, 0], column))
                     for name, column in zip(names, columns, strict=True)
                 }
-        if self._command is not None:
-            action = self._read_command(self._command)
-            row |= {f"command {n}": float(v) for n, v in zip(self._actions, action, strict=True)}
+        if self._action is not None:
+            actions = zip(self._actions, self._action, strict=True)
+            row |= {f"command {n}": float(v) for n, v in actions}
         return row
 
     def _subscribe(self, kind: type, topic: str, take: Callable, depth: int = 1) -> None:
@@ -147,7 +148,8 @@ class WatchedTopics:
     # What comes
 
     def _on_command(self, message) -> None:
-        self._command = message
+        with contextlib.suppress(MessageError):  # Of another publisher.
+            self._action = self._read_command(message)
 
     def _on_plan(self, message: Float64MultiArray) -> None:
         rows = np.array(message.data).reshape([d.size for d in message.layout.dim])

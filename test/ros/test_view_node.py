@@ -17,6 +17,7 @@ from std_srvs.srv import SetBool
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.plugins import parameter as declarations
 from cem_planner_ros.ros.declaring import declaration, descriptor
+from cem_planner_ros.ros.planner_client import PlannerClient
 from cem_planner_ros.ros.stop_button import StopButton
 from cem_planner_ros.ros.view_node import ViewNode
 
@@ -86,6 +87,21 @@ def test_values_follow_the_planner_and_it_has_the_last_word(planner, view, obser
     wait_until(lambda: planner.get_parameter("planner.samples").value == 128)
     wait_until(lambda: tuning.shown("planner.samples") == 128)
     wait_until(lambda: observer.lifecycle() == "active")
+
+
+def test_parameters_are_asked_for_again_if_the_answer_is_lost(
+    planner, view, wait_until, monkeypatch
+):
+    read, asked = PlannerClient.read_parameters, []
+
+    def lossy(client, done):
+        asked.append(done)
+        if len(asked) > 1:
+            read(client, done)
+
+    monkeypatch.setattr(PlannerClient, "read_parameters", lossy)
+    made = view()
+    wait_until(lambda: made.is_connected)
 
 
 @pytest.mark.extras
