@@ -63,9 +63,9 @@ class SimulatorNode(Node):
     The body of a free joint is pushed by the impulses (N s, in the world) on the topic `push`, or
     `push/JOINT` with several free joints. A plant with physics also publishes `touched`, which
     stays true after something other than the ground was touched. A robot in a world publishes
-    `scan`, and `moving_obstacles` where pedestrians walk. Raises ConfigurationError if the plant
-    cannot be
-    made.
+    `scan`, and `moving_obstacles` where pedestrians walk.
+
+    Raises ConfigurationError if the plant cannot be made.
     """
 
     def __init__(self, **options):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -58,6 +59,15 @@ class Plant(Protocol):
 
     def step(self, action: np.ndarray, duration: float) -> None:
         """Hold `action` (nu,) for `duration` s."""
+
+
+@dataclass
+class _Push:
+    """A force (3,), N, in the world, on a body for so many more time steps."""
+
+    body: int
+    force: np.ndarray
+    steps: int
 
 
 class MujocoPlant:
@@ -146,7 +156,7 @@ class MujocoPlant:
         self._moves = self._model.body_weldid[self._model.geom_bodyid] != 0
         self._is_ground = self._model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE
         self._touched: dict[str, None] = {}
-        self._pushed = self._push_steps = 0
+        self._pushes: list[_Push] = []
 
     @property
     def time(self) -> float:
@@ -189,10 +199,23 @@ class MujocoPlant:
 
     def push(self, joint: str, impulse: np.ndarray) -> None:
         """Push the body of a free joint for PUSH s with an impulse (3,), N s, in the world."""
-        self._pushed = int(self._model.joint(joint).bodyid[0])
-        self._push_steps = max(1, round(PUSH / self._model.opt.timestep))
-        force = impulse / (self._push_steps * self._model.opt.timestep)
-        self._data.xfrc_applied[self._pushed, :3] = force
+        body = int(self._model.joint(joint).bodyid[0])
+        steps = max(1, round(PUSH / self._model.opt.timestep))
+        self._pushes.append(_Push(body, impulse / (steps * self._model.opt.timestep), steps))
+        self._apply_pushes()
+
+    def _apply_pushes(self) -> None:
+        """Apply the forces of all pushes that last, which add up."""
+        self._data.xfrc_applied[:, :3] = 0.0
+        for push in self._pushes:
+            self._data.xfrc_applied[push.body, :3] += push.force
+
+    def _end_step_of_pushes(self) -> None:
+        """Count a time step of each push; end those that are over."""
+        for push in self._pushes:
+            push.steps -= 1
+        self._pushes = [push for push in self._pushes if push.steps]
+        self._apply_pushes()
 
     def step(self, action: np.ndarray, duration: float) -> None:
         """Step the physics; time of less than one step is kept for the next call."""
@@ -202,10 +225,8 @@ class MujocoPlant:
         self._surplus += duration - steps * step
         for _ in range(steps):
             self._mujoco.mj_step(self._model, self._data)
-            if self._push_steps:
-                self._push_steps -= 1
-                if not self._push_steps:
-                    self._data.xfrc_applied[self._pushed, :3] = 0.0
+            if self._pushes:
+                self._end_step_of_pushes()
             if self._data.ncon:
                 self._note_contacts()
 

@@ -155,6 +155,25 @@ def test_a_push_moves_a_robot_by_its_impulse_and_ends(tmp_path):
     np.testing.assert_allclose(plant.odometry("free")[7:10], [0.0, 1.5, -0.5], rtol=1e-6)
 
 
+def test_pushes_of_two_bodies_at_once_both_end(tmp_path):
+    pytest.importorskip("mujoco")
+    file = tmp_path / "two.xml"
+    file.write_text(
+        """<mujoco><option gravity="0 0 0" timestep="0.01"/><worldbody>
+        <body><freejoint name="a"/><geom type="box" size="0.1 0.1 0.1" mass="2"/></body>
+        <body pos="3 0 0"><freejoint name="b"/><geom type="box" size="0.1 0.1 0.1" mass="1"/>
+        </body></worldbody></mujoco>"""
+    )
+    plant = MujocoPlant(file)
+    plant.push("a", np.array([3.0, 0.0, 0.0]))
+    plant.step(plant.idle, 0.2)
+    plant.push("b", np.array([0.0, 1.0, 0.0]))
+    plant.push("b", np.array([0.0, 1.0, 0.0]))
+    plant.step(plant.idle, 1.0)
+    np.testing.assert_allclose(plant.odometry("a")[7:10], [1.5, 0.0, 0.0], atol=1e-6)
+    np.testing.assert_allclose(plant.odometry("b")[7:10], [0.0, 2.0, 0.0], atol=1e-6)
+
+
 def test_odometry_has_the_twist_in_the_frame_of_the_body(tmp_path):
     mujoco = pytest.importorskip("mujoco")
     file = tmp_path / "thrown.xml"
