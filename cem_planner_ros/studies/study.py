@@ -296,8 +296,9 @@ class Study:
         self._done += 1
         trial.episodes.append(outcome.value)
         self._storage.set_trial_user_attr(trial.id, EPISODES, trial.episodes)
-        if len(self.file.objectives) == 1:
-            value = mean(trial.episodes, self.file.objectives[0])
+        objective, *others = self.file.objectives
+        if not others and any(objective in episode for episode in trial.episodes):
+            value = mean(trial.episodes, objective)
             step = len(trial.episodes) - 1
             self._storage.set_trial_intermediate_value(trial.id, step, value)
         self._go_on(trial, queue)

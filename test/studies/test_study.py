@@ -3,6 +3,7 @@
 import multiprocessing
 
 import pytest
+import yaml
 
 from cem_planner_ros.configuration import MissingSectionError, configure, load_yaml
 from cem_planner_ros.errors import ConfigurationError
@@ -126,6 +127,19 @@ def test_hopeless_trials_end_early(write, tmp_path):
     states = [state for _, state, _ in trials(study)]
     assert "PRUNED" in states
     assert states[:5] == ["COMPLETE"] * 5
+
+
+@pytest.mark.filterwarnings("error:Mean of empty slice")
+def test_no_trial_is_hopeless_before_its_objective_was_measured(write, tmp_path):
+    """A scenario without a goal comes first, and has no time to it."""
+    free = {"plant": "model", "name": "free", "duration": 0.2}
+    scenarios = [free, *yaml.safe_load(write().read_text())["scenarios"]]
+    file = write(
+        prune=True, trials=12, sampler="random", scenarios=scenarios, objectives=["time_to_goal"]
+    )
+    study = run(file, tmp_path / "study")
+    counts = [len(t.user_attrs["episodes"]) for t in study.study.get_trials()]
+    assert min(counts) > 1
 
 
 def test_the_best_is_a_file_that_the_node_loads(whole, tmp_path):
