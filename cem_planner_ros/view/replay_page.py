@@ -105,7 +105,7 @@ class ReplayPage:
             self.panel = Panel(self.server, self.replay)
         with tabs.add_tab("Plans"):
             self._plots = [_Actions(gui, name) for name in self._names]
-        self._slider.on_update(lambda _: self.show(int(self._slider.value)))
+        self._slider.on_update(self._on_slider)
         self._again.on_click(lambda _: self.plan_again())
 
     @property
@@ -128,6 +128,10 @@ class ReplayPage:
             self._costs.content = cost_table(recorded, made)
             for row, plot in enumerate(self._plots):
                 plot.show(row, recorded, made)
+
+    def _on_slider(self, event: viser.GuiEvent) -> None:
+        if event.client is not None:  # Else the page itself has moved it, and shows the period.
+            self.show(int(self._slider.value))
 
     def plan_again(self) -> None:
         """Plan the shown period again."""
