@@ -21,6 +21,7 @@ SCENARIOS = (
     "planar_arm",
     "quadrotor",
     "quadrotor_flight",
+    "quadruped",
     "single_track",
 )
 """Each has NAME.yaml and NAME_simulator.yaml in config/."""
