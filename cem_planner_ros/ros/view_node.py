@@ -22,7 +22,7 @@ from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.plugins.parameter import LIVE, READ_ONLY, Parameter
 from cem_planner_ros.ros.declaring import declare
 from cem_planner_ros.ros.planner_client import PlannerClient, python_value
-from cem_planner_ros.ros.watched_topics import WatchedTopics
+from cem_planner_ros.ros.watched_topics import WatchedTopics, topic_of
 
 try:
     from cem_planner_ros.view import robots
@@ -179,10 +179,9 @@ class ViewNode(Node):
             robot, problem = None, str(error)
         self.page.scene.use(robot)
         self.page.show_robot_problem(problem)
-        has_goal = "goal" in configuration.inputs
-        place = self._planner.rpartition("/")[0]
-        topic = configuration.values["drive.goal_topic"] if has_goal else ""
-        topic = topic if topic.startswith("/") or not topic else f"{place}/{topic}"
+        topic = ""
+        if "goal" in configuration.inputs:
+            topic = topic_of(self._planner, configuration.values["drive.goal_topic"])
         self.operating.use_goal(topic, configuration.values["frame_id"])
 
     # What is drawn

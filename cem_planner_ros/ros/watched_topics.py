@@ -31,6 +31,14 @@ PLOTS_EVERY = 10
 """Plots are drawn anew at each so many drawings of the scene."""
 
 
+def topic_of(planner: str, topic: str) -> str:
+    """Return the full name of a topic that a parameter of a planner names."""
+    if topic.startswith("/"):
+        return topic
+    namespace = planner.rpartition("/")[0]
+    return planner + topic[1:] if topic.startswith("~") else f"{namespace}/{topic}"
+
+
 class WatchedTopics:
     """
     Subscribes to what one configuration of a planner speaks about, and draws it.
@@ -74,7 +82,7 @@ class WatchedTopics:
         self._undo.append(self._state_topics.destroy)
         kind = values["command.type"]
         self._read_command = command_reader(kind, configuration.fields("command"))
-        command = place.resolve_topic_name(values["command.topic"])
+        command = topic_of(planner, values["command.topic"])
         self._subscribe(message_class(kind), command, self._on_command)
         for name in ("plan", "candidates", "statistics"):
             take = getattr(self, f"_on_{name}")
@@ -82,11 +90,11 @@ class WatchedTopics:
         inputs = configuration.inputs
         self._has_goal = "goal" in inputs
         if "costmap" in inputs:
-            topic = place.resolve_topic_name(values["drive.costmap_topic"])
+            topic = topic_of(planner, values["drive.costmap_topic"])
             self._latched(OccupancyGrid, topic, self._on_costmap)
         for name, kind in (("goal", PoseStamped), ("path", Path)):
             if name in inputs:
-                topic = place.resolve_topic_name(values[f"drive.{name}_topic"])
+                topic = topic_of(planner, values[f"drive.{name}_topic"])
                 self._latched(kind, topic, getattr(self, f"_on_{name}"))
 
     def destroy(self) -> None:
