@@ -46,7 +46,7 @@ class StageCosts:
         """
         steps = self._cost.asked_for(seen, sequence, previous, times, before)
         if not self._needs_time:
-            time = self._no_time
+            time: torch.Tensor = self._no_time
             if self._cost.takes_times:
                 time = times.repeat_interleave(seen.shape[-1])
             flat = (
