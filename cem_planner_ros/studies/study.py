@@ -361,12 +361,16 @@ def _experiments() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Keep Ctrl-C waiting until the journal is whole again."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Keep Ctrl-C waiting until the journal is whole again; for the main thread."""
+    seen: list[int] = []
+    # A mask of this thread would not do: another thread may receive the signal.
+    before = signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)
+    if seen:
+        signal.raise_signal(signal.SIGINT)
 
 
 def text_of(error: Exception) -> str:

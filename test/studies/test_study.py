@@ -1,9 +1,13 @@
 """Studies: what they find does not depend on workers or interruptions, and nothing is lost."""
 
 import multiprocessing
+import os
+import signal
+import threading
 
 import pytest
 import yaml
+from optuna.storages import JournalStorage
 
 from cem_planner_ros.configuration import MissingSectionError, configure, load_yaml
 from cem_planner_ros.errors import ConfigurationError
@@ -99,6 +103,31 @@ def test_a_stopped_study_continues_as_if_it_had_not_been_stopped(write, tmp_path
     assert trials(rest) == trials(whole)
     episodes = sum(len(t.user_attrs["episodes"]) for t in whole.study.get_trials())
     assert counts[-1] == episodes - 5  # Nothing was run again.
+
+
+def test_an_interruption_waits_until_an_episode_is_in_the_journal(
+    write, tmp_path, whole, monkeypatch
+):
+    """Another thread, which does nothing, may receive the signal."""
+    keep, written, over = JournalStorage.set_trial_user_attr, [], threading.Event()
+    thread = threading.Thread(target=over.wait, daemon=True)
+    thread.start()
+
+    def interrupted(storage, trial, name, value):
+        os.kill(os.getpid(), signal.SIGINT)
+        keep(storage, trial, name, value)
+        written.append(name)
+
+    study = study_of(write(), tmp_path / "study")
+    with monkeypatch.context() as patch:
+        patch.setattr(JournalStorage, "set_trial_user_attr", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            study.run(Here(), nothing)
+    over.set()
+    assert written == ["episodes"]
+    rest = study_of(write(), tmp_path / "study", resume=True)
+    rest.run(Here(), nothing)
+    assert trials(rest) == trials(whole)
 
 
 def test_a_finished_study_is_made_longer(write, tmp_path):
