@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from functools import partial
 
 import numpy as np
 import torch
 
-from cem_planner_ros.benchmarks import gym_tasks, icem
+from cem_planner_ros.benchmarks import gym_tasks, icem, judo_tasks
 from cem_planner_ros.benchmarks.part import Part, Progress, costs
 from cem_planner_ros.benchmarks.robot_tasks import Act, RobotTask, episode
 from cem_planner_ros.configuration import load_yaml
@@ -22,7 +23,7 @@ HORIZON = 30
 ROLLOUTS = (100, 300)
 """Rollouts in a control step, over all iterations."""
 
-TASKS: dict[str, RobotTask] = gym_tasks.TASKS
+TASKS: dict[str, RobotTask] = gym_tasks.TASKS | judo_tasks.TASKS
 """Each is one entry of a module like `gym_tasks`: a file, a reward, a reset; no other code."""
 
 PRESET = "half_cheetah.yaml"
@@ -42,13 +43,13 @@ def run(part: Part, say: Callable[[str], None], workers: Workers | None = None) 
         workers: run the episodes; None for this process.
     """
     seeds = part.seeds_or(5)
-    budgets = ROLLOUTS[:1] if part.quick and part.rollouts is None else ROLLOUTS
+    most = 1 if part.quick and part.rollouts is None else None
     cases = [
         (name, rollouts, method)
         for name in part.tasks(TASKS)[: 1 if part.quick else None]
-        for rollouts in budgets
+        for rollouts in (TASKS[name].rollouts or ROLLOUTS)[:most]
         for method in METHODS
-        if part.includes(method, rollouts)
+        if part.includes(method, rollouts) and _has(method, name)
     ]
     progress = Progress(say, len(seeds) * sum(TASKS[case[0]].steps * case[1] for case in cases))
     calls = [(*case, seed) for case in cases for seed in seeds]
@@ -67,7 +68,7 @@ def run(part: Part, say: Callable[[str], None], workers: Workers | None = None) 
             "rollouts": rollouts,
             "samples": samples,
             "iterations": iterations,
-            "horizon": HORIZON,
+            "horizon": task.horizon or HORIZON,
             "steps": task.steps,
             **costs(seeds, [-gained for gained in returns]),
         }
@@ -80,11 +81,18 @@ def _of_names(name: str, rollouts: int, method: str, seed: int) -> tuple[float, 
     return episode(TASKS[name], act, seed), samples, iterations
 
 
+def _has(method: str, task: str) -> bool:
+    """Return whether a method has settings for a task, and is installed."""
+    if method not in judo_tasks.OPTIMISERS:
+        return True
+    return task in judo_tasks.TASKS and judo_tasks.is_installed()
+
+
 def planner(task: RobotTask, rollouts: int, seed: int, settings: dict) -> tuple[Act, int, int]:
     """Return this package's planner as a controller, its N and its I."""
     model = task.model()
     cost = task.cost(model)
-    settings = {"horizon": HORIZON, "dt": cost.dt} | settings
+    settings = {"horizon": task.horizon or HORIZON, "dt": cost.dt} | settings
     samples = samples_within(rollouts, settings)
     made = Planner(model, [cost], samples=samples, seed=seed, **settings)
 
@@ -103,12 +111,13 @@ def samples_within(rollouts: int, settings: dict) -> int:
     raise ValueError(f"{rollouts} rollouts are too few for {settings}")
 
 
-def published(task: RobotTask, rollouts: int, seed: int) -> tuple[Act, int, int]:
-    """Return the published iCEM as a controller, its N and its I."""
+def scored(task: RobotTask) -> tuple[judo_tasks.Score, np.ndarray]:
+    """Return what computes the costs of action sequences, and the bounds (2, nu) of actions."""
     model = task.model()
     cost = task.cost(model)
     rollout = Rollout(model, [cost], cost.dt)
-    before, durations = torch.zeros(len(model.action_names)), torch.full((HORIZON,), cost.dt)
+    horizon = task.horizon or HORIZON
+    before, durations = torch.zeros(len(model.action_names)), torch.full((horizon,), cost.dt)
 
     def score(state: np.ndarray, samples: np.ndarray) -> np.ndarray:
         start, sequences = (
@@ -116,8 +125,20 @@ def published(task: RobotTask, rollouts: int, seed: int) -> tuple[Act, int, int]
         )
         return rollout(start, sequences.permute(1, 2, 0), before, durations).numpy()
 
-    settings = icem.PublishedSettings(rollouts=rollouts, horizon=HORIZON, beta=task.beta)
-    low, high = np.array(model.action_low), np.array(model.action_high)
+    return score, np.array([model.action_low, model.action_high])
+
+
+def judo(task: RobotTask, rollouts: int, seed: int, method: str) -> tuple[Act, int, int]:
+    """Return an optimiser of judo as a controller, its N and its I."""
+    controller = judo_tasks.Controller(method, task, *scored(task), rollouts, seed)
+    return controller.act, rollouts, 1
+
+
+def published(task: RobotTask, rollouts: int, seed: int) -> tuple[Act, int, int]:
+    """Return the published iCEM as a controller, its N and its I."""
+    score, (low, high) = scored(task)
+    horizon = task.horizon or HORIZON
+    settings = icem.PublishedSettings(rollouts=rollouts, horizon=horizon, beta=task.beta)
     controller = icem.ICEM(score, low, high, settings, seed)
     return lambda state, time: controller.act(state), settings.populations()[0], settings.iterations
 
@@ -130,8 +151,11 @@ def preset() -> dict:
 
 
 METHODS: dict[str, Callable[[RobotTask, int, int], tuple[Act, int, int]]] = {
-    "preset": lambda task, rollouts, seed: planner(task, rollouts, seed, preset()),
+    "preset": lambda task, rollouts, seed: planner(
+        task, rollouts, seed, preset() | dict(task.settings)
+    ),
     "defaults": lambda task, rollouts, seed: planner(task, rollouts, seed, {}),
     "icem": published,
+    **{name: partial(judo, method=name) for name in judo_tasks.OPTIMISERS},
 }
 """Each makes a controller, and returns its N and its I too."""

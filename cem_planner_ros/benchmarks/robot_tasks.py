@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,6 +64,9 @@ class RobotTask:
         reset: (model, data, random) puts the robot where a run begins.
         steps: control steps of a run.
         beta: exponent of the noise of the published iCEM.
+        horizon: H, the number of planned steps; 0 for that of the suite.
+        rollouts: budgets of this task alone; those of the suite if empty.
+        settings: settings in the robot's own units, which the preset has besides its own.
     """
 
     file: str
@@ -71,6 +74,9 @@ class RobotTask:
     reset: Callable[[mujoco.MjModel, mujoco.MjData, np.random.Generator], None]
     steps: int
     beta: float
+    horizon: int = 0
+    rollouts: tuple[int, ...] = ()
+    settings: Mapping[str, float] = field(default_factory=dict)
 
     def model(self) -> Dynamics:
         """Return its physics as a model, in one thread."""

@@ -11,17 +11,25 @@ import numpy as np
 from cem_planner_ros.dynamics.mjcf import OF_A_JOINT, is_single
 from cem_planner_ros.dynamics.mujoco import Mujoco
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.fields import free_bodies
 
 if TYPE_CHECKING:
     import mujoco
 
 TASKS = {
     "reach": "a site or the last body of an arm goes to a pose",
+    "move": "an arm or a hand moves an object, which has a free joint, to a pose",
     "stand": "a robot with legs stands at its pose",
     "walk": "a robot with legs walks with a velocity",
     "hover": "a flying robot holds a pose in the air",
 }
 """The tasks that a first configuration may have."""
+
+FIXED = ("reach", "move")
+"""Tasks of robots that no free joint carries."""
+
+HORIZONS = {"walk": 0.4, "stand": 0.5, "hover": 0.5, "move": 1.0}
+"""Length of the plans of tasks, s."""
 
 HANDS = ("grip", "grasp", "pinch", "tool", "tcp", "ee", "end", "hand", "attachment", "tip")
 """Parts of names of the site that is the hand of an arm; earlier ones are preferred."""
@@ -70,9 +78,10 @@ def starting_point(model: Mujoco, task: str = "", keyframe: str = "") -> Startin
     """
     base = _base(model)
     task = task or ("reach" if base is None else "stand" if _has_legs(model) else "hover")
-    if (task == "reach") != (base is None):
+    if (task in FIXED) != (base is None):
         raise ConfigurationError(
-            f"--task is {task}, but no free joint carries the actuators: allowed is reach"
+            f"--task is {task}, but no free joint carries the actuators: allowed are "
+            f"{' and '.join(FIXED)}"
             if base is None
             else f"--task is {task}, but the free joint '{base}' carries the actuators: allowed "
             "are stand, walk and hover"
@@ -83,7 +92,9 @@ def starting_point(model: Mujoco, task: str = "", keyframe: str = "") -> Startin
     _set_search(point, model)
     _set_actions(point, model, data, pose)
     rows = dict(zip(model.state_names, [*data.qpos, *data.qvel, *data.act], strict=True))
-    if base is None:
+    if task == "move":
+        _move(point, model, rows)
+    elif base is None:
         _reach(point, model, data)
     else:
         _float(point, model, f"{base}_", rows)
@@ -159,17 +170,21 @@ def _set_search(point: StartingPoint, model: Mujoco) -> None:
     step = model.model.opt.timestep
     dt = max(1, round(0.02 / step)) * step
     many = len(model.action_names) > FEW_ACTIONS
-    horizon = max(4, round((0.5 if many or point.task == "hover" else 0.8) / dt))
+    # Contacts need many short plans and quick changes, an arm that reaches needs precision.
+    touches = many and point.task != "reach"
+    horizon = max(4, round(HORIZONS.get(point.task, 0.5 if many else 0.8) / dt))
     point.planner = {
-        "samples": 32 if many else 64,
-        "elites": 6 if many else 8,
-        "iterations": 1 if many else 3,
+        "samples": 32 if touches else 24 if many else 64,
+        "elites": 4 if many else 8,
+        "iterations": 1 if touches else 3,
         "horizon": horizon,
         "dt": _short(dt),
         "order": 3,
         "knot_spacing": max(1, round(0.1 / dt)),
         "std_initial": 0.1 if point.task == "hover" else 0.3 if many else 0.15,
     }
+    if touches:
+        point.planner["noise_beta"] = 0.25
 
 
 def _set_actions(point: StartingPoint, model: Mujoco, data: mujoco.MjData, pose: int) -> None:
@@ -240,6 +255,26 @@ def _holding(model: Mujoco, data: mujoco.MjData) -> np.ndarray:
     return np.clip(values, model.action_low, model.action_high)
 
 
+def _move(point: StartingPoint, model: Mujoco, pose: Mapping[str, float]) -> None:
+    """Set the costs of an arm or a hand that moves the first free joint."""
+    bodies = list(free_bodies(model.state_names))
+    if not bodies:
+        raise ConfigurationError("--task is move, but nothing in the file has a free joint")
+    name = bodies[0]
+    point.costs["object"] = {
+        "plugin": "pose",
+        "position": name,
+        "orientation": name,
+        "weight": 50.0,
+        "orientation_weight": 0.05,
+        "target": {axis: _short(pose[f"{name}_{axis}"]) for axis in "xyz"},
+    }
+    point.notes["object"] = (
+        f"The object {name} goes to a position (m), and to roll, pitch and yaw (rad). The target "
+        "is where it is now: set yours, live too, or a topic (geometry_msgs/PoseStamped)."
+    )
+
+
 def _reach(point: StartingPoint, model: Mujoco, data: mujoco.MjData) -> None:
     kind, name, place = _hand(model, data)
     point.outputs = [f"hand: framepos {kind} {name}", f"hand_turn: framequat {kind} {name}"]
@@ -293,7 +328,8 @@ def _float(point: StartingPoint, model: Mujoco, base: str, pose: Mapping[str, fl
     speeds = [f"{base}{axis}_dot" for axis in "xyz"]
     turns = [f"{base}w{axis}" for axis in "xyz"]
     target = {attitude[0]: 1.0, place[2]: _short(pose[place[2]])}
-    weight = {place[2]: 50.0, attitude[1]: 10.0, attitude[2]: 10.0, attitude[3]: 1.0}
+    height = 200.0 if point.task == "walk" else 50.0
+    weight = {place[2]: height, attitude[1]: 10.0, attitude[2]: 10.0, attitude[3]: 1.0}
     signals = [place[2], *attitude]
     note = "Keeps the base upright and at its height (m)."
     if point.task == "hover":
@@ -335,5 +371,5 @@ def _float(point: StartingPoint, model: Mujoco, base: str, pose: Mapping[str, fl
 
 
 def _short(number: float) -> float:
-    """Return a number with four digits, which are read more easily."""
-    return float(f"{number:.4g}")
+    """Return a number with four digits, or 0 for what rounding left, which are read more easily."""
+    return float(f"{number:.4g}") if abs(number) > 1e-9 else 0.0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from cem_planner_ros.benchmarks import bench_robots
+from cem_planner_ros.benchmarks import bench_robots, judo_tasks
 from cem_planner_ros.benchmarks.gym_tasks import TASKS, RunForward, RunHopper, StandUp
 from cem_planner_ros.benchmarks.icem import ICEM, PublishedSettings, coloured
 from cem_planner_ros.benchmarks.part import Progress
@@ -194,3 +194,33 @@ def test_progress_says_how_much_is_left(monkeypatch):
     for label, work in (("a", 20), ("b", 40), ("c", 40)):
         progress.run(label, work)
     assert said == ["a: 0 % done", "b: 20 % done, 40 s left", "c: 60 % done, 7 min left"]
+
+
+def test_pushing_is_rewarded_behind_the_cylinder():
+    class Cylinders(Dynamics):
+        state_names = ("slider_x", "slider_y", "slider_cart_x", "slider_cart_y")
+        action_names, action_low, action_high, action_units = ("a",), (-1.0,), (1.0,), ("",)
+
+        def step(self, state, action, dt):
+            return state
+
+    cost = judo_tasks.PushCylinder(Cylinders())
+    here, action = column(0.3, 0.0, 1.0, 0.0), column(0.0)
+    # The place behind is 0.25 m beyond the cylinder, as seen from the goal.
+    expected = -(0.05 * 1.0**2 + 0.25 * (0.3 - 1.25) ** 2)
+    assert cost.reward(here, action, here).item() == pytest.approx(expected)
+
+
+@pytest.mark.extras
+def test_optimisers_of_judo_push_a_cylinder():
+    pytest.importorskip("mujoco")
+    if not judo_tasks.is_installed():
+        pytest.skip("needs judo with scipy and viser")
+    task = dataclasses.replace(judo_tasks.TASKS["cylinder_push"], steps=12)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(judo_tasks.TASKS, "cylinder_push", task)
+        idle = episode(task, lambda state, time: state[:2], 0)
+        for method in judo_tasks.OPTIMISERS:
+            act, samples, iterations = bench_robots.METHODS[method](task, 16, 0)
+            assert (samples, iterations) == (16, 1)
+            assert episode(task, act, 0) > idle

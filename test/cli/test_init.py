@@ -123,6 +123,15 @@ def test_without_a_site_the_last_body_is_the_hand_and_objects_have_topics_of_the
     assert value["state.cup.type"] == "nav_msgs/msg/Odometry"
 
 
+def test_an_object_is_moved_to_where_it_is_and_that_is_to_be_changed(made):
+    configuration, _, _ = made(ARM.format(site=SITE, more=CUP), "move")
+    value = configuration.values
+    assert value["costs"] == ["object", "smooth"]
+    assert (value["object.plugin"], value["object.position"]) == ("pose", "cup")
+    assert (value["object.target.x"], value["object.target.z"]) == (1.0, 0.0)
+    assert value["planner.horizon"] * value["planner.dt"] == pytest.approx(1.0)
+
+
 def test_a_drone_hovers(made):
     configuration, text, _ = made(DRONE)
     assert "The task 'hover'" in text
@@ -196,7 +205,8 @@ def test_a_plugin_gets_a_file_with_all_weights(name, tmp_path):
         (["--plugin", "exported"], "the model 'exported' cannot be made with its defaults"),
         (["--plugin", "cartpool"], "did you mean 'cartpole'"),
         (["--plugin", "cartpole", "--task", "reach"], "--task and --keyframe are for --mujoco"),
-        (["--mujoco", "cartpole.xml", "--task", "hover"], "allowed is reach"),
+        (["--mujoco", "cartpole.xml", "--task", "hover"], "allowed are reach and move"),
+        (["--mujoco", "cartpole.xml", "--task", "move"], "nothing in the file has a free joint"),
         (["--mujoco", "quadruped.xml", "--task", "reach"], "allowed are stand, walk and hover"),
         (["--mujoco", "quadruped.xml", "--keyframe", "up"], "which has home, lying"),
         (["--urdf", "nowhere.urdf"], "file 'nowhere.urdf' does not exist"),
