@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Errors of this package, and the texts of errors."""
 
 from __future__ import annotations

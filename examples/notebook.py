@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The planner without ROS, cell by cell as in a notebook: plan, look, close the loop."""
 
 # %% A planner of one of the shipped configurations; any YAML of the node will do.

@@ -1,4 +1,6 @@
 #!/usr/bin/env python3
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """
 Trains models/pendulum_latent from what a pendulum shows: observations, torques and rewards.
 

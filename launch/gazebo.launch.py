@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Start Gazebo with a robot and its planner: gazebo.launch.py scenario:=cartpole."""
 
 from launch import LaunchDescription

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Start the planner node: ros2 launch cem_planner_ros planner.launch.py params_file:=<yaml>."""
 
 from pathlib import Path

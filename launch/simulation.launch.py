@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Start a simulated plant and its planner: simulation.launch.py scenario:=cartpole."""
 
 from launch import LaunchDescription

@@ -1,9 +1,13 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Every command, block of code and picture of the pages is one that works."""
 
 import ast
+import importlib.util
 import itertools
 import re
 import shlex
+import sys
 import textwrap
 from pathlib import Path
 
@@ -162,3 +166,19 @@ def test_pages_of_the_site_are_in_its_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text()
     for page in (ROOT / "docs").rglob("*.md"):
         assert str(page.relative_to(ROOT / "docs")) in navigation
+
+
+@pytest.mark.parametrize("name", ["commands", "messages"])
+def test_pages_that_are_made_from_the_code_are_up_to_date(name):
+    file = ROOT / "docs" / "scripts" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, file)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # Where dataclasses and named tuples look for it.
+    spec.loader.exec_module(module)
+    assert module.page() == module.TARGET.read_text(), "make reference"
+
+
+def test_every_refusal_says_what_to_do():
+    rows = re.findall(r"^\| (.*) \|$", (ROOT / "docs/reference/messages.md").read_text(), re.M)
+    assert len(rows) > 250
+    assert [row for row in rows if not row.rpartition(" | ")[2].strip()] == []

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The fields that need not be named, and the hints for wrong ones."""
 
 import pytest

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """What package.xml asks rosdep for; which version this is."""
 
 import ast
@@ -104,3 +106,15 @@ def test_make_help_lists_every_target():
     makefile = (ROOT / "Makefile").read_text()
     targets = re.search(r"^\.PHONY: (.*)$", makefile, re.M)[1].split()
     assert set(re.findall(r'@echo "make ([\w-]+)', makefile)) == set(targets)
+
+
+def test_every_source_file_names_its_licence():
+    """As the linter ament_copyright asks for."""
+    kinds = ("*.py", "*.cpp", "*.cu", "*.h")
+    folders = ("cem_planner_ros", "docs", "examples", "launch", "test")
+    files = [file for folder in folders for kind in kinds for file in (ROOT / folder).rglob(kind)]
+    assert len(files) > 400
+    for file in [*files, ROOT / "setup.py", *(ROOT / "scripts").iterdir()]:
+        begin = file.read_text()[:300]
+        assert "Copyright 2026" in begin, file
+        assert "SPDX-License-Identifier: Apache-2.0" in begin, file

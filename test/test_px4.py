@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The relay to PX4 in examples/, with a stand-in for px4_msgs."""
 
 import importlib.util

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The rooms of the package: who imports whom, how long modules are, and their names."""
 
 import ast
@@ -170,7 +172,8 @@ def test_modules_are_short(name):
     if name in TABLES:
         return
     most = MOST_LINES_OF_A_NODE if name in NODES else MOST_LINES
-    assert len((PACKAGE / name).read_text().splitlines()) <= most
+    licence = 2  # Lines above each module.
+    assert len((PACKAGE / name).read_text().splitlines()) - licence <= most
 
 
 def test_no_two_modules_have_one_name():

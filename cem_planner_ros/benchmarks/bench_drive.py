@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """
 How well a robot drives in worlds with obstacles on its path, seen by its lidar.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Model steps per second of every model, and MuJoCo and its plans beside its own rollout."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """How well the demo's cart-pole is controlled with a model learned from its data, and how fast."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """
 How punctual the control loop is: the real node against a plant without physics, over DDS.
 

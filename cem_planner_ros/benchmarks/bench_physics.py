@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Plans of a robot with legs in a physics engine, and how many candidates fit into a period."""
 
 from __future__ import annotations

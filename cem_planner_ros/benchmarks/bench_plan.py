@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The time of a plan, compared with a plain reference planner in the same run."""
 
 from __future__ import annotations

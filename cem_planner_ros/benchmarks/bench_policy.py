@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The effect of a searched policy: as candidates, and as the fallback."""
 
 from __future__ import annotations

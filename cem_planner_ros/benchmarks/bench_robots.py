@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Returns of robots with contacts: this package beside the published iCEM, at equal rollouts."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Growth of the time of a plan with N, H and I, and the share of each phase."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """
 All that is to be measured on a GPU, in one run of at most 8 minutes without MuJoCo Warp.
 

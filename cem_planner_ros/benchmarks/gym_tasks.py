@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Gymnasium's walking robots as tasks: its model files, its rewards, an episode without reset."""
 
 from __future__ import annotations

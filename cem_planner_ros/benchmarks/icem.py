@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The published iCEM in NumPy, to compare with (Pinneri et al., 2020, arXiv 2008.06389)."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Tasks of judo as tasks of the benchmark: its files, its rewards, and its own optimisers."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """MPPI with the settings that Nav2 ships, as a reference for smoothness."""
 
 from __future__ import annotations

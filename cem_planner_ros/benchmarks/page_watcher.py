@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """A browser without a picture: it shows the page of a planner, as far as the page can tell."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The part of a suite that is measured, and how long the rest of it takes."""
 
 from __future__ import annotations

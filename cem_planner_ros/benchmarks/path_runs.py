@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """
 How truly a robot drives along paths whose parts lie near each other, or that turn round.
 

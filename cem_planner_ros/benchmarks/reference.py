@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """A plain CEM planner, eager and with samples first, as a fixed reference."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Robots as tasks of a benchmark: a file, its reward, how a run begins and ends."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The scenario of `demo` in which a pole on a cart is swung up."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Control a simulated plant over ROS 2, with plant and planner as processes."""
 
 from __future__ import annotations

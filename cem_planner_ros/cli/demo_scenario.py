@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """A scenario of `demo`: its nodes, what is observed, and when it is a success."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Print every parameter: of a configuration as commented YAML, of all plugins as Markdown."""
 
 from __future__ import annotations

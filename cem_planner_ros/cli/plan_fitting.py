@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """A time step, and numbers of candidates and commands, with which plans are on time here."""
 
 from __future__ import annotations

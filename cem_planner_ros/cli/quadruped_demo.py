@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The scenario of `demo` in which a robot with four legs follows velocity commands."""
 
 from __future__ import annotations

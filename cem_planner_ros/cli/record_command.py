@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Record states and commands of a running robot or simulator, as a bag that `train` reads."""
 
 from __future__ import annotations

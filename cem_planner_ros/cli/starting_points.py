@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """First configurations of a MuJoCo model: pose, actions, outputs and costs of a task."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Tune parameters: episodes in simulation, proposed by Optuna, on all cores or on a cluster."""
 
 from __future__ import annotations

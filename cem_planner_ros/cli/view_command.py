@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Serve a page in a browser: a planner node and its parameters, or a recorded run."""
 
 from __future__ import annotations

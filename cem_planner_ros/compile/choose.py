@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Chooses the executor that runs the iterations, and says why no faster one runs."""
 
 from __future__ import annotations

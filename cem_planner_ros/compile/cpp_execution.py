@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The search as a generated C++ library: sampling, rollout and refit in one call."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """
 The rollout on a GPU: the step of model and costs, generated as for the CPU, as a CUDA kernel.
 

@@ -1,3 +1,5 @@
+// Copyright 2026 the contributors of cem_planner_ros
+// SPDX-License-Identifier: Apache-2.0
 // What both kernels of a GPU know: search.cu, and rollout.cu with the code of a model in it.
 //
 // Symbols and layout are those of the package: components first, samples last; P knots, M modes. No

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The C++ of a model and its costs, to be put into a rollout on the CPU or on a GPU."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+// Copyright 2026 the contributors of cem_planner_ros
+// SPDX-License-Identifier: Apache-2.0
 // What both parts of a kernel know: search.cpp, and rollout.cpp with the code of a model in it.
 //
 // cpu.py puts this text before theirs. Symbols and layout are those of the package: components

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Compiling C++ to libraries, which are kept in the cache."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """
 Compiling CUDA text by NVRTC, NVIDIA's compiler library, through its C interface.
 

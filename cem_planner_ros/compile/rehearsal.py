@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Finds out, before compiling, what plugins change from plan to plan."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+// Copyright 2026 the contributors of cem_planner_ros
+// SPDX-License-Identifier: Apache-2.0
 // The rollout on the CPU, which search.cpp calls: what differs from model to model.
 //
 // cpu.py puts NX, NU, BLOCK and kernel.h before this text, and the code of the model and of the

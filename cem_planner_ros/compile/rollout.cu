@@ -1,3 +1,5 @@
+// Copyright 2026 the contributors of cem_planner_ros
+// SPDX-License-Identifier: Apache-2.0
 // The costs of candidates on a GPU, a thread for each under each member of a model.
 //
 // cuda.py puts NX, NU, MEMBERS, TENSORS, CONSTANTS, UNROLLED and device.h before this text, and the code of

@@ -1,3 +1,5 @@
+// Copyright 2026 the contributors of cem_planner_ros
+// SPDX-License-Identifier: Apache-2.0
 // Functions of scalars that generated code calls, on the CPU and on a GPU alike.
 //
 // They stand before rollout.cpp and before rollout.cu, which have what differs between the two. What

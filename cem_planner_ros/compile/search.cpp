@@ -1,3 +1,5 @@
+// Copyright 2026 the contributors of cem_planner_ros
+// SPDX-License-Identifier: Apache-2.0
 // The search on the CPU: sample, bound, roll out, score, weigh, refit, and again.
 //
 // cpu.py puts NU, INSTANT, BLOCK, TILE and kernel.h before this text. Nothing else here depends on the

@@ -1,3 +1,5 @@
+// Copyright 2026 the contributors of cem_planner_ros
+// SPDX-License-Identifier: Apache-2.0
 // The search on a GPU around the rollout: sample and bound, select, refit.
 //
 // cuda.py puts NU, TILE and device.h before this text. What is computed is stated in search.py, and

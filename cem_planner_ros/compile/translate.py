@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """
 Writing a traced PyTorch function as C++ on scalars, inside a loop over samples.
 

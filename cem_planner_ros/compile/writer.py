@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """C++ expressions for the elements of a tensor, and writing them as code."""
 
 from __future__ import annotations

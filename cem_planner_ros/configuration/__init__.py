@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The parameters of the node: table, YAML files, checks, and building a planner from them."""
 
 from cem_planner_ros.configuration.build import configure

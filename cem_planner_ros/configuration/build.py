@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Checks the values of parameters and loads the plugins; reports all mistakes at once."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The table of the node's parameters that only a robot that drives has."""
 
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter

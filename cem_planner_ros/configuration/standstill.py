@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Checks with the model whether the safe action keeps the plant standing still."""
 
 from __future__ import annotations

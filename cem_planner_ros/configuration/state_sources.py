@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The sources of the state: one topic, or several that each have a part of it."""
 
 from __future__ import annotations

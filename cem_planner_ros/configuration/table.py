@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The table of the node's parameters that do not depend on model and costs."""
 
 from cem_planner_ros.compile.choose import BACKEND

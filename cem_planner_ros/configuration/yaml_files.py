@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """
 Reads ROS parameter files as rcl does, so that `check` and the node get the same values.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Changes of the parameters and of the planner while the control loop runs."""
 
 from __future__ import annotations

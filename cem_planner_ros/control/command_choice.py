@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The choice of a command: its status on the ladder, and the action of this status."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The fallback: the command for a short time when no usable plan is left."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Set-points of positions from commanded speeds, for robots that take positions."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The ladder: the four sources of a command, from the best to the last resort."""
 
 from __future__ import annotations

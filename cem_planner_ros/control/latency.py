@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The commands between the time of a state and the time at which the next command takes effect."""
 
 from __future__ import annotations

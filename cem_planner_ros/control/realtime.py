@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Settings of the operating system and of Python for punctual threads."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The action that stops the plant, and the first commands before there is a plan."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Records of a control period: its state, the attempt to plan, and the result."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Errors between attitudes that are quaternions (w, x, y, z), from body to world, of any length."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The cost of obstacles in a costmap, and of obstacles that move."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The shape of an arm as capsules: how far they are from each other, and from what stands."""
 
 from __future__ import annotations

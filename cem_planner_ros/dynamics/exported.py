@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """A model from a file: a network, or any other PyTorch function."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Models that predict in a latent space, and predict the return of action sequences."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Opens MJCF and URDF files: names of files within them, and meshes that are missing."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The sensors of an MJCF file: adding them by a text, and their names."""
 
 from __future__ import annotations

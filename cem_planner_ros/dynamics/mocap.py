@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Mocap bodies of an MJCF file: their poses, constant or from topics."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """What models of a physics file have in common: names of states, actions and outputs, warnings."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Variants of a model with uncertain numbers, which run side by side."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """
 Kernels around the time steps of MuJoCo Warp; imported only where Warp is installed.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Simulations side by side in MuJoCo Warp, as graphs; imported only where Warp is installed."""
 
 import math

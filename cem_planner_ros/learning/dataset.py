@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Training data: states and commands in sequences with a fixed step, split by episode."""
 
 from __future__ import annotations

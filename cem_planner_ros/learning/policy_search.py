@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Search for the weights of a linear policy in a Gymnasium environment, with the CEM."""
 
 from __future__ import annotations

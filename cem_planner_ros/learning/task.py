@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The task of learning a model, from a parameter file of the node."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The cells that a robot touches, and how near it may come to them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The goal checker: whether a robot has a goal, and whether it has reached the goal."""
 
 from __future__ import annotations

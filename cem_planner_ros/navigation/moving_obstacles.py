@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Obstacles that move: where they are predicted to be, and how near the robot comes to them."""
 
 from __future__ import annotations

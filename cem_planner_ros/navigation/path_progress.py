@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Where a robot is on its path, whose parts it drives in their order."""
 
 from __future__ import annotations

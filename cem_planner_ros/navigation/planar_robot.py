@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Pose and speeds of a mobile robot, for the goal checker and the stop guard."""
 
 from __future__ import annotations

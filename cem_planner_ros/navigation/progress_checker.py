@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The progress of a robot that follows a path: whether it moves, and how far it has come."""
 
 from __future__ import annotations

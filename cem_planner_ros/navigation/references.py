@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """References: what states and outputs of a model should be, over time."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The stop guard: checks that the robot can still stop before it touches an obstacle."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """A rollout that ends at a deadline, for models whose iteration may take longer than a period."""
 
 from __future__ import annotations

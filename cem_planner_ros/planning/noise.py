@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Coloured noise: candidates move in one direction for longer than with white noise."""
 
 from __future__ import annotations

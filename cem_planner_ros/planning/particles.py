@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Candidates in a model with members: which column runs which member, and the risk measure."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """A plan as a function of absolute time, on a grid that does not move."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Checks of the arguments of a planner that are not settings of the search."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Recordings of a planner's run, which can be planned again and compared."""
 
 from __future__ import annotations

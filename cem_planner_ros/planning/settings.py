@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The settings of the search: meaning and range of each, and checks between them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The stage costs of all steps of a rollout at once."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The warm start: shifts the belief of the last plan in time; reseeds modes."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Plugins are tried out with random inputs before anything relies on them."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Candidates from a policy: the action sequences of the model under the policy."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """A gait of a robot with legs, whose steps are candidates of a plan."""
 
 from __future__ import annotations

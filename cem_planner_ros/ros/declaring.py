@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Declares parameters on a ROS node, and reads the values that parameter files hold for it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The action `follow_path` of Nav2's controller_server, served by the planner node."""
 
 from __future__ import annotations

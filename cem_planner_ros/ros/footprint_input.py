@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The input of the robot's outline, such as the footprint that a costmap of Nav2 publishes."""
 
 from __future__ import annotations

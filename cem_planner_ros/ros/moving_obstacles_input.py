@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The input of moving obstacles, from a point cloud with a point for each of them."""
 
 from __future__ import annotations

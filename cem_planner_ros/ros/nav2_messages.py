@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Types of the package nav2_msgs, which is part of Nav2, and conversions of their values."""
 
 from __future__ import annotations

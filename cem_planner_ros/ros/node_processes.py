@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Runs nodes as child processes in an isolated DDS domain, for demo and benchmark."""
 
 from __future__ import annotations

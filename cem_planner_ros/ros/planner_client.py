@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """What the page asks of a planner node, over its services."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Makes a second planner while the first one controls; it takes over when it is ready."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The planner thread makes planners and runs the control loop; only it uses PyTorch."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Point clouds with named fields (sensor_msgs/PointCloud2), as arrays and back."""
 
 from __future__ import annotations

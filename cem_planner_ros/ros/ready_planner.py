@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """A planner that is ready to control: compiled, warmed up and measured."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Goals and paths as they were received, in the frame of their message."""
 
 from __future__ import annotations

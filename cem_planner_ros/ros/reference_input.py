@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The input of references for what follows one from a topic: costs, and bodies of a model."""
 
 from __future__ import annotations

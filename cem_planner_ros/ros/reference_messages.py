@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Reading references from messages, which are any objects with the fields of their type."""
 
 from __future__ import annotations

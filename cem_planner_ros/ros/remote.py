@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Access to a running node over its services, for the commands set, get, list and watch."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The simulator node: a plant that publishes states and takes commands in real time."""
 
 from __future__ import annotations

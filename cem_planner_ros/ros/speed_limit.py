@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The speed limit of Nav2, received on a topic."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The topics of the state: subscriptions, what comes on them, and the whole state."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The emergency stop of the page: pressed at once, and until the planner has acknowledged it."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Finds out, from outside the control loop, why an active node does not control."""
 
 from __future__ import annotations

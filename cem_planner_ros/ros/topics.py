@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The topics of a configured node: input of states and surroundings, output of commands."""
 
 from __future__ import annotations

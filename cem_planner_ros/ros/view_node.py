@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The node that serves a page in a browser: what a planner does, and its parameters."""
 
 from __future__ import annotations

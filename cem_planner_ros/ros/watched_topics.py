@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The topics that the page shows: subscribed to while somebody looks, read as often as drawn."""
 
 from __future__ import annotations

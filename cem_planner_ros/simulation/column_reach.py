@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """
 The task of an arm: to bring its tip to one pose after the other around a column.
 

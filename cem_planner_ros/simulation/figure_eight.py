@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """
 The task of a quadrotor: to fly a figure of eight whose shape changes every second.
 

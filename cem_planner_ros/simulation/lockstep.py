@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Control loop and plant on one simulated clock, for runs that can be repeated exactly."""
 
 from __future__ import annotations

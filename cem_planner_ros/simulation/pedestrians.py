@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Pedestrians of a world: they walk to and fro across the path, and yield to nobody."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The plants of the simulator node: MuJoCo, or a dynamics plugin."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """A robot with two driven wheels and a lidar in a MuJoCo world."""
 
 from __future__ import annotations

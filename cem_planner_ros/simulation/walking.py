@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """A walk of a robot with legs: what it is commanded, a push, and how well it followed."""
 
 from __future__ import annotations

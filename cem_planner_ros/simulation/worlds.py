@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """
 Worlds to drive in: MuJoCo files with a reference path and obstacles on it.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The courses of episodes: a plant, and what is around it."""
 
 from __future__ import annotations

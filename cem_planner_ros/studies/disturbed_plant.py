@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """What disturbs a plant in an episode: late commands, noise, and pushes."""
 
 from __future__ import annotations

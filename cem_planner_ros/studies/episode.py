@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """An episode: the control loop and a plant in lockstep on a simulated clock, and how it went."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """What comes out of a study: parameter files, and the best trial beside today's values."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Runs tasks on a Ray cluster: one that is there, or one that is started on this machine."""
 
 from __future__ import annotations

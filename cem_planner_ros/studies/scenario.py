@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The scenarios of a study file: what an episode simulates, and for which seeds."""
 
 from __future__ import annotations

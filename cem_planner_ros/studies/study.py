@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """
 A study: Optuna proposes parameters, workers run the episodes, and a journal keeps all of it.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Reads the file of a study: what is tuned, in which scenarios, for which objectives."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Who may reach the page: a gate in front of the server of viser."""
 
 from __future__ import annotations

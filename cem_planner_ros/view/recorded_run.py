@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Recorded runs: the states and plans of each control period, from a planner or from a bag."""
 
 from __future__ import annotations

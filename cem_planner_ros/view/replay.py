@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Periods of a recorded run, planned again with the parameters as they were or with others."""
 
 from __future__ import annotations

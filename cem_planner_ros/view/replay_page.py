@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The page of a recorded run: a time slider, what was planned, and the same planned again."""
 
 from __future__ import annotations

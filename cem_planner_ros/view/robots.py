@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Where the bodies of a robot are, from its state: from a model file, or from the states' names."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The values of a node's parameters on the page, and requests to change them."""
 
 from __future__ import annotations

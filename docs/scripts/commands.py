@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Writes docs/reference/commands.md from the parsers of the command line."""
 
 from __future__ import annotations

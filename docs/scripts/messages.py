@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """
 Writes docs/reference/messages.md: every refusal of the package, made from the code.
 
@@ -50,6 +52,9 @@ REMEDY = re.compile(
 OF_KIND = {"UnsupportedError": "Write the step without it, or accept the slower execution."}
 """What to do about a kind of error, where the text says only what was found."""
 
+OF_ROOM = {"studies": "Correct the study file."}
+"""What to do about an error from a room, where nothing else is known."""
+
 OF_PATTERN = {
     r"(pip|apt) install": "Run the command that the message names.",
     r": (ERROR|REASON)( in FILE)?$|(raised|say) ERROR": "Correct what stands at its end.",
@@ -70,7 +75,22 @@ OF_TEXT = {
     "--device cuda: PyTorch finds no CUDA device here": "Leave --device out, or install a PyTorch "
     "with CUDA.",
     "--priority PRIORITY: the system refuses it": "Allow real-time priorities: `ulimit -r`.",
-    "--task and --keyframe are for --mujoco and --urdf": "Leave them out.",
+    "--task and --keyframe are for --mujoco and --urdf, --allow-missing-meshes too": (
+        "Leave them out."
+    ),
+    "--task is move, but nothing in the file has a free joint": "Choose another task.",
+    "the page needs the package PACKAGE: HOW": "Install it as the message says.",
+    "a gait needs actions that are positions of joints, which OTHERS are not": (
+        "Use position actuators, or no gait."
+    ),
+    "the plant 'mujoco' has KNOWN, but the parameter state.fields.NAME is FIELD": (
+        "Name a joint of the file."
+    ),
+    "the plant 'mujoco' takes PLACES, but the parameter command.fields.NAME is FIELD": (
+        "Name an actuator of the file."
+    ),
+    "the episode MAP of WHO failed: TEXT_OF": "Look at the error that the message gives.",
+    "--ray ADDRESS: no Ray cluster answers (ERROR): HINT": "Start one as the message says.",
     "give either a FILE.yaml or --markdown": "Leave one out.",
     "FILE: parameters 'action.low' and 'action.high' have to bound each of ACTIONS with a number": (
         "Set both for each action."
@@ -178,7 +198,11 @@ def _refusal(kind: str, room: str, text: ast.expr) -> Refusal:
     said = re.sub(r"\s+", " ", text_of(text)).strip()
     found, *rest = REMEDY.split(said, maxsplit=1)
     patterns = (remedy for pattern, remedy in OF_PATTERN.items() if re.search(pattern, said))
-    remedy = rest[0] if rest else OF_TEXT.get(said) or next(patterns, OF_KIND.get(kind, ""))
+    remedy = (
+        rest[0]
+        if rest
+        else OF_TEXT.get(said) or next(patterns, OF_ROOM.get(room) or OF_KIND.get(kind, ""))
+    )
     return Refusal(kind, room, found, remedy[:1].upper() + remedy[1:])
 
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Publish a figure of eight with its times, for a quadrotor that follows it."""
 
 import argparse

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Swing the true pendulum up with the learned model, without ROS."""
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Fit a small network to steps of the pendulum and write it as learned.pt2 and learned.json."""
 
 import json

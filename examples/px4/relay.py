@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """
 Relay between the planner and PX4: odometry one way, thrust and body rates the other way.
 

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Close the loop of skid_steer.yaml over its own model, without ROS, and print where it goes."""
 
 from pathlib import Path

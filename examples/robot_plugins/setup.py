@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """A package with a model and a cost for cem_planner_ros."""
 
 from setuptools import setup

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """A cost that makes a gripper lift an object, carry it over a goal, put it down, and go home."""
 
 import torch

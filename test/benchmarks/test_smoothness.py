@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The smoothness of commands: what the benchmarks report, and that of the shipped defaults."""
 
 import dataclasses

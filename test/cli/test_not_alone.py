@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Who else speaks on the topics of a demo or of a plant."""
 
 import pytest

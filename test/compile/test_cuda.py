@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The CUDA kernel, as C++ where there is no GPU; the search on a GPU where there is one."""
 
 import itertools

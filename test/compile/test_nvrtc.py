@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """All that runs on a GPU, compiled for those that robots have: this needs no GPU."""
 
 import ctypes

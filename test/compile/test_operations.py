@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Every operation that generated code knows, compared with PyTorch where numbers are awkward."""
 
 import itertools

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The kernels of a whole plan, as C++ where there is no GPU, against the NumPy oracle."""
 
 import math

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """What a plugin changes between two plans acts, in the kernel or out of it."""
 
 import gc

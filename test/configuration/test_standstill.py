@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The safe action: a number or what is measured, and warnings where it moves the plant."""
 
 from pathlib import Path

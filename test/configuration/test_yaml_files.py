@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Parameter files: what rcl's own parser makes of them is what `load_yaml` makes of them."""
 
 import math

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """What the cost `obstacles` says of obstacles that move, in PyTorch, C++ and CUDA."""
 
 import math

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The YAML files of the models, closed over the plant 'model' without ROS."""
 
 from pathlib import Path

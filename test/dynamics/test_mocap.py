@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Mocap bodies of a MuJoCo file: where they stand, and how they follow a reference."""
 
 import numpy as np

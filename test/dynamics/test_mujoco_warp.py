@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The physics of a file in MuJoCo Warp, beside MuJoCo. The first run compiles for minutes."""
 
 from pathlib import Path

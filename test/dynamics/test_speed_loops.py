@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Speeds that follow commands: exact over any step, however short the lag is."""
 
 import numpy as np

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """What launch/gazebo.launch.py starts: each program is one that writes its arguments down."""
 
 import json

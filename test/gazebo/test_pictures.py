@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The files for RViz, PlotJuggler, Foxglove and rosbag2 name topics and fields that there are."""
 
 import importlib

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """What Gazebo's files, the bridge's and the planner's say of topics and types must agree."""
 
 import re

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """What the launch files take, show and refuse, with the real launch system; no node starts."""
 
 from pathlib import Path

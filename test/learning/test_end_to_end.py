@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """From a recording to a model, and what is learned in the loop of the node."""
 
 import numpy as np

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """A car with the settings for Gazebo comes to goals all around it, in lockstep with its model."""
 
 import math

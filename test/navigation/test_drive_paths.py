@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Paths whose parts lie near each other, or that reverse, driven in lockstep."""
 
 import numpy as np

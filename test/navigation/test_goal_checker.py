@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """When a robot that drives should stand: without a goal, and at it."""
 
 import math

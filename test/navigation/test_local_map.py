@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The occupancy grid against a brute-force caster of rays among boxes and circles."""
 
 import math

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The stop guard and obstacles that move: the robot stands before it meets one."""
 
 import math

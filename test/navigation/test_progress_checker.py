@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """When a robot that follows a path is stuck, and how far along the path it is."""
 
 import math

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """A drive far from the origin, as at UTM coordinates, is the drive at the origin."""
 
 import math

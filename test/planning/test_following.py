@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Plans that follow a reference: in every execution, and in closed loop."""
 
 import numpy as np

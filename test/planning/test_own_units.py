@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The search in the units of the actions: nominal action, standard deviations, their ramp."""
 
 import numpy as np

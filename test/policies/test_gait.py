@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Gaits: when feet step, which candidates they give, and what is refused."""
 
 import numpy as np

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The command line of a node: what would be ignored is refused with what was meant."""
 
 import pytest

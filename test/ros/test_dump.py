@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """What `ros2 param dump` writes of a running node makes another node that is the same."""
 
 import numpy as np

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """What goes wrong around the node: it stays within limits, never uses what is old, and recovers."""
 
 import itertools

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The action follow_path over DDS: an action client drives a simulated robot, as Nav2 would."""
 
 import importlib

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Every parameter that is declared live acts live: it is changed while something runs, and seen."""
 
 import dataclasses

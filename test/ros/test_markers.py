@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 import numpy as np
 from rclpy.serialization import deserialize_message
 from visualization_msgs.msg import Marker, MarkerArray

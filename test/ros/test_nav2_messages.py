@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """What Nav2's messages mean here, with stand-ins for the package nav2_msgs."""
 
 import math

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """What an operator does to a node that controls, and what can happen to it."""
 
 import math

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """A state from two topics, over DDS: what the node says while one is silent, and what it plans."""
 
 import itertools

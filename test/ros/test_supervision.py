@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """What the node says while it cannot control: what is missing, and what is there instead."""
 
 import math

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """The robot in a MuJoCo world: how it drives, what its lidar sees, what it touches."""
 
 import math

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Workers: order, errors, tasks that are added, and processes that die."""
 
 import pytest

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """A model and a cost that are any function that a test gives them."""
 
 from cem_planner_ros.costs.base import Cost

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """A GPU in place of which a C++ compiler and a loop compute, for tests where there is none."""
 
 from __future__ import annotations

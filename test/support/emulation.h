@@ -1,3 +1,5 @@
+// Copyright 2026 the contributors of cem_planner_ros
+// SPDX-License-Identifier: Apache-2.0
 // CUDA's threads on a CPU, as far as the kernels use them: those of a block take turns, from barrier to
 // barrier. `backwards` lets the last one go first, which changes results where a barrier is missing.
 

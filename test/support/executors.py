@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """What executors are compared on: a small task, as plugins and in NumPy for the oracle."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Builds a ROS interface package from definitions, with the generators of the rosidl wheels."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
 """Recorded runs on the page, and their periods planned again; without a browser."""
 
 from dataclasses import replace
