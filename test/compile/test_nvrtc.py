@@ -23,7 +23,7 @@ from cem_planner_ros.planning.rollout import Rollout
 
 CAPABILITIES = {"Orin": (8, 7), "Ada": (8, 9), "Hopper": (9, 0)}
 
-FROM_FILES = {"exported", "mujoco", "mujoco_warp", "ensemble", "latent"}
+FROM_FILES = {"exported", "mujoco", "mujoco_warp", "ensemble", "latent", "serial_arm"}
 """Models that are made of a file."""
 
 

@@ -274,7 +274,7 @@ def test_the_search_does_what_its_live_parameters_say(name):
     )
 
 
-FROM_FILES = {"mujoco", "mujoco_warp", "exported", "ensemble", "latent"}
+FROM_FILES = {"mujoco", "mujoco_warp", "exported", "ensemble", "latent", "serial_arm"}
 """Models whose parameters depend on a file; see the tests of each."""
 
 
