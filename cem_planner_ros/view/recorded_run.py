@@ -44,21 +44,24 @@ def from_planner(file: Path, configuration: Configuration) -> RecordedRun:
             described = json.loads(str(run["planner"]))
             names = ("time", "state", "previous_action", "applied", "actions")
             times, states, previous, applied, actions = (run[name] for name in names)
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        search = described["search"]
+        recorded = {"states": described["states"], "actions": described["actions"]}
+        dt, horizon = float(search["dt"]), int(search["horizon"])
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise ConfigurationError(
             f"run '{file}' cannot be read, expected a file of Planner.record(): {error}"
         ) from error
     dynamics = configuration.dynamics
     for what, own in (("states", dynamics.state_names), ("actions", dynamics.action_names)):
-        if described[what] != list(own):
+        if recorded[what] != list(own):
             raise ConfigurationError(
-                f"run '{file}' has the {what} {', '.join(described[what])}, expected those of the "
+                f"run '{file}' has the {what} {', '.join(recorded[what])}, expected those of the "
                 f"model in {configuration.file}: {', '.join(own)}"
             )
-    search, times = described["search"], times - times[0]
-    grid = TimeGrid(0.0, search["dt"])
+    times = times - times[0]
+    grid = TimeGrid(0.0, dt)
     plans: list[Plan | None] = [
-        Plan(grid.edges(time, search["horizon"]), sequence, np.nan, 0, 0.0, dynamics.action_names)
+        Plan(grid.edges(time, horizon), sequence, np.nan, 0, 0.0, dynamics.action_names)
         for time, sequence in zip(times, actions, strict=True)
     ]
     return RecordedRun(times, states, previous, applied, plans, [])

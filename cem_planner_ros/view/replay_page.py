@@ -43,7 +43,7 @@ class ReplayPage:
         robot_file: MJCF or URDF file of the robot to draw; "" for that of the model.
         host, port, token: as those of `Page`.
 
-    Raises ConfigurationError if the page cannot be served there.
+    Raises ConfigurationError if the page cannot be served there, or the robot file not be read.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class ReplayPage:
         port: int = 8080,
         token: str = "",
     ):
+        robot = robots.from_configuration(replay.configuration, robot_file)
         self.replay, self._run = replay, replay.run
         with contextlib.redirect_stdout(io.StringIO()):  # It prints an address behind the gate.
             self.server = viser.ViserServer(hidden_host(), 0, label=LABEL, verbose=False)
@@ -71,7 +72,7 @@ class ReplayPage:
         self._shown = -1
         self.scene = Scene(self.server)
         self._make(title)
-        self.scene.use(robots.from_configuration(replay.configuration, robot_file))
+        self.scene.use(robot)
         self.panel.fill(replay.configuration.parameters, replay.configuration.values)
         self.show(0)
         self._player = threading.Thread(target=self._play, daemon=True)

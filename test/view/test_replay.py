@@ -162,6 +162,15 @@ def test_a_bag_without_plans_says_so_and_is_planned_again(bag, configuration):
     assert np.isfinite(replay.again(3).prediction.plan.cost)
 
 
+def test_a_run_without_a_description_is_refused(tmp_path, configuration):
+    file = tmp_path / "run.npz"
+    names = ("time", "state", "previous_action", "applied", "actions")
+    columns = {name: [0.0] for name in names}
+    np.savez(file, planner="{}", **columns)
+    with pytest.raises(ConfigurationError, match=r"run\.npz' cannot be read"):
+        recorded_run.from_planner(file, configuration)
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", None])
 def test_files_that_are_no_runs_are_refused(tmp_path, configuration, content):
     file = tmp_path / "run.npz"
