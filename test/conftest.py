@@ -27,6 +27,7 @@ try:
     from rclpy.node import Node
     from rclpy.parameter import Parameter
     from rclpy.qos import DurabilityPolicy, QoSProfile
+    from spinning import spinning
 
     from cem_planner_ros.ros.node import PlannerNode
 except ImportError:
@@ -310,34 +311,22 @@ def start(tmp_path, domain_id):
 @pytest.fixture
 def node(context, drive, monkeypatch):
     """A function that makes a planner node in this process and spins it; parameters by name."""
-    made = []
+    with contextlib.ExitStack() as ended:
 
-    def make(file=None, **changes):
-        monkeypatch.setattr(sys, "argv", ["node", *(["--params-file", str(file)] if file else [])])
-        values = drive | {name.replace("__", "."): value for name, value in changes.items()}
-        if file is not None:
-            values = load_yaml(file)
-        overrides = [Parameter(name, value=value) for name, value in values.items()]
-        made.append(PlannerNode(parameter_overrides=overrides))
-        executor = SingleThreadedExecutor()
-        executor.add_node(made[-1])
-        stop = threading.Event()
+        def make(file=None, **changes):
+            given = ["--params-file", str(file)] if file else []
+            monkeypatch.setattr(sys, "argv", ["node", *given])
+            values = drive | {name.replace("__", "."): value for name, value in changes.items()}
+            if file is not None:
+                values = load_yaml(file)
+            overrides = [Parameter(name, value=value) for name, value in values.items()]
+            made = PlannerNode(parameter_overrides=overrides)
+            ended.callback(made.destroy_node)
+            ended.callback(made.close)
+            ended.enter_context(spinning(made))
+            return made
 
-        def spin():
-            while not stop.is_set():
-                executor.spin_once(timeout_sec=0.05)
-
-        thread = threading.Thread(target=spin, daemon=True)
-        thread.start()
-        made.append((stop, thread))
-        return made[-2]
-
-    yield make
-    for made_node, (stop, thread) in zip(made[::2], made[1::2], strict=True):
-        stop.set()
-        thread.join()
-        made_node.close()
-        made_node.destroy_node()
+        yield make
 
 
 @pytest.fixture

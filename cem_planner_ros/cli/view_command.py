@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import secrets
 import signal
 import sys
 import threading
@@ -93,7 +92,6 @@ def run(options: argparse.Namespace) -> int:
 def _replay(options: argparse.Namespace) -> int:
     """Serve the page of a recorded run until Ctrl-C or SIGTERM."""
     from cem_planner_ros.view import recorded_run
-    from cem_planner_ros.view.gate import is_loopback
     from cem_planner_ros.view.replay import Replay
     from cem_planner_ros.view.replay_page import ReplayPage
 
@@ -103,19 +101,17 @@ def _replay(options: argparse.Namespace) -> int:
         run = recorded_run.from_bag(options.bag, file, configuration)
     else:
         run = recorded_run.from_planner(options.run, configuration)
-    token = "" if is_loopback(options.host) else secrets.token_urlsafe(16)
     page = ReplayPage(
         Replay(run, configuration),
         title=str(options.bag or options.run),
         robot_file=options.robot,
         host=options.host,
         port=options.port,
-        token=token,
     )
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        address = f"http://{options.host}:{page.port}/" + (f"?token={token}" if token else "")
-        print(f"{len(run.times)} periods of {run.times[-1]:.1f} s are at {address}", flush=True)
+        where = page.serving.address
+        print(f"{len(run.times)} periods of {run.times[-1]:.1f} s are at {where}", flush=True)
         threading.Event().wait()
     finally:
         page.close()

@@ -131,6 +131,11 @@ class Candidates(NamedTuple):
     """(candidate n)"""
 
 
+def elites_among(count: int, elites: int) -> int:
+    """Return how many of `count` candidates that `by_cost` has chosen are elites."""
+    return min(count - count // 2, elites)
+
+
 def by_cost(costs: np.ndarray, elites: int, count: int | None = None) -> np.ndarray:
     """
     Return the indices of candidates with costs (n,), the cheapest first, the invalid ones last.

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import array
 import math
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
+from rclpy.parameter import parameter_value_to_python
 
 from cem_planner_ros.configuration import load_yaml
 from cem_planner_ros.configuration.table import ROS_PARAMETERS
@@ -123,8 +123,13 @@ def declaration(descriptor: ParameterDescriptor, value: Any) -> Parameter:
     is_number = allowed.startswith(("an integer", "a finite number"))
     if descriptor.dynamic_typing and is_number:
         _, *words = allowed.split(", or ")
-    if isinstance(value, (list, tuple, array.array)):
-        value = list(value)
     return Parameter(
         descriptor.name, value, description, unit, low, high, tuple(choices), when, tuple(words)
     )
+
+
+def python_value(message) -> Any:
+    """Return the value of a ParameterValue."""
+    value = parameter_value_to_python(message)
+    # rclpy gives lists as arrays or tuples.
+    return value if isinstance(value, (bool, int, float, str, type(None))) else list(value)

@@ -15,13 +15,12 @@ from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
-from rclpy.parameter import parameter_value_to_python
 from rclpy.publisher import Publisher
 from std_srvs.srv import SetBool, Trigger
 
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.plugins.parameter import Parameter
-from cem_planner_ros.ros.declaring import declaration
+from cem_planner_ros.ros.declaring import declaration, python_value
 from cem_planner_ros.ros.messages import quaternion
 from cem_planner_ros.ros.stop_button import StopButton
 
@@ -195,13 +194,6 @@ def _message(name: str, value: Any):
     if isinstance(value, list):  # An empty one would have no type.
         return RosParameter(name, RosParameter.Type.STRING_ARRAY, value).to_parameter_msg()
     return RosParameter(name, value=value).to_parameter_msg()
-
-
-def python_value(message) -> Any:
-    """Return the value of a ParameterValue."""
-    value = parameter_value_to_python(message)
-    # rclpy gives lists as arrays or tuples.
-    return value if isinstance(value, (bool, int, float, str, type(None))) else list(value)
 
 
 def _declared(descriptors, values: Mapping[str, Any]) -> tuple[dict[str, Parameter], dict]:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import array
 import os
 import time
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from rcl_interfaces.msg import ParameterDescriptor, ParameterType
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.parameter import Parameter, parameter_value_to_python
+from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
 from cem_planner_ros.configuration import split_name
@@ -24,6 +23,7 @@ from cem_planner_ros.configuration.yaml_files import parse_value
 from cem_planner_ros.errors import ConfigurationError, did_you_mean
 from cem_planner_ros.plugins import loading
 from cem_planner_ros.ros import node_processes
+from cem_planner_ros.ros.declaring import python_value
 
 APPEAR = 10.0
 """Time for finding a running node, s."""
@@ -146,9 +146,7 @@ class Remote:
         self.describe(names)
         request = GetParameters.Request(names=list(names))
         response = self.call(GetParameters, "get_parameters", request)
-        values = [parameter_value_to_python(value) for value in response.values]
-        # rclpy gives lists of numbers as arrays.
-        return [list(v) if isinstance(v, (tuple, array.array)) else v for v in values]
+        return [python_value(value) for value in response.values]
 
     def set(self, name: str, text: str) -> Any:
         """

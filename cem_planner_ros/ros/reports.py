@@ -22,7 +22,7 @@ from cem_planner_ros.control.ladder import FALLBACK, FRESH, PREVIOUS_PLAN, STOPP
 from cem_planner_ros.control.tick import RESTING, Tick
 from cem_planner_ros.navigation.stop_guard import StopGuard
 from cem_planner_ros.planning.execution import Execution
-from cem_planner_ros.planning.plan import Candidates, Plan
+from cem_planner_ros.planning.plan import Candidates, Plan, elites_among
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.ros import diagnostics
 from cem_planner_ros.ros.markers import BEST, Drawing, Line, braking, fan, in_space, moving
@@ -247,4 +247,4 @@ def candidate_lines(planner: Planner, count: int) -> list[Line]:
 
 def sampled(planner: Planner, count: int) -> tuple[Candidates, int]:
     """Return at most `count` candidates of the last iteration, and how many are elites."""
-    return planner.candidates(count), min(count - count // 2, planner.search.elites)
+    return planner.candidates(count), elites_among(count, planner.search.elites)

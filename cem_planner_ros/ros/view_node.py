@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,12 @@ from cem_planner_ros.configuration import NODE_NAME, Configuration, configure, s
 from cem_planner_ros.configuration.table import ROS_PARAMETERS
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.plugins.parameter import LIVE, READ_ONLY, Parameter
-from cem_planner_ros.ros.declaring import declare
-from cem_planner_ros.ros.planner_client import PlannerClient, python_value
+from cem_planner_ros.ros.declaring import declare, python_value
+from cem_planner_ros.ros.planner_client import PlannerClient
 from cem_planner_ros.ros.watched_topics import WatchedTopics, topic_of
 
 try:
     from cem_planner_ros.view import robots
-    from cem_planner_ros.view.gate import is_loopback
     from cem_planner_ros.view.page import Page
 except ImportError as error:
     raise ConfigurationError(
@@ -86,9 +84,6 @@ class ViewNode(Node):
         self._robot_file = values["robot"]
         name, namespace = split_name(values["node"])
         self._planner = f"{namespace.rstrip('/')}/{name}"
-        host, token = values["host"], values["token"]
-        if not token and not is_loopback(host):
-            token = secrets.token_urlsafe(16)
         self._watched: WatchedTopics | None = None
         self._configuration: Configuration | None = None
         self._is_there = self._is_reading = self._is_stale = self._is_shown = False
@@ -103,9 +98,9 @@ class ViewNode(Node):
         try:
             self.page = Page(
                 self.operating,
-                host=host,
+                host=values["host"],
                 port=values["port"],
-                token=token,
+                token=values["token"],
                 save_to=Path(values["save_to"]).expanduser() if values["save_to"] else None,
                 read_only=values["read_only"],
             )
@@ -122,7 +117,7 @@ class ViewNode(Node):
         self.create_subscription(
             TransitionEvent, f"{self._planner}/transition_event", self._on_transition, 10
         )
-        address = f"http://{host}:{self.page.port}/" + (f"?token={token}" if token else "")
+        address = self.page.serving.address
         self.page.show_waiting(f"waiting for {self._planner}")
         self.get_logger().info(f"the page of {self._planner} is at {address}")
 
@@ -189,7 +184,7 @@ class ViewNode(Node):
     # What is drawn
 
     def _draw(self) -> None:
-        if self._configuration is None or not self.page.is_watched:
+        if self._configuration is None or not self.page.serving.is_watched:
             self._unwatch()
             return
         if self._watched is None:

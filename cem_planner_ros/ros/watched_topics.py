@@ -13,6 +13,7 @@ import numpy as np
 import rclpy
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import OccupancyGrid, Path
+from rclpy.expand_topic_name import expand_topic_name
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Float64MultiArray
@@ -35,10 +36,8 @@ PLOTS_EVERY = 10
 
 def topic_of(planner: str, topic: str) -> str:
     """Return the full name of a topic that a parameter of a planner names."""
-    if topic.startswith("/"):
-        return topic
-    namespace = planner.rpartition("/")[0]
-    return planner + topic[1:] if topic.startswith("~") else f"{namespace}/{topic}"
+    namespace, _, name = planner.rpartition("/")
+    return expand_topic_name(topic, name, namespace or "/")
 
 
 class WatchedTopics:

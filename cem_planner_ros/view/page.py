@@ -6,11 +6,8 @@ from __future__ import annotations
 
 import contextlib
 import html
-import io
 import math
-import random
 import re
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,20 +15,13 @@ from typing import Protocol
 
 import viser
 
-from cem_planner_ros.control.ladder import FALLBACK, FRESH, PREVIOUS_PLAN, STATUSES, STOPPED
-from cem_planner_ros.control.tick import CAUSES
-from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.view.gate import Gate
 from cem_planner_ros.view.live_plots import Plot, Plots, TimeSeries
+from cem_planner_ros.view.page_server import PageServer
 from cem_planner_ros.view.panel import Panel, Setter
 from cem_planner_ros.view.scene import Scene
 
 LEVELS = ("#2b8a3e", "#e67700", "#c92a2a", "#868e96")
 """Colours of OK, WARN, ERROR and STALE, by the levels of diagnostic_msgs."""
-
-COLOURS = {FRESH: LEVELS[0], PREVIOUS_PLAN: LEVELS[1], FALLBACK: LEVELS[1], STOPPED: LEVELS[2]}
-
-LABEL = "cem_planner_ros"
 
 LIFECYCLE, CONTROL = ("Configure", "Activate", "Deactivate"), ("Pause", "Go on", "Reset")
 
@@ -77,8 +67,7 @@ class Page:
 
     Args:
         operating: the node behind the page.
-        host, port: where browsers reach it; port 0 for a free one.
-        token: what the address must contain; "" for no token, see `gate.refusal`.
+        host, port, token: as those of `PageServer`.
         save_to: folder on the robot for parameter files; None for no such button.
         read_only: whether the page only shows.
 
@@ -96,21 +85,11 @@ class Page:
         read_only: bool = False,
     ):
         self._operating, self._read_only = operating, read_only
-        with contextlib.redirect_stdout(io.StringIO()):  # It prints an address behind the gate.
-            self.server = viser.ViserServer(hidden_host(), 0, label=LABEL, verbose=False)
-        try:
-            behind = (self.server.get_host(), self.server.get_port())
-            self._gate = Gate(host, port, behind, token)
-        except ConfigurationError:
-            self.server.stop()
-            raise
-        self.port = self._gate.port
-        """The port at which browsers reach it."""
+        self.serving = PageServer(host, port, token)
+        self.server = self.serving.viser
         self.statistics, self.search, self.plan = TimeSeries(), TimeSeries(), TimeSeries()
         """The numbers of `~/statistics`, of the search, and of states and commands."""
         gui = self.server.gui
-        gui.configure_theme(control_width="large", show_logo=False, show_share_button=False)
-        gui.main_panel.dock_right()
         self._status = gui.add_html(_badge("waiting for the node", LEVELS[3]))
         self._stop = gui.add_button(
             "EMERGENCY STOP",
@@ -137,13 +116,7 @@ class Page:
 
     def close(self) -> None:
         """End the server."""
-        self._gate.close()
-        self.server.stop()
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether any browser shows the page."""
-        return self._gate.watchers > 0
+        self.serving.close()
 
     @property
     def stop_text(self) -> str:
@@ -250,25 +223,6 @@ class Page:
         content = _badge(text, colour) if text else ""
         if content != self._stop_said.content:
             self._stop_said.content = content
-
-
-def hidden_host() -> str:
-    """
-    Return the address of this machine at which the server behind the gate listens.
-
-    Linux has many: a web page that tries addresses of this machine does not find it.
-    """
-    if sys.platform != "linux":
-        return "127.0.0.1"
-    numbers = (random.SystemRandom().randint(1, 254) for _ in range(3))
-    return ".".join(map(str, (127, *numbers)))
-
-
-def status_words(statistics: Mapping[str, float]) -> str:
-    """Return status and cause of a row of `~/statistics` in words."""
-    status = STATUSES[int(statistics["status"])]
-    cause = CAUSES[int(statistics["cause"])]
-    return f"{status} ({cause})" if cause else status
 
 
 def _badge(text: str, colour: str) -> str:

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cem_planner_ros.configuration import Configuration, configure
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.planning.plan import Candidates, Plan
+from cem_planner_ros.planning.plan import Candidates, Plan, elites_among
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.view.recorded_run import RecordedRun
 from cem_planner_ros.view.tuning import Done
@@ -116,7 +117,7 @@ class Replay:
                 self._terms(planner, plan, candidates.actions[..., n], candidates.states[..., n])
                 for n in range(candidates.costs.size)
             ]
-        elites = min(CANDIDATES // 2, planner.search.elites)
+        elites = elites_among(CANDIDATES, planner.search.elites)
         return PlannedAgain(prediction, candidates, elites, terms)
 
     def _predict(self, planner: Planner, index: int, plan: Plan) -> Prediction:
@@ -126,6 +127,5 @@ class Replay:
     def _terms(
         self, planner: Planner, plan: Plan, actions: np.ndarray, states: np.ndarray
     ) -> dict[str, float]:
-        candidate = Plan(plan.edges, actions, np.nan, 0, 0.0, plan.action_names)
-        terms = planner.cost_terms(candidate, states)
+        terms = planner.cost_terms(replace(plan, actions=actions), states)
         return dict(zip(self._names, terms, strict=False))

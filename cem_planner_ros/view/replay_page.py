@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
-import io
 import threading
 from collections.abc import Mapping
 
@@ -16,9 +14,8 @@ from viser import uplot
 
 from cem_planner_ros.errors import describe
 from cem_planner_ros.view import robots
-from cem_planner_ros.view.gate import Gate
 from cem_planner_ros.view.live_plots import COLOURS
-from cem_planner_ros.view.page import LABEL, hidden_host
+from cem_planner_ros.view.page_server import PageServer
 from cem_planner_ros.view.panel import Panel
 from cem_planner_ros.view.replay import PlannedAgain, Prediction, Replay
 from cem_planner_ros.view.scene import Scene
@@ -41,7 +38,7 @@ class ReplayPage:
         replay: the run, and what plans it again.
         title: what is shown, such as the name of the file.
         robot_file: MJCF or URDF file of the robot to draw; "" for that of the model.
-        host, port, token: as those of `Page`.
+        host, port, token: as those of `PageServer`.
 
     Raises ConfigurationError if the page cannot be served there, or the robot file not be read.
     """
@@ -58,16 +55,8 @@ class ReplayPage:
     ):
         robot = robots.from_configuration(replay.configuration, robot_file)
         self.replay, self._run = replay, replay.run
-        with contextlib.redirect_stdout(io.StringIO()):  # It prints an address behind the gate.
-            self.server = viser.ViserServer(hidden_host(), 0, label=LABEL, verbose=False)
-        try:
-            behind = (self.server.get_host(), self.server.get_port())
-            self._gate = Gate(host, port, behind, token)
-        except Exception:
-            self.server.stop()
-            raise
-        self.port = self._gate.port
-        """The port at which browsers reach it."""
+        self.serving = PageServer(host, port, token)
+        self.server = self.serving.viser
         self._lock, self._closed = threading.Lock(), threading.Event()
         self._shown = -1
         self.scene = Scene(self.server)
@@ -82,13 +71,10 @@ class ReplayPage:
         """End the server."""
         self._closed.set()
         self._player.join()
-        self._gate.close()
-        self.server.stop()
+        self.serving.close()
 
     def _make(self, title: str) -> None:
         gui = self.server.gui
-        gui.configure_theme(control_width="large", show_logo=False, show_share_button=False)
-        gui.main_panel.dock_right()
         notes = "".join(f"<br>{html.escape(note)}" for note in self._run.notes)
         gui.add_html(f"<div style='padding:0.5em'><b>{html.escape(title)}</b>{notes}</div>")
         last = len(self._run.times) - 1

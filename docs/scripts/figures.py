@@ -18,7 +18,7 @@ from matplotlib import pyplot
 from matplotlib.animation import FuncAnimation, PillowWriter
 
 import cem_planner_ros as cem
-from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import StateSample, Tick
 from cem_planner_ros.paths import share
@@ -86,13 +86,21 @@ def warm_start() -> pyplot.Figure:
     return drawn
 
 
+def configured(**changes) -> Configuration:
+    """Return the configuration of the cart-pole, with other values."""
+    file = share("config") / "cartpole.yaml"
+    return configure(load_yaml(file) | {"planner.device": "cpu"} | changes, str(file))
+
+
+def hanging(configuration: Configuration) -> tuple[ModelPlant, Lockstep]:
+    """Return the cart-pole, hanging, and what runs it in lockstep with its planner."""
+    plant = ModelPlant(configuration, HANGING)
+    return plant, Lockstep(configuration, configuration.planner(), plant.state, plant.step)
+
+
 def run(seconds: float, **changes) -> tuple[np.ndarray, np.ndarray]:
     """Return states and actions of the cart-pole in lockstep with its planner."""
-    file = share("config") / "cartpole.yaml"
-    values = load_yaml(file) | {"planner.device": "cpu"} | changes
-    configuration = configure(values, str(file))
-    plant = ModelPlant(configuration, HANGING)
-    lockstep = Lockstep(configuration, configuration.planner(), plant.state, plant.step)
+    plant, lockstep = hanging(configured(**changes))
     states, actions = [], []
     for _ in range(round(seconds / PERIOD)):
         states.append(plant.state())
@@ -122,8 +130,7 @@ class _Watched:
 
 def period() -> pyplot.Figure:
     """Draw periods of the control loop in real time, one of which has a plan that is late."""
-    file = share("config") / "cartpole.yaml"
-    configuration = configure(load_yaml(file) | {"planner.device": "cpu"}, str(file))
+    configuration = configured()
     slow, first, last = 30, 28, 32
     planner = _Watched(configuration.planner(), slow)
     ticks: list[Tick] = []
@@ -168,10 +175,7 @@ def period() -> pyplot.Figure:
 
 def ladder() -> pyplot.Figure:
     """Draw command and status while planning fails for 0.8 s, in the middle of a swing-up."""
-    file = share("config") / "cartpole.yaml"
-    configuration = configure(load_yaml(file) | {"planner.device": "cpu"}, str(file))
-    plant = ModelPlant(configuration, HANGING)
-    lockstep = Lockstep(configuration, configuration.planner(), plant.state, plant.step)
+    _, lockstep = hanging(configured())
     drawn, axis = figure()
     shown = set()
     for tick in range(100):

@@ -455,6 +455,17 @@ def demo(report, *arguments):
     )
 
 
+def whole_demo(report, *arguments):
+    """Return exit status, summary and output of a demo, which has also drawn its picture."""
+    pytest.importorskip("rclpy")
+    pytest.importorskip("mujoco")
+    process = demo(report, *arguments)
+    output, _ = process.communicate(timeout=280)
+    summary = json.loads((report / "summary.json").read_text())
+    assert (report / "demo.png").read_bytes().startswith(b"\x89PNG"), output
+    return process.returncode, summary, output
+
+
 def long_demo(report):
     """Start a demo that would take a minute; return it and the two processes it started."""
     process = demo(report, "--duration", "60")
@@ -469,16 +480,12 @@ def long_demo(report):
 @pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_demo_swings_the_pole_up_and_reports(tmp_path, domain_id):
-    pytest.importorskip("rclpy")
-    pytest.importorskip("mujoco")
-    process = demo(tmp_path, "--seed", "3", "--duration", "8")
-    output, _ = process.communicate(timeout=280)
-    summary = json.loads((tmp_path / "summary.json").read_text())
+    status, summary, output = whole_demo(tmp_path, "--seed", "3", "--duration", "8")
     # Whether commands were late is up to the machine; that the pole is up is not.
     assert summary["upright_share_last_2s"] == 1.0, output
     assert summary["time_to_goal_s"] < 6.0
     assert summary["commands"] > 300
-    assert process.returncode == (0 if summary["success"] else 1)
+    assert status == (0 if summary["success"] else 1)
     assert set(summary) == {
         "scenario",
         "seed",
@@ -493,56 +500,40 @@ def test_demo_swings_the_pole_up_and_reports(tmp_path, domain_id):
         "missing",
         "previous_plan",
     }
-    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
     assert "time to upright" in output
 
 
 @pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_demo_drives_a_robot_to_its_goal_and_reports(tmp_path, domain_id):
-    pytest.importorskip("rclpy")
-    pytest.importorskip("mujoco")
-    process = demo(tmp_path, "--scenario", "diff_drive", "--seed", "2")
-    output, _ = process.communicate(timeout=280)
-    summary = json.loads((tmp_path / "summary.json").read_text())
+    status, summary, output = whole_demo(tmp_path, "--scenario", "diff_drive", "--seed", "2")
     assert summary["success"], output
     assert not summary["touched"]
     assert summary["distance_m"] < 0.1
     assert summary["time_to_goal_s"] > 18.0  # 10 m at 0.5 m/s, and around obstacles.
-    assert process.returncode == 0
-    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+    assert status == 0
     assert "touched" in output
 
 
 @pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_demo_moves_an_arm_and_reports(tmp_path, domain_id):
-    pytest.importorskip("rclpy")
-    pytest.importorskip("mujoco")
-    process = demo(tmp_path, "--scenario", "arm", "--duration", "6")
-    output, _ = process.communicate(timeout=280)
-    summary = json.loads((tmp_path / "summary.json").read_text())
+    status, summary, output = whole_demo(tmp_path, "--scenario", "arm", "--duration", "6")
     # How near it comes within a second is up to the machine too.
     assert summary["goals"] == 3, output
     assert summary["max_error_m"] < 0.2
     assert not summary["touched"]
     assert summary["first_step_rad"] < 0.06
-    assert process.returncode == (0 if summary["success"] else 1)
-    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+    assert status == (0 if summary["success"] else 1)
 
 
 @pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_demo_flies_a_quadrotor_and_reports(tmp_path, domain_id):
-    pytest.importorskip("rclpy")
-    pytest.importorskip("mujoco")
-    process = demo(tmp_path, "--scenario", "quadrotor", "--duration", "8")
-    output, _ = process.communicate(timeout=280)
-    summary = json.loads((tmp_path / "summary.json").read_text())
+    status, summary, output = whole_demo(tmp_path, "--scenario", "quadrotor", "--duration", "8")
     # How near it stays is up to the machine too; that it flies along is not.
     assert summary["rms_error_m"] < 0.2, output
-    assert process.returncode == (0 if summary["success"] else 1)
-    assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
+    assert status == (0 if summary["success"] else 1)
     assert "from the figure" in output
 
 

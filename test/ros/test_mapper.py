@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node that makes costmaps, seen from outside."""
 
+import contextlib
 import itertools
 import math
 import signal
-import threading
 import time
 from pathlib import Path
 
@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import rclpy
 from nav_msgs.msg import OccupancyGrid, Odometry
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import LaserScan
+from spinning import spinning
 
 from cem_planner_ros.ros.mapper import MapperNode
 
@@ -85,28 +85,17 @@ def stamp_of(message):
 @pytest.fixture
 def mapper(robot):
     """A function that makes the node in this process and spins it; parameters by name."""
-    executor = SingleThreadedExecutor()
-    stop = threading.Event()
+    with contextlib.ExitStack() as ended:
 
-    def spin():
-        while not stop.is_set():
-            executor.spin_once(timeout_sec=0.05)
+        def make(**values):
+            overrides = [Parameter(n.replace("__", "."), value=v) for n, v in values.items()]
+            made = MapperNode(parameter_overrides=overrides)
+            ended.callback(made.destroy_node)
+            ended.enter_context(spinning(made))
+            robot.connect(made)
+            return made
 
-    thread = threading.Thread(target=spin, daemon=True)
-
-    def make(**values):
-        overrides = [Parameter(n.replace("__", "."), value=v) for n, v in values.items()]
-        made = MapperNode(parameter_overrides=overrides)
-        executor.add_node(made)
-        thread.start()
-        robot.connect(made)
-        return made
-
-    yield make
-    stop.set()
-    thread.join()
-    for node in executor.get_nodes():
-        node.destroy_node()
+        yield make
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page's node beside a planner, without a browser."""
 
+import contextlib
 import sys
 import threading
 
@@ -10,9 +11,9 @@ import pytest
 pytest.importorskip("viser")
 
 from rclpy.client import Client
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.task import Future
+from spinning import spinning
 from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import SetBool
 
@@ -30,31 +31,18 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def view(context, monkeypatch):
     """A function that makes a view node and spins it; parameters by name."""
-    made = []
+    with contextlib.ExitStack() as ended:
 
-    def make(**values):
-        monkeypatch.setattr(sys, "argv", ["view_node"])
-        overrides = [Parameter(name, value=v) for name, v in ({"port": 0} | values).items()]
-        node = ViewNode(parameter_overrides=overrides)
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        stop = threading.Event()
+        def make(**values):
+            monkeypatch.setattr(sys, "argv", ["view_node"])
+            overrides = [Parameter(name, value=v) for name, v in ({"port": 0} | values).items()]
+            node = ViewNode(parameter_overrides=overrides)
+            ended.callback(node.destroy_node)
+            ended.callback(node.close)
+            ended.enter_context(spinning(node))
+            return node
 
-        def spin():
-            while not stop.is_set():
-                executor.spin_once(timeout_sec=0.05)
-
-        thread = threading.Thread(target=spin, daemon=True)
-        thread.start()
-        made.append((node, stop, thread))
-        return node
-
-    yield make
-    for node, stop, thread in made:
-        stop.set()
-        thread.join()
-        node.close()
-        node.destroy_node()
+        yield make
 
 
 @pytest.fixture

@@ -121,8 +121,8 @@ def test_prepared_values_are_handed_over_together(page, cartpole_configuration):
 
 
 def test_a_port_in_use_is_refused(page):
-    with pytest.raises(ConfigurationError, match=str(page.port)):
-        Page(Recorder(), port=page.port)
+    with pytest.raises(ConfigurationError, match=str(page.serving.port)):
+        Page(Recorder(), port=page.serving.port)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,28 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes of this process, spun by a thread."""
+
+import contextlib
+import threading
+
+from rclpy.executors import SingleThreadedExecutor
+
+
+@contextlib.contextmanager
+def spinning(node):
+    """Spin a node while the context lasts."""
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    stop = threading.Event()
+
+    def spin():
+        while not stop.is_set():
+            executor.spin_once(timeout_sec=0.05)
+
+    thread = threading.Thread(target=spin, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
