@@ -17,6 +17,8 @@ from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.costs.quadratic import Quadratic
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.ensemble import Ensemble
+from cem_planner_ros.dynamics.precision import factor_type
+from cem_planner_ros.dynamics.precision import products as matrix_products
 from cem_planner_ros.learning import bags, dataset, recording, training
 from cem_planner_ros.learning import task as tasks
 from cem_planner_ros.paths import share
@@ -184,7 +186,12 @@ ENSEMBLE = {"members": 5, "hidden": (200, 200)}
 
 
 def plan_times(device: str, quick: bool, profiles: bool = False) -> Iterator[dict]:
-    """Yield the time of plans with an ensemble and that of the products of matrices they need."""
+    """
+    Yield the time of plans with an ensemble and that of the products of matrices they need.
+
+    There is a row for each precision of the products. Its `loss` is by how much the states at the
+    end of the horizon differ from those of float32, as a share of how far they moved (RMS).
+    """
     torch.set_num_threads(2)
     samples, horizon, iterations = (1024 if device == "cuda" else 512), 20, 3
     task = tasks.load(share("config") / "cartpole.yaml")
@@ -196,11 +203,51 @@ def plan_times(device: str, quick: bool, profiles: bool = False) -> Iterator[dic
         tensors[f"layer{index}.bias"] = torch.zeros(ENSEMBLE["members"], fan_out, 1)
     for name, size in (("input", 6), ("output", 4)):
         tensors |= {f"{name}_mean": torch.zeros(size), f"{name}_std": torch.full((size,), 0.1)}
+    weights = [tensors[f"layer{i}.weight"] for i in range(len(sizes) - 1)]
+    exact = None
     with tempfile.TemporaryDirectory() as folder:
         nothing = dataset.Dataset([], [], [], [])
         settings = training.TrainingSettings(**ENSEMBLE)
         training.write(Path(folder), "model", tensors, task, settings, nothing)
-        model = Ensemble({"file": f"{folder}/model.safetensors"}, device=device)
+        file = f"{folder}/model.safetensors"
+        for precision in ("float32", *(["tf32"] if device == "cuda" else []), "bfloat16"):
+            model = Ensemble({"file": file, "precision": precision}, device=device)
+            exact = exact or model
+            yield {
+                "name": f"5 x (200, 200), {samples} x {horizon} x {iterations}, {precision}",
+                "precision": precision,
+                "loss": _loss(model, exact, horizon, device),
+                **_plan_times(
+                    model, weights, (samples, horizon, iterations), device, quick, profiles
+                ),
+            }
+
+
+def _loss(model: Ensemble, exact: Ensemble, horizon: int, device: str) -> float:
+    """Return how far predictions are from those of `exact`, over how far these moved, RMS."""
+    generator = torch.Generator().manual_seed(0)
+    state = torch.randn(4, 64 * model.members, generator=generator).to(device)
+    actions = torch.randn(horizon, 1, state.shape[1], generator=generator).to(device)
+    ends = []
+    for each in (model, exact):
+        reached = state
+        for action in actions:
+            reached = each.step(reached, action, torch.tensor(each.dt))
+        ends.append(reached)
+    near, true = ends
+    return float(f"{((near - true).norm() / (true - state).norm()).item():.2g}")
+
+
+def _plan_times(
+    model: Ensemble,
+    weights: list[torch.Tensor],
+    size: tuple[int, int, int],
+    device: str,
+    quick: bool,
+    profiles: bool,
+) -> dict:
+    """Return the times of plans of N, H and I, and of their products with `weights` alone."""
+    samples, horizon, iterations = size
     cost = Quadratic(model, {"weight.theta": 1.0}, device=device)
     planner = Planner(
         *(model, [cost]),
@@ -208,13 +255,15 @@ def plan_times(device: str, quick: bool, profiles: bool = False) -> Iterator[dic
         threads=2,
         device=device,
     )
-    weights = [tensors[f"layer{i}.weight"].to(device) for i in range(len(sizes) - 1)]
-    inputs = [torch.randn(len(w), w.shape[2], samples, device=device) for w in weights]
+    kind = factor_type(model.precision)
+    weights = [weight.to(device, kind) for weight in weights]
+    inputs = [torch.randn(len(w), w.shape[2], samples).to(device, kind) for w in weights]
 
     def multiply() -> None:
-        for _ in range(horizon * iterations):
-            for weight, values in zip(weights, inputs, strict=True):
-                torch.bmm(weight, values)
+        with matrix_products(model.precision, device):
+            for _ in range(horizon * iterations):
+                for weight, values in zip(weights, inputs, strict=True):
+                    torch.bmm(weight, values)
 
     def products() -> None:
         multiply()
@@ -230,8 +279,7 @@ def plan_times(device: str, quick: bool, profiles: bool = False) -> Iterator[dic
         rounds=5,
         seconds=5.0 if quick else 20.0,
     )
-    yield {
-        "name": f"5 x (200, 200), N={samples}, H={horizon}, I={iterations}",
+    return {
         "backend": planner.execution.name,
         "plan_ms": times["plan"],
         **machine.on_gpu(planner, plan, profiles),

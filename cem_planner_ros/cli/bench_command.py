@@ -232,13 +232,13 @@ def _ensemble(options: argparse.Namespace, say: Say) -> dict:
     return _with_launches(
         table(
             (
-                *(("workload", 40), ("backend", 12), ("p50 ms", 9), ("GPU ms", 9)),
-                *(("products ms", 11), ("ratio", 6)),
+                *(("workload", 44), ("backend", 12), ("p50 ms", 9), ("GPU ms", 9)),
+                *(("products ms", 11), ("ratio", 6), ("loss", 8)),
             ),
             bench_learning.plan_times(options.device, options.quick, options.profile),
             lambda row: (
                 *(row["name"], row["backend"], row["plan_ms"]["p50"], row.get("gpu_ms", "-")),
-                *(row["products_ms"]["p50"], row["ratio_to_products"]),
+                *(row["products_ms"]["p50"], row["ratio_to_products"], row["loss"]),
             ),
         )
     )

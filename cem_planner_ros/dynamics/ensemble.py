@@ -14,6 +14,7 @@ import torch
 from torch.nn.functional import silu
 
 from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.dynamics.precision import PRECISION, factor_type, products
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import find
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
@@ -49,9 +50,11 @@ class Ensemble(Dynamics):
         Parameter(
             "file", "", "The file MODEL.safetensors, with MODEL.json beside it.", when=INACTIVE
         ),
+        PRECISION,
     )
 
     file: str
+    precision: str
     dt: float
 
     def __init__(
@@ -77,8 +80,10 @@ class Ensemble(Dynamics):
                 f"file '{file}' holds networks of {sizes[0]} inputs and {sizes[1]} outputs, "
                 f"expected {inputs} and {len(self.state_names)} for the names in its JSON"
             )
+        self._layers = [layer.to(factor_type(self.precision)) for layer in self._layers]
         self.members = len(self._layers[0])
-        if self.members > 1 and sum(layer[0].numel() for layer in self._layers) <= COMPILED:
+        weights = sum(layer[0].numel() for layer in self._layers)
+        if self.members > 1 and weights <= COMPILED and self.precision == "float32":
             self.member = copy.copy(self)
             self.member.members = 1
             self.member._layers = [layer[:1] for layer in self._layers]
@@ -97,12 +102,21 @@ class Ensemble(Dynamics):
         inputs = (features(state, action, self.is_angle) - input_mean) / input_std
         inputs = torch.cat((inputs, torch.ones_like(inputs[:1])))
         values = inputs.view(len(inputs), self.members, -1).transpose(0, 1)
+        if self.precision == "float32":
+            values = self._networks(values)
+        else:
+            with products(self.precision, state.device):
+                values = self._networks(values.to(self._layers[0].dtype)).to(state.dtype)
+        outputs = values.transpose(0, 1).flatten(1)
+        return state + dt / self.dt * (output_mean + output_std * outputs)
+
+    def _networks(self, values: torch.Tensor) -> torch.Tensor:
+        """Return outputs (P, nx, n) of inputs (P, inputs + 1, n), in the type of the weights."""
         for index, weights in enumerate(self._layers):
             # In place saves memory. Compiled code, with one member, needs no memory here.
             values = silu(values, inplace=self.members > 1) if index else values
             values = torch.bmm(weights, values)
-        outputs = values.transpose(0, 1).flatten(1)
-        return state + dt / self.dt * (output_mean + output_std * outputs)
+        return values
 
 
 def features(state: torch.Tensor, action: torch.Tensor, is_angle: Sequence[bool]) -> torch.Tensor:

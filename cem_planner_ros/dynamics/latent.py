@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from torch.nn.functional import silu, softplus
 
 from cem_planner_ros.dynamics.base import Dynamics, wrap
 from cem_planner_ros.dynamics.ensemble import description, features, load_tensors
+from cem_planner_ros.dynamics.precision import PRECISION, factor_type, products
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import find
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
@@ -89,7 +91,7 @@ class RecurrentStateSpace(nn.Module):
         self, h: torch.Tensor, s: torch.Tensor, actions: torch.Tensor
     ) -> torch.Tensor:
         """Return the predicted return (N,) of actions (N, H, nu) from (h, s), (1, ...) each."""
-        return sum(self.reward(both).squeeze(-1) for both in self.imagine(h, s, actions))
+        return sum(self.reward(both).squeeze(-1).float() for both in self.imagine(h, s, actions))
 
 
 class Evaluates(Protocol):
@@ -172,9 +174,11 @@ class Latent(Dynamics):
         Parameter(
             "file", "", "The file MODEL.safetensors, with MODEL.json beside it.", when=INACTIVE
         ),
+        PRECISION,
     )
 
     file: str
+    precision: str
     dt: float
 
     def __init__(
@@ -203,6 +207,9 @@ class Latent(Dynamics):
                 f"file '{file.with_suffix('.json')}': action_high is {list(self.action_high)}, "
                 "expected numbers above 0: they are what actions are scaled by"
             )
+        # What was seen is remembered in float32; only what is imagined is in another type.
+        self._type = factor_type(self.precision)
+        self._imagination = copy.deepcopy(self.model).to(self._type)
         self._device = device
         largest = torch.tensor(self.action_high, device=device)
         self._action_scale = largest[:, None]
@@ -262,15 +269,14 @@ class Latent(Dynamics):
         self, state: torch.Tensor, sequence: torch.Tensor, durations: torch.Tensor
     ) -> list[torch.Tensor]:
         """Return the H states (nx, N), decoded."""
-        h, s = self.encode(state)
         states, before = [], state
-        for both, duration in zip(
-            self.model.imagine(h, s, self._scaled(sequence)), durations, strict=True
-        ):
-            decoded = self.decode(both)
-            state = state + duration / self.dt * wrap(decoded - before, self._is_angle)
-            states.append(state)
-            before = decoded
+        with products(self.precision, self._device):
+            imagined = self._imagination.imagine(*self._beginning(state, sequence))
+            for both, duration in zip(imagined, durations, strict=True):
+                decoded = self.decode(both.to(state.dtype))
+                state = state + duration / self.dt * wrap(decoded - before, self._is_angle)
+                states.append(state)
+                before = decoded
         return states
 
     @torch.no_grad()
@@ -278,9 +284,10 @@ class Latent(Dynamics):
         self, state: torch.Tensor, sequence: torch.Tensor, durations: torch.Tensor
     ) -> torch.Tensor:
         """Return the predicted return (N,)."""
-        h, s = self.encode(state[:, :1])
-        return self.model.evaluate_rollout(h, s, self._scaled(sequence))
+        with products(self.precision, self._device):
+            return self._imagination.evaluate_rollout(*self._beginning(state[:, :1], sequence))
 
-    def _scaled(self, sequence: torch.Tensor) -> torch.Tensor:
-        """Return actions (N, H, nu), scaled to [-1, 1]."""
-        return (sequence / self._action_scale).permute(2, 0, 1)
+    def _beginning(self, state: torch.Tensor, sequence: torch.Tensor) -> list[torch.Tensor]:
+        """Return h, s and actions (N, H, nu), scaled to [-1, 1], in the type of imagination."""
+        actions = (sequence / self._action_scale).permute(2, 0, 1)
+        return [values.to(self._type) for values in (*self.encode(state), actions)]

@@ -188,6 +188,18 @@ def test_small_networks_are_compiled_and_plan_as_in_pytorch(random_ensemble):
     assert "members" in planner.execution.reason
 
 
+@pytest.mark.parametrize(("precision", "loss"), [("tf32", 1e-6), ("bfloat16", 0.02)])
+def test_products_of_a_lower_precision_predict_nearly_the_same(random_ensemble, precision, loss):
+    file = str(random_ensemble(3, [64, 64]))
+    exact, coarse = (Ensemble({"file": file, "precision": kind}) for kind in ("float32", precision))
+    state, action = torch.linspace(-2.0, 2.0, 60).view(2, 30), torch.ones(1, 30)
+    moved, nearly = (model.step(state, action, torch.tensor(0.1)) for model in (exact, coarse))
+    assert nearly.dtype == torch.float32
+    change = (moved - state).abs().max()
+    assert (nearly - moved).abs().max() < loss * change
+    assert precision == "tf32" or not torch.equal(nearly, moved)
+
+
 def test_threads_share_the_candidates_and_change_nothing(ensemble_file):
     file, costs = ensemble_file(SHIFTS), []
     for threads in (1, 2):

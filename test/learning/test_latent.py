@@ -158,3 +158,17 @@ def test_a_model_step_other_than_the_models_is_refused():
 def test_a_file_of_another_model_is_refused(ensemble_file):
     with pytest.raises(ConfigurationError, match="not a recurrent state-space model"):
         Latent({"file": str(ensemble_file([[0.0, 0.0]]))})
+
+
+def test_imagination_in_bfloat16_predicts_nearly_the_same():
+    exact, coarse = (
+        Latent({"file": "pendulum_latent.safetensors", "precision": precision})
+        for precision in ("float32", "bfloat16")
+    )
+    state, durations = torch.tensor([[0.5]]), torch.full((10,), 0.05)
+    sequence = torch.linspace(-1.0, 1.0, 20).expand(10, 1, 20)
+    gained, nearly = (model.returns(state, sequence, durations) for model in (exact, coarse))
+    assert nearly.dtype == torch.float32
+    assert (gained - nearly).abs().max() < 0.02 * gained.abs().max()
+    angles, near = (torch.stack(m.rollout(state, sequence, durations)) for m in (exact, coarse))
+    assert 0.0 < (angles - near).abs().max() < 0.1 * (angles - 0.5).abs().max()
