@@ -185,8 +185,9 @@ def _record(
     from rclpy.node import Node
     from std_msgs.msg import Float64MultiArray
 
+    from cem_planner_ros.readers import command_reader, part_reader
     from cem_planner_ros.ros.diagnostics import STATISTICS
-    from cem_planner_ros.ros.messages import command_reader, message_class, part_reader
+    from cem_planner_ros.ros.messages import message_class
     from cem_planner_ros.ros.process import light_executor
 
     value = configuration.values

@@ -105,13 +105,9 @@ def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
     from rclpy.qos import qos_profile_sensor_data
     from rclpy.serialization import deserialize_message
 
+    from cem_planner_ros.readers import command_reader, part_reader
     from cem_planner_ros.ros import endpoints
-    from cem_planner_ros.ros.messages import (
-        command_reader,
-        command_writer,
-        message_class,
-        part_reader,
-    )
+    from cem_planner_ros.ros.messages import command_writer, message_class
     from cem_planner_ros.ros.process import light_executor
 
     kinds = {channel: message_class(kind) for channel, kind in task.types.items()}

@@ -16,8 +16,8 @@ from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.poses import compose
 from cem_planner_ros.navigation.surroundings import Costmap
+from cem_planner_ros.readers import MessageError, stamp_of
 from cem_planner_ros.ros.frames import Frames, planar_pose
-from cem_planner_ros.ros.messages import MessageError, stamp_of
 from cem_planner_ros.ros.nav2_messages import map_info, occupancy
 
 MAX_CELLS = 1_000_000

@@ -12,8 +12,8 @@ from geometry_msgs.msg import PolygonStamped
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.poses import Pose, turn_of_rows
+from cem_planner_ros.readers import MessageError, frame_name, stamp_of
 from cem_planner_ros.ros.frames import Frames
-from cem_planner_ros.ros.messages import MessageError, frame_name, stamp_of
 
 SAME = 0.01
 """Largest distance of a corner from where it was, m, at which the footprint is still the same."""

@@ -14,7 +14,7 @@ from rclpy.node import Node
 from rclpy.time import Time
 
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.ros.messages import MessageError, euler, frame_name, unit_quaternion
+from cem_planner_ros.readers import MessageError, euler, frame_name, unit_quaternion
 
 LOOK_AGAIN = 0.2
 """Time between two looks at the transforms, s."""

@@ -15,8 +15,9 @@ from sensor_msgs.msg import LaserScan
 from cem_planner_ros.navigation.local_map import LocalMap
 from cem_planner_ros.navigation.poses import Pose, compose, interpolate
 from cem_planner_ros.plugins.parameter import READ_ONLY, Parameter
+from cem_planner_ros.readers import MessageError, frame_name, stamp_of, state_reader
 from cem_planner_ros.ros.declaring import declare
-from cem_planner_ros.ros.messages import LATCHED, MessageError, frame_name, stamp_of, state_reader
+from cem_planner_ros.ros.messages import LATCHED
 
 HISTORY = 2.0
 """Time for which odometry is kept, s."""

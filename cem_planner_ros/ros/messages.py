@@ -34,38 +34,7 @@ from cem_planner_ros.fields import (
     WORLD,
     part_of,
 )
-from cem_planner_ros.readers import (
-    SHORTEST,
-    MessageError,
-    command_reader,
-    euler,
-    frame_name,
-    missing,
-    offsets,
-    part_reader,
-    rotate,
-    stamp_of,
-    state_reader,
-    unit_quaternion,
-)
-
-__all__ = [
-    "LATCHED",
-    "MessageError",
-    "command_reader",
-    "command_writer",
-    "euler",
-    "frame_name",
-    "message_class",
-    "missing",
-    "part_reader",
-    "quaternion",
-    "rotate",
-    "stamp_of",
-    "state_reader",
-    "state_writer",
-    "unit_quaternion",
-]
+from cem_planner_ros.readers import SHORTEST, offsets, rotate, unit_quaternion
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """QoS of a latched topic: later subscribers receive the last message."""

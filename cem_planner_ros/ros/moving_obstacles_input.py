@@ -12,8 +12,8 @@ from sensor_msgs.msg import PointCloud2
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.poses import turn_of_rows
+from cem_planner_ros.readers import MessageError, stamp_of
 from cem_planner_ros.ros.frames import Frames
-from cem_planner_ros.ros.messages import MessageError, stamp_of
 from cem_planner_ros.ros.point_clouds import point_count, read_fields, write_fields
 
 FIELDS = ("x", "y", "vx", "vy", "radius")

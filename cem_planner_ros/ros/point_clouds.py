@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
 
-from cem_planner_ros.ros.messages import MessageError
+from cem_planner_ros.readers import MessageError
 
 KINDS = {
     PointField.INT8: "i1",

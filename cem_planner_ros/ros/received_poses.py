@@ -13,9 +13,8 @@ from nav_msgs.msg import Path
 
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.surroundings import ReferencePath
-from cem_planner_ros.readers import common_frame
+from cem_planner_ros.readers import common_frame, stamp_of
 from cem_planner_ros.ros.frames import planar_pose
-from cem_planner_ros.ros.messages import stamp_of
 
 STILL = 0.01
 """

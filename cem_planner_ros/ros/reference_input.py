@@ -13,11 +13,12 @@ from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
 
 from cem_planner_ros.navigation.references import Reference, ReferenceSource
+from cem_planner_ros.readers import MessageError
 from cem_planner_ros.ros import endpoints
 from cem_planner_ros.ros.alerts import INFO, WARNING, Alert
 from cem_planner_ros.ros.any_durability import AnyDurabilitySubscription
 from cem_planner_ros.ros.frames import FrameError, Frames
-from cem_planner_ros.ros.messages import MessageError, message_class
+from cem_planner_ros.ros.messages import message_class
 from cem_planner_ros.ros.reference_messages import (
     ReceivedReference,
     Transform,

@@ -23,14 +23,16 @@ from cem_planner_ros.fields import (
     TWIST,
 )
 from cem_planner_ros.navigation.references import ReferenceSource
-from cem_planner_ros.readers import SHORTEST, common_frame, rotate
-from cem_planner_ros.ros.messages import (
+from cem_planner_ros.readers import (
+    SHORTEST,
     MessageError,
     command_reader,
+    common_frame,
     euler,
     frame_name,
     missing,
     part_reader,
+    rotate,
     stamp_of,
 )
 

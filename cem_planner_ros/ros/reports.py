@@ -24,9 +24,10 @@ from cem_planner_ros.navigation.stop_guard import StopGuard
 from cem_planner_ros.planning.execution import Execution
 from cem_planner_ros.planning.plan import Candidates, Plan, elites_among
 from cem_planner_ros.planning.planner import Planner
+from cem_planner_ros.readers import frame_name
 from cem_planner_ros.ros import diagnostics
 from cem_planner_ros.ros.markers import BEST, Drawing, Line, braking, fan, in_space, moving
-from cem_planner_ros.ros.messages import LATCHED, frame_name
+from cem_planner_ros.ros.messages import LATCHED
 
 # A node logs the reasons itself. Where nobody handles what the planner logs for those who use it
 # without ROS, Python would write it to the console too.

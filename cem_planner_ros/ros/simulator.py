@@ -27,16 +27,11 @@ from cem_planner_ros.configuration.table import TABLE as PLANNER_TABLE
 from cem_planner_ros.fields import word
 from cem_planner_ros.navigation.references import Reference
 from cem_planner_ros.paths import find
+from cem_planner_ros.readers import MessageError, command_reader
 from cem_planner_ros.ros import endpoints
 from cem_planner_ros.ros.alerts import Alert, Alerts
 from cem_planner_ros.ros.declaring import declare
-from cem_planner_ros.ros.messages import (
-    LATCHED,
-    MessageError,
-    command_reader,
-    message_class,
-    state_writer,
-)
+from cem_planner_ros.ros.messages import LATCHED, message_class, state_writer
 from cem_planner_ros.ros.moving_obstacles_input import moving_obstacles_message
 from cem_planner_ros.ros.reference_input import ReferenceInput
 from cem_planner_ros.ros.simulator_table import TABLE, USED_BY

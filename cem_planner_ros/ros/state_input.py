@@ -15,7 +15,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from cem_planner_ros.control.latency import MAX_AHEAD, MAX_CLOCK_STEP, distrust
 from cem_planner_ros.control.state_parts import StateParts
 from cem_planner_ros.control.tick import StateSample
-from cem_planner_ros.ros.messages import MessageError, frame_name, missing, stamp_of
+from cem_planner_ros.readers import MessageError, frame_name, missing, stamp_of
 
 MAX_CAUSES = 20
 """Largest number of causes that are counted; texts may contain numbers of the message."""

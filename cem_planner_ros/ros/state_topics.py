@@ -17,7 +17,8 @@ from cem_planner_ros.configuration.state_sources import StateSource, max_age
 from cem_planner_ros.control.state_parts import StateParts
 from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.fields import ANGLES, IN_A_FRAME, QUATERNION
-from cem_planner_ros.ros.messages import message_class, part_reader
+from cem_planner_ros.readers import part_reader
+from cem_planner_ros.ros.messages import message_class
 from cem_planner_ros.ros.state_input import StateInput, state_qos
 from cem_planner_ros.ros.state_watch import StateWatch
 

@@ -28,11 +28,11 @@ from cem_planner_ros.navigation.surroundings import (
     ReferencePath,
     Surroundings,
 )
+from cem_planner_ros.readers import MessageError
 from cem_planner_ros.ros.any_durability import AnyDurabilitySubscription
 from cem_planner_ros.ros.costmap_input import CostmapInput
 from cem_planner_ros.ros.footprint_input import FootprintInput
 from cem_planner_ros.ros.frames import Frames
-from cem_planner_ros.ros.messages import MessageError
 from cem_planner_ros.ros.moving_obstacles_input import MovingObstaclesInput
 from cem_planner_ros.ros.nav2_messages import nav2_type
 from cem_planner_ros.ros.received_poses import (

@@ -22,8 +22,9 @@ from cem_planner_ros.fields import IN_A_FRAME
 from cem_planner_ros.navigation.poses import Pose, compose
 from cem_planner_ros.navigation.references import Reference
 from cem_planner_ros.navigation.surroundings import Surroundings
+from cem_planner_ros.readers import frame_name
 from cem_planner_ros.ros.follow_path import FollowPathServer
-from cem_planner_ros.ros.messages import command_writer, frame_name, message_class
+from cem_planner_ros.ros.messages import command_writer, message_class
 from cem_planner_ros.ros.node_parameters import NodeParameters
 from cem_planner_ros.ros.reference_input import ReferenceInput
 from cem_planner_ros.ros.reports import Reports

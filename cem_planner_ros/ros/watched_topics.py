@@ -19,10 +19,11 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Float64MultiArray
 
 from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.readers import MessageError, command_reader
 from cem_planner_ros.ros.any_durability import AnyDurabilitySubscription
 from cem_planner_ros.ros.diagnostics import COST_TERM
 from cem_planner_ros.ros.frames import planar_pose
-from cem_planner_ros.ros.messages import MessageError, command_reader, message_class
+from cem_planner_ros.ros.messages import message_class
 from cem_planner_ros.ros.state_topics import StateTopics
 from cem_planner_ros.view.page import Page
 from cem_planner_ros.view.scene import MapGrid

@@ -15,10 +15,11 @@ from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import Float64, Float64MultiArray
 
+from cem_planner_ros import readers
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import QUATERNION
+from cem_planner_ros.readers import MessageError
 from cem_planner_ros.ros import messages
-from cem_planner_ros.ros.messages import MessageError
 
 JOINTS = {"x": "position[slider]", "w": "velocity[hinge]", "f": "effort[slider]"}
 ODOMETRY = {"yaw": "yaw", "x": "x", "v": "linear.x", "w": "angular.z", "roll": "roll", "z": "z"}
@@ -53,8 +54,8 @@ angle = st.floats(-3.1, 3.1)
 )
 def test_a_written_state_is_read_again(kind, fields, state):
     message = messages.state_writer(kind, fields)(np.array(state), Time(sec=7), "odom")
-    np.testing.assert_allclose(messages.state_reader(kind, fields)(message), state, atol=1e-12)
-    assert messages.stamp_of(message) == (None if "Array" in kind else 7.0)
+    np.testing.assert_allclose(readers.state_reader(kind, fields)(message), state, atol=1e-12)
+    assert readers.stamp_of(message) == (None if "Array" in kind else 7.0)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_a_written_state_is_read_again(kind, fields, state):
 )
 def test_a_written_command_is_read_again(kind, fields):
     message = messages.command_writer(kind, fields)(np.array([1.5, -2.5]), Time(sec=3), "base")
-    assert list(messages.command_reader(kind, fields)(message)) == [1.5, -2.5]
+    assert list(readers.command_reader(kind, fields)(message)) == [1.5, -2.5]
     if "Stamped" in kind:
         assert (message.header.stamp.sec, message.header.frame_id) == (3, "base")
 
@@ -131,7 +132,7 @@ def test_the_drive_of_a_car_is_written_field_by_field(monkeypatch):
     message = messages.command_writer(kind, fields)(np.array([1.5, -0.2]), Time(sec=3), "base")
     assert (message.drive.speed, message.drive.steering_angle) == (1.5, -0.2)
     assert message.header.frame_id == "base"
-    assert list(messages.command_reader(kind, fields)(message)) == [1.5, -0.2]
+    assert list(readers.command_reader(kind, fields)(message)) == [1.5, -0.2]
 
 
 def test_a_written_number_is_read_again():
@@ -139,7 +140,7 @@ def test_a_written_number_is_read_again():
         np.array([-2.5]), Time(), "base"
     )
     assert message == Float64(data=-2.5)
-    assert list(messages.command_reader("std_msgs/msg/Float64", {"f": "data"})(message)) == [-2.5]
+    assert list(readers.command_reader("std_msgs/msg/Float64", {"f": "data"})(message)) == [-2.5]
 
 
 def test_a_joint_whose_zero_is_not_the_model_s_is_read_with_an_offset():
@@ -148,13 +149,13 @@ def test_a_joint_whose_zero_is_not_the_model_s_is_read_with_an_offset():
         "down": "position[hinge]-.5",
         "w": "velocity[hinge]",
     }
-    read = messages.state_reader("sensor_msgs/msg/JointState", fields)
+    read = readers.state_reader("sensor_msgs/msg/JointState", fields)
     state = read(JointState(name=["hinge"], position=[0.25], velocity=[4.0]))
     np.testing.assert_allclose(state, [3.39159, -0.25, 4.0])
 
 
 def test_joints_are_found_by_name_also_when_their_order_changes():
-    read = messages.state_reader("sensor_msgs/msg/JointState", {"x": "position[b]"})
+    read = readers.state_reader("sensor_msgs/msg/JointState", {"x": "position[b]"})
     assert read(JointState(name=["a", "b"], position=[1.0, 2.0])) == [2.0]
     assert read(JointState(name=["b", "a"], position=[3.0, 4.0])) == [3.0]
 
@@ -196,11 +197,11 @@ def test_joints_are_found_by_name_also_when_their_order_changes():
 )
 def test_a_joint_state_that_cannot_be_used_is_refused(message, text):
     with pytest.raises(MessageError, match=text.replace("[", r"\[")):
-        messages.state_reader("sensor_msgs/msg/JointState", JOINTS)(message)
+        readers.state_reader("sensor_msgs/msg/JointState", JOINTS)(message)
 
 
 def test_a_part_of_a_state_is_read_from_a_message_that_lacks_the_rest():
-    read = messages.part_reader("sensor_msgs/msg/JointState", JOINTS)
+    read = readers.part_reader("sensor_msgs/msg/JointState", JOINTS)
     nan = math.nan
     for message, part in (
         (JointState(name=["hinge"], velocity=[2.0]), [nan, 2.0, nan]),
@@ -213,12 +214,12 @@ def test_a_part_of_a_state_is_read_from_a_message_that_lacks_the_rest():
 
 @pytest.mark.parametrize("length", [1e-3, 0.5, 1.0, 2.0, 1e200])
 def test_a_quaternion_of_any_length_is_the_same_rotation(length):
-    angles = messages.euler(*(length * number for number in messages.quaternion(0.3, -0.2, 1.5)))
+    angles = readers.euler(*(length * number for number in messages.quaternion(0.3, -0.2, 1.5)))
     np.testing.assert_allclose(angles, (0.3, -0.2, 1.5), atol=1e-9)
     message = Odometry()
     turn = message.pose.pose.orientation
     turn.z, turn.w = length, length
-    assert messages.state_reader("nav_msgs/msg/Odometry", {"yaw": "yaw"})(message) == [
+    assert readers.state_reader("nav_msgs/msg/Odometry", {"yaw": "yaw"})(message) == [
         pytest.approx(math.pi / 2)
     ]
 
@@ -230,23 +231,23 @@ def test_a_quaternion_of_any_length_is_the_same_rotation(length):
 )
 def test_a_quaternion_that_is_no_rotation_is_refused(numbers):
     with pytest.raises(MessageError, match="orientation is not a rotation"):
-        messages.euler(*numbers)
+        readers.euler(*numbers)
 
 
 def test_an_array_too_short_and_an_orientation_that_is_none_are_refused():
     with pytest.raises(MessageError, match="2 values, expected at least 4"):
-        messages.state_reader("std_msgs/msg/Float64MultiArray", {"x": "data[3]"})(
+        readers.state_reader("std_msgs/msg/Float64MultiArray", {"x": "data[3]"})(
             Float64MultiArray(data=[1.0, 2.0])
         )
     message = Odometry()
     message.pose.pose.orientation.w = 0.0
     with pytest.raises(MessageError, match="not a rotation"):
-        messages.state_reader("nav_msgs/msg/Odometry", ODOMETRY)(message)
+        readers.state_reader("nav_msgs/msg/Odometry", ODOMETRY)(message)
 
 
 @given(roll=angle, pitch=st.floats(-1.5, 1.5), yaw=angle)
 def test_euler_inverts_quaternion(roll, pitch, yaw):
-    angles = messages.euler(*messages.quaternion(roll, pitch, yaw))
+    angles = readers.euler(*messages.quaternion(roll, pitch, yaw))
     np.testing.assert_allclose(angles, (roll, pitch, yaw), atol=1e-6)
 
 
@@ -256,7 +257,7 @@ def test_a_quaternion_is_of_length_one_and_the_same_of_q_and_minus_q(numbers, le
     if size < 0.1:
         return
     x, y, z, w = (length * each / size for each in numbers)
-    read = messages.state_reader("geometry_msgs/msg/PoseStamped", {q: q for q in QUATERNION})
+    read = readers.state_reader("geometry_msgs/msg/PoseStamped", {q: q for q in QUATERNION})
     message = PoseStamped()
     message.pose.orientation = Quaternion(x=x, y=y, z=z, w=w)
     q = read(message)
@@ -281,7 +282,7 @@ def test_a_twist_of_odometry_is_in_the_body_and_on_request_in_the_world(roll, pi
         setattr(message.twist.twist, part, Vector3(**dict(zip("xyz", vector, strict=True))))
         for prefix, wanted in (("", vector), ("world.", turn.apply(vector))):
             fields = {axis: f"{prefix}{part}.{axis}" for axis in "xyz"}
-            state = messages.state_reader("nav_msgs/msg/Odometry", fields)(message)
+            state = readers.state_reader("nav_msgs/msg/Odometry", fields)(message)
             np.testing.assert_allclose(state, wanted, atol=1e-9)
 
 
@@ -295,7 +296,7 @@ def test_a_twist_of_odometry_is_in_the_body_and_on_request_in_the_world(roll, pi
 )
 def test_what_an_imu_says_that_it_does_not_measure_is_refused(field, text):
     message = Imu()
-    read = messages.state_reader("sensor_msgs/msg/Imu", {"x": field})
+    read = readers.state_reader("sensor_msgs/msg/Imu", {"x": field})
     assert np.isfinite(read(message)).all()
     getattr(message, text)[0] = -1.0
     with pytest.raises(MessageError, match=rf"{text}\[0\] is -1"):
@@ -306,4 +307,4 @@ def test_an_imu_that_measures_no_orientation_still_measures_rates():
     message = Imu(angular_velocity=Vector3(x=1.0))
     message.orientation_covariance[0] = -1.0
     message.orientation.w = 0.0
-    assert messages.state_reader("sensor_msgs/msg/Imu", {"w": "angular.x"})(message) == [1.0]
+    assert readers.state_reader("sensor_msgs/msg/Imu", {"w": "angular.x"})(message) == [1.0]

@@ -12,7 +12,7 @@ from nav_msgs.msg import Odometry
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 
-from cem_planner_ros.ros.messages import part_reader, state_reader
+from cem_planner_ros.readers import part_reader, state_reader
 from cem_planner_ros.ros.state_input import MAX_CAUSES, StateInput, state_qos
 
 NOW = 1_700_000_000.0
