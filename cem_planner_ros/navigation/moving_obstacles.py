@@ -17,6 +17,9 @@ ROUNDING = 1e-6
 STANDING = 1.5
 """Time for which a robot that has braked is looked at, s."""
 
+CORNERS = 16
+"""Corners of the outline that stands for a disc in drawings."""
+
 
 @dataclass(frozen=True, eq=False)
 class MovingObstacles:
@@ -45,6 +48,12 @@ class MovingObstacles:
             time=self.time + seconds,
             stamp=self.stamp + seconds,
         )
+
+    def outlines(self) -> np.ndarray:
+        """Return closed outlines (n, CORNERS + 1, 2) of the discs, m, for drawings."""
+        angles = np.linspace(0.0, 2.0 * np.pi, CORNERS + 1)
+        circle = np.stack((np.cos(angles), np.sin(angles)), -1)
+        return self.positions[:, None] + self.radii[:, None, None] * circle
 
     def nearest(self, point: np.ndarray, count: int) -> np.ndarray:
         """Return x, y, both speeds and the radius (k, 5) of the nearest `count` obstacles."""

@@ -184,7 +184,7 @@ class StopGuard:
         self.moving = moving
         if costmap is None and moving is None:
             return actions[0]
-        ways = [self._way(state, age, before, action) for action in actions]
+        ways = [self.way(state, age, before, action) for action in actions]
         self.stopping = ways[-1]
         if moving is not None:
             check = MovingObstacleCheck(
@@ -192,7 +192,7 @@ class StopGuard:
                 moving,
                 self.settings.margin,
                 STEP,
-                lambda: self._way(state, age, before),
+                lambda: self.way(state, age, before),
             )
             allowed = [check.allows(way) for way in ways]
             actions, ways = (list(itertools.compress(each, allowed)) for each in (actions, ways))
@@ -221,7 +221,7 @@ class StopGuard:
             if not is_touching:
                 continue
             if not is_relaxed:
-                braking = self._way(state, age, before)
+                braking = self.way(state, age, before)
                 unavoidable = self._clearance(braking, points, side).min(0)
                 least = np.where(clearance < margin, np.minimum(least, unavoidable), least)
                 most = max(most, self._overlap(costmap, braking).max())
@@ -269,7 +269,7 @@ class StopGuard:
         y = way[:, 1:2] + sin * points[:, 0] + cos * points[:, 1]
         return costmap.is_occupied(np.stack((x, y), -1)).mean(1)
 
-    def _way(
+    def way(
         self,
         state: np.ndarray,
         age: float,

@@ -27,9 +27,6 @@ LIFETIME = 1
 
 BRAKING_POINTS = 20
 
-CIRCLE = 16
-"""Corners of the circle that stands for a moving obstacle."""
-
 PREDICTED = 1.0
 """Time ahead for which the way of a moving obstacle is drawn, s."""
 
@@ -119,18 +116,9 @@ def braking(poses: np.ndarray, outlines: Sequence[np.ndarray]) -> list[Line]:
 
 def moving(obstacles: MovingObstacles) -> list[Line]:
     """Return a line for each moving obstacle: its circle, and its way in the next PREDICTED s."""
-    angles = np.linspace(0.0, 2.0 * np.pi, CIRCLE + 1)
-    circle = np.stack((np.cos(angles), np.sin(angles)), -1)
-    found = zip(obstacles.positions, obstacles.velocities, obstacles.radii, strict=True)
-    return [
-        Line(
-            "moving_obstacles",
-            0.02,
-            MOVING,
-            in_space(np.vstack((place + radius * circle, place, place + PREDICTED * speed)), "xy"),
-        )
-        for place, speed, radius in found
-    ]
+    ways = np.stack((obstacles.positions, obstacles.after(PREDICTED).positions), 1)
+    points = np.concatenate((obstacles.outlines(), ways), 1)
+    return [Line("moving_obstacles", 0.02, MOVING, in_space(each, "xy")) for each in points]
 
 
 def in_space(states: np.ndarray, names: Sequence[str]) -> np.ndarray:

@@ -72,6 +72,8 @@ class SurroundingsInput:
         stamp_clock: clock with which messages are stamped, s.
         changed: called with the surroundings after each change, by one thread at a time.
         body: returns the frame of the robot's body, and its pose at a time on `clock`, s.
+
+    Raises ConfigurationError if the package of a message is not installed.
     """
 
     def __init__(
@@ -128,6 +130,15 @@ class SurroundingsInput:
         }
         self.follows_action = configuration.values["drive.follow_path"]
         """Whether paths come from `follow` alone, and not from topics."""
+        try:
+            self._subscribe_to_all(configuration, body)
+        except Exception:
+            self.destroy()
+            raise
+
+    def _subscribe_to_all(
+        self, configuration: Configuration, body: Callable[[float], tuple[str, Pose | None]]
+    ) -> None:
         if configuration.inputs & {"goal", "path"} and not self.follows_action:
             self._ways = [
                 self._subscribe(PoseStamped, "goal", self._on_goal),

@@ -23,7 +23,7 @@ from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.plugins.parameter import LIVE, READ_ONLY, Parameter
 from cem_planner_ros.ros.declaring import declare, python_value
 from cem_planner_ros.ros.planner_client import PlannerClient
-from cem_planner_ros.ros.watched_topics import WatchedTopics, topic_of
+from cem_planner_ros.ros.watched_topics import WatchedTopics, with_whole_topics
 
 try:
     from cem_planner_ros.view import robots
@@ -159,7 +159,10 @@ class ViewNode(Node):
         self.set_parameters([RosParameter("use_sim_time", value=values.get("use_sim_time", False))])
         own = {n: v for n, v in values.items() if n.partition(".")[0] not in ROS_PARAMETERS}
         try:
-            configuration = configure(own | {"planner.device": "cpu"}, self._planner)
+            own = with_whole_topics(self._planner, own) | {"planner.device": "cpu"}
+            if "drive.follow_path" in own:  # The page hears paths of topics, not those of actions.
+                own["drive.follow_path"] = False
+            configuration = configure(own, self._planner, leftover=own)
         except ConfigurationError as error:
             self.page.show_robot_problem(f"the parameters describe no robot: {error}")
             return
@@ -178,7 +181,7 @@ class ViewNode(Node):
         self.page.show_robot_problem(problem)
         topic = ""
         if "goal" in configuration.inputs:
-            topic = topic_of(self._planner, configuration.values["drive.goal_topic"])
+            topic = configuration.values["drive.goal_topic"]
         self.operating.use_goal(topic, configuration.values["frame_id"])
 
     # What is drawn

@@ -7,29 +7,33 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
-import rclpy
-from geometry_msgs.msg import PoseStamped
-from nav_msgs.msg import OccupancyGrid, Path
 from rclpy.expand_topic_name import expand_topic_name
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Float64MultiArray
 
 from cem_planner_ros.configuration import Configuration
-from cem_planner_ros.readers import MessageError, command_reader
-from cem_planner_ros.ros.any_durability import AnyDurabilitySubscription
+from cem_planner_ros.control.tick import StateSample
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.surroundings import NOTHING
+from cem_planner_ros.readers import MessageError, command_reader, frame_name
 from cem_planner_ros.ros.diagnostics import COST_TERM
-from cem_planner_ros.ros.frames import planar_pose
 from cem_planner_ros.ros.messages import message_class
 from cem_planner_ros.ros.state_topics import StateTopics
+from cem_planner_ros.ros.surroundings_input import SurroundingsInput
+from cem_planner_ros.ros.topics import BODY_FRAME
 from cem_planner_ros.view.page import Page
-from cem_planner_ros.view.scene import MapGrid
 
 MOST_STATES = 5
 """Number of states in the plot of states and predictions."""
+
+COMMAND_AGE = 1.0
+"""Time after its last command for which the braking way of a robot is shown, s."""
 
 PLOTS_EVERY = 10
 """Plots are drawn anew at each so many drawings of the scene."""
@@ -41,6 +45,24 @@ def topic_of(planner: str, topic: str) -> str:
     return expand_topic_name(topic, name, namespace or "/")
 
 
+def with_whole_topics(planner: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return values of parameters in which every topic has its full name, as the planner means it.
+
+    Raises ConfigurationError if one is not the name of a topic.
+    """
+    whole = dict(values)
+    for name, value in values.items():
+        if name.endswith("topic") and value:
+            try:
+                whole[name] = topic_of(planner, value)
+            except ValueError as error:
+                raise ConfigurationError(
+                    f"parameter '{name}' is {value!r}, expected the name of a topic: {error}"
+                ) from error
+    return whole
+
+
 class WatchedTopics:
     """
     Subscribes to what one configuration of a planner speaks about, and draws it.
@@ -48,9 +70,11 @@ class WatchedTopics:
     Args:
         node: the node that subscribes; its executor serves the subscriptions.
         planner: fully qualified name of the planner.
-        configuration: what the planner's parameters say, on the CPU.
+        configuration: what the planner's parameters say, on the CPU; topics have their full names.
         page: where it is drawn.
         stamp_clock: clock with which messages are stamped, s.
+
+    Raises ConfigurationError if a type of message is not installed.
     """
 
     def __init__(
@@ -65,39 +89,37 @@ class WatchedTopics:
         self._undo: list[Callable[[], object]] = []
         self._plan: tuple[float, np.ndarray] | None = None
         self._new: dict[str, Callable[[], None]] = {}
-        self._action: np.ndarray | None = None
+        self._command: tuple[float, np.ndarray] | None = None
         self._drawn = 0
         values, names = configuration.values, configuration.dynamics.state_names
         self._states, self._actions = names, configuration.dynamics.action_names
         self._budget = 1e3 * values["budget_fraction"] / values["control_rate"]
-        # Topics without a leading slash are in the namespace of the planner.
-        place = rclpy.create_node(
-            f"_{node.get_name()}_topics",
-            context=node.context,
-            namespace=planner.rpartition("/")[0] or "/",
-            use_global_arguments=False,
-            start_parameter_services=False,
-            enable_rosout=False,
-        )
-        self._undo.append(place.destroy_node)
-        self._state_topics = StateTopics(place, configuration, time.monotonic, stamp_clock)
+        self._guard = configuration.stop_guard()
+        self._surroundings: SurroundingsInput | None = None
+        self._known = NOTHING
+        try:
+            self._subscribe_to_all(planner, stamp_clock)
+        except Exception:
+            self.destroy()
+            raise
+
+    def _subscribe_to_all(self, planner: str, stamp_clock: Callable[[], float]) -> None:
+        node, configuration, values = self._node, self._configuration, self._configuration.values
+        self._state_topics = StateTopics(node, configuration, time.monotonic, stamp_clock)
         self._undo.append(self._state_topics.destroy)
         kind = values["command.type"]
         self._read_command = command_reader(kind, configuration.fields("command"))
-        command = topic_of(planner, values["command.topic"])
-        self._subscribe(message_class(kind), command, self._on_command)
+        self._subscribe(message_class(kind), values["command.topic"], self._on_command)
         for name in ("plan", "candidates", "statistics"):
             take = getattr(self, f"_on_{name}")
             self._subscribe(Float64MultiArray, f"{planner}/{name}", take, depth=20)
-        inputs = configuration.inputs
-        self._has_goal = "goal" in inputs
-        if "costmap" in inputs:
-            topic = topic_of(planner, values["drive.costmap_topic"])
-            self._latched(OccupancyGrid, topic, self._on_costmap)
-        for name, kind in (("goal", PoseStamped), ("path", Path)):
-            if name in inputs:
-                topic = topic_of(planner, values[f"drive.{name}_topic"])
-                self._latched(kind, topic, getattr(self, f"_on_{name}"))
+        if configuration.inputs:
+            self._surroundings = SurroundingsInput(
+                *(node, configuration, time.monotonic, stamp_clock, lambda known: None),
+                body=self._body,
+            )
+            self._undo.append(self._surroundings.destroy)
+            self._surroundings.begin()
 
     def destroy(self) -> None:
         """End the subscriptions."""
@@ -111,10 +133,10 @@ class WatchedTopics:
         page, now = self._page, time.monotonic()
         if sample is not None:
             page.scene.show_state(sample.state)
-            if self._has_goal:  # A first one, to be dragged.
-                page.scene.offer_goal(self._configuration.planar_robot().pose(sample.state))
         elif self._plan is not None:
             page.scene.show_state(self._plan[1][0, 1 : 1 + len(self._states)])
+        if self._surroundings is not None:
+            self._draw_surroundings(self._surroundings, sample, now)
         new, self._new = self._new, {}
         for show in new.values():
             show()
@@ -123,7 +145,45 @@ class WatchedTopics:
         if self._drawn % PLOTS_EVERY == 0:
             page.show_plots()
 
-    def _row(self, sample, now: float) -> dict[str, float]:
+    def _draw_surroundings(
+        self, surroundings: SurroundingsInput, sample: StateSample | None, now: float
+    ) -> None:
+        """Draw what the robot drives by: what is new of it, and what moves."""
+        scene, values = self._page.scene, self._configuration.values
+        before, known = self._known, surroundings.known
+        self._known = known
+        if known.costmap is not None and known.costmap is not before.costmap:
+            scene.show_costmap(known.costmap)
+        if known.path is not before.path:
+            scene.show_path(np.zeros((0, 2)) if known.path is None else known.path.points)
+        if known.goal is not None and known.goal is not before.goal:
+            scene.show_goal(known.goal)
+        moving = known.moving_obstacles
+        if moving is not None:
+            age = now - moving.time
+            is_old = age > values["drive.max_moving_obstacles_age"]
+            scene.show_moving_obstacles(None if is_old else moving.after(age))
+        if sample is None:
+            return
+        if "goal" in self._configuration.inputs:  # A first one, to be dragged.
+            scene.offer_goal(self._configuration.planar_robot().pose(sample.state))
+        if self._guard is not None:
+            self._guard.use(known.footprint)
+            way = np.zeros((0, 3))
+            if self._command is not None and now < self._command[0] + COMMAND_AGE:
+                action = self._command[1]
+                way = self._guard.way(sample.state, now - sample.time, action, action)
+            scene.show_braking(way, self._guard.footprint)
+
+    def _body(self, moment: float) -> tuple[str, Pose | None]:
+        """Return the frame of the robot's body, and its newest pose if it is known."""
+        values, sample = self._configuration.values, self._state_topics.newest
+        frame = frame_name(values["command.frame_id"] or self._state_topics.child_frame)
+        if sample is None:
+            return frame or BODY_FRAME, None
+        return frame or BODY_FRAME, self._configuration.planar_robot().pose(sample.state)
+
+    def _row(self, sample: StateSample | None, now: float) -> dict[str, float]:
         """Return what is plotted of state and command at a time, s."""
         row: dict[str, float] = {}
         names = self._states[:MOST_STATES]
@@ -138,8 +198,8 @@ class WatchedTopics:
                     f"state {name}, predicted": float(np.interp(ahead, rows[:, 0], column))
                     for name, column in zip(names, columns, strict=True)
                 }
-        if self._action is not None:
-            actions = zip(self._actions, self._action, strict=True)
+        if self._command is not None:
+            actions = zip(self._actions, self._command[1], strict=True)
             row |= {f"command {n}": float(v) for n, v in actions}
         return row
 
@@ -148,18 +208,11 @@ class WatchedTopics:
         subscription = self._node.create_subscription(kind, topic, take, qos)
         self._undo.append(functools.partial(self._node.destroy_subscription, subscription))
 
-    def _latched(self, kind: type, topic: str, take: Callable) -> None:
-        subscription = AnyDurabilitySubscription(
-            self._node, kind, topic, take, ReliabilityPolicy.BEST_EFFORT
-        )
-        subscription.ask()
-        self._undo.append(subscription.destroy)
-
     # What comes
 
     def _on_command(self, message) -> None:
         with contextlib.suppress(MessageError):  # Of another publisher.
-            self._action = self._read_command(message)
+            self._command = time.monotonic(), self._read_command(message)
 
     def _on_plan(self, message: Float64MultiArray) -> None:
         rows = np.array(message.data).reshape([d.size for d in message.layout.dim])
@@ -171,7 +224,7 @@ class WatchedTopics:
 
     def _show_plan(self, states: np.ndarray) -> None:
         self._page.scene.show_plan(states)
-        footprint = self._configuration.footprint
+        footprint = self._known.footprint or self._configuration.footprint
         if footprint is not None:
             robot = self._configuration.planar_robot()
             self._page.scene.show_footprints(footprint, np.array([robot.pose(s) for s in states]))
@@ -194,27 +247,3 @@ class WatchedTopics:
         chosen = ("plan_ms", "margin_ms", "iterations", "status")
         row = {n: v for n, v in values.items() if n in chosen or n.startswith(COST_TERM)}
         self._page.statistics.add(time.monotonic(), row | {"budget_ms": self._budget})
-
-    def _on_costmap(self, message: OccupancyGrid) -> None:
-        info = message.info
-        if info.width * info.height != len(message.data) or not info.width:
-            return
-        cells = np.array(message.data, np.int8).reshape(info.height, info.width)
-        try:
-            pose = planar_pose(info.origin.position, info.origin.orientation)
-        except MessageError:
-            return
-        grid = MapGrid(cells, info.resolution, pose)
-        self._new["costmap"] = functools.partial(self._page.scene.show_costmap, grid)
-
-    def _on_path(self, message: Path) -> None:
-        places = [(p.pose.position.x, p.pose.position.y) for p in message.poses]
-        points = np.array(places, float).reshape(-1, 2)
-        self._new["path"] = functools.partial(self._page.scene.show_path, points)
-
-    def _on_goal(self, message: PoseStamped) -> None:
-        try:
-            pose = planar_pose(message.pose.position, message.pose.orientation)
-        except MessageError:  # The planner refuses it too, and says so.
-            return
-        self._new["goal"] = functools.partial(self._page.scene.show_goal, pose)

@@ -101,6 +101,7 @@ class Page:
         self._stop_said = gui.add_html("")
         with gui.add_folder("Operation"):
             self._buttons()
+        self.scene = Scene(self.server, None if read_only else operating.send_goal)
         tabs = gui.add_tab_group()
         with tabs.add_tab("State"):
             self._problem = gui.add_markdown("")
@@ -112,7 +113,6 @@ class Page:
             self._add_plots()
         self.tabs = tabs
         """The tabs, to which others may be added."""
-        self.scene = Scene(self.server, None if read_only else operating.send_goal)
 
     def close(self) -> None:
         """End the server."""

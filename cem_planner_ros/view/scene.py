@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import mujoco
 import numpy as np
@@ -14,6 +13,8 @@ import viser
 from mjviser import conversions
 
 from cem_planner_ros.navigation.footprint import Footprint
+from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
+from cem_planner_ros.navigation.surroundings import Costmap
 from cem_planner_ros.view.robots import Robot
 
 GHOSTS = 4
@@ -27,7 +28,18 @@ CAMERA = (1.2, -3.2, 1.8)
 
 PLAN, OTHER, PATH = (25, 100, 255), (255, 127, 14), (120, 120, 120)
 GOAL, OUTLINE = (200, 30, 160), (60, 60, 60)
+BRAKING, MOVING, PREDICTED = (230, 60, 0), (200, 25, 150), (235, 160, 215)
+NEAREST = (220, 40, 30)
 """Red, green, blue."""
+
+AHEAD_TIMES = (0.5, 1.0, 1.5)
+"""Times ahead at which the places of a moving obstacle are predicted, s."""
+
+FAR = 1.0
+"""Distance from obstacles from which on the distance field has one colour, m."""
+
+MOST_PIXELS = 600
+"""Largest number of pixels of a side of the picture of a costmap; a larger map is thinned."""
 
 AHEAD = 1.0
 """Distance of a goal that is offered, m."""
@@ -39,20 +51,12 @@ VISUAL_GROUPS = 3
 """Geoms of a group below it are shown; files put what only collides into group 3."""
 
 
-class MapGrid(NamedTuple):
-    """A costmap."""
-
-    cells: np.ndarray  # (rows, columns), int8, -1 for unknown, 0 to 100
-    resolution: float  # m
-    pose: tuple[float, float, float]  # x, y (m) and yaw (rad) of the corner of cell (0, 0)
-
-
 class Scene:
     """
     What is where.
 
     Every method may be called again with newer data, by one thread at a time. Nothing is drawn that
-    was not given.
+    was not given. The switch for the distance field is made in the container that is open.
 
     Args:
         server: the server of the page.
@@ -74,8 +78,16 @@ class Scene:
         self._ghosts: dict[int, viser.BatchedMeshHandle] = {}
         self._lines: dict[str, viser.LineSegmentsHandle] = {}
         self._map: viser.ImageHandle | None = None
+        self._costmap: Costmap | None = None
         self._goal: viser.TransformControlsHandle | None = None
         self._is_dragged = False
+        self._shows_distance = server.gui.add_checkbox(
+            "Distance field in place of the costmap",
+            False,
+            visible=False,
+            hint=f"The distance to the nearest obstacle: red at an obstacle, white from {FAR:g} m.",
+        )
+        self._shows_distance.on_update(lambda _: self._draw_map())
         server.on_client_disconnect(self._on_disconnect)
 
     def _on_disconnect(self, client: viser.ClientHandle) -> None:
@@ -178,20 +190,47 @@ class Scene:
     def show_footprints(self, footprint: Footprint, poses: np.ndarray) -> None:
         """Show where the footprint is at poses (k, 3) along a plan, the last one included."""
         chosen = np.linspace(0, len(poses) - 1, FOOTPRINTS).round().astype(int)
-        outlines = [footprint.at(*pose) for pose in poses[chosen]]
-        closed = [np.vstack((outline, outline[:1])) for outline in outlines]
-        points = np.concatenate([segments(flat(outline)[None]) for outline in closed])
+        points = np.concatenate([outline(footprint, pose) for pose in poses[chosen]])
         self._draw("footprints", points, OUTLINE, 1.5)
 
     def show_path(self, points: np.ndarray) -> None:
         """Show the reference path (k, 2), m; none if k < 2."""
-        self._draw("path", segments(flat(points)[None]), PATH, 3.0)
+        self._draw("path", segments(on_floor(points)[None]), PATH, 3.0)
 
-    def show_costmap(self, grid: MapGrid) -> None:
-        """Show a costmap on the floor, in place of the last one."""
-        rows, columns = grid.cells.shape
-        width, height = columns * grid.resolution, rows * grid.resolution
-        x, y, yaw = grid.pose
+    def show_braking(self, poses: np.ndarray, footprint: Footprint) -> None:
+        """
+        Show the way (k, 3), m and rad, on which the robot brakes to a standstill; none if k is 0.
+
+        It has the footprint of its begin and of its end.
+        """
+        lines = [segments(on_floor(poses[:, :2])[None])]
+        lines += [outline(footprint, pose) for pose in (*poses[:1], *poses[-1:])]
+        self._draw("braking", np.concatenate(lines), BRAKING, 3.0)
+
+    def show_moving_obstacles(self, obstacles: MovingObstacles | None) -> None:
+        """Show moving obstacles, and paler where they are predicted to be; None for none."""
+        now, later = np.zeros((0, 2, 3)), np.zeros((0, 2, 3))
+        if obstacles is not None and len(obstacles.radii):
+            ahead = [obstacles.after(seconds) for seconds in AHEAD_TIMES]
+            ways = np.stack((obstacles.positions, ahead[-1].positions), 1)
+            now = circles(obstacles)
+            later = np.concatenate([*map(circles, ahead), segments(on_floor(ways))])
+        with self._server.atomic():
+            self._draw("moving_obstacles", now, MOVING, 3.0)
+            self._draw("moving_obstacles_predicted", later, PREDICTED, 1.5)
+
+    def show_costmap(self, costmap: Costmap) -> None:
+        """Show a costmap, or its distance field, on the floor, in place of the last one."""
+        self._costmap, self._shows_distance.visible = costmap, True
+        self._draw_map()
+
+    def _draw_map(self) -> None:
+        costmap = self._costmap
+        if costmap is None:
+            return
+        rows, columns = costmap.cells.shape
+        width, height = columns * costmap.resolution, rows * costmap.resolution
+        x, y, yaw = costmap.origin
         cos, sin = math.cos(yaw), math.sin(yaw)
         centre = (
             x + 0.5 * (cos * width - sin * height),
@@ -200,7 +239,10 @@ class Scene:
         )
         # The image of viser hangs upright, with its upper row on the side of +y.
         turn = (math.cos(0.5 * yaw), 0.0, 0.0, math.sin(0.5 * yaw))
-        image = map_image(grid.cells)
+        if self._shows_distance.value:
+            image = distance_image(costmap.distance)
+        else:
+            image = map_image(costmap.cells)
         with self._server.atomic():
             if self._map is None:
                 self._map = self._scene.add_image("/costmap", image, width, height, format="png")
@@ -279,9 +321,19 @@ def segments(lines: np.ndarray) -> np.ndarray:
     return np.stack((lines[:, :-1], lines[:, 1:]), 2).reshape(-1, 2, 3)
 
 
-def flat(points: np.ndarray) -> np.ndarray:
-    """Return points (k, 3), just above the floor, of points in the plane (k, 2), m."""
-    return np.column_stack((points, np.full(len(points), FLOOR)))
+def on_floor(points: np.ndarray) -> np.ndarray:
+    """Return points (..., 3), just above the floor, of points in the plane (..., 2), m."""
+    return np.concatenate((points, np.full((*points.shape[:-1], 1), FLOOR)), -1)
+
+
+def outline(footprint: Footprint, pose: np.ndarray) -> np.ndarray:
+    """Return the segments (n, 2, 3), m, of a footprint in a pose (3,), m and rad."""
+    return segments(on_floor(footprint.at(*pose))[None])
+
+
+def circles(obstacles: MovingObstacles) -> np.ndarray:
+    """Return the segments (n, 2, 3), m, of the outlines of moving obstacles."""
+    return segments(on_floor(obstacles.outlines()))
 
 
 def colours_of(colours: np.ndarray | Sequence[int], count: int) -> np.ndarray:
@@ -297,7 +349,30 @@ def cost_colours(costs: np.ndarray) -> np.ndarray:
 
 def map_image(cells: np.ndarray) -> np.ndarray:
     """Return a picture (rows, columns, 3) of a costmap: dark where it is occupied, +y is up."""
+    cells = thinned(cells, np.maximum)
     grey = 255 - (np.clip(cells, 0, 100).astype(np.int16) * 225) // 100
     image = np.repeat(grey[..., None].astype(np.uint8), 3, axis=2)
     image[cells < 0] = (205, 215, 225)
     return image[::-1]
+
+
+def distance_image(distance: np.ndarray) -> np.ndarray:
+    """
+    Return a picture (rows, columns, 3) of a distance field (rows, columns), m; +y is up.
+
+    It is dark within obstacles, red at their edge, and white from FAR on.
+    """
+    distance = thinned(distance, np.minimum)
+    share = np.clip(distance / FAR, 0.0, 1.0)[..., None]
+    image = (np.array(NEAREST) + share * (255.0 - np.array(NEAREST))).astype(np.uint8)
+    image[distance <= 0.0] = OUTLINE
+    return image[::-1]
+
+
+def thinned(cells: np.ndarray, combine: np.ufunc, most: int = MOST_PIXELS) -> np.ndarray:
+    """Return cells with at most `most` in a row and a column; several become one by `combine`."""
+    step = math.ceil(max(cells.shape) / most)
+    if step > 1:
+        for axis, size in enumerate(cells.shape):
+            cells = combine.reduceat(cells, np.arange(0, size, step), axis)
+    return cells

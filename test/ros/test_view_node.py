@@ -23,7 +23,6 @@ from cem_planner_ros.ros.declaring import declaration, descriptor
 from cem_planner_ros.ros.planner_client import PlannerClient
 from cem_planner_ros.ros.stop_button import StopButton
 from cem_planner_ros.ros.view_node import ViewNode
-from cem_planner_ros.ros.watched_topics import topic_of
 
 pytestmark = pytest.mark.slow
 
@@ -213,15 +212,6 @@ def test_candidates_are_published_with_their_costs(planner, observer, states, wa
 )
 def test_a_descriptor_says_all_of_a_declaration(parameter):
     assert declaration(descriptor(parameter), parameter.default) == parameter
-
-
-@pytest.mark.parametrize(
-    ("topic", "expected"),
-    [("goal", "/robot1/goal"), ("/goal", "/goal"), ("~/goal", "/robot1/cem_planner/goal")],
-)
-def test_topics_are_those_that_the_planner_means(topic, expected):
-    assert topic_of("/robot1/cem_planner", topic) == expected
-    assert topic_of("/cem_planner", topic) == expected.replace("/robot1", "")
 
 
 @pytest.mark.parametrize(

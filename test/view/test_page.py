@@ -15,6 +15,10 @@ import viser
 
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.navigation.footprint import Footprint
+from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.surroundings import Costmap
 from cem_planner_ros.paths import share
 from cem_planner_ros.plugins.parameter import Parameter
 from cem_planner_ros.view import panel, robots, scene
@@ -158,10 +162,54 @@ def test_a_costmap_is_dark_where_it_is_occupied_with_y_upwards():
 
 
 def test_the_map_lies_where_its_corner_and_its_angle_say(page):
-    grid = scene.MapGrid(np.zeros((2, 4), np.int8), 0.5, (1.0, 2.0, math.pi / 2))
-    page.scene.show_costmap(grid)
+    costmap = Costmap(np.zeros((2, 4), np.int8), 0.5, Pose(1.0, 2.0, math.pi / 2), 0.0)
+    page.scene.show_costmap(costmap)
     handle = page.server.scene.get_handle_by_name("/costmap")
     assert handle.position[:2] == pytest.approx((1.0 - 0.5, 2.0 + 1.0))
+
+
+def test_a_distance_field_is_dark_within_obstacles_and_white_far_from_them():
+    image = scene.distance_image(np.array([[-0.1, 0.05], [0.5, 2.0]]))
+    assert image[1, 0].tolist() == list(scene.OUTLINE)
+    near, middle, far = image[1, 1], image[0, 0], image[0, 1]
+    assert far.tolist() == [255, 255, 255]
+    assert near[1] < middle[1] < far[1]
+
+
+def test_a_large_map_is_thinned_and_keeps_its_obstacles():
+    cells = np.zeros((1000, 30), np.int8)
+    cells[777, 11] = 100
+    small = scene.thinned(cells, np.maximum, 300)
+    assert small.shape == (250, 8)
+    assert np.argwhere(small == 100).tolist() == [[194, 2]]
+
+
+def lines(page, name):
+    """Return the segments (n, 2, 3) of a line of the scene."""
+    return page.server.scene.get_handle_by_name(name).points
+
+
+def test_the_braking_way_has_the_footprint_where_it_begins_and_ends(page):
+    footprint = Footprint.around(np.array([[0.2, 0.1], [-0.2, 0.1], [-0.2, -0.1], [0.2, -0.1]]), 2)
+    way = np.column_stack((np.linspace(1.0, 2.0, 5), np.zeros((5, 2))))
+    page.scene.show_braking(way, footprint)
+    points = lines(page, "/braking")
+    assert points.shape == (4 + 2 * 4, 2, 3)
+    assert points[..., 0].min() == pytest.approx(0.8)
+    assert points[..., 0].max() == pytest.approx(2.2)
+    page.scene.show_braking(np.zeros((0, 3)), footprint)
+    assert not len(lines(page, "/braking"))
+
+
+def test_moving_obstacles_are_shown_with_where_they_are_predicted(page):
+    place, speed = np.array([[3.0, 0.0], [0.0, 5.0]]), np.array([[1.0, 0.0], [0.0, 0.0]])
+    page.scene.show_moving_obstacles(MovingObstacles(place, speed, np.full(2, 0.5), 0.0, 0.0))
+    now, later = lines(page, "/moving_obstacles"), lines(page, "/moving_obstacles_predicted")
+    assert now[..., 0].max() == pytest.approx(3.5)
+    assert later[..., 0].max() == pytest.approx(3.5 + scene.AHEAD_TIMES[-1])
+    page.scene.show_moving_obstacles(None)
+    assert not len(lines(page, "/moving_obstacles"))
+    assert not len(lines(page, "/moving_obstacles_predicted"))
 
 
 def test_a_dragged_goal_is_not_moved_and_a_first_one_is_offered(page):
