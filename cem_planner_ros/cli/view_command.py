@@ -91,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     """Serve the page of a recorded run until Ctrl-C or SIGTERM."""
-    from cem_planner_ros.view import recorded_run
+    from cem_planner_ros.learning import recorded_run
     from cem_planner_ros.view.replay import Replay
     from cem_planner_ros.view.replay_page import ReplayPage
 

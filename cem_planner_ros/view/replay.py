@@ -13,9 +13,9 @@ import numpy as np
 
 from cem_planner_ros.configuration import Configuration, configure
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.learning.recorded_run import RecordedRun
 from cem_planner_ros.planning.plan import Candidates, Plan, elites_among
 from cem_planner_ros.planning.planner import Planner
-from cem_planner_ros.view.recorded_run import RecordedRun
 from cem_planner_ros.view.tuning import Done
 
 CANDIDATES = 24

@@ -11,10 +11,9 @@ pytest.importorskip("viser")
 
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.learning import task
+from cem_planner_ros.learning import recorded_run, task
 from cem_planner_ros.learning.recording import BagWriter
 from cem_planner_ros.paths import share
-from cem_planner_ros.view import recorded_run
 from cem_planner_ros.view.replay import Replay
 from cem_planner_ros.view.replay_page import ReplayPage
 
