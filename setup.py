@@ -58,7 +58,7 @@ setup(
         "sim": ["mujoco"],
         "report": ["matplotlib", "rich"],
         # The page in a browser (`python -m cem_planner_ros view`), and robots of MuJoCo in it.
-        "view": ["viser", "mjviser"],
+        "view": ["viser", "mjviser", "matplotlib"],
         # Studies of parameters (`python -m cem_planner_ros tune`), on one machine and on many.
         "tune": ["optuna", "cmaes", "matplotlib", "rich"],
         "ray": ["ray"],

@@ -27,10 +27,7 @@ from cem_planner_ros.ros.messages import message_class
 from cem_planner_ros.ros.state_topics import StateTopics
 from cem_planner_ros.ros.surroundings_input import SurroundingsInput
 from cem_planner_ros.ros.topics import BODY_FRAME
-from cem_planner_ros.view.page import Page
-
-MOST_STATES = 5
-"""Number of states in the plot of states and predictions."""
+from cem_planner_ros.view.page import Page, predicted
 
 COMMAND_AGE = 1.0
 """Time after its last command for which the braking way of a robot is shown, s."""
@@ -99,6 +96,7 @@ class WatchedTopics:
         self._known = NOTHING
         try:
             self._subscribe_to_all(planner, stamp_clock)
+            page.show_states(names)
         except Exception:
             self.destroy()
             raise
@@ -186,16 +184,16 @@ class WatchedTopics:
     def _row(self, sample: StateSample | None, now: float) -> dict[str, float]:
         """Return what is plotted of state and command at a time, s."""
         row: dict[str, float] = {}
-        names = self._states[:MOST_STATES]
+        names = self._states
         if sample is not None:
-            row |= {f"state {n}": float(v) for n, v in zip(names, sample.state, strict=False)}
+            row |= {f"state {n}": float(v) for n, v in zip(names, sample.state, strict=True)}
         if self._plan is not None:
             received, rows = self._plan
             ahead = now - received
             if ahead < rows[-1, 0]:
                 columns = rows[:, 1 : 1 + len(names)].T
                 row |= {
-                    f"state {name}, predicted": float(np.interp(ahead, rows[:, 0], column))
+                    predicted(name): float(np.interp(ahead, rows[:, 0], column))
                     for name, column in zip(names, columns, strict=True)
                 }
         if self._command is not None:

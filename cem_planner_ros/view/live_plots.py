@@ -15,6 +15,9 @@ import numpy as np
 import viser
 from viser import uplot
 
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.learning.plots import pyplot
+
 SPAN = 30.0
 """Time that plots show, s."""
 
@@ -47,6 +50,13 @@ class TimeSeries:
             self._rows.append((time, values))
             while self._rows[0][0] < time - self._span:
                 self._rows.popleft()
+
+    def copy(self) -> TimeSeries:
+        """Return the numbers of now, to which nothing is added."""
+        made = TimeSeries(self._span)
+        with self._lock:
+            made._rows = self._rows.copy()
+        return made
 
     @property
     def names(self) -> list[str]:
@@ -88,8 +98,11 @@ class Plot:
         stacked: bool = False,
         height: int = 170,
     ):
-        self.title, self.history, self._choose, self._stacked = title, history, choose, stacked
-        self._names: list[str] = []
+        self.title, self.history, self._choose, self.is_stacked = title, history, choose, stacked
+        self.shown: dict[str, np.ndarray] = {}
+        """The lines that are shown, by name: (n,) at `times`; stacked ones are added up."""
+        self.times = np.zeros(0)
+        """The times (n,) of what is shown, s; 0 is the last one."""
         self._handle = gui.add_uplot(
             (np.array([0.0, 1.0]), np.array([math.nan, math.nan])),
             ({"label": "s"}, {"label": title}),
@@ -101,32 +114,34 @@ class Plot:
 
     def show(self) -> None:
         """Show the newest numbers; a plot without numbers is hidden."""
-        names = list(self._choose(self.history.names))[: len(COLOURS)]
+        names = list(self._choose(self.history.names))
         times, *columns = self.history.columns(names, MOST_POINTS)
         if not names or len(times) < 2:
-            self._handle.visible = False
+            self.shown, self._handle.visible = {}, False
             return
-        if self._stacked:
+        if self.is_stacked:
             columns = list(np.cumsum(np.nan_to_num(columns), axis=0))
-        if names != self._names:
-            self._names = names
+        if names != list(self.shown):
             self._handle.series = tuple(
                 [uplot.Series(label="s"), *map(self._series, names, range(len(names)))]
             )
-        self._handle.data = (times - times[-1], *columns)
+        self.times, self.shown = times - times[-1], dict(zip(names, columns, strict=True))
+        self._handle.data = (self.times, *columns)
         self._handle.visible = True
 
     def _series(self, name: str, index: int) -> uplot.Series:
-        colour = COLOURS[index]
+        colour = COLOURS[index % len(COLOURS)]
         series = uplot.Series(label=name, stroke=colour, width=1.5, spanGaps=True)
-        if self._stacked:
+        if self.is_stacked:
             series["fill"] = colour + "40"
         return series
 
 
 class Plots:
     """
-    All plots, with a switch that stops them and a button that downloads their numbers.
+    All plots, with a switch that stops them and buttons that download them.
+
+    While the plots are held, what is downloaded is what they show.
 
     Args:
         gui: where they are made, in the container that is open.
@@ -136,13 +151,16 @@ class Plots:
         self._gui = gui
         self._note = gui.add_markdown("")
         self._pause = gui.add_checkbox("Hold the plots", False)
-        self._download = gui.add_button("Download as CSV")
-        self._download.on_click(self._on_download)
-        self._plots: list[Plot] = []
+        self._pause.on_update(lambda _: self._hold())
+        self._held: list[TimeSeries] = []
+        downloads = gui.add_button_group("Download", ("CSV", "PNG"))
+        downloads.on_click(self._on_download)
+        self.all: list[Plot] = []
+        """The plots, in their order."""
 
     def add(self, plot: Plot) -> None:
         """Show a plot from now on."""
-        self._plots.append(plot)
+        self.all.append(plot)
 
     def note(self, text: str) -> None:
         """Show a text above the plots."""
@@ -152,12 +170,24 @@ class Plots:
     def show(self) -> None:
         """Show the newest numbers, unless the plots are held."""
         if not self._pause.value:
-            for plot in self._plots:
+            for plot in self.all:
                 plot.show()
+
+    def hold(self, is_held: bool) -> None:
+        """Stop the plots at what they show, or have them go on."""
+        self._pause.value = is_held
+        self._hold()
+
+    def _hold(self) -> None:
+        self._held = [each.copy() for each in self._histories] if self._pause.value else []
+
+    @property
+    def _histories(self) -> list[TimeSeries]:
+        return list(dict.fromkeys(plot.history for plot in self.all))
 
     def csv(self) -> str:
         """Return the numbers of all plots: the time, s, and a column for each number."""
-        histories = dict.fromkeys(plot.history for plot in self._plots)
+        histories = self._held or self._histories
         names = [name for history in histories for name in history.names]
         rows: list[tuple[float, dict[str, float]]] = []
         for history in histories:
@@ -174,6 +204,40 @@ class Plots:
             writer.writerow([f"{time:.4f}", *("" if n != n else f"{n:.9g}" for n in numbers)])
         return text.getvalue()
 
+    def picture(self) -> bytes:
+        """
+        Return a picture (PNG) of the plots that have numbers.
+
+        Raises ConfigurationError if matplotlib is not installed.
+        """
+        plots = [plot for plot in self.all if plot.shown]
+        figure = pyplot().Figure(figsize=(9.0, 2.2 * max(1, len(plots))), layout="constrained")
+        all_axes = figure.subplots(max(1, len(plots)), squeeze=False)[:, 0]
+        for axes, plot in zip(all_axes, plots, strict=False):
+            below = np.zeros(len(plot.times))
+            for index, (name, line) in enumerate(plot.shown.items()):
+                colour = COLOURS[index % len(COLOURS)]
+                known = np.isfinite(line)
+                axes.plot(plot.times[known], line[known], color=colour, label=name, linewidth=1.2)
+                if plot.is_stacked:
+                    axes.fill_between(plot.times, below, line, color=colour, alpha=0.25)
+                    below = line
+            axes.set_title(plot.title, fontsize="small")
+            axes.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+            axes.tick_params(labelsize="x-small")
+        all_axes[-1].set_xlabel("s", fontsize="small")
+        written = io.BytesIO()
+        figure.savefig(written, format="png", dpi=110)
+        return written.getvalue()
+
     def _on_download(self, event: viser.GuiEvent) -> None:
-        if event.client is not None:
-            event.client.send_file_download("planner.csv", self.csv().encode())
+        client = event.client
+        if client is None:
+            return
+        if event.target.value == "CSV":
+            client.send_file_download("planner.csv", self.csv().encode())
+            return
+        try:
+            client.send_file_download("planner.png", self.picture())
+        except ConfigurationError as error:
+            client.add_notification("No picture", str(error))

@@ -9,7 +9,7 @@ import html
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -25,16 +25,19 @@ LEVELS = ("#2b8a3e", "#e67700", "#c92a2a", "#868e96")
 
 LIFECYCLE, CONTROL = ("Configure", "Activate", "Deactivate"), ("Pause", "Go on", "Reset")
 
-NO_STATISTICS = (
-    "Times and costs are missing while the parameter `publish_statistics` is off: it is in the "
-    "group node of the parameters."
-)
+NO_STATISTICS = "Times and costs are missing while the parameter `publish_statistics` is off."
 
 OWN_STOP = 2.5
 """Time for which `/diagnostics` may still say what was before a press on this page, s."""
 
 SEARCH = ("search std (%)", "elite spread (%)")
 """Values of `/diagnostics` that are plotted."""
+
+MOST_STATES = 5
+"""Number of states in the plot of states and predictions; more are chosen by a list."""
+
+BETWEEN = ", "
+"""Stands between names of states in the list."""
 
 TIMES = ("plan_ms", "margin_ms")
 COST_TERM = "cost."
@@ -109,6 +112,10 @@ class Page:
         with tabs.add_tab("Parameters"):
             self.panel = Panel(self.server, operating, save_to=save_to, read_only=read_only)
         with tabs.add_tab("Plots"):
+            self._asks_for_statistics = gui.add_button(
+                "Publish statistics", visible=False, disabled=read_only
+            )
+            self._asks_for_statistics.on_click(lambda _: self.publish_statistics())
             self.plots = Plots(gui)
             self._add_plots()
         self.tabs = tabs
@@ -162,7 +169,9 @@ class Page:
         def add(title: str, history: TimeSeries, choose, **options) -> None:
             self.plots.add(Plot(gui, title, history, choose, **options))
 
-        add("State, and what the plan predicted", self.plan, _those("state "), height=220)
+        self._states = gui.add_dropdown("States in the plot", ("all",), visible=False)
+        self._states.on_update(lambda _: self.plots.show())
+        add("State, and what the plan predicted", self.plan, self._chosen_states, height=220)
         add("Command", self.plan, _those("command "))
         add("Plan time, budget and deadline margin (ms)", statistics, _only(*TIMES, "budget_ms"))
         add("Iterations", statistics, _only("iterations"))
@@ -170,7 +179,23 @@ class Page:
         add("Cost of the plan by term, stacked", statistics, _those(COST_TERM), stacked=True)
         add("Std of the search, spread of the elites (%)", self.search, lambda names: names)
 
+    def _chosen_states(self, names: list[str]) -> list[str]:
+        """Return the names of those lines of states that are chosen."""
+        chosen = self._states.value.split(BETWEEN) if self._states.visible else []
+        wanted = {line for state in chosen for line in (f"state {state}", predicted(state))}
+        return [n for n in _those("state ")(names) if n in wanted or not self._states.visible]
+
+    def publish_statistics(self) -> None:
+        """Ask for what the plots of times and costs need."""
+        self.panel.tuning.ask("publish_statistics", True)
+
     # What the node tells
+
+    def show_states(self, names: Sequence[str]) -> None:
+        """Let one choose among the states, where there are too many for one plot."""
+        groups = [names[i : i + MOST_STATES] for i in range(0, len(names), MOST_STATES)]
+        self._states.options = tuple(BETWEEN.join(group) for group in groups)
+        self._states.visible = len(groups) > 1
 
     def show_answer(self, text: str) -> None:
         """Show what the node answered to a button."""
@@ -209,6 +234,7 @@ class Page:
     def show_plots(self) -> None:
         """Show the newest numbers in the plots."""
         is_off = self.panel.tuning.values.get("publish_statistics") is False
+        self._asks_for_statistics.visible = is_off
         self.plots.note(NO_STATISTICS if is_off else "")
         self.plots.show()
 
@@ -223,6 +249,11 @@ class Page:
         content = _badge(text, colour) if text else ""
         if content != self._stop_said.content:
             self._stop_said.content = content
+
+
+def predicted(state: str) -> str:
+    """Return the name of what the plan predicted of a state."""
+    return f"state {state}, predicted"
 
 
 def _badge(text: str, colour: str) -> str:

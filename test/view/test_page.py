@@ -235,11 +235,72 @@ def test_a_time_series_keeps_the_last_seconds():
     assert series.columns(["a"])[0].tolist() == [3.0]
 
 
-def test_numbers_of_all_plots_are_written_as_csv(page):
+@pytest.fixture
+def plotting(page):
+    """A function that adds numbers of a time to the plots, and shows them."""
+
+    def add(time, **values):
+        page.statistics.add(time, {"plan_ms": values.pop("plan_ms", 3.0), "cost.goal": 2.0})
+        page.plan.add(time, {f"state {name}": value for name, value in values.items()})
+        page.show_plots()
+
+    yield add
+    page.plots.hold(False)
+    page.show_states(("x",))
+
+
+def rows_of(page):
+    return list(csv.DictReader(io.StringIO(page.plots.csv())))
+
+
+def test_numbers_of_all_plots_are_written_as_csv(page, plotting):
     page.statistics.add(1.0, {"plan_ms": 3.0, "cost.goal": 2.0})
     page.plan.add(1.5, {"state x": 0.25})
     page.show_plots()
-    rows = list(csv.DictReader(io.StringIO(page.plots.csv())))
+    rows = rows_of(page)
     assert rows[0]["plan_ms"] == "3"
     assert rows[0]["state x"] == ""
     assert rows[1]["state x"] == "0.25"
+
+
+def test_what_is_downloaded_while_the_plots_are_held_is_what_they_show(page, plotting):
+    plotting(2.0, x=1.0)
+    plotting(3.0, x=2.0)
+    page.plots.hold(True)
+    shown = rows_of(page)
+    plotting(90.0, x=7.0)  # What was before is too old by now.
+    assert rows_of(page) == shown
+    page.plots.hold(False)
+    assert [row["state x"] for row in rows_of(page) if row["state x"]] == ["7"]
+
+
+def test_many_states_are_chosen_among(page, plotting):
+    names = [f"q{index}" for index in range(7)]
+    page.show_states(names)
+    states = next(plot for plot in page.plots.all if plot.title.startswith("State"))
+    for time in (100.0, 101.0):
+        plotting(time, **dict.fromkeys(names, 0.5))
+    assert list(states.shown) == [f"state q{index}" for index in range(5)]
+    assert "state q6" in rows_of(page)[-1]
+    page.show_states(names[:2])
+    plotting(102.0, q0=0.5)
+    assert set(states.shown) > {"state q0"}
+
+
+def test_the_plots_are_a_picture_too(page, plotting):
+    pytest.importorskip("matplotlib")
+    for time in (200.0, 201.0):
+        plotting(time, x=1.0, plan_ms=math.nan)
+    assert page.plots.picture().startswith(b"\x89PNG")
+
+
+def test_statistics_can_be_switched_on_where_they_are_missing(cartpole_configuration):
+    asked = Recorder()
+    made = Page(asked, port=0)
+    try:
+        made.panel.fill(cartpole_configuration.parameters, cartpole_configuration.values)
+        made.show_plots()
+        made.publish_statistics()
+        assert asked.calls[0][:2] == ("set_parameters", {"publish_statistics": True})
+    finally:
+        made.close()
