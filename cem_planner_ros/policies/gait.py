@@ -66,13 +66,18 @@ class Gait:
             raise ConfigurationError(
                 f"feet of a gait are {', '.join(self.feet) or 'none'}, expected at least two sites"
             )
+        for foot, phase in self.feet.items():
+            if not 0.0 <= phase <= 1.0:
+                raise ConfigurationError(
+                    f"the foot '{foot}' of a gait has the phase {phase}, allowed: 0 to 1"
+                )
         for name, least in (("spread", 0.0), ("drift", -np.inf)):
             value = getattr(self, name)
-            if len(value) != 3 or not min(value) >= least:
+            if len(value) != 3 or not np.isfinite(value).all() or min(value) < least:
                 text = " of at least 0" if least == 0.0 else ""
                 raise ConfigurationError(
-                    f"{name} of a gait is {list(value)}, expected three numbers{text}: forward "
-                    "and sideways (m/s), turning (rad/s)"
+                    f"{name} of a gait is {list(value)}, expected three finite numbers{text}: "
+                    "forward and sideways (m/s), turning (rad/s)"
                 )
 
     def swinging(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
+import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,10 +16,13 @@ from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
+from rclpy.client import Client
+from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.publisher import Publisher
+from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
 from cem_planner_ros.errors import ConfigurationError
@@ -24,13 +31,35 @@ from cem_planner_ros.ros.declaring import declaration, python_value
 from cem_planner_ros.ros.messages import quaternion
 from cem_planner_ros.ros.stop_button import StopButton
 
+ANSWER_TIMEOUT = 5.0
+"""Time for an answer, s; it may be lost, or the planner may be busy with a transition."""
+
+TRANSITION_TIMEOUT = 180.0
+"""Time for the answer to a transition, which may compile a planner, s."""
+
+LOOK = 0.25
+"""Time between two looks for answers that did not come, s."""
+
 Refused = Mapping[str, str]
 """{name: reason} of parameters that the node did not set."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Question:
+    """What was asked and not answered yet, and when it is given up (`time.monotonic`, s)."""
+
+    client: Client
+    end: float
+    lost: Callable[[str], None]
+    reason: str
 
 
 class PlannerClient:
     """
     Asks a planner node without waiting: the answers come in the executor's thread.
+
+    Whoever asks is told when no answer has come in time. An answer that comes later is ignored:
+    what it changed is seen in what the planner publishes.
 
     Args:
         node: the node that asks.
@@ -49,6 +78,9 @@ class PlannerClient:
         self._node, self._planner, self._told = node, planner, told
         self._stop = StopButton(node.context, planner, told_stop)
         self._goals: tuple[Publisher, str] | None = None
+        self._lock = threading.Lock()
+        self._asked: dict[Future, _Question] = {}
+        node.create_timer(LOOK, self._give_up, clock=Clock(clock_type=ClockType.STEADY_TIME))
         kinds = {
             "list_parameters": ListParameters,
             "describe_parameters": DescribeParameters,
@@ -72,8 +104,12 @@ class PlannerClient:
         """Whether the planner serves its parameters."""
         return self._clients["list_parameters"].service_is_ready()
 
-    def read_parameters(self, done: Callable[[dict[str, Parameter], dict[str, Any]], None]) -> None:
-        """Call `done` with the declarations and the values of all parameters."""
+    def read_parameters(
+        self,
+        done: Callable[[dict[str, Parameter], dict[str, Any]], None],
+        lost: Callable[[str], None],
+    ) -> None:
+        """Call `done` with the declarations and the values of all parameters, or `lost`."""
 
         def on_names(response) -> None:
             names = list(response.result.names)
@@ -83,16 +119,16 @@ class PlannerClient:
                     values = map(python_value, found.values)
                     done(*_declared(described.descriptors, dict(zip(names, values, strict=True))))
 
-                self._ask("get_parameters", GetParameters.Request(names=names), on_values)
+                self._ask("get_parameters", GetParameters.Request(names=names), on_values, lost)
 
             request = DescribeParameters.Request(names=names)
-            self._ask("describe_parameters", request, on_descriptors)
+            self._ask("describe_parameters", request, on_descriptors, lost)
 
-        self._ask("list_parameters", ListParameters.Request(), on_names)
+        self._ask("list_parameters", ListParameters.Request(), on_names, lost)
 
-    def read_state(self, done: Callable[[str], None]) -> None:
-        """Call `done` with the lifecycle state."""
-        self._ask("get_state", GetState.Request(), lambda r: done(r.current_state.label))
+    def read_state(self, done: Callable[[str], None], lost: Callable[[str], None]) -> None:
+        """Call `done` with the lifecycle state, or `lost`."""
+        self._ask("get_state", GetState.Request(), lambda r: done(r.current_state.label), lost)
 
     def set_parameters(self, values: Mapping[str, Any], done: Callable[[Refused], None]) -> None:
         """Set values; call `done` with the refused ones."""
@@ -103,37 +139,49 @@ class PlannerClient:
             results = zip(names, response.results, strict=True)
             done({name: result.reason for name, result in results if not result.successful})
 
-        if not self._clients["set_parameters"].service_is_ready():
-            done(dict.fromkeys(names, f"{self._planner} is not there"))
-            return
-        self._ask("set_parameters", SetParameters.Request(parameters=parameters), on_results)
+        request = SetParameters.Request(parameters=parameters)
+        lost = functools.partial(_refuse_all, values, done)
+        self._ask("set_parameters", request, on_results, lost)
 
     def set_inactive(self, values: Mapping[str, Any], done: Callable[[Refused], None]) -> None:
-        """Deactivate an active planner, set values, and activate it again."""
+        """
+        Deactivate an active planner, set values, and activate it again.
+
+        Nothing is set if the planner stays active. A planner that refuses values is activated
+        again too.
+        """
+        refuse = functools.partial(_refuse_all, values, done)
 
         def on_state(label: str) -> None:
-            if label != "active":
-                self.set_parameters(values, done)
+            if label == "active":
+                self._change("deactivate", on_deactivated, refuse)
             else:
-                self._change("deactivate", lambda is_done: self.set_parameters(values, activate))
+                self.set_parameters(values, done)
+
+        def on_deactivated(is_done: bool) -> None:
+            if is_done:
+                self.set_parameters(values, activate)
+            else:
+                refuse("the planner could not be deactivated: its log says why")
 
         def activate(refused: Refused) -> None:
             done(refused)
-            self._change("activate", lambda is_done: None)
+            self._change("activate")
 
-        self.read_state(on_state)
+        self.read_state(on_state, refuse)
 
     def transition(self, name: str) -> None:
         """Ask for the transition configure, activate or deactivate."""
-        self._change(name, lambda is_done: None)
+        self._change(name)
 
     def pause(self, is_paused: bool) -> None:
         """Pause, or end the pause."""
-        self._ask("pause", SetBool.Request(data=is_paused), lambda r: self._told(r.message))
+        request = SetBool.Request(data=is_paused)
+        self._ask("pause", request, lambda r: self._told(r.message), self._told)
 
     def reset(self) -> None:
         """Have the planner forget its last plan."""
-        self._ask("reset", Trigger.Request(), lambda r: self._told(r.message))
+        self._ask("reset", Trigger.Request(), lambda r: self._told(r.message), self._told)
 
     def emergency_stop(self, is_pressed: bool) -> None:
         """Press or release the emergency stop."""
@@ -165,7 +213,12 @@ class PlannerClient:
         publisher.publish(goal)
         self._told(f"goal sent: x {x:.2f} m, y {y:.2f} m, yaw {yaw:.2f} rad")
 
-    def _change(self, name: str, done: Callable[[bool], None]) -> None:
+    def _change(
+        self,
+        name: str,
+        done: Callable[[bool], None] = lambda is_done: None,
+        lost: Callable[[str], None] = lambda reason: None,
+    ) -> None:
         number = getattr(Transition, f"TRANSITION_{name.upper()}")
 
         def on_answer(response) -> None:
@@ -174,20 +227,58 @@ class PlannerClient:
             done(response.success)
 
         self._told(f"{name}: asked")
-        request = ChangeState.Request(transition=Transition(id=number))
-        self._ask("change_state", request, on_answer)
 
-    def _ask(self, service: str, request: Any, done: Callable[[Any], None]) -> None:
+        def on_lost(reason: str) -> None:
+            self._told(reason)
+            lost(reason)
+
+        request = ChangeState.Request(transition=Transition(id=number))
+        self._ask("change_state", request, on_answer, on_lost, TRANSITION_TIMEOUT)
+
+    def _ask(
+        self,
+        service: str,
+        request: Any,
+        done: Callable[[Any], None],
+        lost: Callable[[str], None],
+        timeout: float = ANSWER_TIMEOUT,
+    ) -> None:
+        """Call `done` with the answer, or `lost` with the reason why none came."""
         client = self._clients[service]
         if not client.service_is_ready():
-            self._told(f"{self._planner} does not serve {service}: it is not there")
+            lost(f"{self._planner} does not serve {service}: it is not there")
             return
 
-        def on_answer(future) -> None:
-            if future.result() is not None:
+        def on_answer(future: Future) -> None:
+            with self._lock:
+                was_waiting = self._asked.pop(future, None)
+            if was_waiting and future.result() is not None:
                 done(future.result())
 
-        client.call_async(request).add_done_callback(on_answer)
+        future = client.call_async(request)
+        reason = (
+            f"{self._planner} did not answer {service} within {timeout:g} s: it is busy, or the "
+            "answer was lost"
+        )
+        with self._lock:
+            end = time.monotonic() + timeout
+            self._asked[future] = _Question(client, end, lost, reason)
+        future.add_done_callback(on_answer)
+
+    def _give_up(self) -> None:
+        """Tell those whose answer has not come in time."""
+        now = time.monotonic()
+        with self._lock:
+            late = {f: question for f, question in self._asked.items() if now > question.end}
+            for future in late:
+                del self._asked[future]
+        for future, question in late.items():
+            question.client.remove_pending_request(future)
+            question.lost(question.reason)
+
+
+def _refuse_all(values: Mapping[str, Any], done: Callable[[Refused], None], reason: str) -> None:
+    done(dict.fromkeys(values, reason))
 
 
 def _message(name: str, value: Any):

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +36,6 @@ RATE = 10.0
 
 LOOK = 0.25
 """Time between two looks whether the planner is there, s."""
-
-ANSWER_TIMEOUT = 3.0
-"""Time for the parameters of the planner to come, after which they are asked for again, s."""
 
 TABLE = tuple(
     Parameter(name, default, text, when=READ_ONLY, **options)
@@ -87,7 +82,6 @@ class ViewNode(Node):
         self._watched: WatchedTopics | None = None
         self._configuration: Configuration | None = None
         self._is_there = self._is_reading = self._is_stale = self._is_shown = False
-        self._asked_at = -math.inf
         self.operating = PlannerClient(
             self,
             self._planner,
@@ -142,15 +136,14 @@ class ViewNode(Node):
             self._configuration = None
             self._is_reading = self._is_shown = False
             self.page.show_waiting(f"{self._planner} is gone: waiting for it")
-        now = time.monotonic()
-        # An answer may be lost, as of a planner that ends meanwhile.
-        is_waiting = self._is_reading and now < self._asked_at + ANSWER_TIMEOUT
-        if not self._is_there or is_waiting:
-            return
-        if not was_there or self._is_stale or self._is_reading:
-            self._is_reading, self._is_stale, self._asked_at = True, False, now
-            self.operating.read_parameters(self._use)
-            self.operating.read_state(self.page.show_lifecycle)
+        if self._is_there and not self._is_reading and (not was_there or self._is_stale):
+            self._is_reading, self._is_stale = True, False
+            self.operating.read_parameters(self._use, self._read_again)
+            self.operating.read_state(self.page.show_lifecycle, self._read_again)
+
+    def _read_again(self, reason: str) -> None:
+        """An answer was lost, as of a planner that ends meanwhile."""
+        self._is_reading, self._is_stale = False, True
 
     def _use(self, parameters: dict[str, Parameter], values: dict[str, Any]) -> None:
         """Show the parameters of the planner, and draw the robot that they describe."""

@@ -15,7 +15,11 @@ from urllib.parse import parse_qs, urlsplit
 
 from cem_planner_ros.errors import ConfigurationError
 
-COOKIE = "cem_planner_token"
+COOKIE = "cem_planner_token_{port}"
+"""Name of the cookie with the token. A browser sends the cookies of a host to all its ports."""
+
+PROOF = "X-Cem-Planner-Gate"
+"""Header with which the gate shows the server behind it that a request has passed."""
 
 MOST_HEAD = 64 * 1024
 """Largest size of the head of a request, bytes."""
@@ -36,6 +40,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def authority(host: str, port: int) -> str:
+    """Return host and port as in an address: an IPv6 host stands in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def refusal(head: str, token: str) -> tuple[int, str] | None:
     """
     Return status and text with which a request is refused; None if it may pass.
@@ -53,7 +62,7 @@ def refusal(head: str, token: str) -> tuple[int, str] | None:
         return 403, f"a page of {origin} may not use this one"
     if token:
         # A browser may still have the cookie of an earlier page.
-        given = (_cookie(headers.get("cookie", "")), _in_address(target))
+        given = (_cookie(headers), _in_address(target))
         if not any(hmac.compare_digest(one.encode(), token.encode()) for one in given):
             return 403, "the address must end with ?token=TOKEN, as the log of the view node says"
     elif not is_loopback(urlsplit(f"//{host}").hostname or ""):
@@ -78,9 +87,14 @@ def _in_address(target: str) -> str:
     return parse_qs(urlsplit(target).query).get("token", [""])[0]
 
 
-def _cookie(text: str) -> str:
+def _cookie_name(headers: dict[str, str]) -> str:
+    """Return the name of the cookie of a page, by the port that the browser reaches it at."""
+    return COOKIE.format(port=urlsplit(f"//{headers.get('host', '')}").port or 80)
+
+
+def _cookie(headers: dict[str, str]) -> str:
     try:
-        found = SimpleCookie(text).get(COOKIE)
+        found = SimpleCookie(headers.get("cookie", "")).get(_cookie_name(headers))
     except CookieError:
         return ""
     return found.value if found else ""
@@ -94,16 +108,17 @@ class Gate:
         host, port: where it is reached; port 0 for a free one.
         behind: host and port of the server.
         token: see `refusal`.
+        proof: what the server behind demands in the header PROOF; "" for nothing.
 
     Raises ConfigurationError if it cannot be reached there, or the token cannot be in an address.
     """
 
-    def __init__(self, host: str, port: int, behind: tuple[str, int], token: str):
+    def __init__(self, host: str, port: int, behind: tuple[str, int], token: str, proof: str = ""):
         if not re.fullmatch(r"[A-Za-z0-9._~-]*", token):
             raise ConfigurationError(
                 f"the token is {token!r}, expected letters, digits, '-', '.', '_' and '~' only"
             )
-        self._behind, self._token = behind, token
+        self._behind, self._token, self._proof = behind, token, proof
         self.watchers = 0
         """Number of browsers that show the page."""
         self._loop = asyncio.new_event_loop()
@@ -115,7 +130,8 @@ class Gate:
         except OSError as error:
             self._loop.close()
             raise ConfigurationError(
-                f"the page cannot be served on {host}:{port}: {error}; choose another host or port"
+                f"the page cannot be served on {authority(host, port)}: {error}; choose another "
+                "host or port"
             ) from error
         self.port: int = self._server.sockets[0].getsockname()[1]
         self._thread = threading.Thread(target=self._run, name="view_gate", daemon=True)
@@ -147,7 +163,8 @@ class Gate:
                 status, why = refused
                 await _answer(writer, f"{status} Forbidden", why)
             elif self._token and has_token_in_address(text):
-                cookie = f"Set-Cookie: {COOKIE}={self._token}; HttpOnly; SameSite=Lax; Path=/"
+                name = _cookie_name(_parse(text)[1])
+                cookie = f"Set-Cookie: {name}={self._token}; HttpOnly; SameSite=Lax; Path=/"
                 await _answer(writer, "303 See Other", "", "Location: /", cookie)
             else:
                 is_page = "upgrade" in _parse(text)[1]  # Others ask for files.
@@ -169,6 +186,8 @@ class Gate:
         """Hand on bytes in both directions until one side closes."""
         inner_reader, inner_writer = await asyncio.open_connection(*self._behind)
         try:
+            if self._proof:  # The server behind closes the connection after one request.
+                head = head[:-2] + f"{PROOF}: {self._proof}\r\n\r\n".encode()
             inner_writer.write(head)
             ways = [
                 asyncio.ensure_future(_copy(reader, inner_writer)),

@@ -5,15 +5,18 @@
 from __future__ import annotations
 
 import contextlib
+import hmac
+import http
 import io
-import random
+import ipaddress
 import secrets
-import sys
+import socket
 
 import viser
+import websockets.asyncio.server
 
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.view.gate import Gate, is_loopback
+from cem_planner_ros.view.gate import PROOF, Gate, authority, is_loopback
 
 LABEL = "cem_planner_ros"
 
@@ -33,18 +36,19 @@ class PageServer:
     def __init__(self, host: str, port: int, token: str):
         if not token and not is_loopback(host):
             token = secrets.token_urlsafe(16)
-        with contextlib.redirect_stdout(io.StringIO()):  # It prints an address behind the gate.
-            self.viser = viser.ViserServer(_hidden_host(), 0, label=LABEL, verbose=False)
+        proof = secrets.token_urlsafe(16)
+        self.viser = _server_behind_a_gate(proof)
         """The server that the elements of the page belong to."""
         try:
             behind = (self.viser.get_host(), self.viser.get_port())
-            self._gate = Gate(host, port, behind, token)
+            self._gate = Gate(host, port, behind, token, proof)
         except ConfigurationError:
             self.viser.stop()
             raise
         self.port = self._gate.port
         """The port at which browsers reach it."""
-        self.address = f"http://{host}:{self.port}/" + (f"?token={token}" if token else "")
+        where = authority(_name(host), self.port)
+        self.address = f"http://{where}/" + (f"?token={token}" if token else "")
         """What to open in a browser."""
         gui = self.viser.gui
         gui.configure_theme(control_width="large", show_logo=False, show_share_button=False)
@@ -61,13 +65,47 @@ class PageServer:
         self.viser.stop()
 
 
-def _hidden_host() -> str:
-    """
-    Return the address of this machine at which the server behind the gate listens.
+def _name(host: str) -> str:
+    """Return a host as others may reach it: this machine's name where each address is served."""
+    is_each = not host
+    with contextlib.suppress(ValueError):
+        is_each = ipaddress.ip_address(host).is_unspecified
+    return socket.gethostname() if is_each else host
 
-    Linux has many: a web page that tries addresses of this machine does not find it.
+
+def _server_behind_a_gate(proof: str) -> viser.ViserServer:
     """
-    if sys.platform != "linux":
-        return "127.0.0.1"
-    numbers = (random.SystemRandom().randint(1, 254) for _ in range(3))
-    return ".".join(map(str, (127, *numbers)))
+    Return a server on this machine that refuses each request without a proof in the header PROOF.
+
+    Every user of this machine can reach its port, but only the gate has the proof. Viser has no
+    option for it, so that requests are checked in the library with which viser serves them.
+
+    Raises ConfigurationError if this viser does not serve that way.
+    """
+    library = websockets.asyncio.server
+    serve, guarded = library.serve, []
+
+    def serve_guarded(*arguments, process_request, **options):
+        def check(connection, request):
+            given = request.headers.get_all(PROOF)
+            if not any(hmac.compare_digest(one.encode(), proof.encode()) for one in given):
+                text = "this port serves the page of another port, which asks who may use it\n"
+                return connection.respond(http.HTTPStatus.FORBIDDEN, text)
+            return process_request(connection, request)
+
+        guarded.append(True)
+        return serve(*arguments, process_request=check, **options)
+
+    library.serve = serve_guarded
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # It prints an address behind the gate.
+            made = viser.ViserServer("127.0.0.1", 0, label=LABEL, verbose=False)
+    finally:
+        library.serve = serve
+    if not guarded:
+        made.stop()
+        raise ConfigurationError(
+            f"viser {viser.__version__} would serve the page to each user of this machine without "
+            "a token; install the version of constraints.txt"
+        )
+    return made

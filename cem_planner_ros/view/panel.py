@@ -140,8 +140,7 @@ class Panel:
             self._apply.disabled = True
 
             def done(reasons: Mapping[str, str]) -> None:
-                for name, reason in reasons.items():
-                    self._refuse(name, reason)
+                self._refuse(reasons)
                 self._show(staged)
 
             self._setter.set_inactive(staged, done)
@@ -208,7 +207,7 @@ class Panel:
         try:
             value = from_input(parameter, handle.value)
         except ConfigurationError as error:
-            self._refuse(name, str(error))
+            self._refuse({name: str(error)})
             self._show([name])
             return
         if self._needs_pause(parameter):
@@ -222,8 +221,9 @@ class Panel:
         may_rebuild = self.tuning.values.get("allow_rebuild", False)
         return not (may_rebuild and parameter.name.startswith("planner."))
 
-    def _refuse(self, name: str, reason: str) -> None:
-        self._message.content = f"**Refused:** {reason}" if reason else ""
+    def _refuse(self, reasons: Mapping[str, str]) -> None:
+        lines = [f"**Refused:** `{name}`: {reason}" for name, reason in reasons.items()]
+        self._message.content = "\n\n".join(lines)
 
     def _show(self, names: Iterable[str]) -> None:
         """Show values and marks of parameters anew, and the list of changes."""

@@ -29,14 +29,14 @@ class Tuning:
     Args:
         send: sends values to the node, and calls `Done` when it has answered.
         changed: called with the names whose value, or whether it was changed, is to be shown anew.
-        refused: called with a name and the reason, "" when a value was accepted.
+        refused: called with {name: reason} of refused values after each answer.
     """
 
     def __init__(
         self,
         send: Callable[[Mapping[str, Any], Done], None],
         changed: Callable[[Iterable[str]], None],
-        refused: Callable[[str, str], None],
+        refused: Callable[[Mapping[str, str]], None],
     ):
         self._send, self._changed, self._refused = send, changed, refused
         self._lock = threading.RLock()
@@ -90,7 +90,7 @@ class Tuning:
         try:
             value = self.parameters[name].check(value)
         except ConfigurationError as error:
-            self._refused(name, str(error))
+            self._refused({name: str(error)})
             self._changed([name])
             return
         with self._lock:
@@ -107,7 +107,7 @@ class Tuning:
         try:
             value = self.parameters[name].check(value)
         except ConfigurationError as error:
-            self._refused(name, str(error))
+            self._refused({name: str(error)})
         else:
             with self._lock:
                 self.staged.pop(name, None)
@@ -157,8 +157,7 @@ class Tuning:
                     self.values[name] = value
                 if name in self._next:
                     later[name] = self._next.pop(name)
-        for name in names:
-            self._refused(name, reasons.get(name, ""))
+        self._refused(reasons)
         for name, value in later.items():
             self.ask(name, value)
         self._changed(names)

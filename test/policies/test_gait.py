@@ -120,6 +120,28 @@ def test_a_wrong_gait_is_refused_with_what_is_allowed(tmp_path, text, expected):
         configure(load_yaml(file) | {"policy.file": str(gait)}, str(file))
 
 
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ("drift: [0.0, .nan, 0.0]", "drift.*finite"),
+        ("drift: [.inf, 0.0, 0.0]", "drift.*finite"),
+        ("spread: [0.3, 0.3, .inf]", "spread.*finite"),
+        ("spread: [0.3, .nan, 0.3]", "spread.*finite"),
+        ("frequency: .nan", "frequency.*0.1 to 20"),
+        ("stride: .inf", "stride.*0.1 to 10"),
+        ("lift: .nan", "lift.*0.0 to 1"),
+        ("feet: {FR_foot: .nan, FL_foot: 0.5}", "'FR_foot'.*phase nan.*0 to 1"),
+        ("feet: {FR_foot: 0.0, FL_foot: 1.5}", "'FL_foot'.*phase 1.5.*0 to 1"),
+    ],
+)
+def test_numbers_of_a_gait_are_finite_and_in_range(tmp_path, changed, expected):
+    feet = "" if changed.startswith("feet") else "feet: {FR_foot: 0.0, FL_foot: 0.5}, "
+    file = tmp_path / "gait.yaml"
+    file.write_text(f"gait: {{{feet}velocity: velocity, {changed}}}")
+    with pytest.raises(ConfigurationError, match=expected):
+        load(file)
+
+
 def test_a_gait_is_no_fallback():
     file = share("config") / "quadruped.yaml"
     with pytest.raises(ConfigurationError, match=r"fallback.*ramp_to_safe"):

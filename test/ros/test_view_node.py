@@ -10,7 +10,9 @@ import pytest
 
 pytest.importorskip("viser")
 
+from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.client import Client
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.task import Future
 from spinning import spinning
@@ -20,7 +22,7 @@ from std_srvs.srv import SetBool
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.plugins import parameter as declarations
 from cem_planner_ros.ros.declaring import declaration, descriptor
-from cem_planner_ros.ros.planner_client import PlannerClient
+from cem_planner_ros.ros.node import PlannerNode
 from cem_planner_ros.ros.stop_button import StopButton
 from cem_planner_ros.ros.view_node import ViewNode
 
@@ -79,19 +81,63 @@ def test_values_follow_the_planner_and_it_has_the_last_word(planner, view, obser
     wait_until(lambda: observer.lifecycle() == "active")
 
 
-def test_parameters_are_asked_for_again_if_the_answer_is_lost(
-    planner, view, wait_until, monkeypatch
-):
-    read, asked = PlannerClient.read_parameters, []
+@pytest.fixture
+def lose(monkeypatch):
+    """A function that loses the answers to a service, and returns a function that ends it."""
+    call, lost = Client.call_async, set()
 
-    def lossy(client, done):
-        asked.append(done)
-        if len(asked) > 1:
-            read(client, done)
+    def lossy(client, request):
+        return Future() if client.srv_type.__name__ in lost else call(client, request)
 
-    monkeypatch.setattr(PlannerClient, "read_parameters", lossy)
+    monkeypatch.setattr(Client, "call_async", lossy)
+
+    def lose(kind):
+        lost.add(kind.__name__)
+        return lost.clear
+
+    return lose
+
+
+def test_parameters_are_asked_for_again_if_the_answer_is_lost(planner, view, wait_until, lose):
+    end = lose(GetParameters)
     made = view()
+    wait_until(lambda: made.page.panel.is_active)
+    assert not made.is_connected
+    end()
     wait_until(lambda: made.is_connected)
+
+
+def test_a_slider_can_be_moved_again_if_an_answer_is_lost(planner, view, wait_until, lose):
+    page = view().page
+    panel, tuning = page.panel, page.panel.tuning
+    wait_until(lambda: panel.is_active and tuning.values)
+    end = lose(SetParameters)
+    tuning.ask("goal.weight.x", 2.5)
+    wait_until(lambda: "did not answer" in panel.message)
+    assert tuning.shown("goal.weight.x") == 1.0
+    end()
+    tuning.ask("goal.weight.x", 3.5)
+    wait_until(lambda: planner.get_parameter("goal.weight.x").value == 3.5)
+    wait_until(lambda: not panel.message)
+
+
+def test_nothing_is_set_on_a_planner_that_cannot_be_deactivated(
+    node, observer, view, wait_until, monkeypatch
+):
+    monkeypatch.setattr(
+        PlannerNode, "on_deactivate", lambda node, state: TransitionCallbackReturn.FAILURE
+    )
+    planner = node()
+    assert observer.transition("configure")
+    assert observer.transition("activate")
+    page = view().page
+    panel, tuning = page.panel, page.panel.tuning
+    wait_until(lambda: panel.is_active and tuning.values)
+    tuning.stage("planner.samples", 128)
+    panel.apply()
+    wait_until(lambda: "could not be deactivated" in panel.message)
+    assert planner.get_parameter("planner.samples").value == 64
+    assert tuning.shown("planner.samples") == 64
 
 
 @pytest.mark.extras

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.view.gate import Gate, is_loopback, refusal
+from cem_planner_ros.view.gate import Gate, authority, is_loopback, refusal
 
 
 def head(target="/", **headers):
@@ -46,12 +46,33 @@ def test_a_token_is_demanded_in_address_or_cookie():
     assert refusal(head(Host="robot:8080"), "secret")[0] == 403
     assert refusal(head("/?token=other", Host="robot:8080"), "secret")[0] == 403
     assert refusal(head("/?token=secret", Host="robot:8080"), "secret") is None
-    assert refusal(head(Host="robot:8080", Cookie="cem_planner_token=secret"), "secret") is None
-    assert refusal(head(Host="robot:8080", Cookie="cem_planner_token=x"), "secret")[0] == 403
-    stale = head("/?token=secret", Host="robot:8080", Cookie="cem_planner_token=earlier")
+    assert (
+        refusal(head(Host="robot:8080", Cookie="cem_planner_token_8080=secret"), "secret") is None
+    )
+    assert refusal(head(Host="robot:8080", Cookie="cem_planner_token_8080=x"), "secret")[0] == 403
+    stale = head("/?token=secret", Host="robot:8080", Cookie="cem_planner_token_8080=earlier")
     assert refusal(stale, "secret") is None
-    evil = head(Host="robot:8080", Cookie="cem_planner_token=secret", Origin="http://evil.example")
+    evil = head(
+        Host="robot:8080", Cookie="cem_planner_token_8080=secret", Origin="http://evil.example"
+    )
     assert refusal(evil, "secret")[0] == 403
+
+
+def test_the_cookies_of_two_pages_of_a_host_are_different():
+    both = "cem_planner_token_8080=first; cem_planner_token_9090=second"
+    for port, token in (("8080", "first"), ("9090", "second")):
+        assert refusal(head(Host=f"robot:{port}", Cookie=both), token) is None
+        assert refusal(head(Host=f"[fe80::1]:{port}", Cookie=both), token) is None
+    assert refusal(head(Host="robot:9090", Cookie=both), "first")[0] == 403
+    assert refusal(head(Host="robot", Cookie="cem_planner_token_80=first"), "first") is None
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("::1", "[::1]:80"), ("127.0.0.1", "127.0.0.1:80"), ("robot", "robot:80")],
+)
+def test_an_ipv6_host_stands_in_brackets(host, expected):
+    assert authority(host, 80) == expected
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 """What the page shows, without a browser."""
 
 import csv
+import http.client
 import io
 import math
+import socket
 
 import numpy as np
 import pytest
@@ -127,6 +129,26 @@ def test_prepared_values_are_handed_over_together(page, cartpole_configuration):
 def test_a_port_in_use_is_refused(page):
     with pytest.raises(ConfigurationError, match=str(page.serving.port)):
         Page(Recorder(), port=page.serving.port)
+
+
+def test_a_page_for_each_address_is_called_by_the_name_of_the_machine():
+    made = Page(Recorder(), host="0.0.0.0", port=0)
+    try:
+        where = f"http://{socket.gethostname()}:{made.serving.port}/?token="
+        assert made.serving.address.startswith(where)
+    finally:
+        made.close()
+
+
+def test_the_port_behind_the_gate_serves_nobody_else(page):
+    """Each user of the machine can connect to it."""
+    for port, status in ((page.serving.port, 200), (page.server.get_port(), 403)):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        try:
+            connection.request("GET", "/", headers={"X-Cem-Planner-Gate": "guess"})
+            assert connection.getresponse().status == status
+        finally:
+            connection.close()
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ class FakeNode:
         self.tuning = Tuning(
             lambda values, done: self.asked.append((values, done)),
             lambda names: self.shown.extend(names),
-            lambda name, reason: self.refused.append((name, reason)),
+            self.refused.append,
         )
         values = {name: parameter.default for name, parameter in PARAMETERS.items()}
         self.tuning.begin(PARAMETERS, values)
@@ -68,7 +68,7 @@ def test_of_a_dragged_slider_only_the_newest_value_waits(fake):
 def test_a_refused_value_goes_back_with_the_reason(fake):
     fake.tuning.ask("planner.samples", 100)
     fake.answer({"planner.samples": "not now"})
-    assert fake.refused == [("planner.samples", "not now")]
+    assert fake.refused == [{"planner.samples": "not now"}]
     assert fake.tuning.shown("planner.samples") == 64
     assert "planner.samples" in fake.shown
 
@@ -76,7 +76,7 @@ def test_a_refused_value_goes_back_with_the_reason(fake):
 def test_what_the_declaration_does_not_allow_is_not_even_sent(fake):
     fake.tuning.ask("goal.weight.x", -1.0)
     assert fake.asked == []
-    assert "at least 0" in fake.refused[0][1]
+    assert "at least 0" in fake.refused[0]["goal.weight.x"]
     assert "goal.weight.x" in fake.shown
 
 
@@ -93,6 +93,14 @@ def test_undo_asks_for_the_values_of_the_start_together(fake):
     assert fake.asked[0][0] == {"goal.weight.x": 1.0, "planner.samples": 64}
     fake.answer()
     assert fake.tuning.changes == {}
+
+
+def test_reasons_are_told_together_with_what_was_accepted(fake):
+    fake.tuning.follow({"goal.weight.x": 7.0, "planner.samples": 128})
+    fake.tuning.undo(["goal.weight.x", "planner.samples"])
+    fake.answer({"goal.weight.x": "no"})
+    assert fake.refused == [{"goal.weight.x": "no"}]
+    assert fake.tuning.changes == {"goal.weight.x": (1.0, 7.0)}
 
 
 def test_a_node_that_comes_again_keeps_the_values_of_the_start(fake):
