@@ -33,9 +33,16 @@ from cem_planner_ros.fields import (
 SHORTEST = 1e-6
 """Smallest length of a quaternion; a shorter one is no rotation."""
 
+POINT_FIELDS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
+"""NumPy's type of each `datatype` of sensor_msgs/PointField, without the byte order."""
+
 
 class MessageError(ValueError):
     """A message cannot be used; the text gives the reason, always the same text for a reason."""
+
+
+class FrameError(MessageError):
+    """A frame that is not known where the states are."""
 
 
 def stamp_of(message) -> float | None:
@@ -277,3 +284,54 @@ def _array_reader(indices: list[int]) -> Callable[[object], np.ndarray]:
         return np.asarray(message.data)[indices]
 
     return read
+
+
+def point_count(message) -> int:
+    """
+    Return the number of points of a sensor_msgs/PointCloud2.
+
+    Raises MessageError if its data has another size.
+    """
+    count = message.width * message.height
+    is_whole = (
+        message.row_step >= message.width * message.point_step
+        and len(message.data) >= message.height * message.row_step
+    )
+    if count and not is_whole:
+        raise MessageError(
+            f"its data has {len(message.data)} bytes, expected {message.height} rows of "
+            f"{message.row_step} bytes with {message.width} points of {message.point_step} bytes"
+        )
+    return count
+
+
+def read_fields(message, names: Sequence[str]) -> np.ndarray:
+    """
+    Return the values (n, k) of k fields of a cloud with n > 0 points, float64.
+
+    Raises MessageError if a field is missing or has no place in a point.
+    """
+    count, fields = point_count(message), {field.name: field for field in message.fields}
+    missing = [name for name in names if name not in fields]
+    if missing:
+        raise MessageError(
+            f"it has no field '{missing[0]}', its fields are {', '.join(fields) or 'none'}; "
+            f"expected {', '.join(names)}"
+        )
+    order = ">" if message.is_bigendian else "<"
+    rows = np.frombuffer(message.data, np.uint8)[: message.height * message.row_step]
+    rows = rows.reshape(message.height, -1)[:, : message.width * message.point_step]
+    points = rows.reshape(count, message.point_step)
+    values = np.empty((count, len(names)))
+    for column, name in enumerate(names):
+        field = fields[name]
+        name_of_type = POINT_FIELDS.get(field.datatype)
+        kind = None if name_of_type is None else np.dtype(order + name_of_type)
+        if kind is None or field.offset + kind.itemsize > message.point_step:
+            raise MessageError(
+                f"field '{name}' has datatype {field.datatype} at byte {field.offset} of "
+                f"{message.point_step}, expected such as FLOAT32 (7) within the point"
+            )
+        bytes_of = points[:, field.offset : field.offset + kind.itemsize]
+        values[:, column] = np.ascontiguousarray(bytes_of).view(kind)[:, 0]
+    return values

@@ -4,24 +4,16 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-from nav_msgs.msg import MapMetaData
-
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
-from cem_planner_ros.navigation.poses import compose
+from cem_planner_ros.navigation.received_grid import ReceivedGrid
 from cem_planner_ros.navigation.surroundings import Costmap
 from cem_planner_ros.readers import MessageError, stamp_of
-from cem_planner_ros.ros.frames import Frames, planar_pose
-from cem_planner_ros.ros.nav2_messages import map_info, occupancy
-
-MAX_CELLS = 1_000_000
-"""Largest number of cells of a costmap; its distance field then takes 0.1 s."""
+from cem_planner_ros.ros.frames import Frames
 
 
 class CostmapInput:
@@ -59,7 +51,7 @@ class CostmapInput:
         self._moving = moving
         self._changed = changed
         self._failed = failed
-        self._grid: tuple[MapMetaData, str, np.ndarray] | None = None  # Cells in which frame.
+        self._grid = ReceivedGrid()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="costmap")
         self._lock = threading.Lock()
         self._waiting: Costmap | None = None
@@ -83,7 +75,7 @@ class CostmapInput:
 
     def forget(self) -> None:
         """Forget the costmap: the clock was set."""
-        self._grid = None
+        self._grid.forget()
         with self._lock:
             self._epoch += 1
             self._waiting = None
@@ -96,19 +88,8 @@ class CostmapInput:
         Args:
             message: a nav_msgs/OccupancyGrid or a nav2_msgs/Costmap.
         """
-        is_raw = hasattr(message, "metadata")
-        info = map_info(message.metadata) if is_raw else message.info
-        is_grid = 0 < info.width * info.height == len(message.data)
-        if not (is_grid and 0.0 < info.resolution < math.inf):
-            raise MessageError(
-                f"it has {len(message.data)} cells of {info.resolution:g} m, expected "
-                f"{info.width} x {info.height} of more than 0 m"
-            )
-        if len(message.data) > MAX_CELLS:
-            raise MessageError(f"it has {len(message.data)} cells, allowed: {MAX_CELLS}")
-        cells = occupancy(message.data) if is_raw else np.array(message.data, np.int8)
-        self._grid = info, message.header.frame_id, cells.reshape(info.height, info.width)
-        self._take_grid(message.header.frame_id, stamp_of(message))
+        self._grid.take(message)
+        self._take_grid(stamp_of(message))
 
     def update(self, message) -> None:
         """
@@ -117,36 +98,16 @@ class CostmapInput:
         Args:
             message: a map_msgs/OccupancyGridUpdate or a nav2_msgs/CostmapUpdate.
         """
-        if self._grid is None:
-            raise MessageError("an update came before the whole costmap")
-        is_raw = hasattr(message, "size_x")
-        width = message.size_x if is_raw else message.width
-        height = message.size_y if is_raw else message.height
-        info, frame, cells = self._grid
-        rows, columns = slice(message.y, message.y + height), message.x + width
-        patch = cells[rows, message.x : columns]
-        if patch.shape != (height, width) or patch.size != len(message.data):
-            raise MessageError("an update does not fit into the costmap")
-        cells = cells.copy()  # A costmap that was handed over must not change.
-        new = occupancy(message.data) if is_raw else message.data
-        cells[rows, message.x : columns] = np.reshape(new, patch.shape)
-        self._grid = info, frame, cells
-        self._take_grid(frame, stamp_of(message))
+        self._grid.update(message)
+        self._take_grid(stamp_of(message))
 
-    def _take_grid(self, frame: str, stamp: float | None) -> None:
-        info, _, cells = self._grid
+    def _take_grid(self, stamp: float | None) -> None:
         age = 0.0 if stamp is None else self._stamp_clock() - stamp
         # An old map stays old. With clocks that differ a little, a map from the future is new.
         if age < -self._max_age:
             raise MessageError("its stamp is in the future by more than drive.max_costmap_age")
-        origin = info.origin
-        costmap = Costmap(
-            cells,
-            info.resolution,
-            compose(self._frames.pose_of(frame), planar_pose(origin.position, origin.orientation)),
-            self._clock() - max(age, 0.0),
-            self._lethal,
-        )
+        time = self._clock() - max(age, 0.0)
+        costmap = self._grid.costmap(self._frames.pose_of, time, self._lethal)
         with self._lock:
             self._waiting = costmap
             if not self._is_working:

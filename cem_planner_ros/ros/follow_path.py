@@ -33,8 +33,7 @@ from cem_planner_ros.navigation.planar_robot import PlanarRobot, Twist
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.progress_checker import PathPlace, ProgressChecker
 from cem_planner_ros.navigation.surroundings import GoalTolerance
-from cem_planner_ros.readers import MessageError, frame_name
-from cem_planner_ros.ros.frames import FrameError
+from cem_planner_ros.readers import FrameError, MessageError, frame_name
 from cem_planner_ros.ros.nav2_messages import fill_feedback, nav2_type
 from cem_planner_ros.ros.surroundings_input import SurroundingsInput
 

@@ -1,11 +1,10 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
-"""Poses in the plane, and transforms of poses into the frame of the state."""
+"""Transforms of poses into the frame of the state."""
 
 from __future__ import annotations
 
 import importlib
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -14,26 +13,11 @@ from rclpy.node import Node
 from rclpy.time import Time
 
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.readers import MessageError, euler, frame_name, unit_quaternion
+from cem_planner_ros.navigation.received_poses import planar_pose
+from cem_planner_ros.readers import FrameError, MessageError, frame_name, unit_quaternion
 
 LOOK_AGAIN = 0.2
 """Time between two looks at the transforms, s."""
-
-
-class FrameError(MessageError):
-    """A frame that is not known where the states are."""
-
-
-def planar_pose(position, orientation) -> Pose:
-    """
-    Return the planar pose of a position and a quaternion of any length.
-
-    Raises MessageError if the position is not finite or the quaternion is no rotation.
-    """
-    if not all(map(math.isfinite, (position.x, position.y))):
-        raise MessageError("its position is not finite")
-    yaw = euler(orientation.x, orientation.y, orientation.z, orientation.w)[2]
-    return Pose(position.x, position.y, yaw)
 
 
 class Frames:

@@ -11,22 +11,10 @@ from sensor_msgs.msg import PointCloud2
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
-from cem_planner_ros.navigation.poses import turn_of_rows
+from cem_planner_ros.navigation.obstacle_messages import FIELDS, moving_obstacles_of
 from cem_planner_ros.readers import MessageError, stamp_of
 from cem_planner_ros.ros.frames import Frames
-from cem_planner_ros.ros.point_clouds import point_count, read_fields, write_fields
-
-FIELDS = ("x", "y", "vx", "vy", "radius")
-"""Fields that each message has: m and m/s, in its frame."""
-
-AGE = "age"
-"""Field that a message may have: time from the measurement of a point to the stamp, s."""
-
-MOST = 1000
-"""Largest number of moving obstacles in a message; the stop guard looks at all of them."""
-
-LARGEST = 1e9
-"""Largest absolute value of a field, so that no product overflows float32."""
+from cem_planner_ros.ros.point_clouds import write_fields
 
 
 class MovingObstaclesInput:
@@ -76,11 +64,6 @@ class MovingObstaclesInput:
 
         Raises MessageError if the message cannot be used.
         """
-        count = point_count(message)
-        if count > MOST:
-            raise MessageError(
-                f"it has more than {MOST} points, expected one for each moving obstacle"
-            )
         stamp, now = stamp_of(message), self._stamp_clock()
         # With clocks that differ a little, a message from the future is new.
         age = 0.0 if stamp is None else now - stamp
@@ -90,19 +73,9 @@ class MovingObstaclesInput:
             )
         age = max(age, 0.0)
         frame = self._frames.pose_of(message.header.frame_id, stamp)
-        values = _values(message) if count else np.zeros((0, 6))
-        turn = turn_of_rows(frame.yaw)
-        velocities = values[:, 2:4] @ turn
-        places = values[:, :2] @ turn + (frame.x, frame.y)
-        self._changed(
-            MovingObstacles(
-                places + values[:, 5:] * velocities,
-                velocities,
-                values[:, 4],
-                self._clock() - age,
-                now - age,
-            )
-        )
+        moving = moving_obstacles_of(message, frame, self._clock() - age, now - age)
+        self._changed(moving)
+        count = len(moving.radii)
         for parameter, most in self._counts.items():
             if count > most:
                 return (
@@ -110,20 +83,6 @@ class MovingObstaclesInput:
                     f"nearest {most}, the stop guard considers all"
                 )
         return ""
-
-
-def _values(message: PointCloud2) -> np.ndarray:
-    """Return x, y, both speeds, radius and age (n, 6). Raises MessageError for a wrong one."""
-    has_age = any(field.name == AGE for field in message.fields)
-    names = (*FIELDS, AGE) if has_age else FIELDS
-    values = read_fields(message, names)
-    for name, column in zip(names, values.T, strict=True):
-        is_positive = name in ("radius", AGE)
-        low = 0.0 if is_positive else -LARGEST
-        bad = ~((column >= low) & (column <= LARGEST))  # NaN is bad too.
-        if bad.any():
-            raise MessageError(f"the {name} of a point is not a number from {low:g} to {LARGEST:g}")
-    return values if has_age else np.column_stack((values, np.zeros(len(values))))
 
 
 def moving_obstacles_message(

@@ -8,15 +8,11 @@ import importlib
 import math
 
 import numpy as np
-from nav_msgs.msg import MapMetaData
 
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.surroundings import ReferencePath
 from cem_planner_ros.ros.messages import quaternion
-
-LETHAL, INSCRIBED, UNKNOWN = 254, 253, 255
-"""Values of a raw costmap: obstacle, within the inscribed radius of an obstacle, unknown."""
 
 
 def nav2_type(kind: str, name: str, parameter: str) -> type:
@@ -37,33 +33,6 @@ def nav2_type(kind: str, name: str, parameter: str) -> type:
             f"{parameter} needs nav2_msgs/{kind}/{name}, which is not installed: install the ROS "
             "package nav2_msgs (apt install ros-$ROS_DISTRO-nav2-msgs) and source ROS"
         ) from error
-
-
-def _occupancy() -> np.ndarray:
-    """Return the occupancy (256,), int8, of each raw value. 1 to 252 are mapped to 1 to 98."""
-    table = np.zeros(256, np.int8)
-    values = np.arange(1, INSCRIBED)
-    table[1:INSCRIBED] = 1 + 97 * (values - 1) // 251
-    table[[INSCRIBED, LETHAL, UNKNOWN]] = 99, 100, -1
-    return table
-
-
-OCCUPANCY = _occupancy()
-
-
-def occupancy(data) -> np.ndarray:
-    """Convert cells of a raw costmap (uint8) to cells of an occupancy grid, int8."""
-    return OCCUPANCY[np.frombuffer(bytes(data), np.uint8)]
-
-
-def map_info(metadata) -> MapMetaData:
-    """Convert a nav2_msgs/CostmapMetaData to the metadata of a nav_msgs/OccupancyGrid."""
-    return MapMetaData(
-        resolution=metadata.resolution,
-        width=metadata.size_x,
-        height=metadata.size_y,
-        origin=metadata.origin,
-    )
 
 
 def fill_feedback(

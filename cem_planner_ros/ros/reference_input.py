@@ -5,25 +5,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
 
+from cem_planner_ros.navigation.followed_reference import FollowedReference
 from cem_planner_ros.navigation.references import Reference, ReferenceSource
-from cem_planner_ros.readers import MessageError
+from cem_planner_ros.readers import FrameError
 from cem_planner_ros.ros import endpoints
 from cem_planner_ros.ros.alerts import INFO, WARNING, Alert
 from cem_planner_ros.ros.any_durability import AnyDurabilitySubscription
-from cem_planner_ros.ros.frames import FrameError, Frames
+from cem_planner_ros.ros.frames import Frames
 from cem_planner_ros.ros.messages import message_class
-from cem_planner_ros.ros.reference_messages import (
-    ReceivedReference,
-    Transform,
-    reference_reader,
-)
 
 STREAMS = ("PoseStamped", "Twist", "TwistStamped", "JointState", "Float64MultiArray")
 """Types that are sent again and again, also by publishers with best effort."""
@@ -63,7 +57,7 @@ class ReferenceInput:
         self._is_active = False
         self._frames = Frames(node, frame, self._settle)
         self._followed = {
-            name: _Followed(name, source, node.resolve_topic_name(source.topic))
+            name: FollowedReference(source, node.resolve_topic_name(source.topic))
             for name, source in sources.items()
         }
         self._subscriptions: list[AnyDurabilitySubscription] = []
@@ -104,8 +98,7 @@ class ReferenceInput:
     def forget(self) -> None:
         """Forget references: the node is activated, or the clock was set."""
         for one in self._followed.values():
-            one.received = one.reference = None
-            one.problem = ""
+            one.forget()
         self._tell()
         if self._is_active:
             for subscription in self._subscriptions:
@@ -139,16 +132,10 @@ class ReferenceInput:
                     found.append(Alert(f"reference {name} {level}", text, level))
         return found
 
-    def _take(self, one: _Followed, message) -> None:
+    def _take(self, one: FollowedReference, message) -> None:
         if not self._is_active:
             return
-        now = self._stamp_clock()
-        try:
-            one.take(one.read(message), now, self._frames.transform_of)
-        except FrameError as error:
-            one.ignore(f"{error}; it is tried again")
-        except MessageError as error:
-            one.ignore(str(error))
+        one.take(message, self._stamp_clock(), self._frames.transform_of)
         self._tell()
 
     def _settle(self) -> None:
@@ -163,98 +150,3 @@ class ReferenceInput:
     def _tell(self) -> None:
         known = {name: one.reference for name, one in self._followed.items()}
         self._changed({name: found for name, found in known.items() if found is not None})
-
-
-class _Followed:
-    """What is known of one reference."""
-
-    def __init__(self, name: str, source: ReferenceSource, topic: str):
-        self.name = name
-        self.source = source
-        self.topic = topic
-        self.read = reference_reader(source)
-        self.max_age = 0.0
-        self.received: ReceivedReference | None = None
-        """The message in use, or one whose frame is not known yet."""
-        self.reference: Reference | None = None
-        self.problem = ""
-        """Why the last message was ignored; "" if it was not."""
-        self.ignored = 0
-        self._is_settled = False
-        self._transform: Transform | None = None
-
-    def ignore(self, problem: str) -> None:
-        self.problem = problem
-        self.ignored += 1
-
-    def take(
-        self,
-        received: ReceivedReference,
-        now: float,
-        transform_of: Callable[[str], Transform | None],
-    ) -> None:
-        """Use a message. Raises MessageError if it cannot be used, or not yet."""
-        ends = received.offsets is not None and len(received.offsets)
-        if ends and received.stamp is not None and received.stamp + received.offsets[-1] < now:
-            raise MessageError(
-                "it ends before it came: its stamp or its times are of the past, or of another "
-                "clock"
-            )
-        self.received = received._replace(stamp=_begin(received, now))
-        self._is_settled = False
-        self.settle(now, transform_of)
-
-    def settle(self, now: float, transform_of: Callable[[str], Transform | None]) -> None:
-        """Make the reference of the message in use, again if its frame moved."""
-        received = self.received
-        if received is None:
-            return
-        transform = transform_of(received.frame)
-        if not self._is_settled:
-            self.reference = self._made(received, received.values(transform), now)
-            self._is_settled, self.problem = True, ""
-        elif (
-            self.reference is not None
-            and transform is not None
-            and not _is_same(transform, self._transform)
-        ):
-            values = received.values(transform)
-            kept = self.reference.values[: len(self.reference.values) - len(values)]
-            self.reference = replace(self.reference, values=np.vstack((kept, values)))
-        self._transform = transform
-
-    def _made(
-        self, received: ReceivedReference, values: np.ndarray, now: float
-    ) -> Reference | None:
-        begin = received.stamp
-        if received.offsets is None:
-            return Reference(self.source, np.array([begin]), values)
-        if not len(values):
-            return None if self.reference is None else self.reference.stopped(now)
-        made = Reference(self.source, begin + received.offsets, values, is_trajectory=True)
-        return made.after(self.reference, begin, now)
-
-    def state(self, now: float) -> str:
-        """Return why the reference in use is not just followed; "" if it is."""
-        reference = self.reference
-        if reference is None:
-            return "has not come"
-        if reference.is_trajectory and now > reference.end:
-            return "has ended: its last point is held"
-        age = now - reference.end
-        if not reference.is_trajectory and 0.0 < self.max_age < age and any(self.source.velocities):
-            return (
-                f"is {age:.1f} s old (max_age is {self.max_age:g} s): its velocities count as zero"
-            )
-        return ""
-
-
-def _begin(received: ReceivedReference, now: float) -> float:
-    """Return when a message was sent or begins, s; a set-point of the future was sent now."""
-    if received.stamp is None:
-        return now
-    return min(received.stamp, now) if received.offsets is None else received.stamp
-
-
-def _is_same(one: Transform, other: Transform | None) -> bool:
-    return other is not None and all(map(np.array_equal, one, other))

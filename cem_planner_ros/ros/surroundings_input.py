@@ -5,13 +5,11 @@
 from __future__ import annotations
 
 import importlib
-import math
 import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
 from geometry_msgs.msg import PolygonStamped, PoseStamped
 from nav_msgs.msg import OccupancyGrid, Path
 from rclpy.lifecycle import LifecycleNode
@@ -20,14 +18,9 @@ from sensor_msgs.msg import PointCloud2
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.configuration.driving_table import RAW_COSTMAP
-from cem_planner_ros.navigation.path_headings import path_through
-from cem_planner_ros.navigation.poses import Pose, compose
-from cem_planner_ros.navigation.surroundings import (
-    NOTHING,
-    GoalTolerance,
-    ReferencePath,
-    Surroundings,
-)
+from cem_planner_ros.navigation.goal_and_path import GoalAndPath
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.surroundings import NOTHING, GoalTolerance, Surroundings
 from cem_planner_ros.readers import MessageError
 from cem_planner_ros.ros.any_durability import AnyDurabilitySubscription
 from cem_planner_ros.ros.costmap_input import CostmapInput
@@ -35,16 +28,6 @@ from cem_planner_ros.ros.footprint_input import FootprintInput
 from cem_planner_ros.ros.frames import Frames
 from cem_planner_ros.ros.moving_obstacles_input import MovingObstaclesInput
 from cem_planner_ros.ros.nav2_messages import nav2_type
-from cem_planner_ros.ros.received_poses import (
-    ReceivedPoses,
-    is_same,
-    is_same_path,
-    path_of,
-    pose_of,
-)
-
-SAME_GOAL = 0.5
-"""Largest distance between a goal and the end of a path that leads to it, m."""
 
 WAYS = ("goal", "path")
 INPUTS = (*WAYS, "costmap", "moving_obstacles")
@@ -91,11 +74,8 @@ class SurroundingsInput:
         self._changed = changed
         self._lock = threading.Lock()
         self._frames = Frames(node, configuration.values["frame_id"], self._settle)
-        self._goal: ReceivedPoses | None = None
-        self._path: ReceivedPoses | None = None
-        self._is_path_newer = False
+        self._way = GoalAndPath(configuration.planar_robot().moves_sideways)
         self._tolerance: GoalTolerance | None = None
-        self._moves_sideways = configuration.planar_robot().moves_sideways
         self._has_told_headings = False
         self.known = NOTHING
         """Always replaced as a whole."""
@@ -223,7 +203,8 @@ class SurroundingsInput:
 
     def stand_still(self) -> None:
         """Forget goal and path."""
-        self._goal = self._path = self._tolerance = None
+        self._way.forget()
+        self._tolerance = None
         self.problems.pop("way", None)
         self._use(goal=None, path=None, tolerance=None)
 
@@ -234,11 +215,7 @@ class SurroundingsInput:
         Raises FrameError if the frame of the path is not known, and MessageError if the message is
         not a path. Goal and path then stay as they were.
         """
-        received = path_of(message)
-        if received is None:
-            raise MessageError("it has no poses")
-        self._poses_now(received)
-        self._goal, self._path, self._is_path_newer = None, received, True
+        self._way.follow(message, self._frames.pose_of)
         self._tolerance = tolerance
         self._settle()
 
@@ -258,8 +235,7 @@ class SurroundingsInput:
         self._moving.forget()
         for subscription in self._maps:
             subscription.ask()
-        if self._path is not None:
-            self._path = self._path._replace(times=None)
+        self._way.forget_times()
         self._settle()
 
     def _guarded(self, name: str, take: Callable[[object], str | None]) -> Callable[[object], None]:
@@ -283,7 +259,7 @@ class SurroundingsInput:
         where = f"{name} on '{self._topics[name]}'"
         self.dropped[f"{name} ignored: {error}"] += 1
         if name in WAYS and self.is_active:
-            self._goal = self._path = None
+            self._way.forget()
             self._stand_still(f"{where}: {error}")
         else:
             self._report_problem(name, f"{where} ignored: {error}")
@@ -306,52 +282,25 @@ class SurroundingsInput:
     # Goal and path
 
     def _on_goal(self, message: PoseStamped) -> None:
-        self._goal = ReceivedPoses(message.header.frame_id, [pose_of(message)])
-        self._is_path_newer = False
+        self._way.take_goal(message)
         self._settle()
 
     def _on_path(self, message: Path) -> None:
-        self._is_path_newer = True
-        self._path = path_of(message)
-        if self._path is None:
-            self._goal = None
+        self._way.take_path(message)
         self._settle()
 
     def _settle(self) -> None:
-        """Transform goal and path to the present poses of their frames, and combine them."""
-        goal = path = end = None
+        """Transform goal and path to the present poses of their frames."""
+        way, known = self._way, self.known
         try:
-            if self._path:
-                path, end = self._path_now(self._path)
+            way.settle(self._frames.pose_of)
         except MessageError as error:
-            if self._is_path_newer or self._goal is None:
-                self._stand_still(str(error))
-                return
-            self._path = None
-        try:
-            if self._goal:
-                goal = self._poses_now(self._goal)[-1]
-        except MessageError as error:
-            if end is None or not self._is_path_newer:
-                self._stand_still(str(error))
-                return
-            self._goal = None
+            self._stand_still(str(error))
+            return
         self.problems.pop("way", None)
-        if goal is not None and end is not None and math.dist(goal[:2], end[:2]) > SAME_GOAL:
-            if self._is_path_newer:
-                goal = self._goal = None
-            else:
-                path = end = self._path = None
-        goal = end if goal is None else goal
-        known = self.known
-        # Unchanged objects stay the same, so a reached goal is not started again.
-        if goal is not None and known.goal is not None and is_same(goal, known.goal):
-            goal = known.goal
-        if path is not None and known.path is not None and is_same_path(path, known.path):
-            path = known.path
-        tolerance = self._tolerance
-        if goal is not known.goal or path is not known.path or tolerance != known.tolerance:
-            self._use(goal=goal, path=path, tolerance=tolerance)
+        is_same = way.goal is known.goal and way.path is known.path
+        if not is_same or self._tolerance != known.tolerance:
+            self._use(goal=way.goal, path=way.path, tolerance=self._tolerance)
             self._tell_headings()
 
     @property
@@ -377,16 +326,3 @@ class SurroundingsInput:
                 "the headings of the path's poses do not follow its way: the robot drives forwards "
                 "along the way, and only the last pose says how it should be turned"
             )
-
-    def _poses_now(self, received: ReceivedPoses) -> list[Pose]:
-        frame = self._frames.pose_of(received.frame)
-        return [compose(frame, pose) for pose in received.poses]
-
-    def _path_now(self, received: ReceivedPoses) -> tuple[ReferencePath | None, Pose]:
-        """Return a path, None if all its points are equal, and its last pose."""
-        poses = self._poses_now(received)
-        try:
-            path = path_through(np.array(poses), self._moves_sideways, received.times)
-        except ValueError:
-            path = None
-        return path, poses[-1]

@@ -12,9 +12,9 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.navigation.reference_messages import reference_reader
 from cem_planner_ros.navigation.references import Reference
 from cem_planner_ros.ros.messages import LATCHED
-from cem_planner_ros.ros.reference_messages import reference_reader
 from cem_planner_ros.simulation.lockstep import Lockstep
 
 FOLLOW = {

@@ -13,14 +13,9 @@ from std_msgs.msg import Header
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.surroundings import ReferencePath
-from cem_planner_ros.ros.nav2_messages import fill_feedback, nav2_type, occupancy
+from cem_planner_ros.ros.nav2_messages import fill_feedback, nav2_type
 
 PATH = ReferencePath.through(np.array([(0.0, 0.0), (1.0, 0.0), (3.0, 0.0)]))
-
-
-def test_values_of_a_raw_costmap_are_those_of_the_grid_that_nav2_publishes_beside_it():
-    raw = [0, 1, 126, 252, 253, 254, 255]
-    np.testing.assert_array_equal(occupancy(bytes(raw)), [0, 1, 49, 98, 99, 100, -1])
 
 
 def test_feedback_up_to_kilted_is_the_length_that_is_left_and_the_speed():

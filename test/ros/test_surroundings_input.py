@@ -20,8 +20,7 @@ from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.surroundings import Costmap, GoalTolerance
 from cem_planner_ros.paths import share
-from cem_planner_ros.readers import MessageError
-from cem_planner_ros.ros.frames import FrameError
+from cem_planner_ros.readers import FrameError, MessageError
 from cem_planner_ros.ros.messages import quaternion
 from cem_planner_ros.ros.surroundings_input import SurroundingsInput
 

@@ -8,13 +8,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from geometry_msgs.msg import PoseStamped
-from nav_msgs.msg import Path
 
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.surroundings import ReferencePath
-from cem_planner_ros.readers import common_frame, stamp_of
-from cem_planner_ros.ros.frames import planar_pose
+from cem_planner_ros.readers import MessageError, common_frame, euler, stamp_of
 
 STILL = 0.01
 """
@@ -30,8 +27,20 @@ class ReceivedPoses(NamedTuple):
     times: np.ndarray | None = None  # (n,), s of ROS time
 
 
-def path_of(message: Path) -> ReceivedPoses | None:
-    """Return the path of a message, None if it is empty. Raises MessageError if it is wrong."""
+def planar_pose(position, orientation) -> Pose:
+    """
+    Return the planar pose of a position and a quaternion of any length.
+
+    Raises MessageError if the position is not finite or the quaternion is no rotation.
+    """
+    if not all(map(math.isfinite, (position.x, position.y))):
+        raise MessageError("its position is not finite")
+    yaw = euler(orientation.x, orientation.y, orientation.z, orientation.w)[2]
+    return Pose(position.x, position.y, yaw)
+
+
+def path_of(message) -> ReceivedPoses | None:
+    """Return the path of a nav_msgs/Path, None if it is empty. Raises MessageError if wrong."""
     if not message.poses:
         return None
     frame = common_frame(each.header for each in (message, *message.poses))
@@ -42,8 +51,8 @@ def path_of(message: Path) -> ReceivedPoses | None:
     return ReceivedPoses(frame, [pose_of(each) for each in message.poses], times)
 
 
-def pose_of(message: PoseStamped) -> Pose:
-    """Return the pose of a message. Raises MessageError if it is wrong."""
+def pose_of(message) -> Pose:
+    """Return the pose of a geometry_msgs/PoseStamped. Raises MessageError if it is wrong."""
     return planar_pose(message.pose.position, message.pose.orientation)
 
 
