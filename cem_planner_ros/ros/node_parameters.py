@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
+from std_srvs.srv import Trigger
 
 from cem_planner_ros.configuration import Configuration, configure
 from cem_planner_ros.configuration.table import TABLE
@@ -28,6 +30,9 @@ class NodeParameters:
     A wrong value at the start does not stop the node. The parameter is declared with its default.
     `values` still returns the wrong value, so that `configure` reports it, until the parameter is
     set or its file is corrected.
+
+    The service `~/initial_parameters` answers with the values with which the node was started, as a
+    JSON object {name: value}: those of the files, given with -p, or else the defaults.
 
     Args:
         node: the node, before its parameters are declared.
@@ -62,6 +67,7 @@ class NodeParameters:
         overrides = node._parameter_overrides.items()
         overrides = {name: p.value for name, p in overrides if p.value is not None}
         self._given = self._in_files | overrides
+        self._with_p = {n: v for n, v in overrides.items() if v != self._in_files.get(n)}
         self.configuration: Configuration | None = None
         """The configuration of the node; None while it is not configured."""
         self.active = False
@@ -79,6 +85,7 @@ class NodeParameters:
         node.add_pre_set_parameters_callback(self._as_declared)
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._apply)
+        node.create_service(Trigger, "~/initial_parameters", self._on_initial)
 
     def source(self, values: Mapping[str, Any]) -> str:
         """Return the sources of values, for messages: the YAML files, and values set otherwise."""
@@ -164,6 +171,15 @@ class NodeParameters:
     def current(self) -> dict[str, Any]:
         """Return the present values of all parameters."""
         return {name: self._node.get_parameter(name).value for name in self._declared}
+
+    def _on_initial(self, request, response: Trigger.Response) -> Trigger.Response:
+        given, initial = self._in_files | self._with_p, {}
+        for name, parameter in self._declared.items():
+            initial[name] = parameter.default
+            with contextlib.suppress(ConfigurationError):
+                initial[name] = parameter.check(given.get(name, parameter.default))
+        response.success, response.message = True, json.dumps(initial)
+        return response
 
     def force(self, values: Mapping[str, Any]) -> None:
         """Set parameters even if they may not change now; a new planner is needed afterwards."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -66,6 +67,7 @@ class PlannerClient:
         planner: fully qualified name of the planner.
         told: called with what the planner answered to a button.
         told_stop: called with what is known of the emergency stop, see `StopButton`.
+        check: raises ConfigurationError if values cannot be set together.
     """
 
     def __init__(
@@ -74,8 +76,10 @@ class PlannerClient:
         planner: str,
         told: Callable[[str], None],
         told_stop: Callable[[str, bool], None],
+        check: Callable[[Mapping[str, Any]], None],
     ):
         self._node, self._planner, self._told = node, planner, told
+        self._check = check
         self._stop = StopButton(node.context, planner, told_stop)
         self._goals: tuple[Publisher, str] | None = None
         self._lock = threading.Lock()
@@ -88,6 +92,7 @@ class PlannerClient:
             "set_parameters": SetParameters,
             "change_state": ChangeState,
             "get_state": GetState,
+            "initial_parameters": Trigger,
             "reset": Trigger,
             "pause": SetBool,
         }
@@ -106,10 +111,14 @@ class PlannerClient:
 
     def read_parameters(
         self,
-        done: Callable[[dict[str, Parameter], dict[str, Any]], None],
+        done: Callable[[dict[str, Parameter], dict[str, Any], dict[str, Any]], None],
         lost: Callable[[str], None],
     ) -> None:
-        """Call `done` with the declarations and the values of all parameters, or `lost`."""
+        """
+        Call `done` with the declarations of all parameters, their values, and the initial ones.
+
+        The initial values are {} if the planner does not serve them. Call `lost` without an answer.
+        """
 
         def on_names(response) -> None:
             names = list(response.result.names)
@@ -117,7 +126,13 @@ class PlannerClient:
             def on_descriptors(described) -> None:
                 def on_values(found) -> None:
                     values = map(python_value, found.values)
-                    done(*_declared(described.descriptors, dict(zip(names, values, strict=True))))
+                    known = _declared(described.descriptors, dict(zip(names, values, strict=True)))
+                    self._ask(
+                        "initial_parameters",
+                        Trigger.Request(),
+                        lambda initial: done(*known, json.loads(initial.message)),
+                        lambda reason: done(*known, {}),
+                    )
 
                 self._ask("get_parameters", GetParameters.Request(names=names), on_values, lost)
 
@@ -147,10 +162,15 @@ class PlannerClient:
         """
         Deactivate an active planner, set values, and activate it again.
 
-        Nothing is set if the planner stays active. A planner that refuses values is activated
-        again too.
+        Values that do not fit together are refused before anything happens. Nothing is set if the
+        planner stays active. A planner that refuses values is activated again too.
         """
         refuse = functools.partial(_refuse_all, values, done)
+        try:
+            self._check(values)
+        except ConfigurationError as error:
+            refuse(str(error))
+            return
 
         def on_state(label: str) -> None:
             if label == "active":

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ class ViewNode(Node):
             self._planner,
             lambda text: self.page.show_answer(text),
             lambda text, is_pressed: self.page.show_stop(text, is_pressed=is_pressed),
+            self._check,
         )
         """What the page asks of the planner."""
         try:
@@ -145,17 +147,22 @@ class ViewNode(Node):
         """An answer was lost, as of a planner that ends meanwhile."""
         self._is_reading, self._is_stale = False, True
 
-    def _use(self, parameters: dict[str, Parameter], values: dict[str, Any]) -> None:
-        """Show the parameters of the planner, and draw the robot that they describe."""
-        self._is_reading, self._is_shown = False, True
-        self.page.panel.fill(parameters, values)
+    def _use(
+        self,
+        parameters: dict[str, Parameter],
+        values: dict[str, Any],
+        initial: dict[str, Any],
+    ) -> None:
+        """Show the parameters of the planner, and the robot that they describe."""
+        self._is_reading = False
+        self.page.panel.fill(parameters, values, initial)
+        self._use_robot(values)
+        self._is_shown = True
+
+    def _use_robot(self, values: Mapping[str, Any]) -> None:
         self.set_parameters([RosParameter("use_sim_time", value=values.get("use_sim_time", False))])
-        own = {n: v for n, v in values.items() if n.partition(".")[0] not in ROS_PARAMETERS}
         try:
-            own = with_whole_topics(self._planner, own) | {"planner.device": "cpu"}
-            if "drive.follow_path" in own:  # The page hears paths of topics, not those of actions.
-                own["drive.follow_path"] = False
-            configuration = configure(own, self._planner, leftover=own)
+            configuration = self._configured(values)
         except ConfigurationError as error:
             self.page.show_robot_problem(f"the parameters describe no robot: {error}")
             return
@@ -176,6 +183,20 @@ class ViewNode(Node):
         if "goal" in configuration.inputs:
             topic = configuration.values["drive.goal_topic"]
         self.operating.use_goal(topic, configuration.values["frame_id"])
+
+    def _configured(self, values: Mapping[str, Any]) -> Configuration:
+        own = {n: v for n, v in values.items() if n.partition(".")[0] not in ROS_PARAMETERS}
+        own = with_whole_topics(self._planner, own) | {"planner.device": "cpu"}
+        if "drive.follow_path" in own:  # The page hears paths of topics, not those of actions.
+            own["drive.follow_path"] = False
+        return configure(own, self._planner, leftover=own)
+
+    def _check(self, values: Mapping[str, Any]) -> None:
+        """Raise ConfigurationError if the planner could not be configured with values."""
+        # Where the present ones cannot be used here, as without a plugin's module, others cannot be
+        # checked.
+        if self._configuration is not None:
+            self._configured(self.page.panel.tuning.values | dict(values))
 
     # What is drawn
 

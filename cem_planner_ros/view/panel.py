@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import threading
 from collections.abc import Iterable, Mapping
@@ -82,6 +83,13 @@ class Panel:
         self._undo = gui.add_button("Undo this change", disabled=read_only)
         self._undo_all = gui.add_button("Undo all changes", disabled=read_only)
         self._download = gui.add_button("Download as YAML")
+        self._file = gui.add_text(
+            "File",
+            "",
+            visible=save_to is not None,
+            disabled=read_only,
+            hint=f"Below {save_to} on the robot; empty for the next free planner_NUMBER.yaml.",
+        )
         self._save = gui.add_button(
             "Save on the robot",
             visible=save_to is not None,
@@ -100,16 +108,27 @@ class Panel:
         self._download.on_click(self._on_download)
         self._prepare.on_update(lambda _: self._enable())
         if not read_only:
-            self._undo.on_click(lambda _: self.tuning.undo([self._choice.value]))
-            self._undo_all.on_click(lambda _: self.tuning.undo(self.tuning.changes))
+            self._undo.on_click(lambda _: self.undo([self._choice.value]))
+            self._undo_all.on_click(
+                lambda _: self.undo([*self.tuning.changes, *self.tuning.staged])
+            )
             self._save.on_click(lambda _: self.save())
             self._apply.on_click(lambda _: self.apply())
 
-    def fill(self, parameters: Mapping[str, Parameter], values: Mapping[str, Any]) -> None:
-        """Show the parameters of a node, in place of those that were shown before."""
+    def fill(
+        self,
+        parameters: Mapping[str, Parameter],
+        values: Mapping[str, Any],
+        initial: Mapping[str, Any] | None = None,
+    ) -> None:
+        """
+        Show the parameters of a node, in place of those that were shown before.
+
+        `initial` has the values with which the node was started, as far as they are known.
+        """
         with self._lock, self._server.atomic():
             before = self.tuning.parameters
-            self.tuning.begin(parameters, values)
+            self.tuning.begin(parameters, values, initial or {})
             # Folders that somebody has opened stay open where the inputs are the same.
             if list(map(_looks, before.values())) != list(map(_looks, parameters.values())):
                 self._make()
@@ -133,6 +152,18 @@ class Panel:
             self._is_active = is_active
             self._enable()
 
+    def undo(self, names: Iterable[str]) -> None:
+        """Ask for the values of the start, or prepare them where the node has to pause."""
+        tuning, now = self.tuning, []
+        for name in names:
+            if name not in tuning.parameters:
+                continue
+            if self._needs_pause(tuning.parameters[name]):
+                tuning.stage(name, tuning.started[name])
+            else:
+                now.append(name)
+        tuning.undo(now)
+
     def apply(self) -> None:
         """Set the prepared values while the node is not active."""
         staged = self.tuning.take_staged()
@@ -147,22 +178,12 @@ class Panel:
 
     def save(self) -> None:
         """Write the values as YAML into the folder that was given at the start."""
-        folder = self._save_to
-        if folder is None:
+        if self._save_to is None:
             return
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            number = 1
-            while True:  # Nothing is overwritten.
-                file = folder / f"planner_{number}.yaml"
-                try:
-                    with file.open("x") as opened:
-                        opened.write(self.tuning.yaml())
-                    break
-                except FileExistsError:
-                    number += 1
+            file = save_text(self._save_to, self._file.value.strip(), self.tuning.yaml())
             self._message.content = f"Saved as `{file}`."
-        except OSError as error:
+        except (ConfigurationError, OSError, ValueError) as error:  # ValueError: of a null byte.
             self._message.content = f"Not saved: {error}"
 
     def _on_download(self, event: viser.GuiEvent) -> None:
@@ -257,6 +278,34 @@ class Panel:
                 is_off |= self._needs_pause(parameter) and not self._prepare.value
                 if handle.disabled != is_off:
                     handle.disabled = is_off
+
+
+def save_text(folder: Path, name: str, text: str) -> Path:
+    """
+    Write a file at a path below a folder, and return where; no file is overwritten.
+
+    Args:
+        name: the path; ".yaml" is added where it is missing; "" for the next free
+            planner_NUMBER.yaml.
+
+    Raises ConfigurationError if the path leads out of the folder or is taken, and OSError if it
+    cannot be written.
+    """
+    numbers = itertools.count(1)
+    while True:
+        file = folder / (name or f"planner_{next(numbers)}")
+        if file.suffix not in (".yaml", ".yml"):
+            file = file.with_name(f"{file.name}.yaml")
+        if not file.resolve().is_relative_to(folder.resolve()):
+            raise ConfigurationError(f"the file is {name!r}, expected a path below {folder}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with file.open("x") as opened:
+                opened.write(text)
+            return file
+        except FileExistsError:
+            if name:
+                raise ConfigurationError(f"{file} exists already: choose another name") from None
 
 
 def _looks(parameter: Parameter) -> tuple[object, ...]:

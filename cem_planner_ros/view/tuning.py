@@ -47,15 +47,25 @@ class Tuning:
         self.values: dict[str, Any] = {}
         """The values of the node."""
         self.started: dict[str, Any] = {}
-        """The values when the page met the node."""
+        """The values with which the node was started; if unknown, those when the page met it."""
         self.staged: dict[str, Any] = {}
         """Values that are to be set while the node is not active."""
 
-    def begin(self, parameters: Mapping[str, Parameter], values: Mapping[str, Any]) -> None:
-        """Take over all parameters; what was known before keeps the value of its start."""
+    def begin(
+        self,
+        parameters: Mapping[str, Parameter],
+        values: Mapping[str, Any],
+        initial: Mapping[str, Any],
+    ) -> None:
+        """
+        Take over all parameters, and the values with which the node was started.
+
+        Where these are unknown, what was known before keeps the value of its start.
+        """
         with self._lock:
             self.parameters, self.values = dict(parameters), dict(values)
-            self.started = {name: self.started.get(name, v) for name, v in values.items()}
+            known = self.started | dict(initial)
+            self.started = {name: known.get(name, v) for name, v in values.items()}
             self.staged = {n: v for n, v in self.staged.items() if n in values}
             self._asked.clear()
             self._next.clear()
@@ -126,6 +136,8 @@ class Tuning:
         with self._lock:
             old = {name: self.started[name] for name in names if name in self.changes}
             self._asked.update(old)
+            for name in old:
+                self._next.pop(name, None)
         if old:
             self._send(old, functools.partial(self._answered, list(old)))
 

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("viser")
 
+from lifecycle_msgs.msg import TransitionEvent
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.client import Client
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -79,6 +80,29 @@ def test_values_follow_the_planner_and_it_has_the_last_word(planner, view, obser
     wait_until(lambda: planner.get_parameter("planner.samples").value == 128)
     wait_until(lambda: tuning.shown("planner.samples") == 128)
     wait_until(lambda: observer.lifecycle() == "active")
+
+
+def test_a_page_that_comes_later_knows_what_was_changed_since_the_start(
+    planner, view, observer, wait_until
+):
+    assert observer.set(goal__weight__x=4.0) == []
+    tuning = view().page.panel.tuning
+    wait_until(lambda: tuning.changes == {"goal.weight.x": (1.0, 4.0)})
+
+
+def test_values_that_do_not_fit_together_do_not_stop_the_robot(planner, view, observer, wait_until):
+    transitions = observer.listen(TransitionEvent, "/cem_planner/transition_event")
+    made = view()
+    panel, tuning = made.page.panel, made.page.panel.tuning
+    wait_until(lambda: made.is_connected and panel.is_active)
+    tuning.stage("planner.samples", 128)
+    tuning.stage("planner.elites", 256)
+    panel.apply()
+    wait_until(lambda: "planner.elites" in panel.message)
+    assert "**Refused:**" in panel.message
+    assert tuning.shown("planner.elites") == 8
+    assert observer.lifecycle() == "active"
+    assert transitions == []
 
 
 @pytest.fixture

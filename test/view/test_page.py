@@ -112,6 +112,34 @@ def test_saved_files_do_not_overwrite_each_other(page, tmp_path, cartpole_config
     )
 
 
+def test_a_file_is_saved_at_a_path_below_the_folder_and_nowhere_else(tmp_path):
+    folder = tmp_path / "saved"
+    assert panel.save_text(folder, "robot/soft", "a") == folder / "robot" / "soft.yaml"
+    assert panel.save_text(folder, "hard.yaml", "a").read_text() == "a"
+    with pytest.raises(ConfigurationError, match="exists already"):
+        panel.save_text(folder, "hard", "b")
+    (folder / "out").symlink_to(tmp_path)
+    for name in ("../evil", str(tmp_path / "evil"), "out/evil"):
+        with pytest.raises(ConfigurationError, match="expected a path below"):
+            panel.save_text(folder, name, "b")
+    assert {file.name for file in tmp_path.rglob("*.yaml")} == {"soft.yaml", "hard.yaml"}
+
+
+def test_undo_prepares_what_needs_a_pause(page, cartpole_configuration):
+    asked = Recorder()
+    own = panel.Panel(page.server, asked)
+    values = cartpole_configuration.values
+    changed = {"planner.samples": 512, "running.weight.theta": 9.0}
+    own.fill(cartpole_configuration.parameters, values | changed, values)
+    own.set_active(True)
+    own.undo(changed)
+    ((name, asked_for, _),) = asked.calls
+    assert (name, asked_for) == ("set_parameters", {"running.weight.theta": 2.0})
+    assert own.tuning.staged == {"planner.samples": 1024}
+    own.undo(["planner.samples", "none"])
+    assert own.tuning.staged == {"planner.samples": 1024}
+
+
 def test_prepared_values_are_handed_over_together(page, cartpole_configuration):
     asked = Recorder()
     own = panel.Panel(page.server, asked)

@@ -31,7 +31,7 @@ class FakeNode:
             self.refused.append,
         )
         values = {name: parameter.default for name, parameter in PARAMETERS.items()}
-        self.tuning.begin(PARAMETERS, values)
+        self.tuning.begin(PARAMETERS, values, {})
 
     def answer(self, reasons=None):
         _, done = self.asked.pop(0)
@@ -106,11 +106,31 @@ def test_reasons_are_told_together_with_what_was_accepted(fake):
 def test_a_node_that_comes_again_keeps_the_values_of_the_start(fake):
     fake.tuning.follow({"goal.weight.x": 7.0})
     fake.tuning.ask("planner.samples", 100)  # It is gone before it answers.
-    fake.tuning.begin(PARAMETERS, fake.tuning.values)
+    fake.tuning.begin(PARAMETERS, fake.tuning.values, {})
     assert fake.tuning.changes == {"goal.weight.x": (1.0, 7.0)}
     fake.asked.clear()
     fake.tuning.ask("planner.samples", 100)
     assert len(fake.asked) == 1
+
+
+def test_what_was_changed_before_the_page_came_is_known(fake):
+    now = fake.tuning.values | {"goal.weight.x": 7.0}
+    fake.tuning.begin(PARAMETERS, now, {"goal.weight.x": 2.0, "planner.samples": 64})
+    assert fake.tuning.changes == {"goal.weight.x": (2.0, 7.0)}
+    fake.tuning.undo(["goal.weight.x"])
+    assert fake.asked[0][0] == {"goal.weight.x": 2.0}
+
+
+def test_an_undo_counts_more_than_values_that_wait(fake):
+    fake.tuning.ask("goal.weight.x", 2.0)
+    fake.tuning.ask("goal.weight.x", 3.0)
+    fake.answer()
+    fake.tuning.ask("goal.weight.x", 4.0)
+    fake.tuning.undo(["goal.weight.x"])
+    fake.answer()
+    fake.answer()
+    assert fake.asked == []
+    assert fake.tuning.shown("goal.weight.x") == 1.0
 
 
 def test_prepared_values_wait_until_they_are_taken(fake):
