@@ -1,70 +1,40 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
-"""Every command, block of code and picture of the pages is one that works."""
+"""Commands, links and pictures of the pages lead somewhere; test_tutorials.py runs the blocks."""
 
-import ast
 import importlib.util
 import itertools
 import re
-import shlex
 import sys
-import textwrap
 from pathlib import Path
 
+import pages
 import pytest
-import yaml
+from pages import NODES, PAGES, ROOT, is_placeholder
 
 from cem_planner_ros import cli
 
-ROOT = Path(__file__).parents[1]
-PAGES = [
-    *ROOT.glob("*.md"),
-    *ROOT.glob("docs/*.md"),
-    *ROOT.glob("docs/robots/*.md"),
-    *ROOT.glob("examples/**/*.md"),
-]
-EXECUTABLES = ("planner_node", "simulator_node", "costmap_node", "view_node")
 
-
-def blocks():
-    """Return [(page, language, text)] of the blocks of code, fenced or indented."""
-    found = []
+def everything():
+    """Return [(page, words)] of the commands of blocks and sentences."""
+    found = set()
     for page in PAGES:
-        text = page.read_text()
-        for language, block in re.findall(r"^( *```\w*)\n(.*?)^ *```", text, re.S | re.M):
-            found.append((page, language.strip(" `"), block))
-        rest = re.sub(r"^ *```.*?^ *```", "", text, flags=re.S | re.M)
-        found += [(page, "", block) for block in re.findall(r"(?:^ {4,}.*\n)+", rest, re.M)]
-        # What stands in a sentence, such as `make test`.
-        found += [(page, "", code) for code in re.findall(r"`([^`\n]+)`", rest)]
-    return found
+        shown = [block.text for block in pages.blocks(page) if not block.language]
+        for command in itertools.chain(*map(pages.commands, shown + pages.inline(page))):
+            if command.startswith(("python", "ros2 ", "make", "cd ", *NODES)):
+                found.add((page.relative_to(ROOT), pages.words(command)))
+    return sorted(found)
 
 
-def commands():
-    """Return [(page, words)] of the commands in the blocks."""
-    found = []
-    for page, language, block in blocks():
-        if language not in ("", "bash", "sh"):
-            continue
-        for line in block.replace("\\\n", " ").splitlines():
-            for command in re.split(r"&&|\|\s", line.partition(" #")[0]):
-                command = re.sub(r"\s[<>].*|\s*\[.*?\]|\.\.\.", "", command).strip()
-                if command.startswith(("python", "ros2 ", "make", "cd ", *EXECUTABLES)):
-                    found.append((page.relative_to(ROOT), tuple(shlex.split(command))))
-    return sorted(set(found))
+COMMANDS = everything()
 
 
 def starting(*begin):
-    return [(page, words) for page, words in commands() if words[: len(begin)] == begin]
-
-
-def is_placeholder(name):
-    """Whether a name stands for one of the reader's own, such as FILE.yaml and robot.xml."""
-    return bool(re.search(r"[A-Z<$]", name)) or Path(name).stem in ("robot", "mine", "my_robot")
+    return [(page, words) for page, words in COMMANDS if words[: len(begin)] == begin]
 
 
 def test_pages_have_commands():
-    assert len(commands()) > 60
+    assert len(COMMANDS) > 60
 
 
 @pytest.mark.parametrize(("page", "words"), starting("python", "-m", "cem_planner_ros"))
@@ -135,7 +105,7 @@ def test_launch_files_and_their_arguments_exist(page, words):
 
 
 @pytest.mark.parametrize(
-    ("page", "words"), [(p, w) for p, w in commands() if w[0] in EXECUTABLES and len(w) > 1]
+    ("page", "words"), [(p, w) for p, w in COMMANDS if w[0] in NODES and len(w) > 1]
 )
 def test_files_of_nodes_exist(page, words):
     for option, value in itertools.pairwise(words):
@@ -147,19 +117,6 @@ def test_files_of_nodes_exist(page, words):
 @pytest.mark.parametrize(("page", "words"), starting("cd"))
 def test_folders_exist(page, words):
     assert (ROOT / words[1]).is_dir() or is_placeholder(words[1]), f"{page}: {words[1]}"
-
-
-def test_blocks_of_yaml_are_valid():
-    for page, language, block in blocks():
-        if language == "yaml":
-            yaml.safe_load(block)
-            assert block.strip(), page
-
-
-def test_blocks_of_python_are_valid():
-    for page, language, block in blocks():
-        if language == "python":
-            ast.parse(textwrap.dedent(block), str(page))
 
 
 def test_links_and_pictures_lead_somewhere():
