@@ -68,6 +68,7 @@ class PathFollow(Cost):
     """
 
     places = ()
+    takes_times = True
     inputs = ("path",)
     parameters = (
         Parameter(
@@ -211,11 +212,14 @@ class PathFollow(Cost):
 
         Args:
             state: (nx, N).
-            time: 0-d, s, since the candidates left the place of the robot.
+            time: 0-d or (N,), s, since the candidates left the place of the robot.
         """
         x, y, yaw = (state[row] for row in self._rows)
         # No candidate is farther along the path than the robot can have driven.
-        too_far = self._inputs.points[:, 4] - self._inputs.speed * time
+        progress = self._inputs.points[:, 4]
+        if time.dim():  # Each state has a time of its own.
+            progress = progress[:, None]
+        too_far = progress - self._inputs.speed * time
         away = UNREACHABLE * torch.relu(too_far - SLACK)
         nearest = self._inputs.points[0]
         chosen = [torch.zeros_like(x) + value for value in nearest]
@@ -226,7 +230,7 @@ class PathFollow(Cost):
             closer = distance < least
             least = torch.where(closer, distance, least)
             chosen = [torch.where(closer, p, c) for p, c in zip(point, chosen, strict=True)]
-        near_x, near_y, cos, sin, progress = chosen
+        near_x, near_y, cos, sin, place = chosen
         dx, dy = x - near_x, y - near_y
         along, across = cos * dx + sin * dy, cos * dy - sin * dx
         spacing = self._inputs.spacing
@@ -237,7 +241,7 @@ class PathFollow(Cost):
         turned = self._inputs.turned
         facing = cos * turned[0] - sin * turned[1], sin * turned[0] + cos * turned[1]
         heading = 1.0 - (torch.cos(yaw) * facing[0] + torch.sin(yaw) * facing[1])
-        return across * across + beyond * beyond, heading, progress + within
+        return across * across + beyond * beyond, heading, place + within
 
     def stage(
         self,

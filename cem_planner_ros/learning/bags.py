@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,12 +26,18 @@ class Signal(NamedTuple):
 
 
 class BagContent(NamedTuple):
-    """The content of a bag, notes about reading it, and its name for messages."""
+    """
+    The content of a bag, notes about reading it, and its name for messages.
+
+    `offset` is by how much its times lie after the stamps of the states, s: 0 if the stamps are the
+    times.
+    """
 
     states: Signal
     commands: Signal
     notes: list[str]
     name: str
+    offset: float = 0.0
 
 
 def read(folder: Path, task: Task) -> BagContent:
@@ -71,14 +77,57 @@ def read(folder: Path, task: Task) -> BagContent:
         if channel == "command" and not np.isfinite(stamped).any():
             continue
         usable &= _usable(stamped, arrived, what, task.dt, notes)
-    signals = {}
+    signals, offsets = {}, [0.0]
     for channel, (arrived, stamped, values) in read_ones.items():
+        if channel != "command" and not usable and np.isfinite(stamped).any():
+            offsets.append(float(np.nanmedian(arrived - stamped)))
         times = stamped if usable and np.isfinite(stamped).all() else arrived
         what = "commands" if channel == "command" else "states"
         times = times - task.delays.get(channel, 0.0)
         signals[channel] = _in_order(times, values, what, notes)
     commands = signals.pop("command")
-    return BagContent(_whole(signals, task, notes), commands, notes, f"bag '{folder}'")
+    states = _whole(signals, task, notes)
+    return BagContent(states, commands, notes, f"bag '{folder}'", offsets[-1])
+
+
+def messages(
+    folder: Path, topics: Mapping[str, tuple[str, str]], notes: list[str]
+) -> Iterator[tuple[str, float, Any]]:
+    """
+    Yield (name, arrival in s, message) of the messages on topics of a bag, as they came.
+
+    Args:
+        folder: folder of the rosbag2.
+        topics: {name: (topic, type)}; several names may have the same topic, and topics that the
+            bag lacks are left out.
+        notes: a note is added for each topic that several topics of the bag may be.
+    """
+    from rosbags.highlevel import AnyReader
+    from rosbags.typesys import Stores, get_typestore
+
+    with AnyReader([folder], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
+        names: dict[tuple[str, str], list[str]] = {}
+        for name, (topic, kind) in topics.items():
+            found = {c.topic for c in connections(reader, topic) if c.msgtype == kind}
+            if len(found) > 1:
+                several = ", ".join(sorted(found))
+                notes.append(f"the {name} is not read: its topic '{topic}' may be {several}")
+            elif found and kind in reader.typestore.fielddefs:
+                names.setdefault((*found, kind), []).append(name)
+        chosen = [c for c in reader.connections if (c.topic, c.msgtype) in names]
+        # Without connections the reader would give the messages of all topics.
+        for connection, time, raw in reader.messages(connections=chosen) if chosen else ():
+            message = reader.deserialize(raw, connection.msgtype)
+            for name in names[connection.topic, connection.msgtype]:
+                yield name, 1e-9 * time, message
+
+
+def connections(reader, topic: str) -> list:
+    """Return the connections of a bag whose topic has a name that the YAML gives."""
+    # Names in a bag are absolute; those in the YAML are relative to an unknown namespace.
+    ending = "/" + topic.removeprefix("~").strip("/")
+    found = [c for c in reader.connections if c.topic == ending]
+    return found or [c for c in reader.connections if c.topic.endswith(ending)]
 
 
 def tables(folder: Path, ending: str) -> list[tuple[float, list[str], np.ndarray]]:
@@ -186,10 +235,7 @@ def _messages(
     """Return arrivals (n,), stamps (n,) (NaN if there is none), and values (n, k)."""
     topic, kind, fields = task.topics[channel], task.types[channel], task.fields[channel]
     is_state = channel != "command"
-    # Names in a bag are absolute; those in the YAML are relative to an unknown namespace.
-    ending = "/" + topic.removeprefix("~").strip("/")
-    found = [c for c in reader.connections if c.topic == ending]
-    found = found or [c for c in reader.connections if c.topic.endswith(ending)]
+    found = connections(reader, topic)
     known = ", ".join(f"{c.topic} ({c.msgtype})" for c in reader.connections) or "none"
     if not found:
         raise ConfigurationError(
@@ -199,7 +245,7 @@ def _messages(
     topics = sorted({c.topic for c in found})
     if len(topics) > 1:
         raise ConfigurationError(
-            f"bag '{folder}' has several topics that end in '{ending}', the {channel}.topic of the "
+            f"bag '{folder}' has several topics that end in '{topic}', the {channel}.topic of the "
             f"file: {', '.join(topics)}; write the whole name of one into the file"
         )
     if any(c.msgtype != kind for c in found):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,8 @@ import numpy as np
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.learning import bags, task
+from cem_planner_ros.learning import bags, recorded_surroundings, task
+from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.planning.plan import Plan, TimeGrid
 
 
@@ -22,7 +24,8 @@ class RecordedRun(NamedTuple):
     n control periods. Times are s since the first period.
 
     `previous` is the action in force before each period, `applied` what actuators applied then.
-    `plans` has None for a period without a recorded plan.
+    `plans` has None for a period without a recorded plan. `surroundings` has what was known in each
+    period; nothing was if it is empty. Its clock has `begin` at the first period, s.
     """
 
     times: np.ndarray  # (n,)
@@ -31,6 +34,8 @@ class RecordedRun(NamedTuple):
     applied: np.ndarray  # (n, nu)
     plans: list[Plan | None]
     notes: list[str]
+    begin: float = 0.0
+    surroundings: Sequence[Surroundings] = ()
 
 
 def from_planner(file: Path, configuration: Configuration) -> RecordedRun:
@@ -72,6 +77,7 @@ def from_bag(folder: Path, file: Path, configuration: Configuration) -> Recorded
     Return the run in a bag, with a period for each command.
 
     The state of a period is the last one before its command. Plans are those of the topic `~/plan`.
+    Goal, path, costmap, moving obstacles and references are what had come by then.
 
     Args:
         folder: the rosbag2.
@@ -113,4 +119,6 @@ def from_bag(folder: Path, file: Path, configuration: Configuration) -> Recorded
     if not any(plan is not None for plan in plans):
         notes.append("the bag has no plans (topic ~/plan): only plans made again are shown")
     found = states.values[begin[kept]]
-    return RecordedRun(times - origin, found, previous, previous, plans, notes)
+    known = recorded_surroundings.from_bag(folder, configuration, times, content.offset, notes)
+    begins = origin - content.offset
+    return RecordedRun(times - origin, found, previous, previous, plans, notes, begins, known)

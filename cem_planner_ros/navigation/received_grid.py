@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.poses import Pose, compose
 from cem_planner_ros.navigation.received_poses import planar_pose
 from cem_planner_ros.navigation.surroundings import Costmap
@@ -111,3 +112,12 @@ class ReceivedGrid:
             raise MessageError("no costmap has come, expected a whole one")
         origin = compose(pose_of_frame(self.frame), self._origin)
         return Costmap(self._cells, self._resolution, origin, time, lethal)
+
+
+def without_recent(
+    costmap: Costmap, moving: MovingObstacles | None, padding: float, max_age: float
+) -> Costmap:
+    """Return a costmap `without` moving obstacles, if both are of about the same time, s."""
+    if moving is None or not abs(costmap.time - moving.time) <= max_age:
+        return costmap
+    return costmap.without(moving, padding)

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
-from cem_planner_ros.navigation.received_grid import ReceivedGrid
+from cem_planner_ros.navigation.received_grid import ReceivedGrid, without_recent
 from cem_planner_ros.navigation.surroundings import Costmap
 from cem_planner_ros.readers import MessageError, stamp_of
 from cem_planner_ros.ros.frames import Frames
@@ -123,9 +123,9 @@ class CostmapInput:
                 if costmap is None:
                     return
             try:
-                moving = self._moving()
-                if moving is not None and abs(costmap.time - moving.time) <= self._max_moving_age:
-                    costmap = costmap.without(moving, self._padding)
+                costmap = without_recent(
+                    costmap, self._moving(), self._padding, self._max_moving_age
+                )
                 costmap.distance  # noqa: B018, made here, outside the control period
                 with self._lock:
                     if epoch == self._epoch:

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ from std_msgs.msg import Float64MultiArray
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.navigation.surroundings import NOTHING
 from cem_planner_ros.readers import MessageError, command_reader, frame_name
 from cem_planner_ros.ros.diagnostics import COST_TERM
 from cem_planner_ros.ros.messages import message_class
@@ -93,7 +94,7 @@ class WatchedTopics:
         self._budget = 1e3 * values["budget_fraction"] / values["control_rate"]
         self._guard = configuration.stop_guard()
         self._surroundings: SurroundingsInput | None = None
-        self._known = NOTHING
+        self._footprint: Footprint | None = None  # From a topic.
         try:
             self._subscribe_to_all(planner, stamp_clock)
             page.show_states(names)
@@ -148,19 +149,13 @@ class WatchedTopics:
     ) -> None:
         """Draw what the robot drives by: what is new of it, and what moves."""
         scene, values = self._page.scene, self._configuration.values
-        before, known = self._known, surroundings.known
-        self._known = known
-        if known.costmap is not None and known.costmap is not before.costmap:
-            scene.show_costmap(known.costmap)
-        if known.path is not before.path:
-            scene.show_path(np.zeros((0, 2)) if known.path is None else known.path.points)
-        if known.goal is not None and known.goal is not before.goal:
-            scene.show_goal(known.goal)
-        moving = known.moving_obstacles
+        known, moving = surroundings.known, surroundings.known.moving_obstacles
+        self._footprint = known.footprint
         if moving is not None:
             age = now - moving.time
             is_old = age > values["drive.max_moving_obstacles_age"]
-            scene.show_moving_obstacles(None if is_old else moving.after(age))
+            known = replace(known, moving_obstacles=None if is_old else moving.after(age))
+        scene.show_surroundings(known)
         if sample is None:
             return
         if "goal" in self._configuration.inputs:  # A first one, to be dragged.
@@ -222,7 +217,7 @@ class WatchedTopics:
 
     def _show_plan(self, states: np.ndarray) -> None:
         self._page.scene.show_plan(states)
-        footprint = self._known.footprint or self._configuration.footprint
+        footprint = self._footprint or self._configuration.footprint
         if footprint is not None:
             robot = self._configuration.planar_robot()
             self._page.scene.show_footprints(footprint, np.array([robot.pose(s) for s in states]))

@@ -14,12 +14,17 @@ import numpy as np
 from cem_planner_ros.configuration import Configuration, configure
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.learning.recorded_run import RecordedRun
+from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
 from cem_planner_ros.planning.plan import Candidates, Plan, elites_among
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.view.tuning import Done
 
 CANDIDATES = 24
 """Number of candidates that are shown."""
+
+
+BETWEEN = 0.1
+"""Time between two periods that costs see on the way to a later one, s."""
 
 
 class Prediction(NamedTuple):
@@ -49,8 +54,8 @@ class Replay:
     before. The standard deviation and the elites at that time were not recorded, so the new plan
     need not be that of the run; `planning.record.replay` repeats a whole run exactly.
 
-    Goal, path, costmap and references are not known: costs that need them count nothing, or follow
-    the present state.
+    Costs know what was known in the period, and have seen the periods before it. From these follow
+    where the robot is on a path that crosses itself, and what is held until a reference comes.
 
     Args:
         run: the run.
@@ -63,6 +68,10 @@ class Replay:
         self.run = run
         self._lock = threading.Lock()
         self._as_recorded = self._changed = configuration.planner()
+        self._reached: tuple[Planner | None, int] = None, 0
+        """Which planner has seen the periods before which one."""
+        needs = configuration.inputs or configuration.reference_sources
+        self._reads_surroundings = bool(needs) and len(run.surroundings) > 0
         self._given = dict(configuration.values)
         self._names = list(configuration.costs)
         self._file = configuration.file
@@ -90,27 +99,29 @@ class Replay:
         """Do the same: nothing is active here."""
         self.set_parameters(values, done)
 
+    def known(self, index: int) -> Surroundings:
+        """Return what was known of the surroundings in a period."""
+        if not len(self.run.surroundings):
+            return NOTHING
+        return self.run.surroundings[index]
+
     def recorded(self, index: int) -> Prediction | None:
         """Return the plan of a period as it was recorded; None if there is none."""
         plan = self.run.plans[index]
+        if plan is None:
+            return None
         with self._lock:
-            return None if plan is None else self._predict(self._as_recorded, index, plan)
+            planner = self._as_recorded
+            if self._reads_surroundings:  # The costs have to see them before they judge the plan.
+                self._plan(planner, index, plan, float(plan.edges[0]), iterations=1)
+            return self._predict(planner, index, plan)
 
     def again(self, index: int) -> PlannedAgain:
         """Plan a period with the present parameters."""
         run = self.run
         with self._lock:
-            planner = self._changed
-            planner.reset()
-            before = run.plans[index - 1] if index else None
-            if before is not None:
-                planner.adopt(before)
-            plan = planner.plan(
-                run.states[index],
-                float(run.times[index]),
-                run.previous[index],
-                applied=run.applied[index],
-            )
+            planner, before = self._changed, run.plans[index - 1] if index else None
+            plan = self._plan(planner, index, before, float(run.times[index]))
             prediction = self._predict(planner, index, plan)
             candidates = planner.candidates(CANDIDATES)
             terms = [
@@ -119,6 +130,56 @@ class Replay:
             ]
         elites = elites_among(CANDIDATES, planner.search.elites)
         return PlannedAgain(prediction, candidates, elites, terms)
+
+    def _plan(
+        self,
+        planner: Planner,
+        index: int,
+        around: Plan | None,
+        time: float,
+        iterations: int | None = None,
+    ) -> Plan:
+        """Plan a period, which begins at a time, s, around a plan if there is one."""
+        run, known = self.run, self.known(index)
+        if known.costmap is not None:  # Its distance field need not be kept for each period.
+            known = replace(known, costmap=replace(known.costmap))
+        planner.reset()
+        if around is not None:
+            planner.adopt(around)
+        if self._reads_surroundings:
+            self._go_to(planner, index)
+        return planner.plan(
+            run.states[index],
+            time,
+            run.previous[index],
+            applied=run.applied[index],
+            surroundings=known,
+            stamp=run.begin + time,
+            iterations=iterations,
+        )
+
+    def _go_to(self, planner: Planner, index: int) -> None:
+        """Show the costs of a planner the periods before one, from where it was looked at last."""
+        run, edges = self.run, planner.search.dt * np.arange(planner.search.horizon + 1)
+        reached, shown = self._reached
+        if reached is not planner or index < shown:
+            shown, forgotten = 0, NOTHING
+            self._prepare(planner, 0, forgotten, edges)
+        time = -np.inf
+        for each in range(shown, index):
+            if each == index - 1 or run.times[each] >= time + min(BETWEEN, 0.5 * edges[-1]):
+                time = run.times[each]
+                seen = replace(run.surroundings[each], costmap=None, moving_obstacles=None)
+                self._prepare(planner, each, seen, edges)
+        self._reached = planner, index
+
+    def _prepare(
+        self, planner: Planner, index: int, known: Surroundings, edges: np.ndarray
+    ) -> None:
+        run, time = self.run, float(self.run.times[index])
+        planner.rollout.prepare(
+            run.states[index], run.applied[index], time, run.begin + time, known, edges
+        )
 
     def _predict(self, planner: Planner, index: int, plan: Plan) -> Prediction:
         states = planner.predict(plan, self.run.states[index])

@@ -7,6 +7,7 @@ from __future__ import annotations
 import html
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import viser
@@ -27,6 +28,7 @@ LISTED = 6
 """Number of candidates whose costs are listed."""
 
 CHANGED = "Planned again with **other parameters**: orange in the scene, broken lines in the plots."
+NOT_JUDGED = "**The recorded plan cannot be judged:**"
 AS_RECORDED = "Planned again with the parameters of the run. Change some below and look again."
 
 
@@ -98,6 +100,15 @@ class ReplayPage:
         self._again.on_click(lambda _: self.plan_again())
 
     @property
+    def said(self) -> str:
+        """What the page says of the plan that was made again, or why there is none."""
+        return self._said.content
+
+    def play(self, plays: bool) -> None:
+        """Show one period after the other, or no more."""
+        self._plays.value = plays
+
+    @property
     def _names(self) -> tuple[str, ...]:
         return tuple(self.replay.configuration.dynamics.action_names)
 
@@ -110,13 +121,36 @@ class ReplayPage:
                 f"{self._run.times[index]:.3f} s, period {index + 1} of {len(self._run.times)}"
             )
             self.scene.show_state(self._run.states[index])
-            recorded = self.replay.recorded(index)
+            self._show_surroundings(index)
+            self.scene.hide_plans()
+            recorded = self._recorded(index)
             if recorded is not None:
                 self.scene.show_plan(recorded.states)
+                self._show_footprints(index, recorded.states)
             made = self._planned_again(index) if again or self._follow.value else None
             self._costs.content = cost_table(recorded, made)
             for row, plot in enumerate(self._plots):
                 plot.show(row, recorded, made)
+
+    def _show_surroundings(self, index: int) -> None:
+        """Show what the robot drove by in a period."""
+        known = self.replay.known(index)
+        moving = known.moving_obstacles
+        if moving is not None:
+            age = self._run.begin + float(self._run.times[index]) - moving.stamp
+            known = replace(known, moving_obstacles=moving.after(age))
+        self.scene.show_surroundings(known)
+        guard = self.replay.configuration.stop_guard()
+        if guard is not None:
+            state, action = self._run.states[index], self._run.previous[index]
+            self.scene.show_braking(guard.way(state, 0.0, action, action), guard.footprint)
+
+    def _show_footprints(self, index: int, states: np.ndarray) -> None:
+        configuration = self.replay.configuration
+        if configuration.footprint is not None:
+            robot = configuration.planar_robot()
+            poses = np.array([robot.pose(state) for state in states])
+            self.scene.show_footprints(configuration.footprint, poses)
 
     def _on_slider(self, event: viser.GuiEvent) -> None:
         if event.client is not None:  # Else the page itself has moved it, and shows the period.
@@ -125,6 +159,13 @@ class ReplayPage:
     def plan_again(self) -> None:
         """Plan the shown period again."""
         self.show(self._shown, again=True)
+
+    def _recorded(self, index: int) -> Prediction | None:
+        try:
+            return self.replay.recorded(index)
+        except Exception as error:  # A plugin may raise anything; the page goes on.
+            self._said.content = f"{NOT_JUDGED} {describe(error)}"
+            return None
 
     def _planned_again(self, index: int) -> PlannedAgain | None:
         try:
@@ -145,7 +186,10 @@ class ReplayPage:
             now = self._run.times[self._shown] + 1.0 / PLAY_RATE
             index = int(np.searchsorted(self._run.times, now))
             self._slider.value = index if index < len(self._run.times) else 0
-            self.show(int(self._slider.value))
+            try:
+                self.show(int(self._slider.value))
+            except Exception as error:  # Whatever it is, the run plays on.
+                self._said.content = f"**This period cannot be shown:** {describe(error)}"
 
 
 class _Actions:

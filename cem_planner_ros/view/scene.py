@@ -14,7 +14,8 @@ from mjviser import conversions
 
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
-from cem_planner_ros.navigation.surroundings import Costmap
+from cem_planner_ros.navigation.surroundings import NOTHING, Costmap, Surroundings
+from cem_planner_ros.view.pictures import FAR, distance_image, map_image
 from cem_planner_ros.view.robots import Robot
 
 GHOSTS = 4
@@ -29,17 +30,10 @@ CAMERA = (1.2, -3.2, 1.8)
 PLAN, OTHER, PATH = (25, 100, 255), (255, 127, 14), (120, 120, 120)
 GOAL, OUTLINE = (200, 30, 160), (60, 60, 60)
 BRAKING, MOVING, PREDICTED = (230, 60, 0), (200, 25, 150), (235, 160, 215)
-NEAREST = (220, 40, 30)
 """Red, green, blue."""
 
 AHEAD_TIMES = (0.5, 1.0, 1.5)
 """Times ahead at which the places of a moving obstacle are predicted, s."""
-
-FAR = 1.0
-"""Distance from obstacles from which on the distance field has one colour, m."""
-
-MOST_PIXELS = 600
-"""Largest number of pixels of a side of the picture of a costmap; a larger map is thinned."""
 
 AHEAD = 1.0
 """Distance of a goal that is offered, m."""
@@ -79,6 +73,7 @@ class Scene:
         self._lines: dict[str, viser.LineSegmentsHandle] = {}
         self._map: viser.ImageHandle | None = None
         self._costmap: Costmap | None = None
+        self._known = NOTHING
         self._goal: viser.TransformControlsHandle | None = None
         self._is_dragged = False
         self._shows_distance = server.gui.add_checkbox(
@@ -158,6 +153,15 @@ class Scene:
                 handle.batched_wxyzs = poses.quaternions[chosen, body].astype(np.float32)
                 handle.visible = True
 
+    def hide_plans(self) -> None:
+        """Show no plan and no candidates, until they are given again."""
+        with self._server.atomic():
+            for name in ("plan", "footprints", "other_plan", "elites", "samples"):
+                if name in self._lines:
+                    self._draw(name, np.zeros((0, 2, 3)), PLAN, 1.0)
+            for handle in self._ghosts.values():
+                handle.visible = False
+
     def show_other_plan(self, states: np.ndarray) -> None:
         """Show the way of the tip in the states (H + 1, nx) of another plan, beside the first."""
         if self._robot is not None and np.isfinite(states).all():
@@ -218,6 +222,18 @@ class Scene:
         with self._server.atomic():
             self._draw("moving_obstacles", now, MOVING, 3.0)
             self._draw("moving_obstacles_predicted", later, PREDICTED, 1.5)
+
+    def show_surroundings(self, known: Surroundings) -> None:
+        """Show costmap, path, goal and moving obstacles; what has not changed is not drawn anew."""
+        before, self._known = self._known, known
+        if known.costmap is not None and known.costmap is not before.costmap:
+            self.show_costmap(known.costmap)
+        if known.path is not before.path:
+            self.show_path(np.zeros((0, 2)) if known.path is None else known.path.points)
+        if known.goal is not None and known.goal is not before.goal:
+            self.show_goal(known.goal)
+        if known.moving_obstacles is not before.moving_obstacles:
+            self.show_moving_obstacles(known.moving_obstacles)
 
     def show_costmap(self, costmap: Costmap) -> None:
         """Show a costmap, or its distance field, on the floor, in place of the last one."""
@@ -345,34 +361,3 @@ def cost_colours(costs: np.ndarray) -> np.ndarray:
     """Return (n, 3), uint8: green for the cheapest, red for the most expensive one, by rank."""
     share = np.argsort(np.argsort(costs)) / max(1, len(costs) - 1)
     return (255.0 * np.column_stack((share, 0.85 * (1.0 - share), 0.0 * share))).astype(np.uint8)
-
-
-def map_image(cells: np.ndarray) -> np.ndarray:
-    """Return a picture (rows, columns, 3) of a costmap: dark where it is occupied, +y is up."""
-    cells = thinned(cells, np.maximum)
-    grey = 255 - (np.clip(cells, 0, 100).astype(np.int16) * 225) // 100
-    image = np.repeat(grey[..., None].astype(np.uint8), 3, axis=2)
-    image[cells < 0] = (205, 215, 225)
-    return image[::-1]
-
-
-def distance_image(distance: np.ndarray) -> np.ndarray:
-    """
-    Return a picture (rows, columns, 3) of a distance field (rows, columns), m; +y is up.
-
-    It is dark within obstacles, red at their edge, and white from FAR on.
-    """
-    distance = thinned(distance, np.minimum)
-    share = np.clip(distance / FAR, 0.0, 1.0)[..., None]
-    image = (np.array(NEAREST) + share * (255.0 - np.array(NEAREST))).astype(np.uint8)
-    image[distance <= 0.0] = OUTLINE
-    return image[::-1]
-
-
-def thinned(cells: np.ndarray, combine: np.ufunc, most: int = MOST_PIXELS) -> np.ndarray:
-    """Return cells with at most `most` in a row and a column; several become one by `combine`."""
-    step = math.ceil(max(cells.shape) / most)
-    if step > 1:
-        for axis, size in enumerate(cells.shape):
-            cells = combine.reduceat(cells, np.arange(0, size, step), axis)
-    return cells

@@ -56,6 +56,16 @@ def test_beside_the_path_and_turned_from_it_costs_more_on_both_sides_alike():
     assert on < turned < back
 
 
+def test_states_may_each_have_a_time_of_their_own():
+    path = ReferencePath.through(np.array([[0.0, 0.0], [3.0, 0.0], [3.0, 3.0]]), np.arange(3.0))
+    cost = follow(path, time_weight=1.0)
+    states = [(0.1, 0.0, 0.0), (0.5, 0.2, 0.1), (2.5, -0.2, 0.4), (3.0, 1.0, 1.5)]
+    times = (0.1, 0.5, 1.0, 2.0)
+    together = price(cost, *states, after=times)
+    alone = [price(cost, state, after=time)[0] for state, time in zip(states, times, strict=True)]
+    np.testing.assert_allclose(together, alone, rtol=1e-6)
+
+
 def test_a_path_may_lie_in_any_direction():
     turn = np.exp(1j * 2.4)
     along = np.array([0.0, 10.0]) * turn + (3.0 - 2.0j)

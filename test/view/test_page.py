@@ -23,7 +23,7 @@ from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.surroundings import Costmap
 from cem_planner_ros.paths import share
 from cem_planner_ros.plugins.parameter import Parameter
-from cem_planner_ros.view import panel, robots, scene
+from cem_planner_ros.view import panel, pictures, robots, scene
 from cem_planner_ros.view.live_plots import TimeSeries
 from cem_planner_ros.view.page import Page
 
@@ -204,7 +204,7 @@ def test_the_cheapest_candidate_is_green_and_the_most_expensive_red():
 
 def test_a_costmap_is_dark_where_it_is_occupied_with_y_upwards():
     cells = np.array([[0, 100], [-1, 50]], np.int8)
-    image = scene.map_image(cells)
+    image = pictures.map_image(cells)
     assert image[1, 0].tolist() == [255, 255, 255]
     assert image[1, 1].max() < 50
     assert image[0, 1, 0] not in (255, image[1, 1, 0])
@@ -219,8 +219,8 @@ def test_the_map_lies_where_its_corner_and_its_angle_say(page):
 
 
 def test_a_distance_field_is_dark_within_obstacles_and_white_far_from_them():
-    image = scene.distance_image(np.array([[-0.1, 0.05], [0.5, 2.0]]))
-    assert image[1, 0].tolist() == list(scene.OUTLINE)
+    image = pictures.distance_image(np.array([[-0.1, 0.05], [0.5, 2.0]]))
+    assert image[1, 0].tolist() == list(pictures.INSIDE)
     near, middle, far = image[1, 1], image[0, 0], image[0, 1]
     assert far.tolist() == [255, 255, 255]
     assert near[1] < middle[1] < far[1]
@@ -229,7 +229,7 @@ def test_a_distance_field_is_dark_within_obstacles_and_white_far_from_them():
 def test_a_large_map_is_thinned_and_keeps_its_obstacles():
     cells = np.zeros((1000, 30), np.int8)
     cells[777, 11] = 100
-    small = scene.thinned(cells, np.maximum, 300)
+    small = pictures.thinned(cells, np.maximum, 300)
     assert small.shape == (250, 8)
     assert np.argwhere(small == 100).tolist() == [[194, 2]]
 

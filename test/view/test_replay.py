@@ -12,7 +12,10 @@ pytest.importorskip("viser")
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.learning import recorded_run, task
+from cem_planner_ros.learning.recorded_run import RecordedRun
 from cem_planner_ros.learning.recording import BagWriter
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.surroundings import Costmap, ReferencePath, Surroundings
 from cem_planner_ros.paths import share
 from cem_planner_ros.view.replay import Replay
 from cem_planner_ros.view.replay_page import ReplayPage
@@ -106,6 +109,23 @@ def test_the_page_shows_periods_and_plans_them_again(replay):
         replay.set_parameters({"running.weight.theta": 1.0}, lambda reasons: None)
 
 
+def test_a_run_plays_on_where_a_plugin_fails(replay, monkeypatch, wait_until):
+    shown = []
+
+    def recorded(index):
+        shown.append(index)
+        raise RuntimeError("the plugin has failed")
+
+    monkeypatch.setattr(replay, "recorded", recorded)
+    page = ReplayPage(replay, port=0)
+    try:
+        page.play(True)
+        wait_until(lambda: len(set(shown)) > 1)
+        assert "the plugin has failed" in page.said
+    finally:
+        page.close()
+
+
 @pytest.fixture(scope="module")
 def bag(run, tmp_path_factory):
     """A function that writes the run as a bag, with or without its plans; returns the folder."""
@@ -183,3 +203,53 @@ def test_a_run_of_another_model_is_refused(run_file):
     other = configure(load_yaml(share("config") / "pendulum.yaml") | {"planner.device": "cpu"})
     with pytest.raises(ConfigurationError, match=r"states x, x_dot.*pendulum|angle|theta"):
         recorded_run.from_planner(run_file, other)
+
+
+class Loop:
+    """A robot that drives a path which crosses itself, and a wall beside it."""
+
+    CORNERS = np.array([(0.0, 0.0), (4.0, 0.0), (4.0, 2.0), (2.0, 2.0), (2.0, -2.0)])
+
+    def __init__(self):
+        file = share("config") / "drive.yaml"
+        small = {"device": "cpu", "samples": 32, "elites": 8, "backend": "eager"}
+        small |= {"horizon": 12, "iterations": 1}
+        small = {f"planner.{name}": value for name, value in small.items()}
+        self.configuration = configure(load_yaml(file) | small, str(file))
+        self.path = ReferencePath.through(self.CORNERS)
+        places = np.arange(0.0, 10.5, 0.2)
+        along = self.path.along(places)
+        yaw = np.arctan2(along[:, 1], along[:, 0])
+        speeds = np.tile([0.4, 0.0], (len(places), 1))
+        states = np.column_stack((self.path.at(places), yaw, speeds))
+        cells = np.zeros((100, 100), np.int8)
+        cells[:, 70] = 100  # At x = 4.5 m.
+        costmap = Costmap(cells, 0.1, Pose(-2.5, -5.0, 0.0), 0.0)
+        known = Surroundings(goal=Pose(2.0, -2.0, 0.0), path=self.path, costmap=costmap)
+        times = 0.5 * np.arange(len(places))
+        plans = [None] * len(places)
+        run = RecordedRun(times, states, speeds, speeds, plans, [], 1e9, [known] * len(places))
+        self.replay = Replay(run, self.configuration)
+
+    def place(self, index):
+        """Return where the path's cost sees the robot when a period is planned again, m."""
+        self.replay.again(index)
+        return self.configuration.costs["path"].progress.place
+
+
+def test_a_robot_that_drives_is_planned_again_with_what_it_knew():
+    loop, answers = Loop(), []
+    last = len(loop.replay.run.times) - 1
+    # It drives down the last leg, at the place where it drove along the first one.
+    assert loop.place(last) == pytest.approx(0.2 * last, abs=0.05)
+    assert loop.place(3) == pytest.approx(0.6, abs=0.05)
+    # It sees the wall, until the weight is taken away.
+    beside = int(np.argmax(loop.replay.run.states[:, 0]))
+    before = loop.replay.again(beside)
+    loop.replay.set_parameters({"obstacles.weight": 0.0}, answers.append)
+    assert answers == [{}]
+    without = loop.replay.again(beside)
+    assert max(terms["obstacles"] for terms in before.terms) > 0.0
+    assert max(terms["obstacles"] for terms in without.terms) < max(
+        terms["obstacles"] for terms in before.terms
+    )
