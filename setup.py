@@ -22,6 +22,7 @@ data_files = [
     (f"share/{NAME}/models", [file for file in glob("models/*") if isfile(file)]),
     *((f"share/{NAME}/{dirname(file)}", [file]) for file in glob("models/*/*")),
     (f"share/{NAME}/worlds", glob("worlds/*")),
+    (f"share/{NAME}/examples/robots", glob("examples/robots/*.*")),
 ]
 if "bdist_wheel" in sys.argv:
     # ROS looks for executables in lib/NAME. colcon puts the console scripts there (setup.cfg), pip

@@ -13,7 +13,7 @@ from cem_planner_ros.errors import ConfigurationError
 
 def share(folder: str) -> Path:
     """
-    Return the package's folder "config", "launch", "models" or "worlds".
+    Return the package's folder "config", "examples", "launch", "models" or "worlds".
 
     The folder is searched where ROS installs it (AMENT_PREFIX_PATH), where pip installs it, and in
     a source tree, in this order. Raises FileNotFoundError if it is not found.

@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 
-from cem_planner_ros.benchmarks.robot_tasks import Reward, RobotTask
+from cem_planner_ros.benchmarks.robot_tasks import Reset, Reward, RewardTask
 from cem_planner_ros.costs.base import rows_of
 from cem_planner_ros.dynamics.base import Dynamics
 
@@ -81,7 +80,7 @@ class StandUp(Reward):
         return state[self._z] / self.timestep - self.effort * (action * action).sum(0) + 1.0
 
 
-def around(spread: float, is_normal: bool = False) -> Callable[..., None]:
+def around(spread: float, is_normal: bool = False) -> Reset:
     """
     Return the reset of a run that begins near the pose of the file.
 
@@ -103,12 +102,13 @@ def around(spread: float, is_normal: bool = False) -> Callable[..., None]:
 ASSETS = "gymnasium:envs/mujoco/assets"
 
 TASKS = {
-    "HalfCheetah": RobotTask(
-        f"{ASSETS}/half_cheetah.xml", RunForward, around(0.1, is_normal=True), 100, 0.25
-    ),
-    "Hopper": RobotTask(f"{ASSETS}/hopper.xml", RunHopper, around(0.005), 100, 0.25),
-    "Walker2d": RobotTask(f"{ASSETS}/walker2d_v5.xml", RunWalker, around(0.005), 100, 0.25),
-    "HumanoidStandup": RobotTask(f"{ASSETS}/humanoidstandup.xml", StandUp, around(0.01), 40, 2.0),
+    name: RewardTask(file=f"{ASSETS}/{file}.xml", cost=cost, reset=reset, steps=steps, beta=beta)
+    for name, file, cost, reset, steps, beta in (
+        ("HalfCheetah", "half_cheetah", RunForward, around(0.1, is_normal=True), 100, 0.25),
+        ("Hopper", "hopper", RunHopper, around(0.005), 100, 0.25),
+        ("Walker2d", "walker2d_v5", RunWalker, around(0.005), 100, 0.25),
+        ("HumanoidStandup", "humanoidstandup", StandUp, around(0.01), 40, 2.0),
+    )
 }
 """
 The exponent of iCEM's noise is that of the settings that its authors published with their code; of

@@ -266,8 +266,9 @@ SUITES = {"plants": bench_quality, "robots": bench_robots}
 SUITE = {
     "--suite": {
         **{"choices": tuple(SUITES), "default": "plants"},
-        "help": "plants: cart-pole, doorway and quadrotor; robots: walking robots of Gymnasium, "
-        "beside the published iCEM, which needs mujoco and gymnasium and takes hours "
+        "help": "plants: cart-pole, doorway and quadrotor; robots: robots of Gymnasium beside "
+        "the published iCEM, and those of examples/robots beside the optimisers of judo, which "
+        "needs mujoco and the packages with the files, and takes hours "
         "(default: %(default)s)",
     },
     "--task": {"metavar": "NAME", "help": "only this task of the suite"},

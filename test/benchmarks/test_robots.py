@@ -3,19 +3,22 @@
 """Walking robots as benchmarks: their rewards, and the published iCEM beside this package."""
 
 import dataclasses
+import importlib.util
 import json
 
 import numpy as np
 import pytest
 import torch
 
-from cem_planner_ros.benchmarks import bench_robots, judo_tasks
+from cem_planner_ros.benchmarks import bench_robots, example_tasks, judo_tasks, robot_tasks
 from cem_planner_ros.benchmarks.gym_tasks import TASKS, RunForward, RunHopper, StandUp
 from cem_planner_ros.benchmarks.icem import ICEM, PublishedSettings, coloured
 from cem_planner_ros.benchmarks.part import Progress
-from cem_planner_ros.benchmarks.robot_tasks import FALLEN, episode
+from cem_planner_ros.benchmarks.robot_tasks import FALLEN, episode, preset, samples_within
 from cem_planner_ros.cli import bench_command
+from cem_planner_ros.costs.base import Cost, rows_of
 from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.dynamics.mujoco import Mujoco
 from cem_planner_ros.planning.settings import Search
 
 NOW = torch.tensor(0.0)
@@ -106,8 +109,8 @@ def test_icem_finds_the_best_action():
 
 def test_the_preset_has_as_many_rollouts_as_allowed():
     for rollouts in bench_robots.ROLLOUTS:
-        for settings in (bench_robots.preset(), {}):
-            samples = bench_robots.samples_within(rollouts, settings)
+        for settings in (preset(), {}):
+            samples = samples_within(rollouts, settings)
             total = [
                 sum(search.population(i) for i in range(search.iterations))
                 for search in (Search(samples=n, **settings) for n in (samples, samples + 1))
@@ -121,7 +124,7 @@ def test_robots_begin_as_in_gymnasium_and_move_when_they_act(name):
     pytest.importorskip("mujoco")
     pytest.importorskip("gymnasium")
     task = dataclasses.replace(TASKS[name], steps=5)
-    actions = len(task.model().action_names)
+    actions = len(task.problem().nominal)
     still, again, moved, other = (
         episode(task, lambda state, time, a=action: np.full(actions, a), seed)
         for action, seed in ((0.0, 0), (0.0, 0), (0.3, 0), (0.0, 1))
@@ -138,7 +141,7 @@ def bench(monkeypatch):
     task = dataclasses.replace(TASKS["Hopper"], steps=2)
     monkeypatch.setattr(bench_robots, "TASKS", {"Hopper": task})
     monkeypatch.setattr(bench_robots, "ROLLOUTS", (60, 80))
-    monkeypatch.setattr(bench_robots, "HORIZON", 4)
+    monkeypatch.setattr(robot_tasks, "HORIZON", 4)
     parser = bench_command.argparse.ArgumentParser()
     bench_command.add_arguments(parser)
     words = ["quality", "--suite", "robots"]
@@ -198,31 +201,103 @@ def test_progress_says_how_much_is_left(monkeypatch):
     assert said == ["a: 0 % done", "b: 20 % done, 40 s left", "c: 60 % done, 7 min left"]
 
 
-def test_pushing_is_rewarded_behind_the_cylinder():
-    class Cylinders(Dynamics):
-        state_names = ("slider_x", "slider_y", "slider_cart_x", "slider_cart_y")
-        action_names, action_low, action_high, action_units = ("a",), (-1.0,), (1.0,), ("",)
+class Chase(Cost):
+    """The position, as an output and as a state, and 100 where the action changes."""
 
-        def step(self, state, action, dt):
-            return state
+    reads_outputs = True
 
-    cost = judo_tasks.PushCylinder(Cylinders())
-    here, action = column(0.3, 0.0, 1.0, 0.0), column(0.0)
-    # The place behind is 0.25 m beyond the cylinder, as seen from the goal.
-    expected = -(0.05 * 1.0**2 + 0.25 * (0.3 - 1.25) ** 2)
-    assert cost.reward(here, action, here).item() == pytest.approx(expected)
+    def __init__(self, dynamics, *args, **options):
+        super().__init__(dynamics, *args, **options)
+        (self._x,) = rows_of(dynamics, "slide")
+        (self._measured,) = rows_of(dynamics, "measured", outputs=True)
+
+    def stage(self, signals, action, previous_action, time):
+        changed = (action != previous_action).any(0)
+        return 2.0 * signals[self._measured] - signals[self._x] + 100.0 * changed
+
+
+def test_a_run_is_judged_by_costs_that_read_outputs_and_the_action_before(tmp_path):
+    """The action changes once, from the nominal one; the output is the position."""
+    pytest.importorskip("mujoco")
+    file = tmp_path / "slide.xml"
+    file.write_text(SLIDE)
+
+    class Slide(robot_tasks.RobotTask):
+        def problem(self):
+            model = Mujoco({"file": str(file)})
+            ones = np.ones(1)
+            return robot_tasks.ControlProblem(
+                model, [Chase(model)], 0.1, 5, 0.2, -ones, ones, 0.0 * ones
+            )
+
+        def preset(self, rollouts, seed):
+            raise NotImplementedError
+
+    def at_one(model, data, random):
+        data.qpos[0] = 1.0
+
+    positions = []
+
+    def act(state, time):
+        positions.append(state[0])
+        return np.array([0.5])
+
+    found = [episode(Slide(reset=at_one, steps=steps), act, 0) for steps in (4, 5)]
+    _, *ends = positions[4:]  # Of the longer run; the cost is that of the end of each period.
+    assert np.all(np.diff(positions[4:]) > 0.0)
+    assert -found[0] == pytest.approx(100.0 + sum(ends), rel=1e-4)
+
+
+SLIDE = """
+<mujoco>
+  <worldbody>
+    <body>
+      <joint name="slide" type="slide" axis="1 0 0" damping="1"/>
+      <geom size="0.1" mass="0.01"/>
+    </body>
+  </worldbody>
+  <actuator><motor name="push" joint="slide" ctrlrange="-1 1"/></actuator>
+  <sensor><jointpos name="measured" joint="slide"/></sensor>
+</mujoco>
+"""
+
+
+@pytest.fixture(params=example_tasks.TASKS)
+def example(request, monkeypatch):
+    """The name of a robot of examples/robots, of which a run is short."""
+    pytest.importorskip("mujoco")
+    package = "mjlab" if request.param == "go1" else "judo"
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"needs the files of {package}")
+    short = dataclasses.replace(example_tasks.TASKS[request.param], steps=2)
+    monkeypatch.setitem(bench_robots.TASKS, request.param, short)
+    return request.param
 
 
 @pytest.mark.extras
-def test_optimisers_of_judo_push_a_cylinder():
+def test_robots_of_the_examples_are_tasks_of_each_method(example):
+    """Each method has the budget of the task; what it does counts."""
+    task = bench_robots.TASKS[example]
+    (rollouts,) = task.rollouts
+    found = {}
+    for method, make in bench_robots.METHODS.items():
+        if bench_robots.has(method, example) and method not in ("defaults", "icem"):
+            act, sizes = make(example, rollouts, 0)
+            assert sizes["samples"] * sizes["iterations"] <= rollouts
+            found[method] = episode(task, act, 0)
+    assert np.isfinite(list(found.values())).all()
+    assert len(set(found.values())) == len(found)
+
+
+@pytest.mark.extras
+def test_optimisers_of_judo_push_a_cylinder(monkeypatch):
     pytest.importorskip("mujoco")
     if not judo_tasks.is_installed():
         pytest.skip("needs judo with scipy and viser")
-    task = dataclasses.replace(judo_tasks.TASKS["cylinder_push"], steps=12)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(judo_tasks.TASKS, "cylinder_push", task)
-        idle = episode(task, lambda state, time: state[:2], 0)
-        for method in judo_tasks.OPTIMISERS:
-            act, samples, iterations = bench_robots.METHODS[method](task, 16, 0)
-            assert (samples, iterations) == (16, 1)
-            assert episode(task, act, 0) > idle
+    task = dataclasses.replace(example_tasks.TASKS["cylinder_push"], steps=12)
+    monkeypatch.setitem(bench_robots.TASKS, "cylinder_push", task)
+    idle = episode(task, lambda state, time: state[:2], 0)
+    for method in judo_tasks.OPTIMISERS:
+        act, sizes = bench_robots.METHODS[method]("cylinder_push", 16, 0)
+        assert (sizes["samples"], sizes["iterations"]) == (16, 1)
+        assert episode(task, act, 0) > idle
