@@ -17,6 +17,7 @@ from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.learning import bags, recorded_surroundings, task
 from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.planning.plan import Plan, TimeGrid
+from cem_planner_ros.planning.surroundings_columns import surroundings_of
 
 
 class RecordedRun(NamedTuple):
@@ -49,6 +50,8 @@ def from_planner(file: Path, configuration: Configuration) -> RecordedRun:
             described = json.loads(str(run["planner"]))
             names = ("time", "state", "previous_action", "applied", "actions")
             times, states, previous, applied, actions = (run[name] for name in names)
+            begin = float(run["stamp"][0]) if "stamp" in run else float(times[0])
+            known = surroundings_of(run)
         search = described["search"]
         recorded = {"states": described["states"], "actions": described["actions"]}
         dt, horizon = float(search["dt"]), int(search["horizon"])
@@ -69,7 +72,7 @@ def from_planner(file: Path, configuration: Configuration) -> RecordedRun:
         Plan(grid.edges(time, horizon), sequence, np.nan, 0, 0.0, dynamics.action_names)
         for time, sequence in zip(times, actions, strict=True)
     ]
-    return RecordedRun(times, states, previous, applied, plans, [])
+    return RecordedRun(times, states, previous, applied, plans, [], begin, known)
 
 
 def from_bag(folder: Path, file: Path, configuration: Configuration) -> RecordedRun:

@@ -236,8 +236,10 @@ class Planner:
         self._last = plan, np.array(state), np.array(applied), costs
         if self._recording is not None:
             self._recording.add(
+                surroundings,
                 state=state,
                 time=time,
+                stamp=stamp,
                 previous_action=np.asarray(previous_action, np.float32),
                 applied=np.asarray(applied, np.float32),
                 iterations=done,
