@@ -11,11 +11,14 @@ import numpy as np
 import torch
 
 from cem_planner_ros.configuration import NODE_NAME, configure, load_yaml, planner_of, split_name
+from cem_planner_ros.configuration.plan_timing import timed_plans
 from cem_planner_ros.errors import ConfigurationError, describe
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
 
 PLANS = 50
+PATIENCE = 10.0
+"""Number of plans that are timed, and the time after which no more are, s."""
 
 EXECUTIONS = {
     "kernel": "iterations in C++ that was made of the model and the costs",
@@ -80,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
     start = "rest" if state.any() else "state zero"
     period = 1.0 / value["control_rate"]
     try:
-        plan, times, invalid = _plans(planner, state, period)
+        plan, times, invalid = _plans(planner, period)
     except Exception as error:  # A plugin may raise anything.
         raise ConfigurationError(
             f"planning from {start} failed: {describe(error)}\n  in {file}"
@@ -97,6 +100,8 @@ def run(options: argparse.Namespace) -> int:
     print(f"  cost of a plan from {start}: {shares}")
     print(f"  invalid candidates (NaN or infinite cost) from {start}: {_percent(invalid)}")
     p50, p99 = np.percentile(times, [50, 99])
+    if len(times) < PLANS:
+        print(f"  {_timed(len(times), plan, planner)}")
     budget = 1e3 * period * value["budget_fraction"]
     print(
         f"  plan time p50 {p50:.2f} ms, p99 {p99:.2f} ms; the period is {1e3 * period:g} ms, "
@@ -115,23 +120,26 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _plans(planner: Planner, state: np.ndarray, period: float) -> tuple[Plan, list[float], float]:
+def _plans(planner: Planner, period: float) -> tuple[Plan, list[float], float]:
     """
-    Plan from one state, period by period.
+    Plan from rest, period by period, for PATIENCE at most.
 
-    Returns: the last plan, the first one without a valid candidate if there is one; plan times, ms;
-    the largest share of invalid candidates of the last iteration of a plan.
+    Returns: the last plan, or the first one without a valid candidate if there is one; plan times,
+    ms; the largest share of invalid candidates of the last iteration of a plan.
     """
-    planner.plan(state, 0.0)  # The first plan warms up.
-    times, invalid = [], 0.0
-    for index in range(PLANS):
-        began = time.perf_counter()
-        plan = planner.plan(state, (1 + index) * period)
-        times.append(1e3 * (time.perf_counter() - began))
-        invalid = max(invalid, plan.invalid_share)
-        if not np.isfinite(plan.cost):
-            break
-    return plan, times, invalid
+    timed = timed_plans(planner, PLANS, PATIENCE, period=period)
+    last = next((plan for plan, _ in timed if not np.isfinite(plan.cost)), timed[-1].plan)
+    times = [1e3 * seconds for _, seconds in timed]
+    return last, times, max(plan.invalid_share for plan, _ in timed)
+
+
+def _timed(count: int, plan: Plan, planner: Planner) -> str:
+    """Return how plans were timed that take long; `plan` is the last one."""
+    text = f"plans take long, so only {count} of {PLANS} were timed, in {PATIENCE:g} s"
+    done = (plan.iterations - 1 + plan.simulated_share) / planner.search.iterations
+    if count == 1 and done < 1.0:
+        text += f"; it ended after {_percent(done)} of its candidates, and its time is for all"
+    return text
 
 
 def _percent(share: float) -> str:

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
+from cem_planner_ros.configuration.plan_timing import timed_plans
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.mujoco import Mujoco
 from cem_planner_ros.planning.planner import Planner
@@ -94,15 +94,8 @@ def iteration_time(planner: Planner) -> float:
 
     It is the shortest one, since other processes only make it longer.
     """
-    state, times = planner.dynamics.rest_state, []
-    planner.plan(state, 0.0)  # The first plan warms up.
-    end = time.monotonic() + PATIENCE
-    while len(times) < PLANS and (not times or time.monotonic() < end):
-        began = time.perf_counter()
-        iterations = planner.plan(state, 0.0).iterations
-        times.append((time.perf_counter() - began) / iterations)
-    planner.reset()
-    return min(times)
+    timed = timed_plans(planner, PLANS, PATIENCE)
+    return min(seconds for _, seconds in timed) / planner.search.iterations
 
 
 def fitted(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cem_planner_ros.configuration.build import configure
+from cem_planner_ros.configuration.plan_timing import timed_plans
 from cem_planner_ros.configuration.values import Configuration
 from cem_planner_ros.errors import first_line
 from cem_planner_ros.planning.planner import Planner
@@ -70,15 +71,8 @@ def configure_on(
     return replace(configuration, values=asked)
 
 
-def plan_time(planner: Planner, clock: Callable[[], float] = time.perf_counter) -> float:
+def plan_time(planner: Planner, clock: Callable[[], float] = time.monotonic) -> float:
     """Return the median time of a plan from rest, s; the planner forgets its plans."""
-    state, times = planner.dynamics.rest_state, []
-    began = clock()
-    for index in range(WARM_UP + TRIED):
-        start = clock()
-        planner.plan(state, index * planner.search.dt)
-        times.append(clock() - start)
-        if index >= WARM_UP and clock() - began > AT_MOST:
-            break
-    planner.reset()
-    return float(np.median(times[WARM_UP:]))
+    dt = planner.search.dt
+    timed = timed_plans(planner, TRIED, AT_MOST, period=dt, warm_up=WARM_UP, clock=clock)
+    return float(np.median([seconds for _, seconds in timed]))

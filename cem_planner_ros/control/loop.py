@@ -328,7 +328,7 @@ class ControlLoop:
             until=until,
         )
         ended = self._steady()
-        if plan.is_cut:
+        if plan.simulated_share < 1.0:
             self._overrun = self._overrun or Quantile(HIGH)
             self._overrun.add(ended - max(until, began))
         self._iteration_time.add((ended - began) / plan.iterations)

@@ -52,8 +52,8 @@ class BatchedRollout:
         """When the deadline is, s on `clock`."""
         self.valid_share = 1.0
         """Share of the simulated candidates of the last iteration with a finite cost."""
-        self.is_cut = False
-        """Whether the deadline left out candidates of the last iteration."""
+        self.simulated_share = 1.0
+        """Share of the candidates of the last iteration that the deadline let be simulated."""
 
     def __call__(self, state: torch.Tensor, sequence: torch.Tensor, *others: Any) -> torch.Tensor:
         """Return the cost (N,) of each sequence, as `Rollout.__call__`."""
@@ -74,8 +74,8 @@ class BatchedRollout:
             self._pace = (self._clock() - began) / size
             done += size
         self.valid_share = int(torch.isfinite(costs).sum()) / done
-        self.is_cut = done < count
-        if self.is_cut and self._search.weighting != "softmax":
+        self.simulated_share = done / count
+        if done < count and self._search.weighting != "softmax":
             costs = self._as_strict(costs, modes, done / count)
         if order is None:
             return costs

@@ -90,7 +90,7 @@ class Found(NamedTuple):
     best: np.ndarray  # (P, nu, M), the best candidate
     best_cost: np.ndarray  # (M,), inf if no candidate was valid
     valid_share: float  # of the candidates of the last iteration
-    is_cut: bool = False  # whether the deadline left out candidates of the last iteration
+    simulated_share: float = 1.0  # of the candidates of the last iteration, before the deadline
 
 
 class Execution(Protocol):
@@ -275,7 +275,9 @@ class EagerExecution(InPlaceExecution):
         if self._batches is None:
             return found
         batches = self._batches
-        return found._replace(valid_share=batches.valid_share, is_cut=batches.is_cut)
+        return found._replace(
+            valid_share=batches.valid_share, simulated_share=batches.simulated_share
+        )
 
     def _refine(
         self, population: int, use: torch.Tensor, noise: torch.Tensor | None = None

@@ -64,7 +64,8 @@ class Plan:
         action_names: names of the columns of `actions`.
         is_spline: whether the actions are those of a spline of order 1 or 3 in the middle of each
             step, so that they may be interpolated.
-        is_cut: whether the deadline left out candidates of the last iteration.
+        simulated_share: share of the candidates of the last iteration that were simulated before
+            the deadline; below 1 only for models that roll out themselves.
     """
 
     edges: np.ndarray = field(repr=False)
@@ -74,7 +75,7 @@ class Plan:
     invalid_share: float
     action_names: tuple[str, ...] = field(default=(), repr=False)
     is_spline: bool = False
-    is_cut: bool = field(default=False, repr=False)
+    simulated_share: float = field(default=1.0, repr=False)
 
     def action_at(self, time: float) -> np.ndarray:
         """Return the action (nu,) at `time` (s); before the plan its first, after it its last."""

@@ -397,5 +397,5 @@ class Planner:
             invalid_share=1.0 - found.valid_share,
             action_names=tuple(self.dynamics.action_names),
             is_spline=self.search.spline.order > 0,
-            is_cut=found.is_cut,
+            simulated_share=found.simulated_share,
         )

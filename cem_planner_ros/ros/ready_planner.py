@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -12,9 +11,12 @@ import torch
 
 from cem_planner_ros.compile.cpp_execution import CppExecution
 from cem_planner_ros.configuration import Configuration, configure, configure_on, planner_of
+from cem_planner_ros.configuration.plan_timing import timed_plans
 from cem_planner_ros.planning.planner import Planner
 
 WARM_UP_PLANS = 5
+PATIENCE = 2.0
+"""Number of plans that are timed, and the time after which no more are, s."""
 
 SHRINK = 8
 """Factor by which the candidates are reduced when the CPU replaces a failed device."""
@@ -65,16 +67,9 @@ def make_planner(
             shared = configuration.with_plugins_of(before.configuration)
         configuration = shared or configuration
         planner = configuration.planner(before.planner if shared else None)
-    start = configuration.dynamics.rest_state
-    times = []
-    for _ in range(WARM_UP_PLANS):
-        began = time.perf_counter()
-        iterations = planner.plan(start, 0.0).iterations
-        times.append(time.perf_counter() - began)
-    planner.reset()
-    took = min(times)
-    warnings = configuration.warnings()
-    return ReadyPlanner(configuration, planner, took, took / iterations, warnings, reason)
+    took = min(seconds for _, seconds in timed_plans(planner, WARM_UP_PLANS, PATIENCE))
+    of_each = took / planner.search.iterations
+    return ReadyPlanner(configuration, planner, took, of_each, configuration.warnings(), reason)
 
 
 def fewer_samples(planner: Planner) -> int:

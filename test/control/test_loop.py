@@ -343,7 +343,7 @@ def test_a_planner_that_ends_at_its_deadline_uses_the_whole_budget(bench):
         began = bench.clock.time
         bench.clock.time = max(until, began) + 0.002  # An iteration of any length is cut.
         took.append(bench.clock.time - began)
-        return Plan(np.array([time, time + 1.0]), np.ones((1, 2)), 1.0, 1, 0.0, is_cut=True)
+        return Plan(np.array([time, time + 1.0]), np.ones((1, 2)), 1.0, 1, 0.0, simulated_share=0.5)
 
     bench.planner.plan = plan
     for _ in range(5):
