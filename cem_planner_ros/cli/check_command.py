@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import argparse
 import time
+from functools import partial
 
 import numpy as np
 import torch
 
 from cem_planner_ros.configuration import NODE_NAME, configure, load_yaml, planner_of, split_name
 from cem_planner_ros.configuration.plan_timing import timed_plans
+from cem_planner_ros.configuration.topic_checks import absolute
 from cem_planner_ros.errors import ConfigurationError, describe
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
@@ -48,7 +50,8 @@ def run(options: argparse.Namespace) -> int:
     """Print the result of the checks; the exit status is 1, with the reason, if one fails."""
     torch.set_num_threads(1)
     file = "/dev/stdin" if options.file == "-" else options.file
-    values = load_yaml(file, *split_name(options.node))
+    name, namespace = split_name(options.node)
+    values = load_yaml(file, name, namespace)
     configuration = configure(values, file)
     value = configuration.values
     dynamics = configuration.dynamics
@@ -115,7 +118,8 @@ def run(options: argparse.Namespace) -> int:
             f"{_percent(invalid)} of the candidates from {start} have a NaN or infinite cost "
             "and count for nothing: look at the model, the costs and the action bounds"
         )
-    for warning in warnings + configuration.warnings():
+    resolve = partial(absolute, node=name, namespace=namespace)
+    for warning in warnings + configuration.warnings(resolve):
         print(f"  warning: {warning}")
     return 0
 

@@ -44,7 +44,7 @@ from cem_planner_ros.paths import find, share
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.planner_arguments import usable_device
 from cem_planner_ros.plugins import loading
-from cem_planner_ros.plugins.parameter import INACTIVE, Parameter, named
+from cem_planner_ros.plugins.parameter import INACTIVE, Parameter, named, with_entries
 from cem_planner_ros.policies.linear_policy import load as load_policy
 
 _RESERVED = {parameter.name.partition(".")[0] for parameter in (*TABLE, *DRIVING)} | {"action"}
@@ -110,10 +110,15 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
 
     def plugin(kind: str, prefix: str, declared_by, make) -> Dynamics | Cost | None:
         """Load the plugin that PREFIX.plugin names, and make it from its parameters."""
+        nonlocal values
         try:
             plugin_class = loading.load(kind, checked[f"{prefix}.plugin"])
             declared = declared_by(plugin_class)
-            declare(parameter.under(prefix) for parameter in declared)
+            under = [parameter.under(prefix) for parameter in declared]
+            for parameter in under:
+                if parameter.has_entries:
+                    values = with_entries(values, parameter.name)
+            declare(under)
             own = {p.name: checked[f"{prefix}.{p.name}"] for p in declared}
             made = make(plugin_class, own)
             if "_numbers" not in vars(made):
@@ -206,7 +211,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
         if "state.sources" not in wrong:
             problems += strays.values()
         problems += _unknown(unknown, values, parameters)
-        problems += cross_check(checked, dynamics, wrong)
+        problems += cross_check(checked, dynamics, costs, wrong)
         problems += policy_problems(checked, dynamics, costs)
         problems += reference_problems(costs)
     if problems:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -20,14 +20,14 @@ from cem_planner_ros.configuration.command_checks import (
 )
 from cem_planner_ros.configuration.reference_checks import reference_warnings
 from cem_planner_ros.configuration.standstill import standstill_warnings
-from cem_planner_ros.configuration.topic_checks import topic_warnings
+from cem_planner_ros.configuration.topic_checks import absolute, topic_warnings
 from cem_planner_ros.costs.base import INPUTS, Cost
-from cem_planner_ros.dynamics.action_parameters import MEASURED, MIDDLE
+from cem_planner_ros.dynamics.action_parameters import MEASURED, MIDDLE, REFERENCE
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import TOPIC
 from cem_planner_ros.navigation.footprint import Footprint
-from cem_planner_ros.planning.planner_arguments import bounds_problem, nominal_problem
+from cem_planner_ros.planning.planner_arguments import bounds_problem, follower, nominal_problem
 from cem_planner_ros.planning.settings import Search
 from cem_planner_ros.plugins.checking import ATTEMPTS, FAR, costs_nothing
 
@@ -45,7 +45,10 @@ def search_settings(value: Mapping[str, Any], dynamics: Dynamics) -> dict[str, A
 
 
 def cross_check(
-    value: Mapping[str, Any], dynamics: Dynamics, wrong: Collection[str] = ()
+    value: Mapping[str, Any],
+    dynamics: Dynamics,
+    costs: Mapping[str, Cost],
+    wrong: Collection[str] = (),
 ) -> list[str]:
     """
     Return the mistakes between values that are right one by one.
@@ -83,7 +86,7 @@ def cross_check(
                 f"parameter 'action.safe.{name}' is {MEASURED}, allowed with "
                 f"action.measured_by.{name}, the state that measures what {name} commands"
             )
-        problems += _nominal_problems(value, dynamics, name)
+        problems += _nominal_problems(value, dynamics, costs, name)
     if value["randomisation.samples"] > 1:
         for it_has, what in (
             (dynamics.members > 1, "has members already"),
@@ -126,16 +129,24 @@ def cross_check(
     return problems
 
 
-def _nominal_problems(value: Mapping[str, Any], dynamics: Dynamics, name: str) -> list[str]:
+def _nominal_problems(
+    value: Mapping[str, Any], dynamics: Dynamics, costs: Mapping[str, Cost], name: str
+) -> list[str]:
     """Return the mistakes of the nominal value of an action."""
     given = value[f"action.nominal.{name}"]
     if given == MIDDLE:
         return []
-    if given == MEASURED:
-        if value[f"action.measured_by.{name}"]:
+    state = value[f"action.measured_by.{name}"]
+    if given == REFERENCE and state in dynamics.state_names:
+        try:
+            follower(name, state, list(costs.values()))
+        except ConfigurationError as error:
+            return [str(error)]
+    if given in (MEASURED, REFERENCE):
+        if state:
             return []
         return [
-            f"parameter 'action.nominal.{name}' is {MEASURED}, allowed with "
+            f"parameter 'action.nominal.{name}' is {given}, allowed with "
             f"action.measured_by.{name}, the state that measures what {name} commands"
         ]
     number = given
@@ -269,27 +280,34 @@ def warnings(
     dynamics: Dynamics,
     costs: Mapping[str, Cost],
     device: torch.device,
+    resolve: Callable[[str], str] = absolute,
 ) -> list[str]:
-    """Return warnings about values that have no effect or are probably not intended."""
+    """
+    Return warnings about values that have no effect or are probably not intended.
+
+    `resolve` returns the absolute name of a topic of the node.
+    """
     variants = value["randomisation.samples"]
     spreads = {name: value[f"randomisation.spread.{name}"] for name in dynamics.numbers}
     spreads = {name: spread for name, spread in spreads.items() if spread}
     found = [*dynamics.warnings(), *state_sources.warnings(value)]
+    guesses: dict[tuple[float, float], list[str]] = {}
     for name, low, high in zip(
         dynamics.action_names, dynamics.action_low, dynamics.action_high, strict=True
     ):
         is_default = (value[f"action.low.{name}"], value[f"action.high.{name}"]) == (low, high)
         if name in dynamics.guessed_actions and is_default:
-            found.append(
-                f"action.low.{name} and action.high.{name} are {low:g} and {high:g}, a guess: the "
-                f"model's file gives no control range (ctrlrange) of '{name}'; set both to what "
-                "the actuator takes"
-            )
+            guesses.setdefault((low, high), []).append(name)
         found += std_warnings(value, name)
+    found += [
+        f"action.low and action.high of {', '.join(names)} are {low:g} and {high:g}, a guess: the "
+        "model's file gives no control range (ctrlrange); set both to what the actuator takes"
+        for (low, high), names in guesses.items()
+    ]
     found += standstill_warnings(value, dynamics, device)
     found += integration_warnings(value, dynamics)
     found += reference_warnings(value, dynamics, costs)
-    found += topic_warnings(value, dynamics, costs)
+    found += topic_warnings(value, dynamics, costs, resolve)
     if variants > 1 and not spreads:
         found.append(
             f"randomisation.samples is {variants}, but every randomisation.spread is 0: the "

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from cem_planner_ros.configuration import state_sources
+from cem_planner_ros.configuration.yaml_files import NODE_NAME
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 
@@ -32,15 +34,33 @@ class NamedTopic(NamedTuple):
     use: str
 
 
+def absolute(topic: str, node: str = NODE_NAME, namespace: str = "/") -> str:
+    """Return the absolute name of a topic of a node, without what a launch file may remap."""
+    start = f"{namespace.rstrip('/')}/"
+    return topic if topic.startswith("/") else start + re.sub(r"^~", node, topic)
+
+
 def topic_warnings(
-    value: Mapping[str, Any], dynamics: Dynamics, costs: Mapping[str, Cost]
+    value: Mapping[str, Any],
+    dynamics: Dynamics,
+    costs: Mapping[str, Cost],
+    resolve: Callable[[str], str] = absolute,
 ) -> list[str]:
-    """Return warnings about topics that two parameters name."""
+    """Return warnings about topics that two parameters name; `resolve` makes them absolute."""
     return [
-        f"{one.parameter} and {other.parameter} are both {one.topic!r}: {problem}"
+        f"{_both(one, other)}: {problem}"
         for one, other in itertools.combinations(_topics(value, dynamics, costs), 2)
-        if one.topic == other.topic and (problem := _problem(one, other))
+        if resolve(one.topic) == resolve(other.topic) and (problem := _problem(one, other))
     ]
+
+
+def _both(one: NamedTopic, other: NamedTopic) -> str:
+    if one.topic == other.topic:
+        return f"{one.parameter} and {other.parameter} are both {one.topic!r}"
+    return (
+        f"{one.parameter}, which is {one.topic!r}, and {other.parameter}, which is "
+        f"{other.topic!r}, are one topic"
+    )
 
 
 def _topics(

@@ -21,10 +21,11 @@ import torch
 
 from cem_planner_ros.configuration.cross_checks import cross_check, search_settings, warnings
 from cem_planner_ros.configuration.state_sources import StateSource, sources
+from cem_planner_ros.configuration.topic_checks import absolute
 from cem_planner_ros.control.control_settings import ControlSettings
 from cem_planner_ros.control.limits import CommandLimits, SafeAction, TurningLimit
 from cem_planner_ros.costs.base import Cost
-from cem_planner_ros.dynamics.action_parameters import MEASURED, MIDDLE
+from cem_planner_ros.dynamics.action_parameters import MEASURED, MIDDLE, REFERENCE
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.errors import ConfigurationError
@@ -35,6 +36,7 @@ from cem_planner_ros.navigation.references import ReferenceSource
 from cem_planner_ros.navigation.stop_guard import StopGuard
 from cem_planner_ros.planning.planner import LIVE as LIVE_SETTINGS
 from cem_planner_ros.planning.planner import Planner
+from cem_planner_ros.planning.planner_arguments import OF_REFERENCE
 from cem_planner_ros.plugins import loading
 from cem_planner_ros.plugins.parameter import LIVE, Parameter
 from cem_planner_ros.policies.candidates import PolicyCandidates
@@ -265,7 +267,7 @@ class Configuration:
 
     def check_together(self, values: Mapping[str, Any]) -> None:
         """Raise ConfigurationError if values that are right one by one do not fit together."""
-        problems = cross_check(values, self.dynamics)
+        problems = cross_check(values, self.dynamics, self.costs)
         if problems:
             raise ConfigurationError("\n".join(problems))
 
@@ -341,9 +343,9 @@ class Configuration:
             policy=self._policy_candidates(),
         )
 
-    def warnings(self) -> list[str]:
-        """Return warnings about values that have no effect or are probably not intended."""
-        return warnings(self.values, self.dynamics, self.costs, self.device)
+    def warnings(self, resolve: Callable[[str], str] = absolute) -> list[str]:
+        """Return what `cross_checks.warnings` does; `resolve` makes topics absolute."""
+        return warnings(self.values, self.dynamics, self.costs, self.device, resolve)
 
     def matched_policy(self) -> MatchedPolicy | None:
         """Return the policy, matched to the model; None without one."""
@@ -384,6 +386,8 @@ class Configuration:
             return None
         if value == MEASURED:
             return self.action("measured_by")[row]
+        if value == REFERENCE:
+            return OF_REFERENCE + self.action("measured_by")[row]
         return self.dynamics.named_actions[value][row] if isinstance(value, str) else value
 
 

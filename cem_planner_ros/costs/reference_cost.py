@@ -84,7 +84,9 @@ class ReferenceCost(Cost):
         self._counts = PlanInputs(device, each=(len(self.followed), 1))
         self._device = device
         self.wanted = np.zeros((len(self.followed), 1))
-        """What the last plan followed at the end of each step (nr, H)."""
+        """What the last plan followed at the end of each step (nr, H), from the origin on."""
+        self.reference_now = np.zeros(len(self.followed))
+        """What the last plan followed at the end of its first step (nr,)."""
         self._held = np.zeros(0)
         self._known: np.ndarray | None = None  # The times of the reference of the last plan.
         self._last_time = math.nan
@@ -119,6 +121,7 @@ class ReferenceCost(Cost):
         if len(edges) != len(self.edges):
             self._wanted = StepInputs(self._device, len(self.followed), len(edges) - 1)
             values = np.tile(self._targets()[:, None], len(edges) - 1)
+            self.reference_now = values[:, 0]
             self._write(values, np.full(len(values), True), edges)
         super().set_edges(edges)
 
@@ -139,6 +142,7 @@ class ReferenceCost(Cost):
                 age, most = time - reference.end, self._max_age()
                 if not reference.is_trajectory and 0.0 < most < age:
                     values[self._is_velocity] = 0.0
+        self.reference_now = values[:, 0]
         origin = np.concatenate((self.origin, np.zeros(max(self._rows) + 1)))
         origin[self._states :] = 0.0
         self._write(values - origin[self._rows, None], counts, self.edges)

@@ -13,6 +13,9 @@ from cem_planner_ros.plugins.parameter import INACTIVE, Parameter, named
 MEASURED = "measured"
 """A safe or nominal action that is the measured position instead of a number."""
 
+REFERENCE = "reference"
+"""A nominal action that is the reference of what measures the action."""
+
 MIDDLE = "middle"
 """A nominal action in the middle of the bounds."""
 
@@ -21,7 +24,7 @@ def action_parameters(dynamics: Dynamics) -> tuple[Parameter, ...]:
     """Return the parameters of each action: bounds, rate, safe value, search and lag."""
     none = [0.0] * len(dynamics.action_names)
     wide = " Where there is no limit, a wide bound together with action.std."
-    words = {"safe": (MEASURED,), "nominal": (MIDDLE, MEASURED, *dynamics.named_actions)}
+    words = {"safe": (MEASURED,), "nominal": (MIDDLE, MEASURED, REFERENCE, *dynamics.named_actions)}
     groups: tuple[tuple[str, Sequence[float | str], str, float | None, str], ...] = (
         ("low", dynamics.action_low, "", None, "Smallest {name} that is commanded." + wide),
         ("high", dynamics.action_high, "", None, "Largest {name} that is commanded." + wide),
@@ -41,7 +44,8 @@ def action_parameters(dynamics: Dynamics) -> tuple[Parameter, ...]:
             None,
             "The {name} with which the search begins, also after a reset. middle is halfway "
             "between action.low and action.high, measured the value that the state in "
-            "action.measured_by has then, keyframe:NAME the one in a keyframe of a MuJoCo "
+            "action.measured_by has then, reference the value that a cost track or pose wants of "
+            "this state at the begin of the plan, keyframe:NAME the one in a keyframe of a MuJoCo "
             "file.",
         ),
         (

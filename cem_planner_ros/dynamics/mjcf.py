@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,22 +26,28 @@ OF_A_JOINT = (0, 1)
 
 
 def load(
-    file: Path, sensors: Sequence[str] = (), *, allow_missing_meshes: bool = False
+    file: Path,
+    sensors: Sequence[str] = (),
+    *,
+    allow_missing_meshes: bool = False,
+    remarks: list[str] | None = None,
 ) -> mujoco.MjModel:
     """
     Return the physics of an MJCF or URDF file, with names and motors as in `PhysicsFile`.
 
     The simulator uses this function too, so that the fields of its messages are the states and
     actions of the model. `sensors` are added, and meshes are left out, see
-    `PhysicsFile.parameters`. Raises ConfigurationError, naming the file, if MuJoCo refuses the
+    `PhysicsFile.parameters`. What MuJoCo warns of, such as deprecated attributes, is added to
+    `remarks`, each text once. Raises ConfigurationError, naming the file, if MuJoCo refuses the
     file, and naming the sensor if it refuses a sensor.
     """
     import mujoco
 
+    told: list[str] = [] if remarks is None else remarks
     try:
         spec = parse(file)
         drop_missing(spec, file, allow_missing_meshes)
-        model = spec.compile()  # Number unnamed joints, actuators and sensors.
+        model = _compiled(spec, told)  # Number unnamed joints, actuators and sensors.
         taken = {item.name for item in (*spec.joints, *spec.actuators)}
         for kind, items in (("joint", spec.joints), ("actuator", spec.actuators)):
             for item in items:
@@ -48,13 +55,13 @@ def load(
                 taken.add(item.name)
         if not spec.actuators:
             _add_motors(spec, mujoco, followers(model))
-        model = spec.compile()
+        model = _compiled(spec, told)
     except ValueError as error:
         raise ConfigurationError(f"file '{file}': {_reason(error)}") from error
     for text in sensors:
         add_sensor(spec, text)
         try:
-            model = spec.compile()
+            model = _compiled(spec, told)
         except ValueError as error:
             raise ConfigurationError(
                 f"parameter 'outputs' has {text!r}, which file '{file}' cannot have: "
@@ -65,6 +72,16 @@ def load(
             f"file '{file}' disables all of its actuators (flag actuation, or "
             "actuatorgroupdisable), expected that one acts"
         )
+    return model
+
+
+def _compiled(spec: mujoco.MjSpec, told: list[str]) -> mujoco.MjModel:
+    """Compile a file; add to `told` what MuJoCo warns of, which it says again each time."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = spec.compile()
+    texts = (" ".join(str(warning.message).split()) for warning in caught)
+    told += (text for text in texts if text not in told)
     return model
 
 
@@ -81,7 +98,8 @@ def _reason(error: ValueError) -> str:
     elif "Error opening file" in text and text.endswith(MESHES):
         text += (
             " (bodies collide with this mesh, or have their inertia of it: get it, or leave out "
-            "what only collides by allow_missing_meshes)"
+            "what only collides by dynamics.allow_missing_meshes, in `init` by "
+            "--allow-missing-meshes)"
         )
     return text
 

@@ -38,8 +38,10 @@ POSES = Parameter(
     "mocap",
     [],
     "Poses of mocap bodies, such as a goal in the file: BODY: X Y Z, in m, or BODY: X Y Z "
-    "QW QX QY QZ; the others stay where the file has them.",
+    "QW QX QY QZ; the others stay where the file has them. A section {BODY: X Y Z} may be given "
+    "too.",
     when=INACTIVE,
+    has_entries=True,
 )
 
 TOPICS = Parameter(
@@ -47,8 +49,9 @@ TOPICS = Parameter(
     [],
     "Topics of the poses of mocap bodies: BODY: TOPIC for geometry_msgs/msg/PoseStamped, or BODY: "
     "TOPIC TYPE for nav_msgs/msg/Path with stamps or trajectory_msgs/msg/MultiDOFJointTrajectory, "
-    "in which the joint has the name of the body.",
+    "in which the joint has the name of the body. A section {BODY: TOPIC} may be given too.",
     when=INACTIVE,
+    has_entries=True,
 )
 
 

@@ -69,8 +69,10 @@ class PhysicsFile(Dynamics):
             [],
             "Sensors that are added to those of the file: NAME: SENSOR OBJECTS, where SENSOR is a "
             "sensor of MJCF and OBJECTS says of what, as in 'hand: framepos site grip', "
-            "'com: subtreecom trunk', 'bump: contact body hand body table' or 'energy: e_kinetic'.",
+            "'com: subtreecom trunk', 'bump: contact body hand body table' or 'energy: e_kinetic'. "
+            "A section {NAME: SENSOR OBJECTS} may be given too.",
             when=INACTIVE,
+            has_entries=True,
         ),
         POSES,
         TOPICS,
@@ -110,9 +112,17 @@ class PhysicsFile(Dynamics):
                 "the models 'mujoco' and 'mujoco_warp' need the package mujoco (pip install "
                 f"mujoco): {error}"
             ) from error
-        file = find(self.file)
+        if not self.file:
+            raise ConfigurationError(
+                "parameter 'file' is missing, expected the MJCF or URDF file of the robot"
+            )
+        try:
+            file = find(self.file)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"parameter 'file' cannot be used: {error}") from error
         allowed = bool(self.allow_missing_meshes)
-        self.model = load(file, self.outputs, allow_missing_meshes=allowed)
+        self._remarks: list[str] = []
+        self.model = load(file, self.outputs, allow_missing_meshes=allowed, remarks=self._remarks)
         if self.value("time_step"):
             self.model.opt.timestep = self.value("time_step")
         model, full = self.model, mujoco.mjtState.mjSTATE_FULLPHYSICS
@@ -170,7 +180,8 @@ class PhysicsFile(Dynamics):
 
     def warnings(self) -> list[str]:
         """Return warnings about joints and actuators of the file."""
-        model, found = self.model, []
+        model = self.model
+        found = [f"file '{self.file}': MuJoCo says: {text}" for text in self._remarks]
         idle = [model.actuator(i).name for i in range(model.nu) if i not in self.actuators]
         if idle:
             found.append(

@@ -58,8 +58,8 @@ class Planner:
             differ from the action in force by rate * period.
         lag: (nu,), time constants with which actuators follow the actions, s; 0 or None for
             actuators that follow at once.
-        nominal: (nu,), the action with which a search begins that has no last plan: a number, the
-            name of a state whose value it has then, or None for the middle of the bounds.
+        nominal: (nu,), the action with which a search begins without a last plan: a number, a state
+            whose value it has then, reference:STATE for what a cost wants of it, or None (middle).
         action_std, action_std_min: (nu,), as `std` and `std_min` of `Limits.fill`.
         backend: one of `compile.choose.BACKENDS`; `execution` says what became of it.
         device: the device of the tensors of model and costs; the search runs there.
@@ -153,7 +153,7 @@ class Planner:
         low_, high_, rate_, lag_, *stds = action_limits(
             *(self.dynamics, low, high, rate, lag, action_std, action_std_min)
         )
-        nominal_ = nominal_action(self.dynamics, nominal, low_, high_)
+        nominal_ = nominal_action(self.dynamics, self.costs, nominal, low_, high_)
         self.search, self._nominal = replace(self.search, **live), nominal_
         self._problem.limits.fill(self.search, low_, high_, rate_, self._period, *stds)
         self._warm_start.tune(self.search, self._nominal.action)

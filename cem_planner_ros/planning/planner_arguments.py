@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.costs.reference_cost import ReferenceCost
 from cem_planner_ros.dynamics.action_parameters import action_parameters
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError, first_line
@@ -42,6 +43,9 @@ ARGUMENTS = (
 
 PERIOD = Parameter("period", 0.02, "From one command to the next.", unit="s", low=5e-4, high=10.0)
 """What the node has as `control_rate`."""
+
+OF_REFERENCE = "reference:"
+"""How a nominal action begins that is the reference of the state whose name follows."""
 
 MOST_APART = 1e18
 """Between the bounds of an action; float32 cannot hold the square of much more."""
@@ -159,25 +163,30 @@ class NominalAction(NamedTuple):
     Attributes:
         action: (nu,); where a state gives it, the middle of the bounds.
         states: {row of an action: row of the state that gives it}.
+        wanted: {row of an action: the cost, and the place in what it follows, that give it}.
         low, high: (nu,), bounds.
     """
 
     action: np.ndarray
     states: dict[int, int]
+    wanted: dict[int, tuple[ReferenceCost, int]]
     low: np.ndarray
     high: np.ndarray
 
     def at(self, state: np.ndarray) -> np.ndarray:
-        """Return the nominal action (nu,) in a state (nx,)."""
-        if not self.states:
+        """Return the nominal action (nu,) in a state (nx,), with what costs want now."""
+        if not self.states and not self.wanted:
             return self.action
         action = self.action.copy()
         action[list(self.states)] = state[list(self.states.values())]
+        for row, (cost, place) in self.wanted.items():
+            action[row] = cost.reference_now[place]
         return action.clip(self.low, self.high)
 
 
 def nominal_action(
     dynamics: Dynamics,
+    costs: Sequence[Cost],
     nominal: Sequence[float | str | None] | None,
     low: np.ndarray,
     high: np.ndarray,
@@ -185,9 +194,12 @@ def nominal_action(
     """
     Return the nominal action between bounds (nu,), each `nominal` as for `Planner`.
 
-    Raises ConfigurationError if one is not within the bounds, or names no state.
+    Raises ConfigurationError if one is not within the bounds, or names no state, or if no cost
+    follows a reference of the state that it names.
     """
-    names, action, states = dynamics.action_names, 0.5 * (low + high), {}
+    names, action = dynamics.action_names, 0.5 * (low + high)
+    states: dict[int, int] = {}
+    wanted: dict[int, tuple[ReferenceCost, int]] = {}
     given = [None] * len(names) if nominal is None else list(nominal)
     if len(given) != len(names):
         raise ConfigurationError(
@@ -195,7 +207,9 @@ def nominal_action(
             f"{', '.join(names)}"
         )
     for row, value in enumerate(given):
-        if isinstance(value, str):
+        if isinstance(value, str) and value.startswith(OF_REFERENCE):
+            wanted[row] = follower(names[row], value.removeprefix(OF_REFERENCE), costs)
+        elif isinstance(value, str):
             if value not in dynamics.state_names:
                 raise ConfigurationError(
                     f"nominal of '{names[row]}' is {value!r}, allowed: a number, None, or one of "
@@ -208,7 +222,22 @@ def nominal_action(
             if problem:
                 raise ConfigurationError(problem)
             action[row] = value
-    return NominalAction(action, states, low, high)
+    return NominalAction(action, states, wanted, low, high)
+
+
+def follower(action: str, state: str, costs: Sequence[Cost]) -> tuple[ReferenceCost, int]:
+    """
+    Return the cost that follows a reference of a state, and the place of the state in it.
+
+    Raises ConfigurationError, naming the action, if there is no such cost.
+    """
+    for cost in costs:
+        if isinstance(cost, ReferenceCost) and state in cost.followed:
+            return cost, cost.followed.index(state)
+    raise ConfigurationError(
+        f"parameter 'action.nominal.{action}' is reference, allowed with a cost 'track' or 'pose' "
+        f"that follows the state '{state}': add '{state}' to the signals of one"
+    )
 
 
 def nominal_problem(name: str, given: object, value: float, low: float, high: float) -> str:

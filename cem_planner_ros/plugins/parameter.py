@@ -33,7 +33,8 @@ class Parameter:
     The type of `default` is the type of the parameter: bool, int, float, str, or a list of str.
     `low` and `high` are inclusive. `choices` limits a string. `words` are allowed instead of a
     float; one of them may be the default. `when` is LIVE (may change while the node controls),
-    INACTIVE (only while the node is not active) or READ_ONLY.
+    INACTIVE (only while the node is not active) or READ_ONLY. `has_entries` says that the strings
+    of a list are NAME: TEXT, so that a section {NAME: TEXT} may be given too (`with_entries`).
     """
 
     name: str
@@ -45,6 +46,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     when: str = LIVE
     words: tuple[str, ...] = ()
+    has_entries: bool = False
 
     def __post_init__(self):
         if not isinstance(self.default, (bool, int, float, str, list)):
@@ -76,6 +78,8 @@ class Parameter:
     def _allowed(self) -> str:
         if isinstance(self.default, bool):
             return "true or false"
+        if self.has_entries:
+            return "a list of strings NAME: TEXT, or a section of them"
         if isinstance(self.default, list):
             return "a list of strings"
         if isinstance(self.default, str) and not self.words:
@@ -120,8 +124,8 @@ class Parameter:
         elif right_type and self.choices:
             in_range = value in self.choices
         if not in_range:
-            is_text = right_type and isinstance(value, str)
-            hint = did_you_mean(value, self.choices) if is_text else ""
+            is_text = isinstance(value, str)
+            hint = did_you_mean(value, self.choices or self.words) if is_text else ""
             raise ConfigurationError(
                 f"parameter '{self.name}' is {value!r}, allowed: {self.allowed}{hint}"
             )
@@ -144,6 +148,27 @@ def named(
         Parameter(f"{group}.{name}", default, description.format(name=name), **options)
         for name in names
     )
+
+
+def with_entries(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """
+    Return values in which the list called `name` also has what is given as a section.
+
+    The value TEXT of a parameter `name`.NAME becomes the string NAME: TEXT of the list, in the
+    place of one with the same NAME. Numbers in a list become words of the TEXT.
+    """
+    prefix = f"{name}."
+    section = {key: value for key, value in values.items() if key.startswith(prefix)}
+    listed = values.get(name, [])
+    if not section or not isinstance(listed, (list, tuple)):
+        return dict(values)
+    texts = {str(text).partition(":")[0].strip(): text for text in listed}
+    for key, value in section.items():
+        words = value if isinstance(value, (list, tuple)) else [value]
+        entry = key.removeprefix(prefix)
+        texts[entry] = f"{entry}: {' '.join(map(str, words))}"
+    others = {key: value for key, value in values.items() if key not in section}
+    return {**others, name: list(texts.values())}
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

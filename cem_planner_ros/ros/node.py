@@ -179,7 +179,7 @@ class PlannerNode(LifecycleNode):
         self.topics = topics
         self._table.use(made.configuration)
         self._use(made)
-        for warning in made.warnings:
+        for warning in self._thread.call(made.configuration.warnings, self.resolve_topic_name):
             self.get_logger().warning(warning)
 
     def _use(self, made: ReadyPlanner) -> None:

@@ -24,7 +24,7 @@ SHRINK = 8
 
 class ReadyPlanner(NamedTuple):
     """
-    A planner that is ready, measured times in s, and warnings about its configuration.
+    A planner that is ready, and measured times in s.
 
     `device_reason` says why it plans on its device, "" if this was not measured.
     """
@@ -33,7 +33,6 @@ class ReadyPlanner(NamedTuple):
     planner: Planner
     plan_time: float
     iteration_time: float
-    warnings: list[str]
     device_reason: str = ""
 
 
@@ -69,7 +68,7 @@ def make_planner(
         planner = configuration.planner(before.planner if shared else None)
     took = min(seconds for _, seconds in timed_plans(planner, WARM_UP_PLANS, PATIENCE))
     of_each = took / planner.search.iterations
-    return ReadyPlanner(configuration, planner, took, of_each, configuration.warnings(), reason)
+    return ReadyPlanner(configuration, planner, took, of_each, reason)
 
 
 def fewer_samples(planner: Planner) -> int:

@@ -27,6 +27,7 @@ from cem_planner_ros.configuration.table import TABLE as PLANNER_TABLE
 from cem_planner_ros.fields import word
 from cem_planner_ros.navigation.references import Reference
 from cem_planner_ros.paths import find
+from cem_planner_ros.plugins.parameter import with_entries
 from cem_planner_ros.readers import MessageError, command_reader
 from cem_planner_ros.ros import endpoints
 from cem_planner_ros.ros.alerts import Alert, Alerts
@@ -289,8 +290,9 @@ def _make_plant(value: Mapping[str, Any], planner: Mapping[str, Any]) -> Plant:
         file, topics, mocap = find(value["model_file"]), value["mocap_topics"], []
         of_planner = planner.get("dynamics.file", "")
         if of_planner and find(of_planner) == file:
-            mocap = planner.get("dynamics.mocap", [])
-            topics = topics or planner.get("dynamics.mocap_topics", [])
+            given = with_entries(with_entries(planner, "dynamics.mocap"), "dynamics.mocap_topics")
+            mocap = given.get("dynamics.mocap", [])
+            topics = topics or given.get("dynamics.mocap_topics", [])
         allowed = planner.get("dynamics.allow_missing_meshes", False)
         return MujocoPlant(file, value["start"], mocap, topics, allow_missing_meshes=allowed)
     if value["plant"] == "robot":

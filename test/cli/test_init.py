@@ -161,7 +161,7 @@ def test_a_urdf_and_states_that_no_message_names(made):
     configuration, _, warnings = made(slow)
     assert configuration.values["state.sources"] == ["joints", "others"]
     assert configuration.values["state.others.fields.oil_act"] == "data[0]"
-    assert any("action.low.oil" in warning for warning in warnings)
+    assert any("action.high of oil" in warning for warning in warnings)
 
 
 def test_a_robot_without_a_floor_is_told(made):

@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Warnings about topics, and about actions, that do not go together."""
 
+from functools import partial
+
 import pytest
 
 from cem_planner_ros.configuration import configure
+from cem_planner_ros.configuration.topic_checks import absolute
 from cem_planner_ros.errors import ConfigurationError
 
 JOINTS = "sensor_msgs/msg/JointState"
@@ -42,6 +45,16 @@ def quadrotor(**changes):
             "state.topic and follow.topic are both 'joints': the reference is the measured state",
         ),
         (
+            {"follow.topic": "/joints"},
+            "state.topic, which is 'joints', and follow.topic, which is '/joints', are one topic: "
+            "the reference is the measured state",
+        ),
+        (
+            {"state.topic": "~/joints", "follow.topic": "cem_planner/joints"},
+            "state.topic, which is '~/joints', and follow.topic, which is 'cem_planner/",
+        ),
+        ({"state.topic": "~/joints", "follow.topic": "joints"}, ""),
+        (
             {"follow.topic": "joints", "follow.type": ARRAY},
             f"state.topic and follow.topic are both 'joints': they have the types {JOINTS} and "
             f"{ARRAY}, and a topic has one type",
@@ -72,9 +85,19 @@ def quadrotor(**changes):
     ],
 )
 def test_topics_that_make_no_sense_together_are_warned_of(changes, text):
-    found = [warning for warning in arm(**changes).warnings() if "are both" in warning]
+    same = "are both", "are one topic"
+    found = [w for w in arm(**changes).warnings() if any(words in w for words in same)]
     assert len(found) == bool(text)
     assert not found or found[0].startswith(text)
+
+
+def test_what_a_topic_resolves_to_depends_on_the_namespace():
+    configuration = arm(**{"follow.topic": "/joints"})
+    there = partial(absolute, namespace="/robot1")
+    assert there("~/joints") == "/robot1/cem_planner/joints"
+    assert not any("are one topic" in text for text in configuration.warnings(there))
+    there = arm(**{"follow.topic": "/robot1/joints"}).warnings(there)
+    assert any("are one topic" in text for text in there)
 
 
 def test_two_costs_may_follow_one_topic():

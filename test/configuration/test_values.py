@@ -222,6 +222,7 @@ def test_live_values_reach_the_planner_and_its_plugins():
         ({"running.weight.phi": 1.0}, "unknown parameter"),
         ({"action.nominal.force": 11.0}, "is 11.0, allowed: from action.low.force to action.high"),
         ({"action.nominal.force": "measured"}, "allowed with action.measured_by.force"),
+        ({"action.nominal.force": "reference"}, "allowed with action.measured_by.force"),
         ({"action.nominal.force": "home"}, "a finite number in N, or middle, or measured"),
     ],
 )
@@ -243,6 +244,18 @@ def test_a_search_in_units_reaches_the_planner():
     planner = configure(CARTPOLE | values | measured).planner()
     planner.plan(np.array([2.5, 0.0, 0.0, 0.0]), 0.0, iterations=1)
     assert planner.execution.candidates.mean().item() == pytest.approx(2.5, abs=0.02)
+    wanted = measured | {"action.nominal.force": "reference", "costs": ["follow"]}
+    wanted |= {"follow.plugin": "track", "follow.signals": ["x"], "follow.target.x": -3.0}
+    base = {n: v for n, v in CARTPOLE.items() if n.partition(".")[0] not in CARTPOLE["costs"]}
+    planner = configure(base | values | wanted).planner()
+    planner.plan(np.zeros(4), 0.0, iterations=1)
+    assert planner.execution.candidates.mean().item() == pytest.approx(-3.0, abs=0.02)
+    astray = wanted | {"action.measured_by.force": "theta"}
+    with pytest.raises(ConfigurationError, match="that follows the state 'theta'"):
+        configure(base | values | astray)
+    other = configure(base | values | astray | {"action.nominal.force": "measured"})
+    with pytest.raises(ConfigurationError, match="add 'theta' to the signals"):
+        other.changed({"action.nominal.force": "reference"})
 
 
 def test_bounds_that_stand_for_none_are_warned_of_unless_the_search_has_units():

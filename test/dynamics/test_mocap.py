@@ -165,6 +165,36 @@ def test_a_configuration_names_the_references_of_mocap_bodies(file, drive):
     assert configuration.with_plugins_of(configuration) is None
 
 
+def test_sensors_and_bodies_may_be_given_as_sections(file, drive):
+    """As a YAML file has them; entries of the lists stay, but for those of the same name."""
+    values = {
+        "planner.device": "cpu",
+        "costs": ["stay"],
+        "stay.plugin": "quadratic",
+        "state.type": drive["state.type"],
+        "dynamics.plugin": "mujoco",
+        "dynamics.file": str(file),
+        "dynamics.outputs": ["axis: framezaxis site goal", "tip: framepos site goal"],
+        "dynamics.outputs.tip": "framepos site tip",
+        "dynamics.mocap.goal": [0.5, 0.0, -1.0],
+        "dynamics.mocap.wall": "1 1 1",
+        "dynamics.mocap_topics.goal": "goal_pose",
+    }
+    configuration = configure(values)
+    model = configuration.dynamics
+    assert model.outputs == ["axis: framezaxis site goal", "tip: framepos site tip"]
+    assert model.mocap_bodies.held[:, :3].tolist() == [[0.5, 0.0, -1.0], [1.0, 1.0, 1.0]]
+    assert configuration.reference_sources["mocap goal"].topic == "goal_pose"
+    # The values that come of it, which a node declares, say the same.
+    assert configure(configuration.values).dynamics.outputs == model.outputs
+    with pytest.raises(
+        ConfigurationError, match=r"'dynamics\.outputs' has 'tip: framepos sit tip'"
+    ):
+        configure(values | {"dynamics.outputs.tip": "framepos sit tip"})
+    with pytest.raises(ConfigurationError, match="NAME: TEXT, or a section of them"):
+        configure(values | {"dynamics.outputs": 3})
+
+
 def test_the_plant_moves_its_mocap_bodies(tmp_path):
     file = tmp_path / "carried.xml"
     file.write_text(

@@ -395,6 +395,19 @@ def test_a_file_in_which_no_actuator_acts_is_refused(hand, disabled):
         hand(**disabled)
 
 
+def test_what_mujoco_warns_of_is_told_once(tmp_path, recwarn):
+    file = tmp_path / "old.xml"
+    file.write_text(
+        """<mujoco><compiler settotalmass="2"/><worldbody><body><joint name="x" type="slide"/>
+        <geom size="0.1"/></body></worldbody>
+        <actuator><motor joint="x" ctrlrange="-1 1"/></actuator></mujoco>"""
+    )
+    told = [text for text in Mujoco({"file": str(file)}).warnings() if "settotalmass" in text]
+    assert len(told) == 1
+    assert told[0].startswith(f"file '{file}': MuJoCo says: ")
+    assert not recwarn.list
+
+
 def test_a_control_range_that_the_file_does_not_give_is_told_as_a_guess(drive, tmp_path):
     file = tmp_path / "free.xml"
     file.write_text(
@@ -406,7 +419,7 @@ def test_a_control_range_that_the_file_does_not_give_is_told_as_a_guess(drive, t
     values |= {name: drive[name] for name in ("costs", "goal.plugin", "state.type")}
     guesses = [text for text in configure(values).warnings() if "ctrlrange" in text]
     assert len(guesses) == 1
-    assert "action.low.servo and action.high.servo are -1 and 1, a guess" in guesses[0]
+    assert "action.low and action.high of servo are -1 and 1, a guess" in guesses[0]
     known = configure(values | {"action.high.servo": 5.0})
     assert not any("ctrlrange" in text for text in known.warnings())
 
@@ -467,7 +480,9 @@ def test_the_search_may_begin_at_a_keyframe(drive, tmp_path):
     planner.plan(np.array([0.0, -0.4, 0.0, 0.0]), 0.0, iterations=1)
     begin = planner.execution.candidates.numpy()[..., 1]
     assert begin[:, 1].mean() == pytest.approx(1.0, abs=0.01)
-    with pytest.raises(ConfigurationError, match=r"'keyframe:away'.*or measured, or keyframe:home"):
+    with pytest.raises(
+        ConfigurationError, match=r"'keyframe:away'.*or reference, or keyframe:home"
+    ):
         configure(values | {"action.nominal.to_y": "keyframe:away"})
     with pytest.raises(
         ConfigurationError, match=r"is keyframe:far \(9\), allowed: from action.low"
@@ -498,7 +513,9 @@ def test_the_safe_action_is_within_the_bounds_of_the_file(tmp_path):
 
 
 def test_a_file_that_cannot_be_loaded_is_named(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"file 'no\.xml' does not exist"):
+    with pytest.raises(ConfigurationError, match="'file' is missing, expected the MJCF"):
+        Mujoco({})
+    with pytest.raises(ConfigurationError, match=r"'file' .*: file 'no\.xml' does not exist"):
         Mujoco({"file": "no.xml"})
     with pytest.raises(ConfigurationError, match=r"file 'no_such_package:a\.xml' does not exist"):
         Mujoco({"file": "no_such_package:a.xml"})

@@ -7,8 +7,11 @@ import pytest
 import torch
 
 from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.costs.track import Track
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.navigation.references import Reference
+from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.planning.planner import Planner
 
 
@@ -74,6 +77,25 @@ def test_a_nominal_action_may_be_what_a_state_is_when_the_search_begins():
     planner.reset()
     drawn = candidates(planner, (-7.0, 1.0))  # Out of bounds, which win.
     np.testing.assert_allclose(drawn.mean((0, 2)), [-1.0, 2.0], atol=1e-3)
+
+
+def test_a_nominal_action_may_be_what_a_cost_wants_when_the_search_begins():
+    model = Servos()
+    follow = Track(model, {"signals": ["knee"], "topic": "wanted"})
+    follow.instance = "follow"
+    settings = {"samples": 256, "elites": 16, "iterations": 2, "horizon": 8, "dt": 0.1}
+    nominal = [None, "reference:knee"]
+    planner = Planner(model, [follow], **settings, nominal=nominal, action_std=[1e-3, 1e-3])
+    # Without a message the measured state is held.
+    np.testing.assert_allclose(candidates(planner).mean((0, 2)), [0.0, 1.0], atol=1e-3)
+    wanted = Reference(follow.reference_source, np.array([0.0]), np.array([[3.0]]))
+    known = Surroundings(references={"follow": wanted})
+    planner.reset()
+    planner.plan(np.zeros(2), 0.0, iterations=1, surroundings=known)
+    drawn = planner.execution.candidates.numpy()
+    np.testing.assert_allclose(drawn.mean((0, 2)), [0.0, 3.0], atol=1e-3)
+    with pytest.raises(ConfigurationError, match="follows the state 'hip': add 'hip' to the sig"):
+        Planner(model, [follow], **settings, nominal=["reference:hip", None])
 
 
 @pytest.mark.parametrize("backend", ["eager", "compile"])
