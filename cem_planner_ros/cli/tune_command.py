@@ -58,6 +58,9 @@ def run(options: argparse.Namespace) -> int:
             compared = outcome.compare(study, best, hired, show.comparison)
     except KeyboardInterrupt:
         print(f"stopped: {folder} has all episodes that have ended; --resume continues")
+        files = outcome.write_files(study, folder)
+        if files:
+            print(f"wrote {files[0]}, the best so far, which is not compared with today's values")
         return EXIT_INTERRUPTED
     files = outcome.write_files(study, folder)
     report = study_report.write(study, compared, folder)

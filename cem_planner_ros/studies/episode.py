@@ -1,6 +1,10 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
-"""An episode: the control loop and a plant in lockstep on a simulated clock, and how it went."""
+"""
+An episode: the control loop and a plant in lockstep on a simulated clock, and how it went.
+
+The episode of a recorded run is its control periods, planned again.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +20,14 @@ import torch
 
 from cem_planner_ros.configuration import Configuration, configure
 from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.learning.recorded_run import RecordedRun
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.simulation.lockstep import Lockstep
-from cem_planner_ros.studies import courses
+from cem_planner_ros.studies import courses, replanning
 from cem_planner_ros.studies.courses import Course
 from cem_planner_ros.studies.disturbed_plant import DisturbedPlant, Push
-from cem_planner_ros.studies.scenario import StudyScenario
+from cem_planner_ros.studies.planner_cache import PLANNERS
+from cem_planner_ros.studies.scenario import RECORDING, StudyScenario
 
 NOT_REACHED = 2.0
 """Factor of the longest duration that counts as the time to a goal that was not reached."""
@@ -110,7 +116,7 @@ def episode(
         base_values: today's parameters, whose costs judge and whose model is the plant "model".
         file: source of the values, for messages.
         scenario: what to simulate.
-        seed: of the plant.
+        seed: of the plant, or of the planner if a recording is planned again.
         with_curves: whether states and commands are returned too.
 
     Raises ConfigurationError if the values or the scenario cannot work.
@@ -118,22 +124,27 @@ def episode(
     began = time.perf_counter()
     torch.set_num_threads(1)  # Workers run beside each other.
     # A cached planner gives what a new one gives: it begins anew, and has the same numbers.
-    configuration, planner = _PLANNERS.of({**values, **scenario.set}, file)
-    base = _base(json.dumps({**base_values, **scenario.set}, sort_keys=True), file)
-    course = courses.make(scenario, seed, configuration, base)
-    run = drive(
-        configuration,
-        planner,
-        course,
-        scenario.duration,
-        _disturbed(course, scenario, seed, base),
-    )
-    found: dict[str, Any] = measures(run, course, scenario, configuration, base)
+    values, base_values = ({**given, **scenario.set} for given in (values, base_values))
+    if scenario.plant == RECORDING:
+        values["planner.seed"] = seed
+    configuration, planner = PLANNERS.of(values, file)
+    text = json.dumps(base_values, sort_keys=True)
+    base = _base(text, file)
+    if scenario.plant == RECORDING:
+        run = _recorded(text, file, scenario.recording, scenario.begin, scenario.duration)
+        found, curves = _replanned(run, configuration, planner, base)
+    else:
+        course = courses.make(scenario, seed, configuration, base)
+        disturbed = _disturbed(course, scenario, seed, base)
+        run = drive(configuration, planner, course, scenario.duration, disturbed)
+        found = measures(run, course, scenario, configuration, base)
+        curves = run.period, run.states, run.commands
     if with_curves:
+        period, states, commands = curves
         found["curves"] = {
-            "period": run.period,
-            "states": run.states.round(5).tolist(),
-            "commands": run.commands.round(5).tolist(),
+            "period": period,
+            "states": states.round(5).tolist(),
+            "commands": commands.round(5).tolist(),
         }
     found["wall_s"] = time.perf_counter() - began
     return found
@@ -147,12 +158,7 @@ def measures(
     base: Configuration,
 ) -> dict[str, float]:
     """Return what is reported of a run, by name of the objective; see `objectives.OBJECTIVES`."""
-    ranges = np.subtract(configuration.action("high"), configuration.action("low"))
-    changes = np.abs(np.diff(run.commands, axis=0)) / ranges
-    found = {
-        "command_change": float(changes.mean()) if changes.size else 0.0,
-        "plan_time": 1e3 * float(np.percentile(run.plan_times, 95)) if len(run.plan_times) else 0.0,
-    }
+    found = _of_commands(run.commands, run.plan_times, configuration)
     if is_costed(base):
         found["cost"] = _mean_stage_cost(run, base)
     if course.path is not None:
@@ -171,8 +177,32 @@ def measures(
     return found
 
 
+def _replanned(
+    run: RecordedRun, configuration: Configuration, planner: Planner, base: Configuration
+) -> tuple[dict[str, Any], tuple[float, np.ndarray, np.ndarray]]:
+    """Return what is reported of a recorded run that is planned again; and its curves."""
+    again = replanning.replan(configuration, planner, base, run)
+    found = _of_commands(again.commands, again.plan_times, configuration)
+    found["plan_cost"] = float(again.costs.mean())
+    return found, (float(np.median(np.diff(run.times))), run.states, again.commands[:-1])
+
+
+def _of_commands(
+    commands: np.ndarray, plan_times: np.ndarray, configuration: Configuration
+) -> dict[str, Any]:
+    """Return what is reported of commands (n, nu), and of the times of plans, s."""
+    ranges = np.subtract(configuration.action("high"), configuration.action("low"))
+    changes = np.abs(np.diff(commands, axis=0)) / ranges
+    return {
+        "command_change": float(changes.mean()) if changes.size else 0.0,
+        "plan_time": 1e3 * float(np.percentile(plan_times, 95)) if len(plan_times) else 0.0,
+    }
+
+
 def reported(scenario: StudyScenario, base: Configuration) -> set[str]:
     """Return the names of the objectives that episodes of a scenario measure."""
+    if scenario.plant == RECORDING:
+        return replanning.MEASURED
     found = {"command_change", "plan_time"}
     if is_costed(base):
         found.add("cost")
@@ -240,31 +270,14 @@ def _disturbed(
     )
 
 
-class _Planners:
-    """The planner of the last episode in this process, which the next one may use again."""
-
-    def __init__(self):
-        self._last: tuple[str, Configuration, Planner] | None = None
-
-    def of(self, values: Mapping[str, Any], file: str) -> tuple[Configuration, Planner]:
-        """Return the configuration of values, and its planner."""
-        text = json.dumps(values, sort_keys=True)
-        if self._last is None or self._last[0] != text:
-            configuration = configure(values, file)
-            known = self._last and configuration.with_plugins_of(self._last[1])
-            like = self._last[2] if known else None
-            self._last = None  # Another configuration may change its plugins from now on.
-            configuration = known or configuration
-            planner = configuration.planner(like)
-            configuration.tune(planner)
-            self._last = text, configuration, planner
-        return self._last[1:]
-
-
-_PLANNERS = _Planners()
-
-
 @functools.lru_cache(maxsize=4)
 def _base(text: str, file: str) -> Configuration:
     """Return the configuration of today's values, which are given as JSON."""
     return configure(json.loads(text), file)
+
+
+@functools.lru_cache(maxsize=4)
+def _recorded(text: str, file: str, *part: Any) -> RecordedRun:
+    """Return a part of a recorded run, given the rest of the arguments of `replanning.load`."""
+    recording, *limits = part
+    return replanning.load(recording, _base(text, file), *limits)

@@ -20,6 +20,9 @@ class Objective(NamedTuple):
 
 OBJECTIVES = {
     "cost": Objective("mean stage cost of an episode, with the costs of today's file"),
+    "plan_cost": Objective(
+        "mean cost of a plan of a recording, with the model and the costs of today's file"
+    ),
     "time_to_goal": Objective(
         "time until the goal is reached for good; twice the duration if it is not", "s"
     ),

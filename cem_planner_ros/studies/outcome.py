@@ -94,9 +94,10 @@ def parameter_file(study: Study, trial: optuna.trial.FrozenTrial) -> str:
     file = study.file
     changes = file.space.changes(file.base.values, trial.params)
     values = zip(file.objectives, trial.values, strict=True)
+    told = sum(one.state.is_finished() for one in study.study.get_trials(deepcopy=False))
     lines = [
-        f"# {Path(file.file).name}, tuned by the study {file.name}: trial {trial.number} of "
-        f"{len(study.study.get_trials(deepcopy=False))}.",
+        f"# {Path(file.file).name}, tuned by the study {file.name}: trial {trial.number} of the "
+        f"trials 0 to {told - 1}.",
         "# " + ", ".join(f"{name} {value:.5g}" for name, value in values),
         "# Changed:",
         *(f"#   {name}: {v!r} (was {file.base.values[name]!r})" for name, v in changes.items()),

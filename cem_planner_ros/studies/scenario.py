@@ -1,30 +1,41 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
-"""The scenarios of a study file: what an episode simulates, and for which seeds."""
+"""The scenarios of a study file: what an episode simulates or replans, and for which seeds."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.plugins import loading
 from cem_planner_ros.plugins.parameter import Parameter
+from cem_planner_ros.studies import replanning
 
 Bounds = tuple[float, float]
+
+SIMULATED = ("model", "mujoco", "robot")
+RECORDING = "recording"
+"""What a scenario may have for a plant: one that is simulated, or a run that was recorded."""
 
 SCALARS = {
     parameter.name: parameter
     for parameter in (
-        Parameter("plant", "model", "What is simulated.", choices=("model", "mujoco", "robot")),
+        Parameter(
+            "plant", "model", "What is simulated, or a recording.", choices=(*SIMULATED, RECORDING)
+        ),
         Parameter("name", "", "Name of the scenario in reports."),
         Parameter("duration", 10.0, "Longest duration of an episode.", unit="s", low=0.01),
         Parameter("world", "", "World of the plant 'robot'."),
         Parameter("model_file", "", "MJCF file of the plant 'mujoco'."),
         Parameter("keyframe", "", "First state of the plant 'mujoco'."),
+        Parameter("recording", "", "Run that the plant 'recording' plans again."),
+        Parameter("begin", 0.0, "Begin of the part that is planned again.", unit="s", low=0.0),
         Parameter(
             "delay", 0.0, "Time until the plant follows a command.", unit="s", low=0.0, high=1.0
         ),
@@ -51,15 +62,20 @@ OTHERS = {
 """The settings of a scenario that are lists or mappings."""
 
 ONLY_OF = {
-    "world": "robot",
-    "worlds": "robot",
-    "model_file": "mujoco",
-    "keyframe": "mujoco",
-    "start": "model",
-    "path": "model",
-    "model_errors": "model",
+    "world": ("robot",),
+    "worlds": ("robot",),
+    "model_file": ("mujoco",),
+    "keyframe": ("mujoco",),
+    "start": ("model",),
+    "path": ("model",),
+    "model_errors": ("model",),
+    "recording": (RECORDING,),
+    "begin": (RECORDING,),
+    **dict.fromkeys(
+        ("goal", "tolerance", "delay", "process_noise", "state_noise", "pushes"), SIMULATED
+    ),
 }
-"""The plant for which a setting is."""
+"""The plants for which a setting is."""
 
 
 ROBOT = ("x", "y", "yaw", "v", "yaw_rate"), ("v", "yaw_rate")
@@ -72,13 +88,16 @@ class StudyScenario:
     What an episode simulates.
 
     Attributes:
-        plant: "model", a model of the planner's kind; "mujoco"; or "robot", the robot with a lidar.
+        plant: "model", a model of the planner's kind; "mujoco"; "robot", the robot with a lidar; or
+            "recording", a recorded run of which each control period is planned again.
         seeds: of the episodes that are optimised for.
         unseen: seeds of the episodes that only compare the result with today's values.
         name: of the scenario, for people.
         duration: longest duration of an episode, s.
         world: name or file of a world, for the robot.
         model_file, keyframe: of the plant "mujoco".
+        recording: absolute path of a file of `Planner.record()`, or of the folder of a rosbag2.
+        begin: begin of the part of the recording, s; `duration` may be infinite.
         start: first states by name, drawn between two bounds; others are zero.
         path: (x, y) or (x, y, yaw) of points that the plant "model" has to drive along, m and rad.
         goal, tolerance: states that have to be reached, and how nearly, by name.
@@ -98,6 +117,8 @@ class StudyScenario:
     world: str = ""
     model_file: str = ""
     keyframe: str = ""
+    recording: str = ""
+    begin: float = 0.0
     start: Mapping[str, Bounds] = field(default_factory=dict)
     path: tuple[tuple[float, ...], ...] = ()
     goal: Mapping[str, float] = field(default_factory=dict)
@@ -110,13 +131,14 @@ class StudyScenario:
     set: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read(given: Any, configuration: Configuration) -> list[StudyScenario]:
+def read(given: Any, configuration: Configuration, folder: Path = Path()) -> list[StudyScenario]:
     """
     Return the scenarios of one entry of a study file; one for each of its worlds.
 
     Args:
         given: what stands in the file.
         configuration: configuration that is tuned.
+        folder: folder of the study file, in which recordings are searched first.
 
     Raises ConfigurationError for what cannot work.
     """
@@ -131,9 +153,14 @@ def read(given: Any, configuration: Configuration) -> list[StudyScenario]:
             )
     values = {name: p.check(number(given.get(name, p.default))) for name, p in SCALARS.items()}
     plant = values["plant"]
+    if plant == RECORDING and "duration" not in given:
+        values["duration"] = math.inf
     for name, only in ONLY_OF.items():
-        if name in given and plant != only:
-            raise ConfigurationError(f"'{name}' is given, but only the plant '{only}' has it")
+        if name in given and plant not in only:
+            raise ConfigurationError(
+                f"'{name}' is given, but the plant '{plant}' has no such setting: it is for "
+                + ", ".join(f"'{other}'" for other in only)
+            )
     worlds = given.get("worlds", [values["world"]])
     if not isinstance(worlds, Sequence) or isinstance(worlds, str) or not worlds:
         raise ConfigurationError(f"'worlds' is {worlds!r}, expected a list of worlds")
@@ -151,19 +178,40 @@ def read(given: Any, configuration: Configuration) -> list[StudyScenario]:
         "pushes": tuple(_push(push, actions) for push in _list("pushes", given)),
         "set": {name: number(value) for name, value in _mapping("set", given).items()},
     }
-    if not common["seeds"]:
+    if not common["seeds"] and not common["unseen"]:
         raise ConfigurationError("'seeds' is empty, expected one or more seeds, such as 0-4")
     both = set(common["seeds"]) & set(common["unseen"])
     if both:
         raise ConfigurationError(f"seed {min(both)} is in 'seeds' and in 'unseen'")
     if set(common["goal"]) != set(common["tolerance"]):
         raise ConfigurationError("'goal' and 'tolerance' have to name the same states")
+    if plant == RECORDING:
+        common["recording"] = _recording(common, configuration, folder)
     _check_plant(common, worlds, configuration)
     names = [str(world) for world in worlds] if plant == "robot" else [plant]
     return [
         StudyScenario(**common | {"world": str(world), "name": common["name"] or name})
         for world, name in zip(worlds, names, strict=True)
     ]
+
+
+def _recording(values: Mapping[str, Any], configuration: Configuration, folder: Path) -> str:
+    """Return the absolute path of a recording, after reading it."""
+    name = values["recording"]
+    if not name:
+        raise ConfigurationError(
+            "the plant 'recording' needs a 'recording': a file of Planner.record(), or the folder "
+            "of a rosbag2"
+        )
+    if configuration.inputs or configuration.reference_sources:
+        raise ConfigurationError(
+            "the plant 'recording' has states and commands alone, but costs or model need a path, "
+            "a goal, a costmap or references: use a plant that is simulated"
+        )
+    beside = folder / name
+    place = (beside if beside.exists() else Path(name).expanduser()).absolute()
+    replanning.load(str(place), configuration, values["begin"], values["duration"])
+    return str(place)
 
 
 def _check_plant(values: Mapping[str, Any], worlds: Sequence, configuration: Configuration) -> None:
@@ -183,7 +231,7 @@ def _check_plant(values: Mapping[str, Any], worlds: Sequence, configuration: Con
             )
     if plant == "mujoco" and not values["model_file"]:
         raise ConfigurationError("the plant 'mujoco' needs a 'model_file'")
-    if bool(inputs) != (plant == "robot" or bool(values["path"])):
+    if plant != RECORDING and bool(inputs) != (plant == "robot" or bool(values["path"])):
         needs = "need a path: use the plant 'robot', or give the plant 'model' a 'path'"
         raise ConfigurationError(
             f"the costs {needs}" if inputs else "'path' is given, but no cost uses a path"

@@ -44,6 +44,9 @@ SCALARS = {
 
 SECTIONS = ("parameters", "scenarios", "objectives", "limits")
 
+LENGTHS = {"planner.horizon", "planner.dt"}
+"""The parameters that say how far a plan looks ahead."""
+
 NOT_COMPARED = ("trials", "cpus", "gpus")
 """Settings that may change while a study is stopped."""
 
@@ -128,9 +131,10 @@ def _study(file: Path, given: Any) -> StudyFile:
     run = today if values["gpus"] else {**today, "planner.device": "cpu"}
     base = configure(run, config)
     space = search_space.read(given.get("parameters"), base)
-    found = _scenarios(given.get("scenarios"), base)
+    found = _scenarios(given.get("scenarios"), base, file.parent)
     objectives = _objectives(given.get("objectives"), found, base)
     limits = _limits(given.get("limits", {}), found, base)
+    _check_lengths(space, {*objectives, *limits})
     _check_sampler(values, objectives)
     sampler = values["sampler"] or ("tpe" if len(objectives) == 1 else "nsga2")
     compared = {**given, "sampler": sampler, "batch": values["batch"], "seed": values["seed"]}
@@ -166,13 +170,13 @@ def _config(file: Path, name: str) -> str:
     )
 
 
-def _scenarios(given: Any, base: Configuration) -> tuple[StudyScenario, ...]:
+def _scenarios(given: Any, base: Configuration, folder: Path) -> tuple[StudyScenario, ...]:
     if not isinstance(given, list) or not given:
         raise ConfigurationError("'scenarios' is missing: expected a list of one or more")
     found: list[StudyScenario] = []
     for number_, entry in enumerate(given, start=1):
         try:
-            found += scenarios.read(entry, base)
+            found += scenarios.read(entry, base, folder)
         except ConfigurationError as error:
             raise ConfigurationError(f"scenario {number_}: {error}") from error
         for one in found:
@@ -182,6 +186,10 @@ def _scenarios(given: Any, base: Configuration) -> tuple[StudyScenario, ...]:
     if len(set(names)) < len(names):
         raise ConfigurationError(
             f"two scenarios have one name ({', '.join(names)}): expected a 'name' for each"
+        )
+    if not any(scenario.seeds for scenario in found):
+        raise ConfigurationError(
+            "no scenario has 'seeds', expected one or more with seeds that the trials drive"
         )
     return tuple(found)
 
@@ -214,11 +222,21 @@ def _reported(what: str, name: str, found: tuple[StudyScenario, ...], base: Conf
         raise ConfigurationError(
             loading.unknown(what, name, OBJECTIVES) + f" (known: {', '.join(OBJECTIVES)})"
         )
-    by_scenario = [reported(scenario, base) for scenario in found]
+    by_scenario = [reported(scenario, base) for scenario in found if scenario.seeds]
     if not any(name in names for names in by_scenario):
         has = ", ".join(sorted(set().union(*by_scenario)))
         raise ConfigurationError(f"{what} '{name}' is reported by no scenario: these report {has}")
     return name
+
+
+def _check_lengths(space: SearchSpace, measured: set[str]) -> None:
+    """Raise ConfigurationError if costs of plans of different lengths would be compared."""
+    tuned = LENGTHS & {*space.distributions, *space.ties}
+    if tuned and "plan_cost" in measured:
+        raise ConfigurationError(
+            f"'plan_cost' cannot compare plans of different lengths: leave '{min(tuned)}' out of "
+            "'parameters', or tune it with a plant that is simulated"
+        )
 
 
 def _check_sampler(values: Mapping[str, Any], objectives: tuple[str, ...]) -> None:

@@ -7,6 +7,7 @@ import yaml
 
 from cem_planner_ros import cli
 from cem_planner_ros.configuration import load_yaml
+from cem_planner_ros.studies import outcome
 from cem_planner_ros.studies import study as studies
 
 pytest.importorskip("optuna")
@@ -64,8 +65,22 @@ def test_ctrl_c_keeps_what_has_ended(file, tmp_path, capsys, monkeypatch):
     with monkeypatch.context() as changed:
         changed.setattr(studies.Study, "task", task)
         assert cli.main(["tune", str(file), "--out", str(out)]) == 130
-    assert "--resume continues" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "--resume continues" in text
+    assert "best.yaml" not in text  # No batch is complete.
     assert cli.main(["tune", str(file), "--out", str(out), "--resume"]) == 0
+
+
+def test_ctrl_c_in_the_comparison_leaves_the_best_as_a_file(file, tmp_path, capsys, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    monkeypatch.setattr(outcome, "compare", interrupted)
+    assert cli.main(["tune", str(file), "--out", str(out)]) == 130
+    assert f"wrote {out}/best.yaml, the best so far" in capsys.readouterr().out
+    assert "trials 0 to 1." in (out / "best.yaml").read_text().splitlines()[0]
+    assert cli.main(["check", str(out / "best.yaml")]) == 0
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,9 @@ CONFIG = """
       plugin: quadratic
       weight: {x: 1.0, "y": 1.0, x_dot: 0.1, y_dot: 0.1}
     command: {type: std_msgs/msg/Float64MultiArray}
-    state: {type: std_msgs/msg/Float64MultiArray}
+    state:
+      type: sensor_msgs/msg/JointState
+      fields: {x: "position[a]", "y": "position[b]", x_dot: "velocity[a]", y_dot: "velocity[b]"}
 """
 
 STUDY = {

@@ -88,6 +88,23 @@ def test_an_episode_depends_on_nothing_before_it(small):
     assert without_times(run(small, start={"x": 1.0})) == without_times(first)
 
 
+def test_a_planner_that_is_used_again_plans_as_a_new_one(small):
+    """Live values change in the planner that is there, as in an active node."""
+    changes = {
+        "running.weight.x": 3.0,
+        "planner.std_initial": 0.3,
+        "planner.keep": 0.9,
+        "action.high.x_ddot": 0.7,
+        "action.lag.x_ddot": 0.1,
+    }
+    run(small, start={"x": 1.0})
+    again = run(small, changes=changes, start={"x": 1.0})
+    assert without_times(again) != without_times(run(small, start={"x": 1.0}))
+    run(small, changes={"planner.dt": 0.05}, start={"x": 1.0})  # The planner is another one.
+    new = run(small, changes=changes, start={"x": 1.0})
+    assert without_times(new) == without_times(again)
+
+
 def test_the_seed_draws_start_and_noise(small):
     starts = [
         run(small, seed, with_curves=True, start={"x": [0.5, 1.5]})["curves"]["states"][0][0]

@@ -65,7 +65,7 @@ def test_a_wrong_parameter_is_one_message(write, parameters, message):
         ({"scenarios": [{**SCENARIO, "start": {"x": [2, 1]}}]}, "smaller bound first"),
         ({"scenarios": [{**SCENARIO, "goal": {"x": 1}}]}, "name the same states"),
         ({"scenarios": [{**SCENARIO, "pushes": [{"at": 1}]}]}, "a push is"),
-        ({"scenarios": [{**SCENARIO, "world": "rooms"}]}, "only the plant 'robot' has it"),
+        ({"scenarios": [{**SCENARIO, "world": "rooms"}]}, "it is for .robot."),
         ({"scenarios": [{**SCENARIO, "path": [[0, 0], [1, 0]]}]}, "no cost uses a path"),
         ({"scenarios": [{"plant": "robot", "world": "rooms"}]}, "costs that use a path"),
         ({"scenarios": [{"plant": "mujoco"}]}, "needs a 'model_file'"),

@@ -1,0 +1,132 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
+"""Episodes of a recorded run: each of its control periods is planned again."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.configuration.cross_checks import search_settings
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.learning import recorded_run
+from cem_planner_ros.learning.recorded_run import RecordedRun
+from cem_planner_ros.navigation.surroundings import NOTHING
+from cem_planner_ros.planning.actuators import Actuators
+from cem_planner_ros.planning.plan import Plan
+from cem_planner_ros.planning.planner import Planner
+from cem_planner_ros.planning.rollout import Rollout
+from cem_planner_ros.planning.settings import Search
+
+FEWEST = 2
+"""Control periods of an episode, at least."""
+
+MEASURED = {"plan_cost", "command_change", "plan_time"}
+"""The objectives that an episode of a recorded run measures."""
+
+
+class PlansAgain(NamedTuple):
+    """
+    The plans of n periods.
+
+    Attributes:
+        costs: (n,), of each plan under today's model and costs.
+        commands: (n, nu), the first action of each plan.
+        plan_times: (n,), s of real time.
+    """
+
+    costs: np.ndarray
+    commands: np.ndarray
+    plan_times: np.ndarray
+
+
+def load(
+    recording: str, configuration: Configuration, begin: float, duration: float
+) -> RecordedRun:
+    """
+    Return a part of a recorded run.
+
+    Args:
+        recording: the folder of a rosbag2, or a file of `Planner.record()`.
+        configuration: configuration of the run, read from a file.
+        begin, duration: of the part, s.
+
+    Raises ConfigurationError if the recording cannot be read, is of another model, or is too short.
+    """
+    place = Path(recording)
+    if place.is_dir():
+        run = recorded_run.from_bag(place, Path(configuration.file), configuration)
+    else:
+        run = recorded_run.from_planner(place, configuration)
+    first, end = np.searchsorted(run.times, (begin - 1e-6, begin + duration))
+    if end - first < FEWEST:
+        raise ConfigurationError(
+            f"the recording '{recording}' lasts {run.times[-1]:.3g} s: it has {end - first} "
+            f"control periods from {begin:g} s on, expected at least {FEWEST}"
+        )
+    part = slice(first, end)
+    columns = ("times", "states", "previous", "applied", "plans")
+    return run._replace(**{name: getattr(run, name)[part] for name in columns})
+
+
+def replan(
+    configuration: Configuration, planner: Planner, base: Configuration, run: RecordedRun
+) -> PlansAgain:
+    """
+    Plan the periods of a run again, each from the recorded state and the last plan made here.
+
+    The states are those of the recording. They do not follow from the commands of the new plans.
+
+    Args:
+        configuration: configuration of the planner.
+        planner: the planner.
+        base: configuration with today's values, whose model and costs judge.
+        run: the periods.
+    """
+    planner.reset()
+    judge = _rollout(base)
+    costs, commands, plan_times = [], [], []
+    for at, *known in zip(run.times, run.states, run.previous, run.applied, strict=True):
+        state, previous, applied = known
+        began = time.perf_counter()
+        plan = planner.plan(state, float(at), previous, applied=applied)
+        plan_times.append(time.perf_counter() - began)
+        commands.append(plan.actions[0])
+        costs.append(_cost(judge, base, plan, *known))
+    return PlansAgain(np.array(costs), np.array(commands), np.array(plan_times))
+
+
+def _rollout(base: Configuration) -> Rollout:
+    """Return the rollout of a configuration, whose model and costs belong to no planner."""
+    search = Search(**search_settings(base.values, base.dynamics))
+    for cost in base.costs.values():
+        cost.set_bounds(*(np.array(base.action(side)) for side in ("low", "high")))
+    return Rollout(base.dynamics, list(base.costs.values()), search.dt, search.through_members)
+
+
+@torch.no_grad()
+def _cost(
+    judge: Rollout,
+    base: Configuration,
+    plan: Plan,
+    state: np.ndarray,
+    previous: np.ndarray,
+    applied: np.ndarray,
+) -> float:
+    """Return the cost of a plan from a state (nx,), after actions (nu,) as in `Planner.plan`."""
+    begin = float(plan.edges[0])
+    edges = plan.edges - begin
+    origin = judge.prepare(state, applied, begin, begin, NOTHING, edges)
+    start, actions, previous, steps, lag, applied = (
+        torch.tensor(given, dtype=torch.float32, device=base.device)
+        for given in (
+            *(state - origin, plan.actions, previous),
+            *(np.diff(edges), base.action("lag"), applied),
+        )
+    )
+    return float(judge.breakdown(start, actions, previous, steps, Actuators(lag, applied)).sum())

@@ -1,0 +1,139 @@
+# Copyright 2026 the contributors of cem_planner_ros
+# SPDX-License-Identifier: Apache-2.0
+"""Studies over recorded runs, whose control periods are planned again."""
+
+import numpy as np
+import pytest
+
+from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.learning import task
+from cem_planner_ros.learning.recording import BagWriter
+from cem_planner_ros.studies import outcome, replanning, study_file
+from cem_planner_ros.studies.episode import episode
+from cem_planner_ros.studies.study import Study
+from cem_planner_ros.studies.workers import Here
+
+pytestmark = pytest.mark.timeout(600)
+
+PERIOD, PERIODS = 0.1, 12
+RECORDED = {"plant": "recording", "recording": "run.npz"}
+
+
+@pytest.fixture(scope="module")
+def driven(write):
+    """Record a run beside the study; return (configuration, times, states, commands)."""
+    file = write().with_name("small.yaml")
+    configuration = configure(load_yaml(file), str(file))
+    planner = configuration.planner()
+    recording = planner.record()
+    state, commands, states = np.array([1.0, -1.0, 0.0, 0.0]), [np.zeros(2)], []
+    for index in range(PERIODS):
+        plan = planner.plan(state, 7.0 + index * PERIOD, commands[-1])
+        states.append(state)
+        commands.append(plan.actions[0])
+        state = planner.predict(plan, state)[1]
+    recording.save(file.with_name("run.npz"))
+    return configuration, 7.0 + PERIOD * np.arange(PERIODS), states, commands[1:]
+
+
+@pytest.fixture(scope="module")
+def recorded(write, driven):
+    """Return a function that writes a study over the recorded run, and returns its file."""
+
+    def file(*scenarios, **changes):
+        given = {"scenarios": list(scenarios or [RECORDED]), "objectives": ["plan_cost"]}
+        return write(**given | changes)
+
+    return file
+
+
+def test_todays_values_give_the_plans_of_the_run_and_their_costs(recorded, driven):
+    configuration, _, _, commands = driven
+    place = recorded().with_name("run.npz")
+    run = replanning.load(str(place), configuration, 0.0, np.inf)
+    judge = configure(configuration.values, configuration.file)
+    planner = configuration.planner()
+    again = replanning.replan(configuration, planner, judge, run)
+    assert again.commands == pytest.approx(np.array(commands))
+    assert len(again.costs) == len(again.plan_times) == PERIODS
+    planner.reset()
+    known = zip(run.states, run.times, run.previous, strict=True)
+    costs = [planner.plan(state, time, previous).cost for state, time, previous in known]
+    assert again.costs == pytest.approx(costs, rel=1e-3)
+
+
+def test_the_costs_of_today_judge_plans_that_were_made_with_others(recorded):
+    """Smaller weights alone change no plan, so they do not make it cheaper."""
+    study = study_file.read(recorded())
+    values, (one,) = dict(study.run), study.scenarios
+    smaller = {name: 0.5 * v for name, v in values.items() if name.startswith("running.weight.")}
+    assert len(smaller) == 4
+    today, scaled = (
+        episode({**values, **changes}, values, study.file, one, 0) for changes in ({}, smaller)
+    )
+    assert scaled["plan_cost"] == pytest.approx(today["plan_cost"], rel=1e-4)
+
+
+def test_a_study_of_a_recording_is_compared_on_other_noise_and_another_part(recorded, tmp_path):
+    first = {**RECORDED, "name": "first", "duration": 0.55, "seeds": [0], "unseen": [1]}
+    rest = {**RECORDED, "name": "rest", "begin": 0.55, "seeds": [], "unseen": [0]}
+    file = study_file.read(
+        recorded(first, rest, trials=3, objectives=["plan_cost", "command_change"])
+    )
+    study = Study(file, tmp_path / "study", False)
+    study.run(Here(), lambda progress: None)
+    trials = study.study.get_trials()
+    assert [len(trial.user_attrs["episodes"]) for trial in trials] == [1, 1, 1]
+    assert len({tuple(trial.values) for trial in trials}) > 1
+    compared = outcome.compare(study, study.best(), Here())
+    assert list(compared["best"]) == [("first", 1), ("rest", 0)]
+    assert set(outcome.means(compared["best"])) == replanning.MEASURED
+    assert len(compared["best"]["first", 1]["curves"]["states"]) == 6
+
+
+def test_a_bag_is_planned_again(recorded, driven):
+    pytest.importorskip("rosbags")
+    configuration, times, states, commands = driven
+    small = recorded().with_name("small.yaml")
+    with BagWriter(small.with_name("bag"), task.load(small)) as writer:
+        for time, state, command in zip(times, states, commands, strict=True):
+            writer.state(time, state)
+            writer.command(time + 0.001, command)
+    study = study_file.read(recorded({**RECORDED, "recording": "bag"}))
+    run = replanning.load(study.scenarios[0].recording, configuration, 0.0, np.inf)
+    # What was in force before the first command is not known.
+    assert run.states == pytest.approx(np.array(states[1:]))
+    again = replanning.replan(configuration, configuration.planner(), study.base, run)
+    assert np.isfinite(again.costs).all()
+
+
+@pytest.mark.parametrize(
+    ("scenario", "changes", "message"),
+    [
+        ({"recording": "none.npz"}, {}, r"none\.npz' cannot be read"),
+        ({"recording": ""}, {}, "needs a 'recording': a file"),
+        ({"recording": "study.yaml"}, {}, "cannot be read, expected a file of Planner.record"),
+        ({"begin": 1.15}, {}, "it has 0 control periods from 1.15 s on, expected at least 2"),
+        ({"duration": 0.05}, {}, "it has 1 control periods"),
+        ({"process_noise": 0.1}, {}, "the plant 'recording' has no such setting: it is for 'model"),
+        ({"plant": "model"}, {}, "'recording' is given, but the plant 'model' has no such"),
+        ({"seeds": [], "unseen": [0]}, {}, "no scenario has 'seeds'"),
+        ({}, {"objectives": ["cost"]}, "'cost' is reported by no scenario: these report command"),
+        ({}, {"limits": {"time_to_goal": 1}}, "'time_to_goal' is reported by no scenario"),
+        (
+            {},
+            {"parameters": {"planner.horizon": {"low": 3, "high": 9}}},
+            "'plan_cost' cannot compare plans of different lengths: leave 'planner.horizon' out",
+        ),
+    ],
+)
+def test_a_wrong_recording_is_one_message(recorded, scenario, changes, message):
+    with pytest.raises(ConfigurationError, match=message):
+        study_file.read(recorded({**RECORDED, **scenario}, **changes))
+
+
+def test_costs_that_need_a_path_cannot_judge_a_recording(recorded):
+    file = recorded(config="drive.yaml", parameters={"planner.keep": {"low": 0.0, "high": 1.0}})
+    with pytest.raises(ConfigurationError, match=r"states and commands alone, but .* a path"):
+        study_file.read(file)
