@@ -14,12 +14,20 @@ pytest.importorskip("optuna")
 pytest.importorskip("rich")
 pytest.importorskip("matplotlib")
 
+pytestmark = pytest.mark.timeout(600)  # On a busy machine.
+
 STUDY = {
     "config": "double_integrator.yaml",
     "trials": 2,
     "batch": 2,
     "parameters": {"planner.keep": {"low": 0.1, "high": 0.9}},
-    "scenarios": [{"plant": "model", "duration": 0.3, "set": {"planner.samples": 64}}],
+    "scenarios": [
+        {
+            "plant": "model",
+            "duration": 0.3,
+            "set": {"planner.samples": 64, "planner.backend": "eager"},
+        }
+    ],
     "objectives": ["cost"],
 }
 
