@@ -118,6 +118,7 @@ setup(
             f"effort = {NAME}.costs.actions:Effort",
             f"goal = {NAME}.costs.goal:Goal",
             f"goal_pose = {NAME}.costs.goal_pose:GoalPose",
+            f"mean_velocity = {NAME}.costs.mean_velocity:MeanVelocity",
             f"obstacles = {NAME}.costs.obstacles:Obstacles",
             f"path_follow = {NAME}.costs.path_follow:PathFollow",
             f"pose = {NAME}.costs.pose:PoseTracking",

@@ -47,7 +47,7 @@ def policy_problems(
         names = [name for name, cost in costs.items() if isinstance(cost, ReferenceCost)]
         return [
             f"parameter 'policy.file': velocity of the gait is '{policy.velocity}', allowed: a "
-            "cost track whose first three signals are the forward, sideways and turning velocity "
-            f"of the body; of its kind are {', '.join(names) or 'none'}"
+            "cost mean_velocity, or track whose first three signals are the forward, sideways and "
+            f"turning velocity of the body; of this kind are {', '.join(names) or 'none'}"
         ]
     return []

@@ -19,6 +19,18 @@ STANDING = 0.02
 TAIL = 2
 """Degrees of freedom of Student's t-distribution of the velocities that are drawn."""
 
+MOST_DRIFT = 0.3
+"""Largest integral of the velocity error, m/s and rad/s."""
+
+LONGEST = 0.1
+"""Longest time between two plans that is integrated over, s."""
+
+SOFTEST = 1.0
+"""Smallest stiffness of a servo with which a load is made up for, N m/rad."""
+
+LANDED = 1e-6
+"""Height below which a foot is on the ground, m; the sine of its step does not quite end at 0."""
+
 DAMPING = 1e-4
 """Damping of the inverse of a leg's Jacobian, m^2/rad^2, for legs that are nearly straight."""
 
@@ -37,9 +49,10 @@ class Gait:
         swing: share of a step in which the foot is in the air.
         lift: height of a step, m.
         spread: scale of the differences of further candidates' velocities, m/s, m/s and rad/s.
-        drift: the velocity with which the robot moves when it steps on the spot, because its legs
-            give way under load, m/s, m/s and rad/s; it is subtracted.
-        stride: factor of the length of a step, as legs that give way move the robot less far.
+        drift: the velocity with which the robot moves when it steps on the spot, m/s, m/s and
+            rad/s. It is subtracted from that of the steps, and the integral is added to it.
+        stride: factor of the length of a step, for legs that give way and move the robot less far.
+        integral: gain of the integral of the velocity error, 1/s; 0 for steps without it.
     """
 
     feet: Mapping[str, float]
@@ -51,6 +64,7 @@ class Gait:
     spread: tuple[float, float, float] = (0.3, 0.3, 0.5)
     drift: tuple[float, float, float] = (0.0, 0.0, 0.0)
     stride: float = 1.0
+    integral: float = 0.5
 
     def __post_init__(self):
         for name, low, high in (
@@ -58,6 +72,7 @@ class Gait:
             ("swing", 0.05, 0.95),
             ("lift", 0.0, 1.0),
             ("stride", 0.1, 10.0),
+            ("integral", 0.0, 10.0),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
@@ -130,60 +145,118 @@ class GaitCandidates:
         self._gait, self._velocity, self._count = gait, velocity, count
         self._low, self._high = low, high
         self._random = np.random.default_rng(seed)
-        self._stance, self._feet, self._inverse = _legs(gait, dynamics)
+        self._legs = Legs(gait, dynamics)
+        self._time, self._drift = np.inf, np.array(gait.drift)
 
     def __call__(self, state: np.ndarray, edges: np.ndarray) -> np.ndarray:
         """Return sequences (E, H, nu) over steps between `edges` (H + 1,), s."""
         wanted = self._velocity()
+        self._learn(state, edges[0], wanted)
         drawn = self._random.standard_t(TAIL, (self._count, 3)) * self._gait.spread
         drawn[0] = 0.0
+        if not _is_standing(wanted):
+            drawn -= self._drift
         times = 0.5 * (edges[1:] + edges[:-1])
         sequences = np.array([self.sequence(times, wanted + one) for one in drawn])
         return np.clip(sequences, self._low, self._high)
 
+    def _learn(self, state: np.ndarray, time: float, wanted: np.ndarray) -> None:
+        """Integrate the difference of the velocity from the commanded one while it steps."""
+        if time < self._time:  # A new run.
+            self._drift[:] = self._gait.drift
+        elif not _is_standing(wanted):
+            error = self._legs.velocity(state) - wanted
+            self._drift += self._gait.integral * min(time - self._time, LONGEST) * error
+            known = np.array(self._gait.drift)
+            self._drift.clip(known - MOST_DRIFT, known + MOST_DRIFT, out=self._drift)
+        self._time = time
+
     def sequence(self, times: np.ndarray, velocity: np.ndarray) -> np.ndarray:
         """Return the actions (n, nu) at times (n,), s, that step with a velocity (3,)."""
-        if (np.abs(velocity) < STANDING).all():
-            return np.tile(self._stance, (len(times), 1))
-        gait = self._gait
-        place, height = gait.swinging(times)
-        forward, sideways, turning = gait.stride * (velocity - np.array(gait.drift))
-        x, y, _ = self._feet.T
+        feet = len(self._gait.feet)
+        if _is_standing(velocity):
+            moved, load = np.zeros((3, feet, len(times))), np.full((feet, len(times)), 1.0 / feet)
+            return self._legs.actions(moved, load)
+        place, height = self._gait.swinging(times)
+        forward, sideways, turning = self._gait.stride * velocity
+        x, y, _ = self._legs.feet.T
         speed = np.stack((forward - turning * y, sideways + turning * x))  # (2, feet)
-        length = speed * (1.0 - gait.swing) / gait.frequency
-        moved = np.concatenate((length[..., None] * place, height[None]))  # (3, feet, n)
-        return self._stance + np.einsum("fuk,kfn->nu", self._inverse, moved)
+        length = speed * (1.0 - self._gait.swing) / self._gait.frequency
+        moved = np.concatenate((length[..., None] * place, height[None]))
+        carries = (height < LANDED).astype(float)
+        return self._legs.actions(moved, carries / np.maximum(carries.sum(0), 1.0))
 
 
-def _legs(gait: Gait, dynamics: Dynamics) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+class Legs:
     """
-    Return what moves feet, at the keyframe.
+    What moves and loads the feet of a robot at a keyframe.
 
-    Returns: the actions (nu,), the places of the feet (feet, 3) in the frame of the base, m, and
-        the damped inverse (feet, nu, 3) of the Jacobian of each foot.
+    Args:
+        gait: names the feet and the keyframe.
+        dynamics: the model, of a MuJoCo file whose actions are positions of joints.
+
+    Raises ConfigurationError as `GaitCandidates`.
     """
-    import mujoco
 
-    _check(gait, dynamics)
-    model = dynamics.model
-    data = mujoco.MjData(model)
-    mujoco.mj_resetDataKeyframe(model, data, model.key(gait.keyframe).id)
-    mujoco.mj_forward(model, data)
-    joints = [model.joint(dynamics.measured_by[name]) for name in dynamics.action_names]
-    columns = [int(joint.dofadr[0]) for joint in joints]
-    places, inverses = [], []
-    for foot in gait.feet:
-        site = model.site(foot)
-        base = int(model.body_rootid[int(site.bodyid[0])])
-        to_base = data.xmat[base].reshape(3, 3).T
-        jacobian = np.zeros((3, model.nv))
-        mujoco.mj_jacSite(model, data, jacobian, None, site.id)
-        jacobian = to_base @ jacobian[:, columns]
-        square = jacobian @ jacobian.T + DAMPING * np.eye(3)
-        inverses.append(jacobian.T @ np.linalg.inv(square))
-        places.append(to_base @ (data.site_xpos[site.id] - data.xpos[base]))
-    stance = np.array(dynamics.named_actions[f"keyframe:{gait.keyframe}"])
-    return stance, np.array(places), np.array(inverses)
+    feet: np.ndarray
+    """The places of the feet (feet, 3) in the frame of the base, m."""
+
+    def __init__(self, gait: Gait, dynamics: Dynamics):
+        import mujoco
+
+        _check(gait, dynamics)
+        self._mujoco, self._model = mujoco, dynamics.model
+        model, self._data = self._model, mujoco.MjData(self._model)
+        data = self._data
+        mujoco.mj_resetDataKeyframe(model, data, model.key(gait.keyframe).id)
+        mujoco.mj_forward(model, data)
+        joints = [model.joint(dynamics.measured_by[name]) for name in dynamics.action_names]
+        columns = [int(joint.dofadr[0]) for joint in joints]
+        self._base = int(model.body_rootid[int(model.site(next(iter(gait.feet))).bodyid[0])])
+        to_base = data.xmat[self._base].reshape(3, 3).T
+        self._stance = np.array(dynamics.named_actions[f"keyframe:{gait.keyframe}"])
+        weight = -to_base @ model.opt.gravity * model.body_subtreemass[self._base]
+        stiffness = np.maximum(-model.actuator_biasprm[dynamics.actuators, 1], SOFTEST)
+        places, inverses, sags = [], [], []
+        for foot in gait.feet:
+            site = model.site(foot)
+            jacobian = np.zeros((3, model.nv))
+            mujoco.mj_jacSite(model, data, jacobian, None, site.id)
+            jacobian = to_base @ jacobian[:, columns]
+            square = jacobian @ jacobian.T + DAMPING * np.eye(3)
+            inverses.append(jacobian.T @ np.linalg.inv(square))
+            sags.append(-jacobian.T @ weight / stiffness)
+            places.append(to_base @ (data.site_xpos[site.id] - data.xpos[self._base]))
+        self.feet = np.array(places)
+        self._inverse, self._sag = np.array(inverses), np.array(sags)
+
+    def actions(self, moved: np.ndarray, load: np.ndarray) -> np.ndarray:
+        """
+        Return the actions (n, nu) that move and load the feet.
+
+        Args:
+            moved: (3, feet, n), from where the feet are at the keyframe, m.
+            load: (feet, n), share of the weight that each foot carries. A servo gives way by torque
+                over stiffness, which the actions make up for.
+        """
+        bent = np.einsum("fuk,kfn->nu", self._inverse, moved)
+        return self._stance + bent + np.einsum("fu,fn->nu", self._sag, load)
+
+    def velocity(self, state: np.ndarray) -> np.ndarray:
+        """Return forward, sideways, m/s, and turning velocity, rad/s, (3,) of the base."""
+        model, data = self._model, self._data
+        data.qpos[:], data.qvel[:] = np.split(state[: model.nq + model.nv], [model.nq])
+        self._mujoco.mj_kinematics(model, data)
+        self._mujoco.mj_comPos(model, data)
+        self._mujoco.mj_comVel(model, data)
+        found, body = np.zeros(6), self._mujoco.mjtObj.mjOBJ_BODY
+        self._mujoco.mj_objectVelocity(model, data, body, self._base, found, 1)
+        return np.array((found[3], found[4], found[2]))
+
+
+def _is_standing(velocity: np.ndarray) -> bool:
+    """Return whether a velocity (3,) is that of a robot that is commanded to stand."""
+    return bool((np.abs(velocity) < STANDING).all())
 
 
 def _check(gait: Gait, dynamics: Dynamics) -> None:
@@ -223,5 +296,6 @@ def from_content(content: Any) -> Gait:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(
             f"{error if str(error) else type(error).__name__}; expected gait: with feet and "
-            "velocity, and perhaps keyframe, frequency, swing, lift, spread, drift and stride"
+            "velocity, and perhaps keyframe, frequency, swing, lift, spread, drift, stride and "
+            "integral"
         ) from error

@@ -10,6 +10,7 @@ from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import share
 from cem_planner_ros.policies.gait import Gait, GaitCandidates
 from cem_planner_ros.policies.linear_policy import load
+from cem_planner_ros.simulation.plants import MujocoPlant
 
 pytest.importorskip("mujoco")
 
@@ -48,8 +49,47 @@ def test_feet_are_in_the_air_in_turn_and_move_back_on_the_ground():
 def test_a_robot_that_is_told_to_stand_stands(model):
     sequences = candidates(model)(np.zeros(37), np.arange(11) * 0.02)
     assert sequences.shape == (1, 10, 12)
-    home = model.named_actions["keyframe:home"]
-    np.testing.assert_allclose(sequences[0], np.tile(home, (10, 1)))
+    np.testing.assert_allclose(sequences[0], np.tile(sequences[0, 0], (10, 1)))
+
+
+@pytest.fixture
+def plant():
+    return MujocoPlant(share("models") / "quadruped.xml", "home")
+
+
+def test_a_robot_that_stands_does_not_sag_under_its_weight(model, plant):
+    """The servos of the pose itself would let it sink by 12 mm."""
+    action = candidates(model)(np.zeros(37), np.arange(3) * 0.02)[0, 0]
+    plant.step(action, 2.0)
+    home = model.model.key("home").qpos
+    np.testing.assert_allclose(plant.physics_state()[7:19], home[7:], atol=0.02)
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.5])
+def test_the_integral_of_the_error_brings_steps_to_the_commanded_velocity(model, plant, gain):
+    """Without search; steps of the commanded velocity alone move the robot too slowly."""
+    wanted, way = np.array([0.3, 0.0, 0.0]), []
+    make = candidates(model, velocity=wanted, frequency=2.5, integral=gain)
+    for period in range(200):
+        edges = 0.04 * (period + np.arange(2))
+        plant.step(make(plant.physics_state(), edges)[0, 0], 0.04)
+        way.append(plant.physics_state()[0])
+    speed = (way[199] - way[99]) / 4.0
+    assert plant.physics_state()[2] > 0.25
+    assert speed < 0.22 if gain == 0.0 else speed == pytest.approx(0.3, abs=0.05)
+
+
+def test_a_new_run_begins_without_the_integral_of_the_last_one(model):
+    make = candidates(model, velocity=(0.3, 0.0, 0.0), integral=5.0)
+    state = model.rest_state
+    sequences = [make(state, time + np.arange(11) * 0.02) for time in (0.0, 0.1, 0.2, 0.0)]
+    assert (
+        np.abs(
+            sequences[2] - make.sequence(np.arange(10) * 0.02 + 0.21, np.array([0.3, 0.0, 0.0]))
+        ).max()
+        > 0.01
+    )
+    np.testing.assert_array_equal(sequences[3], sequences[0])
 
 
 def test_feet_are_moved_as_the_velocity_says(model):
@@ -129,6 +169,7 @@ def test_a_wrong_gait_is_refused_with_what_is_allowed(tmp_path, text, expected):
         ("spread: [0.3, .nan, 0.3]", "spread.*finite"),
         ("frequency: .nan", "frequency.*0.1 to 20"),
         ("stride: .inf", "stride.*0.1 to 10"),
+        ("integral: .nan", "integral.*0.0 to 10"),
         ("lift: .nan", "lift.*0.0 to 1"),
         ("feet: {FR_foot: .nan, FL_foot: 0.5}", "'FR_foot'.*phase nan.*0 to 1"),
         ("feet: {FR_foot: 0.0, FL_foot: 1.5}", "'FL_foot'.*phase 1.5.*0 to 1"),

@@ -295,10 +295,12 @@ class Bumper(DiffDriveLag):
         return 1.0 * state[:1]
 
 
+BODY = {"dynamics.plugin": "mujoco", "dynamics.file": "quadruped.xml"}
+# The target of a cost is for a constant reference, the age for one from a topic.
 ROBOTS = {
     "contact": [{"dynamics.plugin": f"{__name__}:Bumper"}],
+    "mean_velocity": [BODY, BODY | {"cost.topic": "wanted"}],
     "pose": [{"dynamics.plugin": "quadrotor"}],
-    # The target is for a constant reference, the age for one from a topic.
     "track": [{}, {"cost.topic": "wanted", "cost.type": "std_msgs/msg/Float64MultiArray"}],
 }
 """What costs need besides a plugin; each of their numbers acts in one of several."""
