@@ -55,7 +55,7 @@ test-fast: install lint
 
 # Robots of other packages are files, and need nothing else of these packages.
 test-extras: install
-	$(BIN)/pip install --quiet $(CONSTRAINTS) '.[ray,warp]' selenium
+	$(BIN)/pip install --quiet $(CONSTRAINTS) '.[ray,warp,lint]' selenium
 	$(BIN)/pip install --quiet $(CONSTRAINTS) --no-deps judo-rai mjlab
 	$(BIN)/pytest $(PARALLEL) -m extras
 

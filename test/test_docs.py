@@ -125,6 +125,15 @@ def test_links_and_pictures_lead_somewhere():
             assert (page.parent / link).exists(), f"{page.relative_to(ROOT)}: {link}"
 
 
+def test_lists_are_indented_as_the_site_needs_it():
+    """By fours; other indentations look right elsewhere, but end a list on the site."""
+    for page in (page for page in PAGES if "docs" in page.parts):
+        text = re.sub(r"^( *)```.*?^ *```", r"\1```", page.read_text(), flags=re.S | re.M)
+        begins = re.findall(r"(?:^\n( *)(?=\S)|^( *)(?=[*-] |```))", text, re.M)
+        wrong = [indents for indents in begins if len("".join(indents)) % 4]
+        assert wrong == [], page
+
+
 def test_pages_of_the_site_are_in_its_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text()
     for page in (ROOT / "docs").rglob("*.md"):

@@ -122,8 +122,9 @@ class Plot:
         if self.is_stacked:
             columns = list(np.cumsum(np.nan_to_num(columns), axis=0))
         if names != list(self.shown):
-            self._handle.series = tuple(
-                [uplot.Series(label="s"), *map(self._series, names, range(len(names)))]
+            self._handle.series = (
+                uplot.Series(label="s"),
+                *map(self._series, names, range(len(names))),
             )
         self.times, self.shown = times - times[-1], dict(zip(names, columns, strict=True))
         self._handle.data = (self.times, *columns)

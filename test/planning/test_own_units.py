@@ -25,7 +25,7 @@ class Servos(Dynamics):
     action_units = ("rad", "rad")
 
     def step(self, state, action, dt):
-        return torch.stack([a for a in action])
+        return torch.stack(list(action))
 
 
 class Pose(Cost):
