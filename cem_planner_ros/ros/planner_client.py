@@ -209,28 +209,30 @@ class PlannerClient:
 
     def use_goal(self, topic: str, frame: str) -> None:
         """Send goals to a topic from now on, in a frame; "" for no topic."""
-        if self._goals is not None:
-            self._node.destroy_publisher(self._goals[0])
-        self._goals = None
-        if topic:
-            # A latched goal would be received again by a planner that is activated later. That
-            # somebody waits for latched ones meanwhile is no fault.
-            quiet = PublisherEventCallbacks(use_default_callbacks=False)
-            publisher = self._node.create_publisher(PoseStamped, topic, 1, event_callbacks=quiet)
-            self._goals = publisher, frame
+        # A browser may be sending a goal in another thread.
+        with self._lock:
+            if self._goals is not None:
+                self._node.destroy_publisher(self._goals[0])
+            self._goals = None
+            if topic:
+                # A latched goal would be received again by a planner that is activated later. That
+                # somebody waits for latched ones meanwhile is no fault.
+                quiet = PublisherEventCallbacks(use_default_callbacks=False)
+                made = self._node.create_publisher(PoseStamped, topic, 1, event_callbacks=quiet)
+                self._goals = made, frame
 
     def send_goal(self, x: float, y: float, yaw: float) -> None:
         """Send a goal, m and rad."""
-        if self._goals is None:
-            return
-        publisher, frame = self._goals
         goal = PoseStamped()
         goal.header.stamp = self._node.get_clock().now().to_msg()
-        goal.header.frame_id = frame
         goal.pose.position.x, goal.pose.position.y = x, y
         turn = goal.pose.orientation
         turn.x, turn.y, turn.z, turn.w = quaternion(0.0, 0.0, yaw)
-        publisher.publish(goal)
+        with self._lock:
+            if self._goals is None:
+                return
+            publisher, goal.header.frame_id = self._goals
+            publisher.publish(goal)
         self._told(f"goal sent: x {x:.2f} m, y {y:.2f} m, yaw {yaw:.2f} rad")
 
     def _change(

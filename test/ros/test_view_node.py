@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("viser")
 
+from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import TransitionEvent
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.client import Client
@@ -162,6 +163,29 @@ def test_nothing_is_set_on_a_planner_that_cannot_be_deactivated(
     wait_until(lambda: "could not be deactivated" in panel.message)
     assert planner.get_parameter("planner.samples").value == 64
     assert tuning.shown("planner.samples") == 64
+
+
+def test_a_goal_may_be_sent_while_its_topic_changes(view, observer, wait_until):
+    operating, done, failed = view().operating, threading.Event(), []
+    heard = observer.listen(PoseStamped, "/goal")
+
+    def send():
+        try:
+            while not done.is_set():
+                operating.send_goal(1.0, 2.0, 0.0)
+        except Exception as error:
+            failed.append(error)
+
+    sending = threading.Thread(target=send, daemon=True)
+    sending.start()
+    for _ in range(30):
+        operating.use_goal("/goal", "map")
+    done.set()
+    sending.join(60.0)
+    assert (sending.is_alive(), failed) == (False, [])
+    wait_until(lambda: operating.send_goal(1.0, 2.0, 0.0) or heard)
+    goal = heard[-1][1]
+    assert (goal.header.frame_id, goal.pose.position.x, goal.pose.position.y) == ("map", 1.0, 2.0)
 
 
 @pytest.mark.extras
