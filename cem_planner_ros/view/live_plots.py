@@ -235,10 +235,12 @@ class Plots:
         client = event.client
         if client is None:
             return
-        if event.target.value == "CSV":
-            client.send_file_download("planner.csv", self.csv().encode())
-            return
         try:
-            client.send_file_download("planner.png", self.picture())
+            if event.target.value == "CSV":
+                name, content = "planner.csv", self.csv().encode()
+            else:
+                name, content = "planner.png", self.picture()
         except ConfigurationError as error:
             client.add_notification("No picture", str(error))
+        else:
+            client.send_file_download(name, content, save_immediately=True)

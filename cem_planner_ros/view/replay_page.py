@@ -104,6 +104,11 @@ class ReplayPage:
         """What the page says of the plan that was made again, or why there is none."""
         return self._said.content
 
+    @property
+    def shown(self) -> int:
+        """The number of the period that is shown, from 0 on."""
+        return self._shown
+
     def play(self, plays: bool) -> None:
         """Show one period after the other, or no more."""
         self._plays.value = plays

@@ -18,7 +18,8 @@ import pytest
 pytest.importorskip("viser")
 pytest.importorskip("selenium", reason="selenium is not installed")
 
-from geometry_msgs.msg import PoseStamped
+from builtin_interfaces.msg import Time
+from nav_msgs.msg import Path as NavPath
 from rcl_interfaces.msg import ParameterEvent
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
@@ -26,10 +27,17 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from std_msgs.msg import Float64MultiArray
 
+from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.control.tick import CAUSES, EMERGENCY_STOP
+from cem_planner_ros.learning import recorded_run
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.surroundings import Costmap, ReferencePath, Surroundings
 from cem_planner_ros.paths import share
-from cem_planner_ros.ros.diagnostics import STATISTICS
+from cem_planner_ros.ros.diagnostics import STATISTICS, path_message
 from cem_planner_ros.ros.messages import LATCHED
+from cem_planner_ros.simulation import worlds
+from cem_planner_ros.view.replay import Replay
+from cem_planner_ros.view.replay_page import ReplayPage
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 REPORT = Path(__file__).parents[2] / "report"
@@ -53,9 +61,10 @@ PRESSES = 10
 class Browser:
     """A page, and what is on it by its texts."""
 
-    def __init__(self, wait_until):
+    def __init__(self, wait_until, downloads):
         self._wait_until = wait_until
         options = webdriver.ChromeOptions()
+        options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
         options.binary_location = CHROMIUM
         for option in OPTIONS:
             options.add_argument(option)
@@ -89,6 +98,15 @@ class Browser:
 
     def open_folder(self, text):
         self.click(f"//*[normalize-space(text())='{text}']")
+
+    def tick(self, label):
+        """Switch a checkbox."""
+        row = f"//label[normalize-space()='{label}']/ancestor::*[.//input[@type='checkbox']][1]"
+        script = "arguments[0].click(); return true"
+        self.act(
+            f"{row}//input[@type='checkbox']",
+            lambda box: self.driver.execute_script(script, box),
+        )
 
     def sees(self, text):
         self.act(f"//body//*[contains(normalize-space(text()), '{text}')]")
@@ -126,7 +144,7 @@ class Browser:
 
 @pytest.fixture
 def browser(wait_until, tmp_path):
-    made = Browser(wait_until)
+    made = Browser(wait_until, tmp_path)
     yield made
     with contextlib.suppress(WebDriverException):
         made.driver.save_screenshot(str(tmp_path / "last.png"))
@@ -138,8 +156,9 @@ def begin(start, wait_until, browser):
     """A function that starts the nodes of a demo and the page, and opens it."""
 
     def begin(*nodes, **options):
-        for function, file in nodes:
-            given = ["-p", "publish_statistics:=true"] if function == "planner" else []
+        for function, file, *values in nodes:
+            values += ["publish_statistics:=true"] if function == "planner" else []
+            given = [word for value in values for word in ("-p", value)]
             start(function, "--params-file", share("config") / file, *given)
         parameters = [f"{name}:={value}" for name, value in ({"port": 0} | options).items()]
         view = start("viewer", *(word for p in parameters for word in ("-p", p)))
@@ -161,7 +180,7 @@ def weights(events):
     ]
 
 
-def test_a_cart_pole_is_shown_tuned_and_stopped(begin, browser, observer, wait_until):
+def test_a_cart_pole_is_shown_tuned_and_stopped(begin, browser, observer, wait_until, tmp_path):
     heard = observer.listen(Float64MultiArray, "/cem_planner/statistics")
     commands = observer.listen(Float64MultiArray, "/effort")
     events = observer.listen(ParameterEvent, "/parameter_events")
@@ -170,6 +189,12 @@ def test_a_cart_pole_is_shown_tuned_and_stopped(begin, browser, observer, wait_u
     browser.open_tab("Plots")
     browser.act("//canvas[ancestor::*[contains(@class, 'uplot')]]")
     browser.sees("Cost of the plan by term")
+    browser.tick("Hold the plots")
+    for name, begin_of_file in (("CSV", b"time,"), ("PNG", b"\x89PNG")):
+        browser.press(name)
+        file = tmp_path / f"planner.{name.lower()}"
+        wait_until(lambda file=file: file.is_file() and file.stat().st_size, 240.0)
+        assert file.read_bytes().startswith(begin_of_file)
 
     # A slider is moved: the planner has the value, and the change is listed.
     browser.open_tab("Parameters")
@@ -203,28 +228,59 @@ def test_a_cart_pole_is_shown_tuned_and_stopped(begin, browser, observer, wait_u
     assert view.end() == 0
 
 
-def send_goal(observer, x, y):
-    goals = observer.node.create_publisher(PoseStamped, "/goal_pose", LATCHED)
-    goal = PoseStamped()
-    goal.header.frame_id = "odom"
-    goal.pose.position.x, goal.pose.position.y = x, y
-    goal.pose.orientation.w = 1.0
-    goals.publish(goal)
-
-
 def test_a_robot_that_drives_is_shown_with_its_surroundings(begin, browser, observer, wait_until):
+    world = "world:=crossing"
     begin(
-        ("simulator", "drive_simulator.yaml"),
+        ("simulator", "drive_simulator.yaml", world),
         ("mapper", "drive_mapper.yaml"),
-        ("planner", "drive.yaml"),
+        ("planner", "drive.yaml", "obstacles.moving_obstacles:=3"),
     )
     heard = observer.listen(Float64MultiArray, "/cem_planner/statistics")
     browser.sees("no_goal")
-    send_goal(observer, 2.0, 0.0)
+    path = worlds.load("crossing").path
+    poses = np.column_stack((path, np.zeros(len(path))))
+    paths = observer.node.create_publisher(NavPath, "/plan", LATCHED)
+    paths.publish(path_message(poses, ("x", "y", "yaw"), Time(), "odom"))
     status = STATISTICS.index("status")
     wait_until(lambda: any(message.data[status] == 0.0 for _, message in list(heard)))
     browser.sees("cost obstacles")
     browser.keep_screenshot("view_drive.png")
+    browser.tick("Distance field in place of the costmap")
+    browser.keep_screenshot("view_distance.png")
+
+
+def test_a_recorded_run_is_played_and_planned_again(browser, wait_until, tmp_path):
+    file = share("config") / "drive.yaml"
+    configuration = configure(load_yaml(file) | {"planner.device": "cpu"}, str(file))
+    planner, period = configuration.planner(), 0.05
+    cells = np.zeros((120, 120), np.int8)
+    cells[62:70, 80:84] = 100
+    known = Surroundings(
+        path=ReferencePath.through(np.array([(0.0, 0.0), (4.0, 0.0)])),
+        goal=Pose(4.0, 0.0, 0.0),
+        costmap=Costmap(cells, 0.05, Pose(-2.0, -3.0, 0.0), 0.0),
+    )
+    recording, state, action = planner.record(), np.zeros(5), np.zeros(2)
+    for index in range(40):
+        plan = planner.plan(state, index * period, action, surroundings=known)
+        action, state = plan.actions[0], planner.predict(plan, state)[1]
+    recording.save(tmp_path / "run.npz")
+    run = recorded_run.from_planner(tmp_path / "run.npz", configuration)
+    page = ReplayPage(Replay(run, configuration), title="A recorded run", port=0)
+    try:
+        browser.driver.get(page.serving.address)
+        browser.sees("period 1 of 40")
+        browser.press("Plan this period again")
+        browser.sees("with the parameters of the run")
+        browser.tick("Play")
+        browser.sees("period 1")
+        wait_until(lambda: page.shown > 5, 240.0)
+        browser.tick("Play")
+        browser.press("Plan this period again")
+        browser.sees("elite 1")
+        browser.keep_screenshot("view_replay.png")
+    finally:
+        page.close()
 
 
 def test_a_page_that_only_shows_has_no_button_to_press(begin, browser, observer):
