@@ -7,7 +7,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from cem_planner_ros.costs.base import rows_of
 from cem_planner_ros.costs.reference_cost import TERMINAL_WEIGHT, TOPIC, ReferenceCost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
@@ -100,7 +99,16 @@ class PoseTracking(ReferenceCost):
             for prefix, parts in zip(prefixes, (POSITION, QUATERNION), strict=True)
             for part in parts
         )
-        rows_of(dynamics, *names, outputs=True)
+        for parameter, parts in (("position", names[:3]), ("orientation", names[3:])):
+            lacks = [part for part in parts if part not in dynamics.signal_names]
+            given = getattr(self, parameter)
+            if lacks:
+                raise ConfigurationError(
+                    f"parameter '{parameter}' is {given!r}, but the model has no "
+                    f"{', '.join(lacks)}, it has: {', '.join(dynamics.signal_names)}; a MuJoCo "
+                    "model has them of sensors (dynamics.outputs), such as 'hand: framepos site "
+                    "NAME' and 'hand_turn: framequat site NAME'"
+                )
         if names[3:] not in dynamics.quaternion_names:
             raise ConfigurationError(
                 f"{', '.join(names[3:])} are no quaternion of the model, it has: "

@@ -39,6 +39,9 @@ from cem_planner_ros.readers import (
 _BODY = (*POSITION, *QUATERNION, *TWIST.names)
 """What is read of a body, in this order: position, attitude, linear and angular velocity."""
 
+LARGEST = 1e18
+"""Largest value of a reference; float32 cannot hold the square of much more."""
+
 Transform = tuple[np.ndarray, np.ndarray]
 """The pose of a frame: translation (3,), m, and unit quaternion (w, x, y, z)."""
 
@@ -90,11 +93,14 @@ def reference_reader(source: ReferenceSource) -> Callable[[object], ReceivedRefe
 
 
 def _finite(values: np.ndarray, source: ReferenceSource) -> np.ndarray:
-    """Return values (n, nr). Raises MessageError if one is not finite."""
-    is_finite = np.isfinite(values).all(0)
-    if not is_finite.all():
-        signal = list(source.fields)[int(np.argmin(is_finite))]
-        raise MessageError(f"'{source.fields[signal]}', the reference of {signal}, is not finite")
+    """Return values (n, nr). Raises MessageError if one is not finite, or too large for errors."""
+    for signal, column in zip(source.fields, values.T, strict=True):
+        what = f"'{source.fields[signal]}', the reference of {signal},"
+        if not np.isfinite(column).all():
+            raise MessageError(f"{what} is not finite")
+        most = np.abs(column).max(initial=0.0)
+        if most > LARGEST:
+            raise MessageError(f"{what} is as large as {most:g}, expected at most {LARGEST:g}")
     return values
 
 
@@ -153,9 +159,13 @@ def _body_reader(source: ReferenceSource) -> Callable[[object], ReceivedReferenc
         if source.type == "nav_msgs/msg/Path":
             poses = [each.pose for each in message.poses]
             return {"": _rows([p.position for p in poses], [p.orientation for p in poses])}
+        names = list(message.joint_names)
+        for name in names:
+            if names.count(name) > 1 and (name in joints or None in joints):
+                raise MessageError(f"joint '{name}' is named more than once")
         return {
             name: _trajectory_rows(message, index, has_pose, has_twist)
-            for index, name in enumerate(message.joint_names)
+            for index, name in enumerate(names)
             if name in joints or None in joints
         }
 

@@ -168,4 +168,4 @@ def test_what_a_plugin_refuses_has_the_whole_name_of_the_parameter():
     assert str(caught.value).startswith("parameter 'follow.signals' has 'elbo', allowed: states")
     with pytest.raises(ConfigurationError) as caught:
         quadrotor(**{"one.position": "hand"})
-    assert str(caught.value).startswith("parameter 'one.plugin': needs the state or output")
+    assert str(caught.value).startswith("parameter 'one.position' is 'hand', but the model")

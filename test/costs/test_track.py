@@ -214,5 +214,5 @@ def test_a_part_of_a_quaternion_is_refused():
 
 
 def test_a_pose_needs_a_model_with_one():
-    with pytest.raises(ConfigurationError, match="needs the state or output 'y'"):
+    with pytest.raises(ConfigurationError, match="'position' is '', but the model has no y, z"):
         PoseTracking(CartPole())

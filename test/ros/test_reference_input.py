@@ -255,6 +255,12 @@ def test_a_path_with_stamps_is_followed_in_time_and_height():
             "it ends before it came",
         ),
         (BODIES, {}, bodies([(0.0, (math.nan, 0.0))]), "'x', the reference of x, is not finite"),
+        (BODIES, {}, bodies([(0.0, (1e30, 0.0))]), "as large as 1e+30, expected at most 1e+18"),
+        (
+            *(BODIES, {"signals": ["x"], "fields.x": "x[base]"}),
+            bodies([(0.0, (1.0, 0.0))], names=("base", "base")),
+            "joint 'base' is named more than once",
+        ),
         (BODIES, {}, bodies([(0.0,)]), "point 1 has 0 transforms, expected one for each of the 1"),
         (
             "geometry_msgs/msg/PoseStamped",
