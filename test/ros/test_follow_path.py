@@ -186,6 +186,7 @@ class Robot:
         assert result.error_msg
         names = ("TF_ERROR", "INVALID_PATH", "INVALID_CONTROLLER", "UNKNOWN")
         names += ("FAILED_TO_MAKE_PROGRESS", "CONTROLLER_TIMED_OUT")
+        names += ("PATIENCE_EXCEEDED", "NO_VALID_CONTROL")
         return next(n for n in names if getattr(self.kind.Result, n) == result.error_code)
 
     def drives(self):
@@ -349,6 +350,19 @@ def test_a_wall_ends_it_for_want_of_progress_and_a_lost_costmap_for_want_of_time
     robot.wall, robot.sees = None, False
     assert robot.code(path) == "CONTROLLER_TIMED_OUT"
     robot.sees = True
+
+
+def test_without_a_valid_plan_it_ends_at_once_or_when_the_patience_is_over(robot):
+    robot.stands()
+    values = ("path.progress_weight", "failure_tolerance")
+    before = {name.replace(".", "__"): robot.observer.get(name) for name in values}
+    try:
+        assert not robot.observer.set(path__progress_weight=1e38)  # Each cost is infinite.
+        assert robot.code(robot.straight(3.0)) == "PATIENCE_EXCEEDED"
+        assert not robot.observer.set(failure_tolerance=0.0)
+        assert robot.code(robot.straight(3.0)) == "NO_VALID_CONTROL"
+    finally:
+        robot.observer.set(**before)
 
 
 def test_when_the_node_is_deactivated_the_goal_is_aborted_and_others_are_rejected(robot):
