@@ -31,6 +31,7 @@ from cem_planner_ros.configuration.state_sources import (
     field_parameters,
     name_problems,
     of_no_source,
+    spelled_out,
 )
 from cem_planner_ros.configuration.table import RENAMED, ROS_PARAMETERS, TABLE
 from cem_planner_ros.configuration.values import Configuration, in_file
@@ -91,6 +92,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
         for name, value in values.items()
         if name.partition(".")[0] not in ROS_PARAMETERS
     }
+    values = spelled_out(values)
     problems: list[str] = []
     parameters: dict[str, Parameter] = {}
     checked: dict[str, Any] = {}

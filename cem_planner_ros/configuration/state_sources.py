@@ -14,6 +14,8 @@ from cem_planner_ros.errors import did_you_mean
 from cem_planner_ros.fields import (
     IMU,
     MULTI_ARRAY,
+    POSITION,
+    QUATERNION,
     STATE_TYPES,
     Grammar,
     ball_joints,
@@ -22,6 +24,9 @@ from cem_planner_ros.fields import (
     word,
 )
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
+
+SPEEDS = (*(f"{axis}_dot" for axis in POSITION), *(f"w{axis}" for axis in POSITION))
+"""The speeds of a free joint."""
 
 _OF_ONE = {p.name.removeprefix("state."): p for p in TABLE if p.name.startswith("state.")}
 
@@ -36,6 +41,18 @@ SOURCE = (
     ),
 )
 """The parameters of a source, below state.SOURCE; its fields are added."""
+
+
+WORDS = {
+    "joint_states": ("joint_states", "sensor_msgs/msg/JointState"),
+    "odometry": ("odom", "nav_msgs/msg/Odometry"),
+    "imu": ("imu", "sensor_msgs/msg/Imu"),
+    "pose": ("pose", "geometry_msgs/msg/PoseStamped"),
+    "twist": ("twist", "geometry_msgs/msg/TwistStamped"),
+}
+"""Topic and type of a source that is given as one word, as in `base: odometry`."""
+
+EXAMPLE = "state: {sources: [joints, base], joints: joint_states, base: odometry}"
 
 
 @dataclass(frozen=True)
@@ -59,6 +76,23 @@ class StateSource:
     rows: tuple[int, ...]
     delay: float
     max_age: float
+
+
+def spelled_out(values: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return values in which sources that are one of WORDS have topic and type.
+
+    A topic that is given beside the word stays.
+    """
+    found = dict(values)
+    names = values.get("state.sources", [])
+    for name in names if isinstance(names, (list, tuple)) else ():
+        word_ = values.get(f"state.{name}")
+        if isinstance(word_, str) and word_ in WORDS and name not in _OF_ONE:
+            del found[f"state.{name}"]
+            usual = zip((f"state.{name}.topic", f"state.{name}.type"), WORDS[word_], strict=True)
+            found = {**dict(usual), **found}
+    return found
 
 
 def prefixes(values: Mapping[str, Any]) -> dict[str, str]:
@@ -174,6 +208,12 @@ def of_no_source(unknown: Collection[str], named: Sequence[str]) -> dict[str, st
     own, found = {"fields", *(parameter.name for parameter in SOURCE)}, {}
     for name in sorted(unknown):
         side, _, rest = name.partition(".")
+        if side == "state" and rest in named:
+            found[name] = (
+                f"parameter '{name}' is given, allowed: {', '.join(WORDS)}, or a section with "
+                "topic and type"
+            )
+            continue
         source, _, parameter = rest.partition(".")
         if side == "state" and source != "fields" and parameter.partition(".")[0] in own:
             found.setdefault(
@@ -230,7 +270,21 @@ def problems(
                 f"parameter '{prefix}.fields' names no field, so the source fills no state, "
                 f"expected at least one, for {kind}: {grammar.words}"
             )
+    carried = {
+        f"{start}{part}"
+        for body, start in free_bodies(names).items()
+        for part in (*POSITION, *QUATERNION, *SPEEDS)
+        if body and len(all_sources) == 1
+    }
+    lacking = [name for name in names if name in carried and not filled[name]]
+    if lacking:
+        found.append(
+            f"no topic fills {', '.join(lacking)}, expected a source for the free joint beside "
+            f"that of the joints, such as {EXAMPLE}"
+        )
     for name, by in filled.items():
+        if name in lacking:
+            continue
         if len(by) > 1:
             places = " and ".join(f"{prefix}.fields.{name}" for prefix in by)
             found.append(

@@ -16,9 +16,10 @@ from rclpy.parameter import Parameter as RosParameter
 from std_srvs.srv import Trigger
 
 from cem_planner_ros.configuration import Configuration, configure
+from cem_planner_ros.configuration.state_sources import spelled_out
 from cem_planner_ros.configuration.table import TABLE
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.plugins.parameter import INACTIVE, LIVE, READ_ONLY, Parameter
+from cem_planner_ros.plugins.parameter import INACTIVE, LIVE, READ_ONLY, Parameter, with_entries
 from cem_planner_ros.ros.command_line import params_files
 from cem_planner_ros.ros.declaring import descriptor, read_files
 
@@ -66,7 +67,7 @@ class NodeParameters:
         # list has no value.
         overrides = node._parameter_overrides.items()
         overrides = {name: p.value for name, p in overrides if p.value is not None}
-        self._given = self._in_files | overrides
+        self._given = spelled_out(self._in_files | overrides)
         self._with_p = {n: v for n, v in overrides.items() if v != self._in_files.get(n)}
         self.configuration: Configuration | None = None
         """The configuration of the node; None while it is not configured."""
@@ -321,4 +322,8 @@ class NodeParameters:
 
         Raises ConfigurationError if a file cannot be read, or no file has a section for the node.
         """
-        return read_files(self._files, self._node)
+        found = spelled_out(read_files(self._files, self._node))
+        for parameter in self._declared.values():
+            if parameter.has_entries:
+                found = with_entries(found, parameter.name)
+        return found

@@ -55,6 +55,25 @@ def refusal(robot, **changes):
     return str(caught.value)
 
 
+def test_a_source_may_be_one_word(robot):
+    sections = ("state.joints.topic", "state.base.topic", "state.base.type")
+    words = {"state.joints": "joint_states", "state.base": "odometry"}
+    assert robot(sections, **words).sources == robot().sources
+    moved = robot(sections, **words, **{"state.base.topic": "estimate"})
+    assert [source.topic for source in moved.sources] == ["joint_states", "estimate"]
+    # The values that come of it, which a node declares, say the same.
+    assert configure(moved.values).sources == moved.sources
+    text = refusal(robot, drop=sections, **words | {"state.base": "odometrie"})
+    assert "'state.base' is given, allowed: joint_states, odometry, imu, pose, twist, or a" in text
+
+
+def test_a_floating_robot_with_joint_states_only_is_told_what_is_missing_at_once(robot):
+    text = refusal(robot, **{"state.sources": []}, drop=("state.base.topic", "state.base.type"))
+    (line,) = [line for line in text.splitlines() if "root_" in line]
+    assert line.startswith("no topic fills root_x, ")
+    assert "base: odometry" in line
+
+
 def test_joint_states_and_odometry_fill_a_floating_robot_without_a_list(robot):
     configuration = robot()
     joints, base = configuration.sources

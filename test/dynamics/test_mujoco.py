@@ -115,6 +115,18 @@ def test_an_unstable_simulation_is_no_cheap_candidate(tmp_path):
     assert torch.isfinite(model.rollout(state, 0.0 * sequence, torch.full((20,), 0.02))).all()
 
 
+def test_unstable_candidates_neither_fill_the_output_nor_write_a_file(tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # Where MuJoCo would write its log.
+    (tmp_path / "unstable.xml").write_text(UNSTABLE)
+    for threads in (1, 2):
+        model = Mujoco({"file": "unstable.xml", "threads": threads})
+        state = torch.tensor([3.0, 0.0, 0.0, 0.0])[:, None].repeat(1, 4)
+        states = model.rollout(state, torch.full((20, 2, 4), 10.0), torch.full((20,), 0.02))
+        assert torch.isnan(states[-1]).all()
+    assert "".join(capfd.readouterr()).count("unstable") <= 1
+    assert [file.name for file in tmp_path.iterdir()] == ["unstable.xml"]
+
+
 def test_a_model_step_below_the_time_step_of_the_file_is_refused(tmp_path):
     file = tmp_path / "unstable.xml"
     file.write_text(UNSTABLE)
