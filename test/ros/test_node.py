@@ -248,6 +248,45 @@ def test_an_unknown_name_in_the_yaml_is_refused_until_it_is_gone(
     assert observer.transition("configure")
 
 
+def test_words_and_sections_of_a_yaml_are_read_again_when_it_changes(
+    node, observer, write_yaml, tmp_path
+):
+    pytest.importorskip("mujoco")
+    robot = tmp_path / "robot.xml"
+    robot.write_text(
+        """<mujoco><worldbody><body name="trunk"><freejoint name="root"/><geom size="0.1"/>
+        <body><joint name="hip" axis="0 1 0"/><geom size="0.1"/></body></body></worldbody>
+        <actuator><motor joint="hip" ctrlrange="-1 1"/></actuator></mujoco>"""
+    )
+    values = {
+        "planner.samples": 16,
+        "planner.horizon": 4,
+        "planner.device": "cpu",
+        "dynamics.plugin": "mujoco",
+        "dynamics.file": str(robot),
+        "costs": ["near"],
+        "near.plugin": "quadratic",
+        "state.sources": ["joints", "base"],
+        "state.joints": "joint_states",
+        "state.base": "odometry",
+    }
+    node(write_yaml(values | {"dynamics.outputs.com": "subtreecom trunk"})).autostart()
+    assert observer.lifecycle() == "active"
+    assert observer.get("state.base.type") == "nav_msgs/msg/Odometry"
+    assert observer.get("state.base.fields.root_qw") == "qw"
+    assert observer.get("dynamics.outputs") == ["com: subtreecom trunk"]
+    assert observer.transition("deactivate")
+    assert observer.transition("cleanup")
+    write_yaml(
+        values
+        | {"state.base": "pose", "state.base.type": "nav_msgs/msg/Odometry"}
+        | {"dynamics.outputs.up": "framezaxis body trunk"}
+    )
+    assert observer.transition("configure")
+    assert observer.get("state.base.topic") == "pose"
+    assert observer.get("dynamics.outputs") == ["up: framezaxis body trunk"]
+
+
 def test_a_model_that_raises_while_controlling_costs_commands_not_the_node(
     node, observer, states, wait_until, statistics, newest
 ):
