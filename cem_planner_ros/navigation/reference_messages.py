@@ -162,7 +162,7 @@ def _body_reader(source: ReferenceSource) -> Callable[[object], ReceivedReferenc
         names = list(message.joint_names)
         for name in names:
             if names.count(name) > 1 and (name in joints or None in joints):
-                raise MessageError(f"joint '{name}' is named more than once")
+                raise MessageError(f"joint '{name}' is named more than once, expected once")
         return {
             name: _trajectory_rows(message, index, has_pose, has_twist)
             for index, name in enumerate(names)
