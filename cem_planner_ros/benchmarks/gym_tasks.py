@@ -102,7 +102,14 @@ def around(spread: float, is_normal: bool = False) -> Reset:
 ASSETS = "gymnasium:envs/mujoco/assets"
 
 TASKS = {
-    name: RewardTask(file=f"{ASSETS}/{file}.xml", cost=cost, reset=reset, steps=steps, beta=beta)
+    name: RewardTask(
+        file=f"{ASSETS}/{file}.xml",
+        cost=cost,
+        reset=reset,
+        steps=steps,
+        beta=beta,
+        settings=(("noise_beta", beta),),
+    )
     for name, file, cost, reset, steps, beta in (
         ("HalfCheetah", "half_cheetah", RunForward, around(0.1, is_normal=True), 100, 0.25),
         ("Hopper", "hopper", RunHopper, around(0.005), 100, 0.25),
@@ -112,5 +119,6 @@ TASKS = {
 }
 """
 The exponent of iCEM's noise is that of the settings that its authors published with their code; of
-Hopper and Walker2d, which are not among these, that of HalfCheetah.
+Hopper and Walker2d, which are not among these, that of HalfCheetah. The preset has the same ones:
+nearly white noise for a gait, smooth noise where a heavy body is raised (docs/tuning.md).
 """

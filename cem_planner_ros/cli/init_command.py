@@ -35,7 +35,8 @@ MOST_THREADS = 4
 
 MOTORS = (
     " For motors whose forces have to change at once, in contacts, config/half_cheetah.yaml has "
-    "the preset (docs/tuning.md)."
+    "the preset, and for motors that raise a heavy body the same with noise_beta 2 "
+    "(docs/tuning.md)."
 )
 
 
