@@ -56,6 +56,8 @@ def load(
         if not spec.actuators:
             _add_motors(spec, mujoco, followers(model))
         model = _compiled(spec, told)
+    except ConfigurationError:  # It names the file already.
+        raise
     except ValueError as error:
         raise ConfigurationError(f"file '{file}': {_reason(error)}") from error
     for text in sensors:

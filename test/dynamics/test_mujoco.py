@@ -275,8 +275,9 @@ def test_a_ros_package_that_is_missing_is_told(described, tmp_path):
     text = (
         r"robot\.urdf': 'package://other_robot/\S+' needs the ROS package 'other_robot', .*source"
     )
-    with pytest.raises(ConfigurationError, match=text):
+    with pytest.raises(ConfigurationError, match=text) as caught:
         Mujoco({"file": str(file)})
+    assert str(caught.value).count("robot.urdf") == 1
     file = described("package://my_robot/meshes/hand.stl")
     with pytest.raises(
         ConfigurationError, match=r"there is no file .*ws/share/my_robot/meshes/hand"
