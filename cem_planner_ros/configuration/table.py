@@ -195,7 +195,7 @@ TABLE = (
     ),
     Parameter(
         "plan_rate",
-        5.0,
+        10.0,
         "Publishing rate of ~/plan, of ~/candidates and, for models with the states x and y, of "
         "~/path; 0 publishes none.",
         unit="Hz",

@@ -61,7 +61,6 @@ class ReplayPage:
         self.server = self.serving.viser
         self._lock, self._closed = threading.Lock(), threading.Event()
         self._shown = -1
-        self.scene = Scene(self.server)
         self._make(title)
         self.scene.use(robot)
         self.panel.fill(replay.configuration.parameters, replay.configuration.values)
@@ -89,6 +88,7 @@ class ReplayPage:
         )
         self._follow = gui.add_checkbox("Plan each period again that is shown", False)
         self._said = gui.add_markdown("")
+        self.scene = Scene(self.server)
         tabs = gui.add_tab_group()
         with tabs.add_tab("Costs"):
             self._costs = gui.add_html("")

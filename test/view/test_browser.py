@@ -233,7 +233,7 @@ def test_a_robot_that_drives_is_shown_with_its_surroundings(begin, browser, obse
     begin(
         ("simulator", "drive_simulator.yaml", world),
         ("mapper", "drive_mapper.yaml"),
-        ("planner", "drive.yaml", "obstacles.moving_obstacles:=3"),
+        ("planner", "drive.yaml", "obstacles.moving_obstacles:=8"),
     )
     heard = observer.listen(Float64MultiArray, "/cem_planner/statistics")
     browser.sees("no_goal")
@@ -243,8 +243,8 @@ def test_a_robot_that_drives_is_shown_with_its_surroundings(begin, browser, obse
     paths.publish(path_message(poses, ("x", "y", "yaw"), Time(), "odom"))
     status = STATISTICS.index("status")
     wait_until(lambda: any(message.data[status] == 0.0 for _, message in list(heard)))
+    browser.keep_screenshot("view_drive.png")  # At once, while it drives.
     browser.sees("cost obstacles")
-    browser.keep_screenshot("view_drive.png")
     browser.tick("Distance field in place of the costmap")
     browser.keep_screenshot("view_distance.png")
 
