@@ -31,6 +31,9 @@ SOFTEST = 1.0
 LANDED = 1e-6
 """Height below which a foot is on the ground, m; the sine of its step does not quite end at 0."""
 
+MOST_CAUGHT = 1.5
+"""Largest velocity of steps that catch the robot, as a multiple of its velocity."""
+
 DAMPING = 1e-4
 """Damping of the inverse of a leg's Jacobian, m^2/rad^2, for legs that are nearly straight."""
 
@@ -115,8 +118,10 @@ class GaitCandidates:
     Action sequences of a gait, as candidates for `Planner(policy=...)`.
 
     The first sequence steps with the commanded velocity, or stands if that is zero. The velocities
-    of the others are drawn around it anew for each plan, most of them near and a few far away, so
-    that the search chooses among steps that speed up, brake, or catch a robot that was pushed.
+    of the others are drawn anew for each plan, half of them around it, the other half around a
+    random multiple of the measured velocity, at most MOST_CAUGHT. Most are near and a few far away,
+    so the search chooses among steps that speed up, brake, or catch a robot that was pushed, whose
+    feet have to follow it (Raibert, Legged Robots That Balance, 1986).
     Joint angles follow from the places of the feet by the damped inverse of the Jacobian of each
     leg at the keyframe (Nakamura and Hanafusa, 1986). It is exact for small steps only, which the
     search makes up for.
@@ -151,8 +156,10 @@ class GaitCandidates:
     def __call__(self, state: np.ndarray, edges: np.ndarray) -> np.ndarray:
         """Return sequences (E, H, nu) over steps between `edges` (H + 1,), s."""
         wanted = self._velocity()
-        self._learn(state, edges[0], wanted)
+        error = self._legs.velocity(state) - wanted
+        self._learn(error, edges[0], wanted)
         drawn = self._random.standard_t(TAIL, (self._count, 3)) * self._gait.spread
+        drawn[1::2] += self._random.uniform(0.0, MOST_CAUGHT, (self._count // 2, 1)) * error
         drawn[0] = 0.0
         if not _is_standing(wanted):
             drawn -= self._drift
@@ -160,12 +167,11 @@ class GaitCandidates:
         sequences = np.array([self.sequence(times, wanted + one) for one in drawn])
         return np.clip(sequences, self._low, self._high)
 
-    def _learn(self, state: np.ndarray, time: float, wanted: np.ndarray) -> None:
+    def _learn(self, error: np.ndarray, time: float, wanted: np.ndarray) -> None:
         """Integrate the difference of the velocity from the commanded one while it steps."""
         if time < self._time:  # A new run.
             self._drift[:] = self._gait.drift
         elif not _is_standing(wanted):
-            error = self._legs.velocity(state) - wanted
             self._drift += self._gait.integral * min(time - self._time, LONGEST) * error
             known = np.array(self._gait.drift)
             self._drift.clip(known - MOST_DRIFT, known + MOST_DRIFT, out=self._drift)

@@ -121,6 +121,20 @@ def test_the_first_candidate_has_the_commanded_velocity_and_others_are_near(mode
     assert np.median(apart) < 0.5
 
 
+def test_steps_follow_a_robot_that_was_pushed(model):
+    """It stands, and moves to its left: half of the candidates step to the left."""
+    state = np.array(model.rest_state)
+    state[model.state_names.index("base_y_dot")] = 1.5
+    edges = np.arange(11) * 0.02
+    make = candidates(model, count=21, frequency=2.5, spread=(0.0, 0.0, 0.0))
+    sequences = make(state, edges)
+    hips = [model.action_names.index(f"{leg}_hip") for leg in ("FR", "FL", "RR", "RL")]
+    ranges = np.ptp(sequences[..., hips], axis=1).max(axis=1)
+    assert (ranges[0::2] == 0.0).all()
+    assert (ranges[1::2] > 0.0).all()
+    assert ranges.max() > 0.3
+
+
 def test_steps_stay_within_the_bounds_of_the_actions(model):
     sequences = candidates(model, velocity=(30.0, 0.0, 0.0))(np.zeros(37), np.arange(26) * 0.02)
     assert np.abs(sequences).max() == 3.0
