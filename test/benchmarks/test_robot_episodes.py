@@ -76,7 +76,7 @@ def test_a_quadruped_follows_its_commands_and_survives_a_push(quadruped):
     assert row.keys() > KEYS
     assert not row["fell"]
     assert row["stands_at_the_end"]
-    assert row["error"] < 1.5 * walking.ERROR
+    assert row["error"] < walking.ERROR
 
 
 def test_numbers_of_the_quadrotors_model_are_those_of_its_file(quadrotor):
