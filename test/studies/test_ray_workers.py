@@ -2,7 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Studies on a Ray cluster: the same results, also if a node dies."""
 
+import json
+import re
+from pathlib import Path
+
 import pytest
+import yaml
 
 from cem_planner_ros import cli
 from cem_planner_ros.errors import ConfigurationError
@@ -70,6 +75,29 @@ def test_a_cluster_of_this_machine_returns_values_and_errors():
         }
     assert outcomes["right"].value == 3
     assert isinstance(outcomes["wrong"].error, ValueError)
+
+
+@pytest.mark.extras
+@pytest.mark.timeout(600)
+def test_the_cluster_of_the_page_is_what_ray_accepts():
+    """Nothing is started: Ray's schema, its defaults for such a cluster, and its options."""
+    ray = pytest.importorskip("ray", reason="needs Ray")
+    jsonschema = pytest.importorskip("jsonschema")
+    from ray.scripts.scripts import start
+
+    page = (Path(__file__).parents[2] / "docs" / "tuning.md").read_text()
+    (text,) = re.findall(r"```yaml\n(# cluster\.yaml.*?)```", page, re.DOTALL)
+    folder = Path(ray.__file__).parent / "autoscaler"
+    schema = json.loads((folder / "ray-schema.json").read_text())
+    defaults = yaml.safe_load((folder / "local" / "defaults.yaml").read_text())
+    cluster = yaml.safe_load(text)
+    assert set(cluster) <= set(schema["properties"])
+    jsonschema.validate({**defaults, **cluster}, schema)
+    lines = [line for line in page.splitlines() if "ray start --" in line]
+    assert len(lines) == 4  # Of the YAML, and of the containers.
+    known = {option for parameter in start.params for option in parameter.opts}
+    for line in lines:
+        assert set(re.findall(r"--[a-z-]+", line.partition("ray start")[2])) <= known
 
 
 @pytest.mark.extras
