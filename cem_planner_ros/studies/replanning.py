@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from cem_planner_ros.configuration.cross_checks import search_settings
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.learning import recorded_run
 from cem_planner_ros.learning.recorded_run import RecordedRun
-from cem_planner_ros.navigation.surroundings import NOTHING
+from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
 from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
@@ -25,6 +26,8 @@ from cem_planner_ros.planning.settings import Search
 
 FEWEST = 2
 """Control periods of an episode, at least."""
+
+INPUTS = ("goal", "path", "costmap", "moving_obstacles")
 
 MEASURED = {"plan_cost", "command_change", "plan_time"}
 """The objectives that an episode of a recorded run measures."""
@@ -70,8 +73,17 @@ def load(
             f"control periods from {begin:g} s on, expected at least {FEWEST}"
         )
     part = slice(first, end)
-    columns = ("times", "states", "previous", "applied", "plans")
+    columns = ("times", "states", "previous", "applied", "plans", "surroundings")
     return run._replace(**{name: getattr(run, name)[part] for name in columns})
+
+
+def lacking(run: RecordedRun, configuration: Configuration) -> list[str]:
+    """Return what costs and model need of the surroundings, and a run has in no period."""
+    has = {name for s in run.surroundings for name in INPUTS if getattr(s, name) is not None}
+    followed = {name for known in run.surroundings for name in known.references}
+    found = [name for name in INPUTS if name in configuration.inputs - has]
+    found += [f"reference of {name}" for name in configuration.reference_sources.keys() - followed]
+    return found
 
 
 def replan(
@@ -91,13 +103,23 @@ def replan(
     planner.reset()
     judge = _rollout(base)
     costs, commands, plan_times = [], [], []
-    for at, *known in zip(run.times, run.states, run.previous, run.applied, strict=True):
-        state, previous, applied = known
+    edges = planner.search.dt * np.arange(planner.search.horizon + 1)
+    for rollout in (planner.rollout, judge):  # Costs forget the places of another episode.
+        _prepare(rollout, run, 0, NOTHING, edges)
+    for index, at in enumerate(run.times):
+        known = run.surroundings[index] if len(run.surroundings) else NOTHING
+        if known.costmap is not None:  # Its distance field need not be kept for each period.
+            known = replace(known, costmap=replace(known.costmap))
         began = time.perf_counter()
-        plan = planner.plan(state, float(at), previous, applied=applied)
+        plan = planner.plan(
+            *(run.states[index], float(at), run.previous[index]),
+            applied=run.applied[index],
+            surroundings=known,
+            stamp=run.begin + at,
+        )
         plan_times.append(time.perf_counter() - began)
         commands.append(plan.actions[0])
-        costs.append(_cost(judge, base, plan, *known))
+        costs.append(_cost(judge, base, plan, run, index, known))
     return PlansAgain(np.array(costs), np.array(commands), np.array(plan_times))
 
 
@@ -109,24 +131,33 @@ def _rollout(base: Configuration) -> Rollout:
     return Rollout(base.dynamics, list(base.costs.values()), search.dt, search.through_members)
 
 
+def _prepare(
+    rollout: Rollout, run: RecordedRun, index: int, known: Surroundings, edges: np.ndarray
+) -> np.ndarray:
+    """Tell a rollout what a period begins with; return the origin (nx,)."""
+    at = float(run.times[index])
+    return rollout.prepare(
+        *(run.states[index], run.applied[index], at, run.begin + at, known), edges
+    )
+
+
 @torch.no_grad()
 def _cost(
     judge: Rollout,
     base: Configuration,
     plan: Plan,
-    state: np.ndarray,
-    previous: np.ndarray,
-    applied: np.ndarray,
+    run: RecordedRun,
+    index: int,
+    known: Surroundings,
 ) -> float:
-    """Return the cost of a plan from a state (nx,), after actions (nu,) as in `Planner.plan`."""
-    begin = float(plan.edges[0])
-    edges = plan.edges - begin
-    origin = judge.prepare(state, applied, begin, begin, NOTHING, edges)
+    """Return the cost of a plan of a period."""
+    edges = plan.edges - plan.edges[0]
+    origin = _prepare(judge, run, index, known, edges)
     start, actions, previous, steps, lag, applied = (
         torch.tensor(given, dtype=torch.float32, device=base.device)
         for given in (
-            *(state - origin, plan.actions, previous),
-            *(np.diff(edges), base.action("lag"), applied),
+            *(run.states[index] - origin, plan.actions, run.previous[index]),
+            *(np.diff(edges), base.action("lag"), run.applied[index]),
         )
     )
     return float(judge.breakdown(start, actions, previous, steps, Actuators(lag, applied)).sum())

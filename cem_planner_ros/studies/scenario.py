@@ -203,14 +203,14 @@ def _recording(values: Mapping[str, Any], configuration: Configuration, folder: 
             "the plant 'recording' needs a 'recording': a file of Planner.record(), or the folder "
             "of a rosbag2"
         )
-    if configuration.inputs or configuration.reference_sources:
-        raise ConfigurationError(
-            "the plant 'recording' has states and commands alone, but costs or model need a path, "
-            "a goal, a costmap or references: use a plant that is simulated"
-        )
     beside = folder / name
     place = (beside if beside.exists() else Path(name).expanduser()).absolute()
-    replanning.load(str(place), configuration, values["begin"], values["duration"])
+    run = replanning.load(str(place), configuration, values["begin"], values["duration"])
+    if missing := replanning.lacking(run, configuration):
+        raise ConfigurationError(
+            f"the recording '{name}' has no {', no '.join(missing)}, which costs or model need: "
+            "record it too, or use a plant that is simulated"
+        )
     return str(place)
 
 

@@ -21,7 +21,7 @@ from cem_planner_ros.studies import scenario as scenarios
 from cem_planner_ros.studies import search_space
 from cem_planner_ros.studies.episode import reported
 from cem_planner_ros.studies.objectives import OBJECTIVES
-from cem_planner_ros.studies.scenario import StudyScenario, number
+from cem_planner_ros.studies.scenario import RECORDING, StudyScenario, number
 from cem_planner_ros.studies.search_space import SearchSpace
 
 SAMPLERS = ("tpe", "cmaes", "nsga2", "random")
@@ -134,7 +134,7 @@ def _study(file: Path, given: Any) -> StudyFile:
     found = _scenarios(given.get("scenarios"), base, file.parent)
     objectives = _objectives(given.get("objectives"), found, base)
     limits = _limits(given.get("limits", {}), found, base)
-    _check_lengths(space, {*objectives, *limits})
+    _check_lengths(space, found)
     _check_sampler(values, objectives)
     sampler = values["sampler"] or ("tpe" if len(objectives) == 1 else "nsga2")
     compared = {**given, "sampler": sampler, "batch": values["batch"], "seed": values["seed"]}
@@ -229,12 +229,12 @@ def _reported(what: str, name: str, found: tuple[StudyScenario, ...], base: Conf
     return name
 
 
-def _check_lengths(space: SearchSpace, measured: set[str]) -> None:
+def _check_lengths(space: SearchSpace, found: tuple[StudyScenario, ...]) -> None:
     """Raise ConfigurationError if costs of plans of different lengths would be compared."""
     tuned = LENGTHS & {*space.distributions, *space.ties}
-    if tuned and "plan_cost" in measured:
+    if tuned and any(scenario.plant == RECORDING for scenario in found):
         raise ConfigurationError(
-            f"'plan_cost' cannot compare plans of different lengths: leave '{min(tuned)}' out of "
+            f"the plans of a recording have to be of one length: leave '{min(tuned)}' out of "
             "'parameters', or tune it with a plant that is simulated"
         )
 

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Studies over recorded runs, whose control periods are planned again."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,9 @@ from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.learning import task
 from cem_planner_ros.learning.recording import BagWriter
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.surroundings import Costmap, ReferencePath, Surroundings
+from cem_planner_ros.paths import share
 from cem_planner_ros.studies import outcome, replanning, study_file
 from cem_planner_ros.studies.episode import episode
 from cem_planner_ros.studies.study import Study
@@ -124,7 +129,7 @@ def test_a_bag_is_planned_again(recorded, driven):
         (
             {},
             {"parameters": {"planner.horizon": {"low": 3, "high": 9}}},
-            "'plan_cost' cannot compare plans of different lengths: leave 'planner.horizon' out",
+            "plans of a recording have to be of one length: leave 'planner.horizon' out",
         ),
     ],
 )
@@ -133,7 +138,45 @@ def test_a_wrong_recording_is_one_message(recorded, scenario, changes, message):
         study_file.read(recorded({**RECORDED, **scenario}, **changes))
 
 
-def test_costs_that_need_a_path_cannot_judge_a_recording(recorded):
-    file = recorded(config="drive.yaml", parameters={"planner.keep": {"low": 0.0, "high": 1.0}})
-    with pytest.raises(ConfigurationError, match=r"states and commands alone, but .* a path"):
+@pytest.fixture(scope="module")
+def on_a_path(write):
+    """Record three periods of a robot that drives; return the names of run and configuration."""
+    folder = write().parent
+    small = {
+        "planner.backend": "eager",
+        **{"planner.samples": 16, "planner.elites": 4, "planner.iterations": 1},
+        **{"planner.horizon": 6, "planner.device": "cpu"},
+    }
+    values = {**load_yaml(share("config") / "drive.yaml"), **small}
+    (folder / "small_drive.yaml").write_text(outcome.as_yaml(values))
+    planner = configure(values).planner()
+    free = Costmap(np.zeros((100, 100), np.int8), 0.05, Pose(-2.5, -2.5, 0.0), 7.0)
+    path = ReferencePath.through(np.array([[0.0, 0.0], [2.0, 0.0]]))
+    around = Surroundings(Pose(2.0, 0.0, 0.0), path, free)
+    for name, known in (("driven.npz", around), ("lost.npz", replace(around, costmap=None))):
+        recording = planner.record()
+        for index in range(3):
+            state = np.array([0.02 * index, 0.1, 0.0, 0.4, 0.0])
+            planner.plan(state, 7.0 + 0.05 * index, np.zeros(2), surroundings=known)
+        recording.save(folder / name)
+    return {
+        "config": "small_drive.yaml",
+        "parameters": {"path.progress_weight": {"low": 1.0, "high": 4.0}},
+    }
+
+
+def test_plans_of_a_path_are_judged_along_it_each_time_anew(recorded, on_a_path):
+    study = study_file.read(recorded({**RECORDED, "recording": "driven.npz"}, **on_a_path))
+    values, (one,) = dict(study.run), study.scenarios
+    first, changed, again = (
+        episode({**values, **changes}, values, study.file, one, 0)
+        for changes in ({}, {"path.progress_weight": 9.0}, {})
+    )
+    assert first["plan_cost"] == again["plan_cost"]
+    assert np.isfinite(changed["plan_cost"])
+
+
+def test_a_recording_without_the_costmap_that_costs_need_is_refused(recorded, on_a_path):
+    file = recorded({**RECORDED, "recording": "lost.npz"}, **on_a_path)
+    with pytest.raises(ConfigurationError, match=r"'lost\.npz' has no costmap, which costs"):
         study_file.read(file)
