@@ -51,15 +51,16 @@ class ExampleTask(RobotTask):
         configuration = self.configuration()
         values, limits = configuration.values, configuration.tuning()
         low, high = np.array(limits["low"]), np.array(limits["high"])
+        model, costs = configuration.dynamics, list(configuration.costs.values())
         return ControlProblem(
-            configuration.dynamics,
-            list(configuration.costs.values()),
+            model,
+            costs,
             values["planner.dt"],
             values["planner.horizon"],
             1.0 / values["control_rate"],
             low,
             high,
-            nominal_action(configuration.dynamics, limits["nominal"], low, high).action,
+            nominal_action(model, costs, limits["nominal"], low, high).action,
         )
 
     def preset(self, rollouts: int, seed: int) -> Planner:
