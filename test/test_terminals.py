@@ -192,6 +192,14 @@ def shell(tmp_path, domain_id, interruptible):
     (packages / "others.pth").write_text(f"import site; site.addsitedir({there!r})\n")
     (copy / ".venv" / "share").symlink_to(Path(sys.prefix) / "share")
     programs = copy / ".venv" / "bin"
+    if "LD_LIBRARY_PATH" in os.environ:
+        # The wheels of ROS look for their libraries in this environment; `make` unsets the path.
+        program = (programs / "python").resolve()
+        for name in ("python", "python3"):
+            (programs / name).unlink()
+        (programs / "python3").symlink_to(program)
+        path = f"LD_LIBRARY_PATH='{os.environ['LD_LIBRARY_PATH']}'"
+        write_program(programs / "python", f'{path} exec "{programs}/python3" "$@"')
     for node in pages.NODES:
         entry = node.removesuffix("_node").replace("costmap", "mapper").replace("view", "viewer")
         called = f"from cem_planner_ros.ros.process import {entry}; {entry}()"
