@@ -15,20 +15,20 @@ from typing import Any, Protocol
 import viser
 
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.plugins.parameter import INACTIVE, READ_ONLY, Parameter
+from cem_planner_ros.plugins.parameter import INACTIVE, LIVE, READ_ONLY, Parameter
 from cem_planner_ros.view.tuning import Done, Tuning
 
 GENERAL = "node"
 """Folder of the parameters whose names have no group."""
 
 WIDE = 4.0
-"""The slider of a value without a declared end goes up to WIDE times the value."""
+"""A slider goes at least up to WIDE times the value, or up to the declared end."""
 
 STEPS = 200
 """Number of steps of a slider."""
 
 TYPING = 0.7
-"""Time after the last key until a text counts as complete, s; the browser sends each key."""
+"""Time after the last key until what is typed counts as complete, s; each key is sent."""
 
 CHANGED, STAGED = "● ", "◌ "
 """Marks of parameters that were changed since the start, and of values that wait."""
@@ -188,7 +188,8 @@ class Panel:
 
     def _on_download(self, event: viser.GuiEvent) -> None:
         if event.client is not None:
-            event.client.send_file_download("planner.yaml", self.tuning.yaml().encode())
+            content = self.tuning.yaml().encode()
+            event.client.send_file_download("planner.yaml", content, save_immediately=True)
 
     def _make(self) -> None:
         for folder in self._folders.values():
@@ -205,13 +206,15 @@ class Panel:
             if made is None:
                 continue
             self._inputs[name] = made
-            if not self._read_only and parameter.when != READ_ONLY:
-                made.on_update(lambda event, name=name: self._on_input(name, event))
+            made.on_update(lambda event, name=name: self._on_input(name, event))
 
     def _on_input(self, name: str, event: viser.GuiEvent) -> None:
         if event.client is None:  # The page itself has shown another value.
             return
-        if isinstance(event.target, viser.GuiTextHandle):
+        if self._read_only or event.target.disabled:  # A browser may change it all the same.
+            self._show([name])
+            return
+        if isinstance(event.target, (viser.GuiTextHandle, viser.GuiNumberHandle)):
             with self._lock:
                 if name in self._typing:
                     self._typing[name].cancel()
@@ -326,32 +329,39 @@ def make_input(gui: viser.GuiApi, label: str, parameter: Parameter, value: Any) 
         return gui.add_dropdown(label, parameter.choices, initial_value=value, hint=hint)
     if isinstance(default, (list, str)) or parameter.words:
         return gui.add_text(label, to_text(value), hint=hint)
-    low, high = parameter.low, parameter.high
-    if low is None or (high is not None and high - low > 1e6):
-        # A parameter such as a target, which may have any sign.
-        return gui.add_number(label, value, min=low, max=high, hint=hint)
+    if parameter.low is None or parameter.when != LIVE:
+        # A parameter such as a target, which may have any sign. The number beside a greyed slider
+        # would not be greyed.
+        return gui.add_number(label, value, min=parameter.low, max=parameter.high, hint=hint)
     top, step = slider_range(parameter, value)
-    return gui.add_slider(label, low, top, step, value, hint=hint)
+    return gui.add_slider(label, parameter.low, top, step, value, hint=hint)
 
 
 def slider_range(parameter: Parameter, value: float) -> tuple[float, float]:
-    """Return upper end and step of a slider that begins at the declared lower end."""
+    """
+    Return upper end and step of a slider that begins at the declared lower end.
+
+    A range of many decades, such as that of a number of iterations from 1 to 10000, would leave no
+    room for the usual values, so the slider ends earlier. It grows where its end is reached.
+    """
     low, high = parameter.low, parameter.high
-    if high is None:
-        wide = WIDE * value if value > low else low + 1.0
-        high = 10.0 ** math.ceil(math.log10(max(wide, 1e-6)))
+    wide = WIDE * abs(value) if value > low else low + 1.0
+    top = 10.0 ** math.ceil(math.log10(max(wide, 1e-6)))
+    if high is not None:
+        top = high if low < 0.0 else min(top, high)
     if not parameter.is_float:
-        return max(int(high), int(low) + 1), 1
-    return float(high), 10.0 ** math.floor(math.log10((high - low) / STEPS))
+        return max(int(top), int(low) + 1), 1
+    return float(top), 10.0 ** math.floor(math.log10((top - low) / STEPS))
 
 
 def show_value(handle: Any, parameter: Parameter, value: Any) -> None:
-    """Show a value in an input; the range of a slider without a declared end follows it."""
+    """Show a value in an input; the range of a slider follows it."""
     if isinstance(handle, viser.GuiTextHandle):
         value = to_text(value)
-    is_open = isinstance(handle, viser.GuiSliderHandle) and parameter.high is None
-    if is_open and value >= handle.max:
-        handle.max, handle.step = slider_range(parameter, value)
+    if isinstance(handle, viser.GuiSliderHandle) and value >= handle.max:
+        top, step = slider_range(parameter, value)
+        if top > handle.max:
+            handle.max, handle.step = top, step
     if handle.value != value:
         handle.value = value
 

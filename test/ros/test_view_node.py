@@ -275,6 +275,25 @@ def test_the_stop_of_the_page_stops_the_planner(planner, view, wait_until):
     wait_until(lambda: "pressed" in other.page.stop_text)
 
 
+def test_the_stop_works_while_the_page_is_busy(planner, view, wait_until, monkeypatch):
+    made = view()
+    wait_until(lambda: made.page.panel.is_active)
+    is_busy, over = threading.Event(), threading.Event()
+
+    def show(*arguments):
+        is_busy.set()
+        over.wait(60.0)
+
+    monkeypatch.setattr(made.page, "show_diagnostics", show)
+    wait_until(is_busy.is_set)
+    try:
+        made.operating.emergency_stop(True)
+        wait_until(lambda: planner.loop.commander.tick.cause == "emergency_stop")
+        wait_until(lambda: "acknowledged" in made.page.stop_text)
+    finally:
+        over.set()
+
+
 def test_candidates_are_published_with_their_costs(planner, observer, states, wait_until):
     heard = observer.listen(Float64MultiArray, "/cem_planner/candidates")
     wait_until(lambda: heard)

@@ -8,7 +8,9 @@ The screenshots of docs/view.md come from here: they are written into report/.
 
 import contextlib
 import json
+import os
 import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -19,6 +21,7 @@ pytest.importorskip("viser")
 pytest.importorskip("selenium", reason="selenium is not installed")
 
 from builtin_interfaces.msg import Time
+from lifecycle_msgs.msg import TransitionEvent
 from nav_msgs.msg import Path as NavPath
 from rcl_interfaces.msg import ParameterEvent
 from selenium import webdriver
@@ -55,7 +58,28 @@ OPTIONS = (
     *("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,850"),
     *("--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
 )
-PRESSES = 10
+PRESSES = 40
+"""Number of keys by which the slider is moved: two are beyond the 95 % quantile."""
+
+NOTE_KEYS = """
+window.pressed = [];
+window.addEventListener("keydown", event => {
+  if (event.target.getAttribute("role") === "slider")
+    window.pressed.push((performance.timeOrigin + event.timeStamp) / 1e3);
+}, true);
+"""
+"""Notes when the browser received the keys that move a slider, s since 1970."""
+
+NOTE_FRESH = """
+const timer = setInterval(() => {
+  const is_fresh = [...document.querySelectorAll("div")].some(
+    one => !one.childElementCount && one.textContent.startsWith("fresh"));
+  if (!is_fresh) return;
+  window.shown = (performance.timeOrigin + performance.now()) / 1e3;
+  clearInterval(timer);
+}, 20);
+"""
+"""Notes when the page has shown first that the planner is fresh, s since 1970."""
 
 
 class Browser:
@@ -64,11 +88,25 @@ class Browser:
     def __init__(self, wait_until, downloads):
         self._wait_until = wait_until
         options = webdriver.ChromeOptions()
-        options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
         options.binary_location = CHROMIUM
         for option in OPTIONS:
             options.add_argument(option)
-        self.driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+        options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+        # A group of processes of its own, which can be stopped together.
+        service = webdriver.ChromeService(DRIVER, popen_kw={"start_new_session": True})
+        self.driver = webdriver.Chrome(options, service)
+        note = "Page.addScriptToEvaluateOnNewDocument"
+        self.driver.execute_cdp_cmd(note, {"source": NOTE_FRESH})
+        self.group = service.process.pid
+
+    def close(self, screenshot):
+        """End the browser, unless a test has killed it, with a last screenshot."""
+        if self.driver.service.process.poll() is None:
+            with contextlib.suppress(WebDriverException):
+                self.driver.save_screenshot(str(screenshot))
+            self.driver.quit()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.group, signal.SIGKILL)
 
     def act(self, path, do=lambda element: element.is_displayed() or None):
         """Do something with the first element of a path with which that is possible."""
@@ -112,17 +150,21 @@ class Browser:
         self.act(f"//body//*[contains(normalize-space(text()), '{text}')]")
 
     def nudge(self, label):
-        """Move a slider by a step; return when the key was sent."""
-        row = (
-            f"//label[contains(normalize-space(), '{label}')]/ancestor::*[.//*[@role='slider']][1]"
-        )
+        """Move a slider by a step."""
+        self.act(row(label, "slider"), lambda one: one.send_keys(Keys.ARROW_RIGHT) or True)
 
-        def send(slider):
-            began = time.monotonic()
-            slider.send_keys(Keys.ARROW_RIGHT)
-            return began
+    def write(self, label, text):
+        """Replace the text of an input."""
+        keys = Keys.CONTROL + "a" + Keys.NULL + text  # NULL releases CONTROL.
+        self.act(row(label, "textbox"), lambda one: one.send_keys(keys) or True)
 
-        return self.act(f"{row}//*[@role='slider']", send)
+    def shows(self, label, value):
+        """Wait until the number beside a slider is a value."""
+
+        def check(box):
+            return float(box.get_attribute("value")) == value or None
+
+        self.act(row(label, "textbox"), check)
 
     def keep_screenshot(self, name, at=None):
         """Write a screenshot into report/, with an element in the middle of the panel."""
@@ -142,13 +184,29 @@ class Browser:
         self._wait_until(attempt, 240.0)
 
 
+def row(label, role):
+    """Return the path to an input of the panel: its slider, or its box of text."""
+    what = "@role='slider'" if role == "slider" else "self::input[not(@type='checkbox')]"
+    label = f"//label[substring(., string-length(.) - {len(label) - 1}) = '{label}']"
+    return f"{label}/ancestor::*[.//*[{what}]][1]//*[{what}]"
+
+
 @pytest.fixture
-def browser(wait_until, tmp_path):
-    made = Browser(wait_until, tmp_path)
-    yield made
-    with contextlib.suppress(WebDriverException):
-        made.driver.save_screenshot(str(tmp_path / "last.png"))
-    made.driver.quit()
+def open_browser(wait_until, tmp_path):
+    """A function that starts a browser."""
+    with contextlib.ExitStack() as ended:
+
+        def start():
+            made = Browser(wait_until, tmp_path)
+            ended.callback(made.close, tmp_path / "last.png")
+            return made
+
+        yield start
+
+
+@pytest.fixture
+def browser(open_browser):
+    return open_browser()
 
 
 @pytest.fixture
@@ -186,6 +244,10 @@ def test_a_cart_pole_is_shown_tuned_and_stopped(begin, browser, observer, wait_u
     events = observer.listen(ParameterEvent, "/parameter_events")
     view = begin(("simulator", "cartpole_simulator.yaml"), ("planner", "cartpole.yaml"))
     browser.sees("fresh")
+    status = STATISTICS.index("status")
+    fresh = next(arrival for arrival, message in heard if message.data[status] == 0.0)
+    shown = browser.driver.execute_script("return window.shown")
+    ready = shown - fresh - (time.time() - time.monotonic())
     browser.open_tab("Plots")
     browser.act("//canvas[ancestor::*[contains(@class, 'uplot')]]")
     browser.sees("Cost of the plan by term")
@@ -199,18 +261,24 @@ def test_a_cart_pole_is_shown_tuned_and_stopped(begin, browser, observer, wait_u
     # A slider is moved: the planner has the value, and the change is listed.
     browser.open_tab("Parameters")
     browser.open_folder("running")
-    took = []
+    browser.driver.execute_script(NOTE_KEYS)
+    arrived = []
     for _ in range(PRESSES):
         set_before = len(events)
-        sent = browser.nudge("weight.theta")
+        browser.nudge("weight.theta")
         wait_until(lambda before=set_before: weights(events[before:]), 240.0)
-        took.append(weights(events[set_before:])[0][0] - sent)
+        arrived.append(weights(events[set_before:])[0][0] + time.time() - time.monotonic())
+    took = np.array(arrived) - browser.driver.execute_script("return window.pressed")
     browser.sees("running.weight.theta")
     browser.keep_screenshot(
         "view_cartpole.png", "//label[contains(normalize-space(), 'weight.theta_dot')]"
     )
     p50, p95 = np.quantile(took, (0.5, 0.95)) * 1e3
-    figures = {"slider_p50_ms": round(p50, 1), "slider_p95_ms": round(p95, 1)}
+    figures = {
+        "ready_s": round(ready, 2),
+        "slider_p50_ms": round(p50, 1),
+        "slider_p95_ms": round(p95, 1),
+    }
     (REPORT / "view.json").write_text(json.dumps(figures) + "\n")
     browser.press("Undo all changes")
     wait_until(lambda: weights(events)[-1][1] == 2.0)
@@ -283,8 +351,125 @@ def test_a_recorded_run_is_played_and_planned_again(browser, wait_until, tmp_pat
         page.close()
 
 
+def test_parameters_are_prepared_set_refused_saved_and_undone(
+    begin, browser, observer, wait_until, tmp_path
+):
+    """Control is started, paused and ended with the buttons."""
+    saved = tmp_path / "saved"
+    begin(
+        ("simulator", "cartpole_simulator.yaml"),
+        ("planner", "cartpole.yaml", "autostart:=false"),
+        save_to=saved,
+    )
+    for button, answer in (
+        ("Configure", "configure: done"),
+        ("Activate", "activate: done"),
+        ("Pause", "the safe command is sent"),
+        ("Go on", "no longer paused"),
+        ("Reset", "the warm start is forgotten"),
+        ("Deactivate", "deactivate: done"),
+        ("Activate", "activate: done"),
+    ):
+        browser.press(button)
+        browser.sees(answer)
+    browser.sees("fresh")
+
+    # What needs a pause is greyed, prepared, and set while the robot stands.
+    browser.open_tab("Parameters")
+    browser.open_folder("planner")
+    samples = row("samples", "textbox")
+    browser.act(samples, lambda box: None if box.is_enabled() else True)
+    browser.click("//label[contains(., 'Prepare values')]")
+    browser.act(samples, lambda box: box.is_enabled() or None)
+    before = observer.get("planner.samples")
+    browser.write("samples", str(before + 16))
+    browser.sees("prepared")
+    browser.press("Deactivate, set, activate")
+    wait_until(lambda: observer.get("planner.samples") > before)
+    wait_until(lambda: observer.lifecycle() == "active")
+    browser.act("//label[contains(., '● samples')]")
+
+    # A refused value goes back with the reason; one that is allowed is set.
+    browser.open_folder("action")
+    browser.write("safe.force", "abc")
+    browser.sees("Refused:")
+    browser.shows("safe.force", 0.0)
+    browser.write("safe.force", "0.5")
+    wait_until(lambda: observer.get("action.safe.force") == 0.5)
+    browser.sees("action.safe.force")
+    browser.keep_screenshot("view_changes.png", "//button[normalize-space()='Undo this change']")
+
+    # All values are saved on the robot, at the path that was written, and downloaded.
+    browser.write("File", "robot/mine")
+    browser.press("Save on the robot")
+    browser.sees("mine.yaml")
+    browser.press("Download as YAML")
+    downloaded = tmp_path / "planner.yaml"
+    wait_until(lambda: downloaded.exists() and downloaded.stat().st_size)
+    for file in (saved / "robot" / "mine.yaml", downloaded):
+        assert load_yaml(file)["planner.samples"] > before
+
+    # One change is undone, then all; what needs a pause is prepared.
+    browser.press("Undo all changes")
+    wait_until(lambda: observer.get("action.safe.force") == 0.0)
+    browser.sees("prepared")
+    # The buttons move up when the other change is off the list.
+    browser.act("//body[not(.//code[normalize-space()='action.safe.force'])]")
+    browser.press("Deactivate, set, activate")
+    wait_until(lambda: observer.get("planner.samples") == before)
+    browser.sees("Nothing was changed")
+
+
+def test_two_browsers_agree_and_one_that_hangs_or_is_closed_does_nothing(
+    begin, open_browser, browser, observer, wait_until
+):
+    commands = observer.listen(Float64MultiArray, "/effort")
+    events = observer.listen(ParameterEvent, "/parameter_events")
+    transitions = observer.listen(TransitionEvent, "/cem_planner/transition_event")
+    begin(("simulator", "cartpole_simulator.yaml"), ("planner", "cartpole.yaml"))
+    other = open_browser()
+    other.driver.get(browser.driver.current_url)
+    for one in (browser, other):
+        one.sees("fresh")
+        one.open_tab("Parameters")
+        one.open_folder("running")
+    browser.nudge("weight.theta")
+    wait_until(lambda: weights(events))
+    other.shows("weight.theta", weights(events)[-1][1])
+    other.act("//label[contains(., '● weight.theta')]")
+
+    # One hangs: the robot goes on, and the other browser works.
+    done = len(transitions)
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        before, changed = len(commands), len(events)
+        os.killpg(other.group, number)
+        wait_until(lambda before=before: len(commands) > before + 100)
+        assert len(transitions) == done
+        assert len(events) == changed
+        browser.nudge("weight.theta")
+        wait_until(lambda changed=changed: weights(events[changed:]))
+
+    # The stop of one is seen in the other.
+    other = open_browser()
+    other.driver.get(browser.driver.current_url)
+    other.sees("fresh")
+    other.press("EMERGENCY STOP")
+    browser.sees("acknowledged by /cem_planner")
+    other.sees("acknowledged by /cem_planner")
+
+
 def test_a_page_that_only_shows_has_no_button_to_press(begin, browser, observer):
     begin(("planner", "cartpole.yaml"), read_only="true")
     browser.sees("no_state")
     stop = "//button[normalize-space()='EMERGENCY STOP']"
     assert not browser.act(stop, lambda button: button.is_enabled())
+
+    # The number beside a greyed slider can be written over, but nobody else sees that.
+    events = observer.listen(ParameterEvent, "/parameter_events")
+    for _ in range(2):
+        browser.open_tab("Parameters")
+        browser.open_folder("running")
+        browser.shows("weight.theta", 2.0)
+        browser.write("weight.theta", "9")
+        browser.driver.refresh()
+    assert not weights(events)

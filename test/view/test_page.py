@@ -81,13 +81,24 @@ def test_the_kind_of_input_follows_from_the_declaration(page, parameter, kind):
     handle.remove()
 
 
-def test_a_slider_without_a_declared_end_grows_with_its_value(page):
-    parameter = Parameter("weight", 0.001, "Weight.", low=0.0)
+@pytest.mark.parametrize("high", [None, 1e9])
+def test_a_slider_grows_with_its_value(page, high):
+    """A slider up to a far end would have no room for the usual values."""
+    parameter = Parameter("weight", 0.001, "Weight.", low=0.0, high=high)
     handle = panel.make_input(page.server.gui, "weight", parameter, 0.001)
     assert 0.001 < handle.max <= 0.1
     panel.show_value(handle, parameter, 25.0)
     assert handle.value == 25.0
     assert handle.max > 25.0
+    handle.remove()
+
+
+def test_a_slider_does_not_grow_beyond_what_is_allowed(page):
+    parameter = Parameter("share", 0.5, "Share.", low=0.1, high=0.9)
+    handle = panel.make_input(page.server.gui, "share", parameter, 0.5)
+    assert (handle.min, handle.max) == (0.1, 0.9)
+    panel.show_value(handle, parameter, 0.9)
+    assert handle.max == 0.9
     handle.remove()
 
 
