@@ -112,6 +112,11 @@ class PolicyCandidates:
             with contextlib.suppress(Exception):  # Tracing runs the model.
                 self._kernel = Kernel(Rollout(self._closed_loop, [], 1.0))
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the rollout is compiled; otherwise PyTorch runs it."""
+        return self._kernel is not None
+
     def __call__(self, state: np.ndarray, edges: np.ndarray) -> np.ndarray:
         """Return sequences (E, H, nu) from `state` (nx,) over steps between `edges` (H + 1,), s."""
         durations = np.diff(edges)

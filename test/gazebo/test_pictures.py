@@ -27,8 +27,9 @@ OF_ROS = {
 }
 OF_OTHERS = {
     "/costmap_updates": "map_msgs/msg/OccupancyGridUpdate",
+    "/moving_obstacles": "sensor_msgs/msg/PointCloud2",
 }
-"""What is there only with somebody else's costmap."""
+"""What is there only with somebody else's costmap, or with something that tracks obstacles."""
 
 DISPLAYS = {
     "Map": "nav_msgs/msg/OccupancyGrid",
