@@ -12,7 +12,7 @@ SOURCES := $(shell find cem_planner_ros launch config models worlds scripts reso
 unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 unexport LD_LIBRARY_PATH ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION RMW_IMPLEMENTATION
 
-.PHONY: help install demo test test-fast test-extras test-jazzy lint reference docs figures dist clean
+.PHONY: help install demo test test-fast test-extras test-pages test-jazzy lint reference docs figures dist clean
 
 help:
 	@echo "make demo       set up, then swing a simulated cart-pole up over ROS 2,"
@@ -23,6 +23,7 @@ help:
 	@echo "make test       set up, then run every check and test, two at a time: JOBS=2"
 	@echo "make test-fast  those that take two minutes: no ROS, no processes, hardly a compiler"
 	@echo "make test-extras  those that need heavy packages, which it installs, or a browser"
+	@echo "make test-pages  types the commands of README and docs into a shell"
 	@echo "make test-jazzy set up with the wheels of Jazzy, not Kilted, and run the ROS tests"
 	@echo "make lint       set up, then run ruff and mypy"
 	@echo "make docs       set up, then build the site of docs/ into build/site"
@@ -57,7 +58,11 @@ test-fast: install lint
 test-extras: install
 	$(BIN)/pip install --quiet $(CONSTRAINTS) '.[ray,warp,lint]' selenium
 	$(BIN)/pip install --quiet $(CONSTRAINTS) --no-deps judo-rai mjlab
-	$(BIN)/pytest $(PARALLEL) -m extras
+	$(BIN)/pytest $(PARALLEL) -m extras --ignore test/test_terminals.py
+
+# The commands of the pages are demos in real time: one after the other, on an idle machine.
+test-pages: install
+	$(BIN)/pytest -m extras test/test_terminals.py
 
 test-jazzy:
 	@$(MAKE) DISTRIBUTION=jazzy VENV=.venv-jazzy install
