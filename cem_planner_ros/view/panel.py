@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import functools
 import itertools
 import math
 import threading
@@ -75,6 +77,7 @@ class Panel:
         self._inputs: dict[str, Any] = {}
         self._folders: dict[str, viser.GuiFolderHandle] = {}
         self._typing: dict[str, threading.Timer] = {}
+        self._entered: dict[str, Any] = {}
         self._is_active = False
         gui = self._gui
         self._message = gui.add_markdown("No parameters yet: the node was not found.")
@@ -206,30 +209,38 @@ class Panel:
             if made is None:
                 continue
             self._inputs[name] = made
-            made.on_update(lambda event, name=name: self._on_input(name, event))
+            made.on_update(functools.partial(self._on_update, name))
 
-    def _on_input(self, name: str, event: viser.GuiEvent) -> None:
+    async def _on_update(self, name: str, event: viser.GuiEvent) -> None:
+        """
+        Take the value of an input in the thread of the server, as soon as it has come.
+
+        Later, the panel may already have shown the node's value in its place.
+        """
         if event.client is None:  # The page itself has shown another value.
             return
-        if self._read_only or event.target.disabled:  # A browser may change it all the same.
+        self._entered[name] = event.target.value
+        asyncio.get_running_loop().run_in_executor(None, self._on_input, name, event.target)
+
+    def _on_input(self, name: str, handle: Any) -> None:
+        if self._read_only or handle.disabled:  # A browser may change it all the same.
             self._show([name])
-            return
-        if isinstance(event.target, (viser.GuiTextHandle, viser.GuiNumberHandle)):
+        elif isinstance(handle, (viser.GuiTextHandle, viser.GuiNumberHandle)):
             with self._lock:
                 if name in self._typing:
                     self._typing[name].cancel()
-                timer = threading.Timer(TYPING, self._enter, (name, event.target))
+                timer = threading.Timer(TYPING, self._enter, (name,))
                 timer.daemon = True
                 self._typing[name] = timer
             timer.start()
         else:
-            self._enter(name, event.target)
+            self._enter(name)
 
-    def _enter(self, name: str, handle: Any) -> None:
-        """Ask for the value of an input."""
+    def _enter(self, name: str) -> None:
+        """Ask for the value that was entered last."""
         parameter = self.tuning.parameters[name]
         try:
-            value = from_input(parameter, handle.value)
+            value = from_input(parameter, self._entered[name])
         except ConfigurationError as error:
             self._refuse({name: str(error)})
             self._show([name])
