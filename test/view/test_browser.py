@@ -245,8 +245,9 @@ def test_a_cart_pole_is_shown_tuned_and_stopped(begin, browser, observer, wait_u
     view = begin(("simulator", "cartpole_simulator.yaml"), ("planner", "cartpole.yaml"))
     browser.sees("fresh")
     status = STATISTICS.index("status")
-    fresh = next(arrival for arrival, message in heard if message.data[status] == 0.0)
-    shown = browser.driver.execute_script("return window.shown")
+    wait_until(lambda: any(message.data[status] == 0.0 for _, message in list(heard)))
+    fresh = next(arrival for arrival, message in list(heard) if message.data[status] == 0.0)
+    shown = browser.act("//body", lambda _: browser.driver.execute_script("return window.shown"))
     ready = shown - fresh - (time.time() - time.monotonic())
     browser.open_tab("Plots")
     browser.act("//canvas[ancestor::*[contains(@class, 'uplot')]]")
@@ -262,13 +263,13 @@ def test_a_cart_pole_is_shown_tuned_and_stopped(begin, browser, observer, wait_u
     browser.open_tab("Parameters")
     browser.open_folder("running")
     browser.driver.execute_script(NOTE_KEYS)
-    arrived = []
+    took = []
     for _ in range(PRESSES):
         set_before = len(events)
         browser.nudge("weight.theta")
         wait_until(lambda before=set_before: weights(events[before:]), 240.0)
-        arrived.append(weights(events[set_before:])[0][0] + time.time() - time.monotonic())
-    took = np.array(arrived) - browser.driver.execute_script("return window.pressed")
+        arrived = weights(events[set_before:])[0][0] + time.time() - time.monotonic()
+        took.append(arrived - browser.driver.execute_script("return window.pressed.at(-1)"))
     browser.sees("running.weight.theta")
     browser.keep_screenshot(
         "view_cartpole.png", "//label[contains(normalize-space(), 'weight.theta_dot')]"
