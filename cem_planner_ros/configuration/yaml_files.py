@@ -257,7 +257,7 @@ class _File:
             if not isinstance(event, yaml.ScalarEvent):
                 raise _at(event, f"'{name}' is a list of lists or mappings, expected plain values")
             items.append(_scalar(event, name))
-            if type(items[-1]) is not type(items[0]):
+            if len({type(item) for item in items}) > 1:
                 raise _at(event, f"'{name}' is a list of several types, expected one")
         of_types[f"list of {type(items[0]).__name__}" if items else _EMPTY] = items
 

@@ -239,7 +239,10 @@ def test_an_equation_without_its_integrator_is_refused():
 
 
 def stepped(model, state, sequence):
-    return [state := model.step(state, action, 0.1) for action in sequence]
+    states = [state]
+    for action in sequence:
+        states.append(model.step(states[-1], action, 0.1))
+    return states[1:]
 
 
 BAD_ROLLOUTS = {
