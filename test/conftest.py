@@ -27,7 +27,7 @@ try:
     from rclpy.node import Node
     from rclpy.parameter import Parameter
     from rclpy.qos import DurabilityPolicy, QoSProfile
-    from spinning import spinning
+    from spinning import kept
 
     from cem_planner_ros.ros.node import PlannerNode
 except ImportError:
@@ -320,11 +320,7 @@ def node(context, drive, monkeypatch):
             if file is not None:
                 values = load_yaml(file)
             overrides = [Parameter(name, value=value) for name, value in values.items()]
-            made = PlannerNode(parameter_overrides=overrides)
-            ended.callback(made.destroy_node)
-            ended.callback(made.close)
-            ended.enter_context(spinning(made))
-            return made
+            return kept(PlannerNode(parameter_overrides=overrides), ended)
 
         yield make
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,8 +16,10 @@ import numpy as np
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.learning import bags, recorded_surroundings, task
-from cem_planner_ros.navigation.surroundings import Surroundings
+from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
 from cem_planner_ros.planning.plan import Plan, TimeGrid
+from cem_planner_ros.planning.planner import Planner
+from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.surroundings_columns import surroundings_of
 
 
@@ -37,6 +40,46 @@ class RecordedRun(NamedTuple):
     notes: list[str]
     begin: float = 0.0
     surroundings: Sequence[Surroundings] = ()
+
+    def known(self, index: int) -> Surroundings:
+        """Return what was known of the surroundings in a period."""
+        return self.surroundings[index] if len(self.surroundings) else NOTHING
+
+    def known_once(self, index: int) -> Surroundings:
+        """Return the same with a costmap of its own, so the run does not keep distance fields."""
+        known = self.known(index)
+        if known.costmap is None:
+            return known
+        return replace(known, costmap=replace(known.costmap))
+
+    def prepare(
+        self, rollout: Rollout, index: int, known: Surroundings, edges: np.ndarray
+    ) -> np.ndarray:
+        """Tell a rollout what a period begins with, as `Rollout.prepare`; return the origin."""
+        time = float(self.times[index])
+        return rollout.prepare(
+            self.states[index], self.applied[index], time, self.begin + time, known, edges
+        )
+
+    def plan(
+        self,
+        planner: Planner,
+        index: int,
+        known: Surroundings,
+        time: float | None = None,
+        iterations: int | None = None,
+    ) -> Plan:
+        """Plan a period with a planner, from its own time or from another one, s."""
+        time = float(self.times[index]) if time is None else time
+        return planner.plan(
+            self.states[index],
+            time,
+            self.previous[index],
+            applied=self.applied[index],
+            surroundings=known,
+            stamp=self.begin + time,
+            iterations=iterations,
+        )
 
 
 def from_planner(file: Path, configuration: Configuration) -> RecordedRun:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -105,18 +104,11 @@ def replan(
     costs, commands, plan_times = [], [], []
     edges = planner.search.dt * np.arange(planner.search.horizon + 1)
     for rollout in (planner.rollout, judge):  # Costs forget the places of another episode.
-        _prepare(rollout, run, 0, NOTHING, edges)
-    for index, at in enumerate(run.times):
-        known = run.surroundings[index] if len(run.surroundings) else NOTHING
-        if known.costmap is not None:  # Its distance field need not be kept for each period.
-            known = replace(known, costmap=replace(known.costmap))
+        run.prepare(rollout, 0, NOTHING, edges)
+    for index in range(len(run.times)):
+        known = run.known_once(index)
         began = time.perf_counter()
-        plan = planner.plan(
-            *(run.states[index], float(at), run.previous[index]),
-            applied=run.applied[index],
-            surroundings=known,
-            stamp=run.begin + at,
-        )
+        plan = run.plan(planner, index, known)
         plan_times.append(time.perf_counter() - began)
         commands.append(plan.actions[0])
         costs.append(_cost(judge, base, plan, run, index, known))
@@ -131,16 +123,6 @@ def _rollout(base: Configuration) -> Rollout:
     return Rollout(base.dynamics, list(base.costs.values()), search.dt, search.through_members)
 
 
-def _prepare(
-    rollout: Rollout, run: RecordedRun, index: int, known: Surroundings, edges: np.ndarray
-) -> np.ndarray:
-    """Tell a rollout what a period begins with; return the origin (nx,)."""
-    at = float(run.times[index])
-    return rollout.prepare(
-        *(run.states[index], run.applied[index], at, run.begin + at, known), edges
-    )
-
-
 @torch.no_grad()
 def _cost(
     judge: Rollout,
@@ -152,7 +134,7 @@ def _cost(
 ) -> float:
     """Return the cost of a plan of a period."""
     edges = plan.edges - plan.edges[0]
-    origin = _prepare(judge, run, index, known, edges)
+    origin = run.prepare(judge, index, known, edges)
     start, actions, previous, steps, lag, applied = (
         torch.tensor(given, dtype=torch.float32, device=base.device)
         for given in (

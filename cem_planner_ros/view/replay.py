@@ -14,7 +14,7 @@ import numpy as np
 from cem_planner_ros.configuration import Configuration, configure
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.learning.recorded_run import RecordedRun
-from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
+from cem_planner_ros.navigation.surroundings import NOTHING
 from cem_planner_ros.planning.plan import Candidates, Plan, elites_among
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.view.tuning import Done
@@ -99,12 +99,6 @@ class Replay:
         """Do the same: nothing is active here."""
         self.set_parameters(values, done)
 
-    def known(self, index: int) -> Surroundings:
-        """Return what was known of the surroundings in a period."""
-        if not len(self.run.surroundings):
-            return NOTHING
-        return self.run.surroundings[index]
-
     def recorded(self, index: int) -> Prediction | None:
         """Return the plan of a period as it was recorded; None if there is none."""
         plan = self.run.plans[index]
@@ -140,46 +134,27 @@ class Replay:
         iterations: int | None = None,
     ) -> Plan:
         """Plan a period, which begins at a time, s, around a plan if there is one."""
-        run, known = self.run, self.known(index)
-        if known.costmap is not None:  # Its distance field need not be kept for each period.
-            known = replace(known, costmap=replace(known.costmap))
         planner.reset()
         if around is not None:
             planner.adopt(around)
         if self._reads_surroundings:
             self._go_to(planner, index)
-        return planner.plan(
-            run.states[index],
-            time,
-            run.previous[index],
-            applied=run.applied[index],
-            surroundings=known,
-            stamp=run.begin + time,
-            iterations=iterations,
-        )
+        return self.run.plan(planner, index, self.run.known_once(index), time, iterations)
 
     def _go_to(self, planner: Planner, index: int) -> None:
         """Show the costs of a planner the periods before one, from where it was looked at last."""
         run, edges = self.run, planner.search.dt * np.arange(planner.search.horizon + 1)
         reached, shown = self._reached
         if reached is not planner or index < shown:
-            shown, forgotten = 0, NOTHING
-            self._prepare(planner, 0, forgotten, edges)
+            shown = 0
+            run.prepare(planner.rollout, 0, NOTHING, edges)
         time = -np.inf
         for each in range(shown, index):
             if each == index - 1 or run.times[each] >= time + min(BETWEEN, 0.5 * edges[-1]):
                 time = run.times[each]
                 seen = replace(run.surroundings[each], costmap=None, moving_obstacles=None)
-                self._prepare(planner, each, seen, edges)
+                run.prepare(planner.rollout, each, seen, edges)
         self._reached = planner, index
-
-    def _prepare(
-        self, planner: Planner, index: int, known: Surroundings, edges: np.ndarray
-    ) -> None:
-        run, time = self.run, float(self.run.times[index])
-        planner.rollout.prepare(
-            run.states[index], run.applied[index], time, run.begin + time, known, edges
-        )
 
     def _predict(self, planner: Planner, index: int, plan: Plan) -> Prediction:
         states = planner.predict(plan, self.run.states[index])

@@ -139,7 +139,7 @@ class ReplayPage:
 
     def _show_surroundings(self, index: int) -> None:
         """Show what the robot drove by in a period."""
-        known = self.replay.known(index)
+        known = self.replay.run.known(index)
         moving = known.moving_obstacles
         if moving is not None:
             age = self._run.begin + float(self._run.times[index]) - moving.stamp

@@ -17,7 +17,7 @@ from rclpy.client import Client
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.task import Future
-from spinning import spinning
+from spinning import kept
 from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import SetBool
 
@@ -39,11 +39,7 @@ def view(context, monkeypatch):
         def make(**values):
             monkeypatch.setattr(sys, "argv", ["view_node"])
             overrides = [Parameter(name, value=v) for name, v in ({"port": 0} | values).items()]
-            node = ViewNode(parameter_overrides=overrides)
-            ended.callback(node.destroy_node)
-            ended.callback(node.close)
-            ended.enter_context(spinning(node))
-            return node
+            return kept(ViewNode(parameter_overrides=overrides), ended)
 
         yield make
 

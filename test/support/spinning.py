@@ -26,3 +26,11 @@ def spinning(node):
     finally:
         stop.set()
         thread.join()
+
+
+def kept(made, ended):
+    """Spin a node until the stack `ended` is left, which then closes and destroys it; return it."""
+    ended.callback(made.destroy_node)
+    ended.callback(made.close)
+    ended.enter_context(spinning(made))
+    return made
