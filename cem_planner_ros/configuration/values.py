@@ -38,7 +38,7 @@ from cem_planner_ros.planning.planner import LIVE as LIVE_SETTINGS
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.planner_arguments import OF_REFERENCE
 from cem_planner_ros.plugins import loading
-from cem_planner_ros.plugins.parameter import LIVE, Parameter
+from cem_planner_ros.plugins.parameter import LIVE, Parameter, Parameterised
 from cem_planner_ros.policies.candidates import PolicyCandidates
 from cem_planner_ros.policies.gait import Gait, GaitCandidates
 from cem_planner_ros.policies.linear_policy import LinearPolicy, MatchedPolicy
@@ -305,6 +305,8 @@ class Configuration:
         is_told |= bool(other.dynamics.position_names)  # They know where a plan begins.
         is_told |= bool(other.dynamics.reference_sources)
         is_told |= any(type(c).prepare is not Cost.prepare for c in other.costs.values())
+        remembers = (other.dynamics, *other.costs.values())
+        is_told |= any(type(plugin).reset is not Parameterised.reset for plugin in remembers)
         if is_told or self.device != other.device or set(self.values) != set(other.values):
             return None
         for name, value in self.values.items():
@@ -355,16 +357,17 @@ class Configuration:
 
     def _policy_candidates(self) -> PolicyCandidates | GaitCandidates | None:
         """Return the policy's candidates; None without them. This compiles."""
-        count, gait = self.values["policy.candidates"], self.policy
+        count, seed = self.values["policy.candidates"], self.values["planner.seed"]
+        gait = self.policy
         if not count:
             return None
         if isinstance(gait, Gait):
             bounds = np.array(self.action("low")), np.array(self.action("high"))
-            follows, seed = self.costs[gait.velocity], self.values["planner.seed"]
+            follows = self.costs[gait.velocity]
             return GaitCandidates(
                 gait, self.dynamics, lambda: follows.wanted[:3, 0], *bounds, count, seed
             )
-        return PolicyCandidates(self.matched_policy(), self.dynamics, count, self.device)
+        return PolicyCandidates(self.matched_policy(), self.dynamics, count, self.device, seed)
 
     def tuning(self) -> dict[str, Any]:
         """Return the arguments of `Planner.tune`."""

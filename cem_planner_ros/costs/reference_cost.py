@@ -88,9 +88,13 @@ class ReferenceCost(Cost):
         self.reference_now = np.zeros(len(self.followed))
         """What the last plan followed at the end of its first step (nr,)."""
         self._held = np.zeros(0)
+        self.reset()
+        self.set_edges(np.arange(2.0))
+
+    def reset(self) -> None:
+        """Hold what is measured next, if there is no reference."""
         self._known: np.ndarray | None = None  # The times of the reference of the last plan.
         self._last_time = math.nan
-        self.set_edges(np.arange(2.0))
 
     def _signals(self, dynamics: Dynamics) -> tuple[str, ...]:
         """Return the names of the signals that follow the reference."""

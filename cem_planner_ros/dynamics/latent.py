@@ -213,6 +213,10 @@ class Latent(Dynamics):
         self._device = device
         largest = torch.tensor(self.action_high, device=device)
         self._action_scale = largest[:, None]
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was seen."""
         self._forget(-math.inf)
 
     def _forget(self, time: float) -> None:

@@ -59,6 +59,10 @@ class Randomised(Dynamics):
         }
         self.refresh()
 
+    def reset(self) -> None:
+        """Let the model forget what it remembers of earlier plans."""
+        self._model.reset()
+
     def refresh(self) -> None:
         """Update the numbers of the variants, which `variant` returns, to those of the model."""
         for group, factor in self._factors.items():

@@ -68,7 +68,7 @@ class Planner:
         like: a planner with the same model, costs, dt and device; its compiled code is used again.
         policy: called before each search with the state (nx,) and the edges (H + 1,), s, of the
             plan's steps. Returns E = `proposals` action sequences (E, H, nu), which become
-            candidates of the first iteration.
+            candidates of the first iteration. If it has a method `reset`, `reset` calls it.
         **settings: of `Search`.
 
     Raises ConfigurationError if the arguments do not go together.
@@ -111,7 +111,7 @@ class Planner:
             self.rollout.reads_numbers = like.rollout.reads_numbers
         try_samples(dynamics, self.search.samples, self.search.dt, device)
         self.device = device
-        self._policy = policy
+        self._policy, self._reset_policy = policy, getattr(policy, "reset", lambda: None)
         self._period = self.search.dt if period is None else PERIOD.check(period)
         self._recording: Recording | None = None
         self._origin = np.zeros(len(dynamics.state_names))
@@ -165,8 +165,10 @@ class Planner:
             number.fill_(getattr(self.search, name))
 
     def reset(self) -> None:
-        """Forget the last plan, begin again at the nominal action, and restart the noise."""
+        """Forget all earlier plans, also in plugins and policy; restart the random numbers."""
         self._warm_start.reset()
+        self.rollout.reset()
+        self._reset_policy()
 
     @torch.no_grad()
     def adopt(self, plan: Plan) -> None:
@@ -177,8 +179,7 @@ class Planner:
         """
         Return the width of the search: the mean std, and the std of the kept elites.
 
-        Both are in the unit of `std_initial` and `std_min`. If they are close to std_min, the
-        search has collapsed.
+        Both are in the unit of `std_initial`. If they are near `std_min`, the search has collapsed.
         """
         return self._warm_start.spread()
 

@@ -44,6 +44,11 @@ class Rollout:
         self.reads_numbers: tuple[str, ...] = ()
         """Methods found to read numbers in Python; what is compiled would keep those numbers."""
 
+    def reset(self) -> None:
+        """Let costs and model forget what they remember of earlier plans."""
+        for plugin in (*self.costs, self.dynamics):
+            plugin.reset()
+
     def prepare(
         self,
         state: np.ndarray,

@@ -274,6 +274,13 @@ class Parameterised:
         self._numbers[name].fill_(checked)
         self._values[name] = checked
 
+    def reset(self) -> None:
+        """
+        Forget what is remembered of earlier plans; begin random numbers again with their seed.
+
+        `Planner.reset` calls it, so that the plans after it depend on nothing before it.
+        """
+
     def subtract(self, name: str, origin: float) -> None:
         """
         Write a number minus an origin into its tensor.

@@ -149,9 +149,14 @@ class GaitCandidates:
     ):
         self._gait, self._velocity, self._count = gait, velocity, count
         self._low, self._high = low, high
-        self._random = np.random.default_rng(seed)
+        self._seed = seed
         self._legs = Legs(gait, dynamics)
-        self._time, self._drift = np.inf, np.array(gait.drift)
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin the random velocities again, and the integral at the drift of the gait."""
+        self._random = np.random.default_rng(self._seed)
+        self._time, self._drift = np.inf, np.array(self._gait.drift)
 
     def __call__(self, state: np.ndarray, edges: np.ndarray) -> np.ndarray:
         """Return sequences (E, H, nu) over steps between `edges` (H + 1,), s."""

@@ -101,6 +101,14 @@ def test_until_the_first_reference_what_was_measured_holds_and_again_after_a_pau
     assert costs_of(cost, [5.0, 0.0, 0.0, 0.0]) == pytest.approx([0.0] * 3)
 
 
+def test_after_a_reset_what_is_measured_then_holds_also_at_the_same_time():
+    cost = cart_track()
+    prepared(cost, [3.0, 0.0, 0.0, 0.0], 0.0)
+    cost.reset()
+    prepared(cost, [5.0, 0.0, 0.0, 0.0], 0.0)
+    assert costs_of(cost, [5.0, 0.0, 0.0, 0.0]) == pytest.approx([0.0] * 3)
+
+
 def test_a_trajectory_that_is_stopped_before_its_first_point_leaves_the_robot_where_it_is():
     cost = cart_track()
     prepared(cost, [3.0, 0.0, 0.0, 0.0], 100.0)

@@ -124,6 +124,8 @@ def test_memory_goes_on_in_steps_of_dt_and_ends_after_a_gap(latent):
     assert not torch.equal(memory(300.1), one)
     for begun_anew in (memory(299.0), memory(310.0)):
         assert torch.equal(begun_anew, empty)
+    latent.reset()
+    assert torch.equal(memory(310.05), empty)
 
 
 def test_a_short_time_changes_the_state_by_its_share(latent):

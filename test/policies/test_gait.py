@@ -8,6 +8,7 @@ import pytest
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import share
+from cem_planner_ros.planning.record import replay
 from cem_planner_ros.policies.gait import Gait, GaitCandidates
 from cem_planner_ros.policies.linear_policy import load
 from cem_planner_ros.simulation.plants import MujocoPlant
@@ -90,6 +91,20 @@ def test_a_new_run_begins_without_the_integral_of_the_last_one(model):
         > 0.01
     )
     np.testing.assert_array_equal(sequences[3], sequences[0])
+
+
+def test_after_a_reset_plans_are_those_of_a_new_planner(tmp_path):
+    """Whatever was planned before, so that runs do not depend on their order."""
+    file = share("config") / "quadruped.yaml"
+    values = {"planner.device": "cpu", "planner.samples": 20, "planner.horizon": 4}
+    planner = configure(load_yaml(file) | values, str(file)).planner()
+    state, run = planner.dynamics.rest_state, tmp_path / "run.npz"
+    recording = planner.record()
+    for tick in range(3):
+        planner.plan(state, 0.04 * tick)
+    recording.save(run)
+    assert not replay(planner, run).any()
+    assert not replay(planner, run).any()
 
 
 def test_feet_are_moved_as_the_velocity_says(model):
