@@ -86,7 +86,7 @@ reference: install
 docs: install
 	@$(BIN)/pip install --quiet $(CONSTRAINTS) mkdocs-material 'mkdocstrings[python]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
-	@echo "built build/site/index.html"
+	@echo "built build/site/index.html; with search: $(PYTHON) -m http.server --directory build/site"
 
 figures: install
 	$(BIN)/python docs/scripts/figures.py

@@ -71,6 +71,7 @@ def plot(rows: list[dict], file: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import StrMethodFormatter
 
     axes = list(dict.fromkeys(row["axis"] for row in rows))
     figure, panels = pyplot.subplots(
@@ -85,6 +86,8 @@ def plot(rows: list[dict], file: Path) -> None:
         proportional = p50[-1] * np.array(sizes) / sizes[-1]
         upper.loglog(sizes, proportional, ":", color="grey", label="proportional")
         upper.set(title=axis, ylabel="plan [ms]")
+        upper.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        upper.yaxis.set_minor_formatter("")
         upper.legend()
         upper.grid(alpha=0.3)
         if all(row["phases_ms"] for row in own):
@@ -92,7 +95,13 @@ def plot(rows: list[dict], file: Path) -> None:
             shares = 100.0 * shares / shares.sum(1, keepdims=True)
             lower.stackplot(sizes, shares.T, labels=PHASES)
             lower.set(xscale="log", ylim=(0, 100), ylabel="share of the time [%]")
-            lower.legend(loc="lower left")
         lower.set_xlabel(axis)
+        for panel in (upper, lower):
+            panel.set_xticks(sizes, sizes)
+            panel.xaxis.set_minor_formatter("")
+    handles, labels = lower.get_legend_handles_labels()
+    if labels:
+        # Within the panels it would hide what it explains.
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     figure.savefig(file, dpi=90)
     pyplot.close(figure)

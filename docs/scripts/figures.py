@@ -46,43 +46,54 @@ def figure(rows: int = 1, columns: int = 1, size: tuple[float, float] = (7.0, 3.
     return drawn, axes
 
 
+def legend(drawn: pyplot.Figure, axis: pyplot.Axes) -> None:
+    """Put the legend of an axis above all of them, where it hides nothing."""
+    handles, labels = axis.get_legend_handles_labels()
+    drawn.legend(
+        handles, labels, loc="outside upper center", ncols=max(1, len(labels)), frameon=False
+    )
+
+
 def candidates() -> pyplot.Figure:
     """Draw the candidates of the first and of the fourth iteration of one plan."""
     drawn, axes = figure(columns=2)
     for axis, iterations in zip(axes, (1, 4), strict=True):
         planner = cem.load("cartpole.yaml", planner__device="cpu", planner__iterations=4)
         plan = planner.plan(HANGING, time=0.0, iterations=iterations)
-        found = planner.candidates(80)
-        elites = np.arange(len(found.costs)) < len(found.costs) // 2
+        actions = planner.candidates(80).actions[:, 0]
+        elites, others = np.split(actions, 2, axis=1)
         steps = plan.edges[:-1] - plan.edges[0]
-        for sequence, is_elite in zip(found.actions[:, 0].T, elites, strict=True):
-            axis.plot(steps, sequence, color=ORANGE if is_elite else GREY, linewidth=0.5)
-        axis.plot(steps, plan.actions[:, 0], color="black", linewidth=1.5)
+        for sequences, color, label in ((others, GREY, "others"), (elites, ORANGE, "elites")):
+            lines = axis.plot(steps, sequences, color=color, linewidth=0.5)
+            lines[0].set_label(label)
+        axis.plot(steps, plan.actions[:, 0], color="black", linewidth=1.5, label="plan")
         axis.set(title=f"iteration {iterations}", xlabel="time in the plan [s]", ylim=(-11, 11))
     axes[0].set_ylabel("force [N]")
+    legend(drawn, axes[0])
     return drawn
 
 
 def warm_start() -> pyplot.Figure:
-    """Draw three plans, half a second apart, over absolute time."""
+    """Draw three plans, 0.3 s apart, over absolute time."""
     drawn, axis = figure()
+    colours = iter((BLUE, ORANGE, "black"))
     planner = cem.load("cartpole.yaml", planner__device="cpu")
     state, action = HANGING, None
     for tick in range(31):
         plan = planner.plan(state, tick * PERIOD, action)
         if tick % 15 == 0:
-            shade = 0.3 + 0.35 * tick / 15
             axis.stairs(
                 *(plan.actions[:, 0], plan.edges),
                 baseline=None,
-                color=pyplot.get_cmap("viridis")(min(shade, 1.0)),
+                color=next(colours),
+                linewidth=1.5,
                 label=f"plan made at {tick * PERIOD:.1f} s",
             )
         action = plan.action_at(tick * PERIOD)
         step = cem.Plan(np.array([0.0, PERIOD]), action[None], 0.0, 0, 0.0)
         state = planner.predict(step, state)[-1]
     axis.set(xlabel="absolute time [s]", ylabel="force [N]")
-    axis.legend(frameon=False, loc="lower right")
+    legend(drawn, axis)
     return drawn
 
 
@@ -109,11 +120,19 @@ def run(seconds: float, **changes) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _Watched:
-    """A planner that notes when it plans, and that takes too long once."""
+    """A planner that notes when it predicts and plans, and that takes too long once."""
 
     def __init__(self, planner: cem.Planner, slow: int):
         self._planner, self._slow = planner, slow
+        self.predictions: list[tuple[float, float]] = []
         self.plans: list[tuple[float, float]] = []
+
+    def predict(self, *arguments) -> np.ndarray:
+        """Predict, as the planner does."""
+        began = time.monotonic()
+        states = self._planner.predict(*arguments)
+        self.predictions.append((began, time.monotonic()))
+        return states
 
     def plan(self, *arguments, **options) -> cem.Plan:
         """Plan, and in one period wait for longer than the period."""
@@ -131,7 +150,7 @@ class _Watched:
 def period() -> pyplot.Figure:
     """Draw periods of the control loop in real time, one of which has a plan that is late."""
     configuration = configured()
-    slow, first, last = 30, 28, 32
+    slow, first, last = 30, 29, 32
     planner = _Watched(configuration.planner(), slow)
     ticks: list[Tick] = []
     stop = threading.Event()
@@ -141,34 +160,61 @@ def period() -> pyplot.Figure:
         if len(ticks) == last + 2:
             stop.set()
 
-    loop = ControlLoop(
-        planner,
-        configuration,
-        lambda: StateSample(HANGING, time.monotonic() - 0.002),
-        lambda action: None,
-        report,
-    )
+    states: dict[float, float] = {}
+
+    def newest() -> StateSample:
+        """Return a state as an estimator sends it, 200 times a second; note when it is read."""
+        now = time.monotonic()
+        states[now] = 0.005 * (now // 0.005)
+        return StateSample(HANGING, states[now])
+
+    loop = ControlLoop(planner, configuration, newest, lambda action: None, report)
     loop.run(stop)
-    drawn, axis = figure(size=(7.0, 2.6))
-    origin = ticks[first].scheduled
-    colours = {"fresh": BLUE, "previous_plan": ORANGE, "fallback": "red", "stopped": "black"}
+    drawn, axis = figure(size=(7.0, 3.0))
+    origin, end = ticks[first].scheduled, 1e3 * PERIOD * (last - first)
+
+    def bars(row: int, times: list[tuple[float, float]], color: str, label: str) -> None:
+        """Draw times (begin, end) as bars of a row."""
+        spans = [(1e3 * (begin - origin), 1e3 * (until - begin)) for begin, until in times]
+        shown = [span for span in spans if 0.0 <= span[0] < end]
+        axis.broken_barh(shown, (row - 0.3, 0.6), color=color, label=label)
+
+    rows = ("command", "watchdog", "plan", "prediction", "state")
+    settings = configuration.control_settings
     for tick in ticks[first:last]:
         begin = 1e3 * (tick.scheduled - origin)
-        budget = 1e3 * PERIOD * configuration.values["budget_fraction"]
         axis.axvline(begin, color="black", linewidth=0.8)
-        axis.barh(0, budget, left=begin, color="0.92")
-        sent = 1e3 * (tick.published - origin)
-        axis.plot(sent, 1, "v", color=colours[tick.status], markersize=9)
-    for began, ended in planner.plans:
-        left, right = 1e3 * (began - origin), 1e3 * (ended - origin)
-        if 0.0 <= left < 1e3 * PERIOD * (last - first):
-            axis.barh(0, right - left, left=left, height=0.4, color=BLUE)
+        budget = 1e3 * PERIOD * settings.budget_fraction
+        label = "budget" if tick is ticks[first] else ""
+        axis.barh(2.5, budget, left=begin, height=1.8, color="0.92", label=label)
+    for label, color, status in (
+        ("command of a fresh plan", BLUE, "fresh"),
+        ("command of the previous plan", ORANGE, "previous_plan"),
+    ):
+        sent = [1e3 * (tick.published - origin) for tick in ticks if tick.status == status]
+        axis.plot(sent, np.zeros(len(sent)), "v", color=color, markersize=9, label=label)
+        if status == "previous_plan":
+            axis.plot(sent, np.ones(len(sent)), "|", color=color, markersize=14, markeredgewidth=3)
+    bars(2, planner.plans, BLUE, "plan")
+    bars(3, planner.predictions, "black", "prediction")
+    for read, stamp in states.items():
+        if 0.0 <= 1e3 * (read - origin) < end:
+            axis.plot(1e3 * (stamp - origin), 4, "ko", markersize=5)
     axis.set(
-        yticks=(0, 1),
-        yticklabels=("plan", "command"),
+        yticks=range(len(rows)),
+        yticklabels=rows,
         xlabel="time [ms]",
-        xlim=(-1, 1e3 * PERIOD * (last - first)),
-        ylim=(-0.6, 1.5),
+        xlim=(-4, end),
+        ylim=(-0.6, 4.5),
+    )
+    handles, labels = axis.get_legend_handles_labels()
+    kept = [n for n, label in enumerate(labels) if label not in ("plan", "prediction")]
+    drawn.legend(
+        [handles[n] for n in kept],
+        [labels[n] for n in kept],
+        loc="outside upper center",
+        ncols=3,
+        frameon=False,
     )
     return drawn
 
@@ -188,7 +234,7 @@ def ladder() -> pyplot.Figure:
         axis.barh(0, PERIOD, left=left, height=24, color=FADED[ticked.status], label=label)
         axis.hlines(ticked.action[0], left, left + PERIOD, color="black", linewidth=1.5)
     axis.set(xlabel="time [s]", ylabel="force [N]", xlim=(0, 2), ylim=(-11, 11))
-    drawn.legend(loc="outside upper center", ncols=4, frameon=False)
+    legend(drawn, axis)
     return drawn
 
 
@@ -198,30 +244,38 @@ def data_flow() -> pyplot.Figure:
     boxes = {
         "robot, simulator\nor Gazebo": (0.0, 0.5),
         "state": (1.0, 1.0),
-        "predict": (2.0, 1.0),
-        "search": (3.0, 1.0),
-        "command ladder\nand limits": (2.0, 0.0),
+        "predict": (1.8, 1.0),
+        "search": (2.7, 1.0),
+        "model and costs\n(plugins)": (3.9, 1.0),
+        "goal, path, costmap,\nreferences": (3.9, 0.0),
+        "command ladder,\nlimits, watchdog": (2.3, 0.0),
         "command": (1.0, 0.0),
-        "model and costs\n(plugins)": (4.0, 1.0),
-        "goal, path, costmap,\nreferences": (4.0, 0.0),
     }
+    drawn_boxes = []
     for text, (x, y) in boxes.items():
         is_topic = text in ("state", "command") or text.startswith(("robot", "goal"))
         style = {"boxstyle": "round,pad=0.5", "fc": "white" if is_topic else "#cfe3f3"}
-        axis.text(x, y, text, ha="center", va="center", fontsize=9, bbox=style)
-    arrows = (
-        ((0.1, 0.75), (0.8, 1.0)),
-        ((1.2, 1.0), (1.7, 1.0)),
-        ((2.3, 1.0), (2.7, 1.0)),
-        ((3.6, 1.0), (3.3, 1.0)),
-        ((3.0, 0.8), (2.4, 0.25)),
-        ((4.0, 0.25), (4.0, 0.75)),
-        ((1.5, 0.0), (1.28, 0.0)),
-        ((0.75, 0.0), (0.1, 0.25)),
-    )
-    for begin, end in arrows:
-        axis.annotate("", end, begin, arrowprops={"arrowstyle": "->", "color": "black"})
-    axis.set(xlim=(-0.5, 4.7), ylim=(-0.4, 1.4))
+        box = axis.text(x, y, text, ha="center", va="center", fontsize=9, bbox=style)
+        drawn_boxes.append(box.get_bbox_patch())
+    robot, state, predict, search, model, goal, ladder, command = range(len(boxes))
+    places = list(boxes.values())
+    for begin, end in (
+        (robot, state),
+        (state, predict),
+        (predict, search),
+        (model, predict),
+        (model, search),
+        (goal, model),
+        (search, ladder),
+        (ladder, command),
+        (command, robot),
+    ):
+        arrow = {"arrowstyle": "->", "color": "black", "shrinkA": 2, "shrinkB": 2}
+        if (begin, end) == (model, predict):
+            arrow["connectionstyle"] = "arc3,rad=0.35"
+        ends = {"patchA": drawn_boxes[begin], "patchB": drawn_boxes[end]}
+        axis.annotate("", places[end], places[begin], arrowprops=arrow | ends)
+    axis.set(xlim=(-0.55, 4.55), ylim=(-0.4, 1.7))
     axis.axis("off")
     return drawn
 
@@ -239,22 +293,38 @@ def smoothness() -> pyplot.Figure:
 
 
 def cartpole() -> FuncAnimation:
-    """Film the swing-up of the cart-pole, with what the planner foresees."""
-    states, actions = run(4.0)
-    drawn, axis = figure(size=(5.6, 2.4))
-    axis.set(xlim=(-2.2, 2.2), ylim=(-0.75, 0.75), aspect="equal", yticks=[])
+    """Film the swing-up of the cart-pole, with the motion that each plan foresees."""
+    plant, lockstep = hanging(configured())
+    states, actions, foreseen = [], [], []
+    for _ in range(round(4.0 / PERIOD)):
+        states.append(plant.state())
+        tick = lockstep.period()
+        actions.append(tick.action[0])
+        foreseen.append(lockstep.loop.planner.predict(tick.plan, states[-1]))
+    drawn, axis = figure(size=(6.0, 3.2))
+    axis.set(xlim=(-1.4, 1.4), ylim=(-0.65, 0.65), aspect="equal", yticks=[], xlabel="x [m]")
     axis.spines["left"].set_visible(False)
-    (cart,) = axis.plot([], [], color="black", linewidth=9, solid_capstyle="butt")
-    (pole,) = axis.plot([], [], color=ORANGE, linewidth=3)
-    text = axis.text(-2.1, 0.6, "")
+    axis.axhline(0.0, color=GREY, linewidth=1.0)
+    (plan,) = axis.plot([], [], color=BLUE, linewidth=1.5, label="tip of the pole as planned")
+    (cart,) = axis.plot([], [], color="black", linewidth=14, solid_capstyle="butt")
+    (pole,) = axis.plot([], [], color=ORANGE, linewidth=4, solid_capstyle="round")
+    (push,) = axis.plot([], [], color="black", linewidth=2, label="force")
+    text = axis.text(-1.35, -0.55, "")
+    legend(drawn, axis)
+
+    def tip(state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return state[..., 0] + 0.5 * np.sin(state[..., 2]), 0.5 * np.cos(state[..., 2])
 
     def show(frame: int) -> None:
-        x, _, theta, _ = states[frame]
+        x = states[frame][0]
+        (tip_x, tip_z), force = tip(states[frame]), actions[frame]
+        plan.set_data(*tip(foreseen[frame]))
         cart.set_data([x - 0.15, x + 0.15], [0.0, 0.0])
-        pole.set_data([x, x + 0.5 * np.sin(theta)], [0.0, 0.5 * np.cos(theta)])
-        text.set_text(f"{frame * PERIOD:.1f} s   {actions[frame, 0]:+5.1f} N")
+        pole.set_data([x, tip_x], [0.0, tip_z])
+        push.set_data([x, x + 0.04 * force], [-0.12, -0.12])
+        text.set_text(f"{frame * PERIOD:.1f} s   {force:+5.1f} N")
 
-    return FuncAnimation(drawn, show, frames=range(0, len(states), 3), blit=False)
+    return FuncAnimation(drawn, show, frames=range(0, len(states), 2), blit=False)
 
 
 PICTURES = (data_flow, candidates, warm_start, period, ladder, smoothness, cartpole)
@@ -269,7 +339,7 @@ def main(names: list[str]) -> None:
         made = draw()
         if isinstance(made, FuncAnimation):
             file = FOLDER / f"{draw.__name__}.gif"
-            made.save(file, writer=PillowWriter(fps=17), dpi=80)
+            made.save(file, writer=PillowWriter(fps=25), dpi=100)
         else:
             file = FOLDER / f"{draw.__name__}.png"
             made.savefig(file, dpi=110)
