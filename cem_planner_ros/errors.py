@@ -30,11 +30,17 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     Return ", did you mean 'X'?" for the known name that is closest to `name`, or "".
 
-    Upper and lower case are equal, and the last part of a name, after a slash or dot, is enough.
+    Upper and lower case are equal, and the last part of a name, after a slash or dot, is enough. If
+    the section of a dotted name is known, only names of this section are meant.
     """
     known = {other.lower(): other for other in known}
-    last = {re.split(r"[/.]", other)[-1]: other for other in known}
     lowered = name.lower()
+    section, _, own = lowered.rpartition(".")
+    inside = [other.rpartition(".")[2] for other in known if other.rpartition(".")[0] == section]
+    if section and inside:
+        close = [f"{section}.{other}" for other in difflib.get_close_matches(own, inside, n=1)]
+        return f", did you mean '{known[close[0]]}'?" if close else ""
+    last = {re.split(r"[/.]", other)[-1]: other for other in known}
     close = difflib.get_close_matches(lowered, known, n=1)
     if not close:
         close = [last[other] for other in difflib.get_close_matches(lowered, last, n=1)]

@@ -33,6 +33,9 @@ from cem_planner_ros.fields import (
 SHORTEST = 1e-6
 """Smallest length of a quaternion; a shorter one is no rotation."""
 
+LARGEST = 1e9
+"""Largest absolute value of a place or a reference, so that no product overflows float32."""
+
 POINT_FIELDS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
 """NumPy's type of each `datatype` of sensor_msgs/PointField, without the byte order."""
 

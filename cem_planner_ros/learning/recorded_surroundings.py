@@ -118,8 +118,7 @@ class _Known:
             with contextlib.suppress(MessageError):
                 self._settle()
             for one in self._followed.values():
-                with contextlib.suppress(MessageError):
-                    one.settle(time, self._frames.transform_of)
+                one.settle(time, self._frames.transform_of)
             self._use_references()
         return self._now
 

@@ -83,16 +83,33 @@ class FollowedReference:
             )
         self._received = received._replace(stamp=_begin(received, now))
         self._is_settled = False
-        self.settle(now, transform_of)
+        self._settle(now, transform_of)
 
     def settle(self, now: float, transform_of: Callable[[str], Transform | None]) -> None:
-        """Make the reference again where its frame moved. Raises FrameError for an unknown one."""
+        """
+        Make the reference again where its frame moved, or has become known.
+
+        Where that is not possible, the reference in use stays where it is.
+        """
+        try:
+            self._settle(now, transform_of)
+        except FrameError:
+            pass  # It is tried again.
+        except MessageError as error:
+            self.problem = str(error)
+
+    def _settle(self, now: float, transform_of: Callable[[str], Transform | None]) -> None:
         received = self._received
         if received is None:
             return
         transform = transform_of(received.frame)
         if not self._is_settled:
-            self.reference = self._made(received, received.values(transform), now)
+            try:
+                values = received.values(transform)
+            except MessageError:
+                self._received = None  # It is not tried again.
+                raise
+            self.reference = self._made(received, values, now)
             self._is_settled, self.problem = True, ""
         elif (
             self.reference is not None

@@ -13,6 +13,7 @@ import numpy as np
 
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.navigation.poses import turn_of_rows
+from cem_planner_ros.readers import LARGEST
 
 PARTS = 300
 """Number of parts of an outline that are covered by discs, about."""
@@ -70,8 +71,8 @@ class Footprint:
         Raises ValueError, with what is expected, unless there are three or more corners in order
         around the origin.
         """
-        if len(corners) < 3 or not np.isfinite(corners).all():
-            raise ValueError("x and y of three corners or more")
+        if len(corners) < 3 or not (np.abs(corners) <= LARGEST).all():  # NaN is not either.
+            raise ValueError(f"x and y of three corners or more, each at most {LARGEST:g} m")
         angles = np.unwrap(np.arctan2(corners[:, 1], corners[:, 0]), axis=0)
         turn = abs(angles[-1] - angles[0])
         if not (np.linalg.norm(corners, axis=1).min() > 1e-3 and math.pi < turn < 2.0 * math.pi):

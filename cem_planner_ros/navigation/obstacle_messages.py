@@ -8,7 +8,7 @@ import numpy as np
 
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.poses import Pose, turn_of_rows
-from cem_planner_ros.readers import MessageError, point_count, read_fields
+from cem_planner_ros.readers import LARGEST, MessageError, point_count, read_fields
 
 FIELDS = ("x", "y", "vx", "vy", "radius")
 """Fields that each message has: m and m/s, in its frame."""
@@ -18,9 +18,6 @@ AGE = "age"
 
 MOST = 1000
 """Largest number of moving obstacles in a message; the stop guard looks at all of them."""
-
-LARGEST = 1e9
-"""Largest absolute value of a field, so that no product overflows float32."""
 
 
 def moving_obstacles_of(message, frame: Pose, time: float, stamp: float) -> MovingObstacles:

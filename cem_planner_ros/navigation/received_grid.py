@@ -13,7 +13,7 @@ from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.poses import Pose, compose
 from cem_planner_ros.navigation.received_poses import planar_pose
 from cem_planner_ros.navigation.surroundings import Costmap
-from cem_planner_ros.readers import MessageError
+from cem_planner_ros.readers import LARGEST, MessageError
 
 MAX_CELLS = 1_000_000
 """Largest number of cells of a costmap; its distance field then takes 0.1 s."""
@@ -64,10 +64,10 @@ class ReceivedGrid:
         info = message.metadata if is_raw else message.info
         width, height = (info.size_x, info.size_y) if is_raw else (info.width, info.height)
         is_grid = 0 < width * height == len(message.data)
-        if not (is_grid and 0.0 < info.resolution < math.inf):
+        if not (is_grid and 0.0 < info.resolution <= LARGEST / max(width, height)):
             raise MessageError(
                 f"it has {len(message.data)} cells of {info.resolution:g} m, expected "
-                f"{width} x {height} of more than 0 m"
+                f"{width} x {height} of more than 0 m, and at most {LARGEST:g} m in all"
             )
         if len(message.data) > MAX_CELLS:
             raise MessageError(f"it has {len(message.data)} cells, allowed: {MAX_CELLS}")

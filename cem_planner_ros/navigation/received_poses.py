@@ -11,7 +11,7 @@ import numpy as np
 
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.surroundings import ReferencePath
-from cem_planner_ros.readers import MessageError, common_frame, euler, stamp_of
+from cem_planner_ros.readers import LARGEST, MessageError, common_frame, euler, stamp_of
 
 STILL = 0.01
 """
@@ -31,12 +31,20 @@ def planar_pose(position, orientation) -> Pose:
     """
     Return the planar pose of a position and a quaternion of any length.
 
-    Raises MessageError if the position is not finite or the quaternion is no rotation.
+    Raises MessageError if the position is not finite, or too far away, or the quaternion is no
+    rotation.
     """
-    if not all(map(math.isfinite, (position.x, position.y))):
-        raise MessageError("its position is not finite")
+    check_position(position.x, position.y)
     yaw = euler(orientation.x, orientation.y, orientation.z, orientation.w)[2]
     return Pose(position.x, position.y, yaw)
+
+
+def check_position(*coordinates: float) -> None:
+    """Raise MessageError if coordinates, m, are not finite or too far away to compute with."""
+    if not all(map(math.isfinite, coordinates)):
+        raise MessageError("its position is not finite")
+    if max(map(abs, coordinates)) > LARGEST:
+        raise MessageError(f"its position is too far away, expected at most {LARGEST:g} m")
 
 
 def path_of(message) -> ReceivedPoses | None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from cem_planner_ros.fields import (
 )
 from cem_planner_ros.navigation.references import ReferenceSource
 from cem_planner_ros.readers import (
+    LARGEST,
     SHORTEST,
     MessageError,
     command_reader,
@@ -39,9 +40,6 @@ from cem_planner_ros.readers import (
 _BODY = (*POSITION, *QUATERNION, *TWIST.names)
 """What is read of a body, in this order: position, attitude, linear and angular velocity."""
 
-LARGEST = 1e18
-"""Largest value of a reference; float32 cannot hold the square of much more."""
-
 Transform = tuple[np.ndarray, np.ndarray]
 """The pose of a frame: translation (3,), m, and unit quaternion (w, x, y, z)."""
 
@@ -54,7 +52,8 @@ class ReceivedReference(NamedTuple):
         frame: the frame of poses; "" for the frame of the states, and for what is in none.
         stamp: when it was sent or when it begins, s; None without a stamp.
         offsets: (n,), s, times of the points from the beginning; None for a set-point.
-        values: returns the values (n, nr), given the pose of the frame, or None.
+        values: returns the values (n, nr), given the pose of the frame, or None; raises
+            MessageError if they cannot be used.
     """
 
     frame: str
@@ -149,22 +148,22 @@ def _body_reader(source: ReferenceSource) -> Callable[[object], ReceivedReferenc
     matches = [REFERENCE_TYPES[source.type].match(field) for field in source.fields.values()]
     fields = [match.group(1) for match in matches]
     joints = [match.group(2) if match.re.groups > 1 else None for match in matches]
-    has_pose = bool({*fields} & {*POSITION, *ANGLES, *QUATERNION})
+    has_attitude = bool({*fields} & {*ANGLES, *QUATERNION})
+    has_pose = has_attitude or bool({*fields} & {*POSITION})
     has_twist = bool({*fields} & {*TWIST.names})
 
     def bodies_of(message) -> Mapping[str, np.ndarray]:
         """Return what is read of each joint, (n, 13); NaN for what is not needed."""
         if source.type == "geometry_msgs/msg/PoseStamped":
-            return {"": _rows([message.pose.position], [message.pose.orientation])}
+            return {"": _rows([message.pose], has_attitude)}
         if source.type == "nav_msgs/msg/Path":
-            poses = [each.pose for each in message.poses]
-            return {"": _rows([p.position for p in poses], [p.orientation for p in poses])}
+            return {"": _rows([each.pose for each in message.poses], has_attitude)}
         names = list(message.joint_names)
         for name in names:
             if names.count(name) > 1 and (name in joints or None in joints):
                 raise MessageError(f"joint '{name}' is named more than once, expected once")
         return {
-            name: _trajectory_rows(message, index, has_pose, has_twist)
+            name: _trajectory_rows(message, index, has_pose, has_attitude, has_twist)
             for index, name in enumerate(names)
             if name in joints or None in joints
         }
@@ -192,9 +191,10 @@ def _body_reader(source: ReferenceSource) -> Callable[[object], ReceivedReferenc
             if transform is not None:
                 moved = {name: _moved(body, *transform) for name, body in bodies.items()}
             pairs = zip(chosen, fields, strict=True)
-            return np.stack([_column(moved[name], field) for name, field in pairs], 1)
+            columns = [_column(moved[name], field) for name, field in pairs]
+            return _finite(np.stack(columns, 1), source)
 
-        _finite(values(None), source)
+        values(None)
         return ReceivedReference(frame, stamp, offsets, values)
 
     return read
@@ -220,13 +220,16 @@ def _frame_and_times(kind: str, message) -> tuple[str, float | None, np.ndarray 
     return frame, begin, _ascending(np.array([stamp - begin for stamp in stamps]))
 
 
-def _rows(positions: list, orientations: list) -> np.ndarray:
-    """Return (n, 13) of poses; velocities are NaN."""
-    rows = np.full((len(positions), len(_BODY)), np.nan)
-    given = [
-        (p.x, p.y, p.z, q.w, q.x, q.y, q.z) for p, q in zip(positions, orientations, strict=True)
-    ]
-    rows[:, :7] = np.reshape(given, (-1, 7))
+def _rows(
+    poses: Sequence, has_attitude: bool, place: str = "position", turn: str = "orientation"
+) -> np.ndarray:
+    """Return (n, 13) of poses; velocities are NaN, and attitudes unless they are needed."""
+    rows = np.full((len(poses), len(_BODY)), np.nan)
+    rows[:, :3] = np.reshape([_xyz(getattr(pose, place)) for pose in poses], (-1, 3))
+    if not has_attitude:
+        return rows
+    turns = [getattr(pose, turn) for pose in poses]
+    rows[:, 3:7] = np.reshape([(q.w, *_xyz(q)) for q in turns], (-1, 4))
     lengths = np.linalg.norm(rows[:, 3:7], axis=1, keepdims=True)
     if not ((lengths > SHORTEST) & (lengths < np.inf)).all():
         raise MessageError("its orientation is not a rotation: all zero or not finite")
@@ -234,7 +237,9 @@ def _rows(positions: list, orientations: list) -> np.ndarray:
     return rows
 
 
-def _trajectory_rows(message, index: int, has_pose: bool, has_twist: bool) -> np.ndarray:
+def _trajectory_rows(
+    message, index: int, has_pose: bool, has_attitude: bool, has_twist: bool
+) -> np.ndarray:
     """Return (n, 13) of one joint of a trajectory. Raises MessageError if a part is missing."""
     joints = len(message.joint_names)
     for number, point in enumerate(message.points, 1):
@@ -248,7 +253,7 @@ def _trajectory_rows(message, index: int, has_pose: bool, has_twist: bool) -> np
     rows = np.full((len(message.points), len(_BODY)), np.nan)
     if has_pose:
         transforms = [point.transforms[index] for point in message.points]
-        rows = _rows([t.translation for t in transforms], [t.rotation for t in transforms])
+        rows = _rows(transforms, has_attitude, "translation", "rotation")
     if has_twist:
         twists = [point.velocities[index] for point in message.points]
         given = [(*_xyz(twist.linear), *_xyz(twist.angular)) for twist in twists]

@@ -16,6 +16,8 @@ from cem_planner_ros.plugins.parameter import Parameterised, check_declared
 BASES: dict[str, type[Parameterised]] = {"dynamics": Dynamics, "costs": Cost}
 """The two kinds of plugins. The entry-point groups are `cem_planner_ros.dynamics` and `.costs`."""
 
+MOST_LISTED = 30
+"""Number of known names that the message about an unknown one lists."""
 
 RENAMED: dict[str, dict[str, str]] = {
     "dynamics": {"remember": "begin_plan", "judges": "predicts_return"},
@@ -96,8 +98,18 @@ def load(kind: str, name: str) -> type[Parameterised]:
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """Return a message that says that `name` is unknown, which name is similar, and all names."""
-    return f"unknown {what} '{name}'{did_you_mean(name, known)}"
+    """
+    Return a message that says that `name` is unknown, and which name is similar.
+
+    If none is, it lists the names of the same section, if they are not many.
+    """
+    known = list(known)
+    hint = did_you_mean(name, known)
+    section = name.rpartition(".")[0]
+    inside = [other for other in known if section and other.rpartition(".")[0] == section]
+    if not hint and 0 < len(inside) <= MOST_LISTED:
+        hint = f", expected one of {', '.join(inside)}"
+    return f"unknown {what} '{name}'{hint}"
 
 
 def _missing(kind: str, name: str) -> str:

@@ -124,12 +124,18 @@ class Parameter:
         elif right_type and self.choices:
             in_range = value in self.choices
         if not in_range:
-            is_text = isinstance(value, str)
-            hint = did_you_mean(value, self.choices or self.words) if is_text else ""
+            hint = self._hint(value) if isinstance(value, str) else ""
             raise ConfigurationError(
                 f"parameter '{self.name}' is {value!r}, allowed: {self.allowed}{hint}"
             )
         return value
+
+    def _hint(self, text: str) -> str:
+        """Return what to say of a wrong text: what is like it, or that there is nothing of it."""
+        kind, colon, _ = text.partition(":")
+        if self.words and colon and not any(word.startswith(f"{kind}:") for word in self.words):
+            return f"; the model has no {kind} with a name"
+        return did_you_mean(text, self.choices or self.words)
 
     def under(self, prefix: str) -> Parameter:
         """Return the same parameter named `prefix.name`."""

@@ -13,7 +13,7 @@ from rclpy.node import Node
 from rclpy.time import Time
 
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.navigation.received_poses import planar_pose
+from cem_planner_ros.navigation.received_poses import check_position, planar_pose
 from cem_planner_ros.readers import FrameError, MessageError, frame_name, unit_quaternion
 
 LOOK_AGAIN = 0.2
@@ -65,8 +65,7 @@ class Frames:
         move, q = found.translation, found.rotation
         translation = np.array((move.x, move.y, move.z))
         try:
-            if not np.isfinite(translation).all():
-                raise MessageError("its position is not finite")
+            check_position(*translation)
             return translation, unit_quaternion(q.x, q.y, q.z, q.w)
         except MessageError as error:
             raise _wrong(frame, error) from error

@@ -12,7 +12,6 @@ from rclpy.qos import ReliabilityPolicy
 
 from cem_planner_ros.navigation.followed_reference import FollowedReference
 from cem_planner_ros.navigation.references import Reference, ReferenceSource
-from cem_planner_ros.readers import FrameError
 from cem_planner_ros.ros import endpoints
 from cem_planner_ros.ros.alerts import INFO, WARNING, Alert
 from cem_planner_ros.ros.any_durability import AnyDurabilitySubscription
@@ -141,10 +140,7 @@ class ReferenceInput:
     def _settle(self) -> None:
         """Transform references to the present poses of their frames."""
         for one in self._followed.values():
-            try:
-                one.settle(self._stamp_clock(), self._frames.transform_of)
-            except FrameError:
-                continue  # The reference in use stays where it is.
+            one.settle(self._stamp_clock(), self._frames.transform_of)
         self._tell()
 
     def _tell(self) -> None:

@@ -210,6 +210,7 @@ def test_a_costmap_lies_where_it_says_with_the_time_of_its_stamp(bench):
     [
         ({"resolution": 0.0}, "6 cells of 0 m"),
         ({"resolution": math.inf}, "6 cells of inf m"),
+        ({"resolution": 1e30}, "and at most 1e+09 m in all"),
         ({"sec": 1052}, "in the future by more than drive.max_costmap_age"),
         ({"frame": "map"}, "'map' is not 'odom' (frame_id), and tf2_ros"),
     ],
@@ -460,6 +461,24 @@ def test_orientations_need_not_be_of_unit_length(monkeypatch, bench, z, w):
     assert bench.known.goal == pytest.approx((10.0, 1.0, math.pi / 2))
 
 
+def test_a_place_with_which_nothing_can_be_computed_is_refused(monkeypatch, bench):
+    far = stamped(1e300, 0.0)
+    for topic, message in (
+        ("/goal_pose", far),
+        ("/plan", Path(poses=[stamped(0, 0), far])),
+        ("/goal_pose", stamped(0.0, -1e10)),
+    ):
+        bench.goal(2.0, 0.0)
+        bench.node.take[topic](message)
+        assert f"on '{topic}': its position is too far away, expected" in bench.node.logged[-1]
+        assert bench.known.goal is None
+    tf2 = Tf2()
+    tf2.pose = (1e300, 0.0)
+    monkeypatch.setitem(sys.modules, "tf2_ros", tf2)
+    bench.goal(1.0, 0.0, frame="map")
+    assert "frame 'map' on '/tf': its position is too far away" in bench.node.logged[-1]
+
+
 @pytest.mark.parametrize("number", [0.0, math.nan, math.inf], ids=str)
 def test_an_orientation_that_is_no_rotation_is_refused_with_its_topic(monkeypatch, bench, number):
     def broken(message):
@@ -693,6 +712,7 @@ def test_a_footprint_in_any_other_frame_needs_tf2(monkeypatch, outlined):
         ([], "x and y of three corners or more"),
         (FOOTPRINT[:2], "x and y of three corners or more"),
         ([*FOOTPRINT[:3], (math.nan, 0.2)], "x and y of three corners or more"),
+        ([*FOOTPRINT[:3], (-1e30, 0.2)], "each at most 1e+09 m"),
         ([*FOOTPRINT[:3], (-math.inf, 0.2)], "x and y of three corners or more"),
         ([(x + 1.0, y) for x, y in FOOTPRINT], "corners in order around the robot's origin"),
         ([(0.0, 0.0)] * 4, "corners in order around the robot's origin"),
