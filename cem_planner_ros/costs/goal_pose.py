@@ -85,6 +85,10 @@ class GoalPose(Cost):
         self._rows = rows_of(dynamics, "x", "y", "yaw")
         # The goal: x, y, cosine and sine of the heading.
         self._inputs = PlanInputs(device, goal=(4,), counts=())
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin the next path at the place of the robot then."""
         self._progress = PathProgress()
 
     def prepare(self, state: np.ndarray, time: float, surroundings: Surroundings) -> None:

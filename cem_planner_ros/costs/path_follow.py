@@ -149,12 +149,16 @@ class PathFollow(Cost):
         facts = ("is_there", "end", "ends", "spacing", "speed", "is_clear", "first", "has_times")
         shapes = {"points": (POINTS, 5), "schedule": (STAGES, 3), "turned": (2,)}
         self._inputs = PlanInputs(device, **shapes, **dict.fromkeys(facts, ()))
-        self.progress = PathProgress()
-        """Where the robot is on the path."""
+        self.reset()
         self._action_names = dynamics.action_names
         self._moves_sideways = bool({*dynamics.sideways_names} & {*dynamics.action_names})
         self._speed_names = (*dynamics.forward_names, *dynamics.sideways_names)
         self.set_bounds(np.array(dynamics.action_low), np.array(dynamics.action_high))
+
+    def reset(self) -> None:
+        """Begin the next path at the place of the robot then."""
+        self.progress = PathProgress()
+        """Where the robot is on the path."""
 
     def set_bounds(self, low: np.ndarray, high: np.ndarray) -> None:
         """Take over the top speed, which bounds the progress of candidates."""

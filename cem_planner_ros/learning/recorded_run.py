@@ -22,6 +22,9 @@ from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.planning.surroundings_columns import surroundings_of
 
+BETWEEN = 0.1
+"""Time between two periods that costs see on the way to a later one, s."""
+
 
 class RecordedRun(NamedTuple):
     """
@@ -60,6 +63,25 @@ class RecordedRun(NamedTuple):
         return rollout.prepare(
             self.states[index], self.applied[index], time, self.begin + time, known, edges
         )
+
+    def show(self, rollout: Rollout, first: int, end: int, edges: np.ndarray) -> None:
+        """
+        Show a rollout the periods from `first` to `end` - 1, before the period `end` is planned.
+
+        From these follow where the robot is on a path that crosses itself, and what is held until a
+        reference comes. They are shown at least every BETWEEN s, without costmap and obstacles.
+
+        Args:
+            rollout: the rollout, whose costs and model may remember.
+            first, end: numbers of periods.
+            edges: (H + 1,), s from the start of a plan.
+        """
+        time = -np.inf
+        for index in range(first, end):
+            if index == end - 1 or self.times[index] >= time + min(BETWEEN, 0.5 * edges[-1]):
+                time = self.times[index]
+                seen = replace(self.known(index), costmap=None, moving_obstacles=None)
+                self.prepare(rollout, index, seen, edges)
 
     def plan(
         self,

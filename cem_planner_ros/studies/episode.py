@@ -20,13 +20,13 @@ import torch
 
 from cem_planner_ros.configuration import Configuration, configure
 from cem_planner_ros.costs.base import Cost
-from cem_planner_ros.learning.recorded_run import RecordedRun
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.simulation.lockstep import Lockstep
 from cem_planner_ros.studies import courses, replanning
 from cem_planner_ros.studies.courses import Course
 from cem_planner_ros.studies.disturbed_plant import DisturbedPlant, Push
 from cem_planner_ros.studies.planner_cache import PLANNERS
+from cem_planner_ros.studies.replanning import RecordedPart
 from cem_planner_ros.studies.scenario import RECORDING, StudyScenario
 
 NOT_REACHED = 2.0
@@ -131,8 +131,8 @@ def episode(
     text = json.dumps(base_values, sort_keys=True)
     base = _base(text, file)
     if scenario.plant == RECORDING:
-        run = _recorded(text, file, scenario.recording, scenario.begin, scenario.duration)
-        found, curves = _replanned(run, configuration, planner, base)
+        part = _recorded(text, file, scenario.recording, scenario.begin, scenario.duration)
+        found, curves = _replanned(part, configuration, planner, base)
     else:
         course = courses.make(scenario, seed, configuration, base)
         disturbed = _disturbed(course, scenario, seed, base)
@@ -178,13 +178,14 @@ def measures(
 
 
 def _replanned(
-    run: RecordedRun, configuration: Configuration, planner: Planner, base: Configuration
+    part: RecordedPart, configuration: Configuration, planner: Planner, base: Configuration
 ) -> tuple[dict[str, Any], tuple[float, np.ndarray, np.ndarray]]:
     """Return what is reported of a recorded run that is planned again; and its curves."""
-    again = replanning.replan(configuration, planner, base, run)
+    again = replanning.replan(configuration, planner, base, part)
     found = _of_commands(again.commands, again.plan_times, configuration)
     found["plan_cost"] = float(again.costs.mean())
-    return found, (float(np.median(np.diff(run.times))), run.states, again.commands[:-1])
+    period = float(np.median(np.diff(part.run.times)))
+    return found, (period, part.states, again.commands[:-1])
 
 
 def _of_commands(
@@ -277,7 +278,7 @@ def _base(text: str, file: str) -> Configuration:
 
 
 @functools.lru_cache(maxsize=4)
-def _recorded(text: str, file: str, *part: Any) -> RecordedRun:
+def _recorded(text: str, file: str, *given: Any) -> RecordedPart:
     """Return a part of a recorded run, given the rest of the arguments of `replanning.load`."""
-    recording, *limits = part
+    recording, *limits = given
     return replanning.load(recording, _base(text, file), *limits)

@@ -16,7 +16,7 @@ from cem_planner_ros.configuration.cross_checks import search_settings
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.learning import recorded_run
 from cem_planner_ros.learning.recorded_run import RecordedRun
-from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
+from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
@@ -30,6 +30,19 @@ INPUTS = ("goal", "path", "costmap", "moving_obstacles")
 
 MEASURED = {"plan_cost", "command_change", "plan_time"}
 """The objectives that an episode of a recorded run measures."""
+
+
+class RecordedPart(NamedTuple):
+    """Control periods of a recorded run: those of number `first` to `end` - 1."""
+
+    run: RecordedRun
+    first: int
+    end: int
+
+    @property
+    def states(self) -> np.ndarray:
+        """The recorded states (n, nx) at the begin of these periods."""
+        return self.run.states[self.first : self.end]
 
 
 class PlansAgain(NamedTuple):
@@ -49,7 +62,7 @@ class PlansAgain(NamedTuple):
 
 def load(
     recording: str, configuration: Configuration, begin: float, duration: float
-) -> RecordedRun:
+) -> RecordedPart:
     """
     Return a part of a recorded run.
 
@@ -71,41 +84,43 @@ def load(
             f"the recording '{recording}' lasts {run.times[-1]:.3g} s: it has {end - first} "
             f"control periods from {begin:g} s on, expected at least {FEWEST}"
         )
-    part = slice(first, end)
-    columns = ("times", "states", "previous", "applied", "plans", "surroundings")
-    return run._replace(**{name: getattr(run, name)[part] for name in columns})
+    return RecordedPart(run, int(first), int(end))
 
 
-def lacking(run: RecordedRun, configuration: Configuration) -> list[str]:
-    """Return what costs and model need of the surroundings, and a run has in no period."""
-    has = {name for s in run.surroundings for name in INPUTS if getattr(s, name) is not None}
-    followed = {name for known in run.surroundings for name in known.references}
+def lacking(part: RecordedPart, configuration: Configuration) -> list[str]:
+    """Return what costs and model need of the surroundings, and a part has in no period."""
+    surroundings = part.run.surroundings[part.first : part.end]
+    has = {name for known in surroundings for name in INPUTS if getattr(known, name) is not None}
+    followed = {name for known in surroundings for name in known.references}
     found = [name for name in INPUTS if name in configuration.inputs - has]
     found += [f"reference of {name}" for name in configuration.reference_sources.keys() - followed]
     return found
 
 
 def replan(
-    configuration: Configuration, planner: Planner, base: Configuration, run: RecordedRun
+    configuration: Configuration, planner: Planner, base: Configuration, part: RecordedPart
 ) -> PlansAgain:
     """
-    Plan the periods of a run again, each from the recorded state and the last plan made here.
+    Plan periods of a run again, each from the recorded state and the last plan made here.
 
     The states are those of the recording. They do not follow from the commands of the new plans.
+    The costs see the periods before the part, so that the robot is on the same branch of a path
+    that crosses itself as it was then.
 
     Args:
         configuration: configuration of the planner.
         planner: the planner.
         base: configuration with today's values, whose model and costs judge.
-        run: the periods.
+        part: the periods.
     """
-    planner.reset()
-    judge = _rollout(base)
+    run, judge = part.run, _rollout(base)
     costs, commands, plan_times = [], [], []
     edges = planner.search.dt * np.arange(planner.search.horizon + 1)
-    for rollout in (planner.rollout, judge):  # Costs forget the places of another episode.
-        run.prepare(rollout, 0, NOTHING, edges)
-    for index in range(len(run.times)):
+    planner.reset()
+    judge.reset()
+    for rollout in (planner.rollout, judge):
+        run.show(rollout, 0, part.first, edges)
+    for index in range(part.first, part.end):
         known = run.known_once(index)
         began = time.perf_counter()
         plan = run.plan(planner, index, known)

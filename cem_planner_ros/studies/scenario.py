@@ -205,8 +205,8 @@ def _recording(values: Mapping[str, Any], configuration: Configuration, folder: 
         )
     beside = folder / name
     place = (beside if beside.exists() else Path(name).expanduser()).absolute()
-    run = replanning.load(str(place), configuration, values["begin"], values["duration"])
-    if missing := replanning.lacking(run, configuration):
+    part = replanning.load(str(place), configuration, values["begin"], values["duration"])
+    if missing := replanning.lacking(part, configuration):
         raise ConfigurationError(
             f"the recording '{name}' has no {', no '.join(missing)}, which costs or model need: "
             "record it too, or use a plant that is simulated"

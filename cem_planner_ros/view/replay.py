@@ -14,17 +14,12 @@ import numpy as np
 from cem_planner_ros.configuration import Configuration, configure
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.learning.recorded_run import RecordedRun
-from cem_planner_ros.navigation.surroundings import NOTHING
 from cem_planner_ros.planning.plan import Candidates, Plan, elites_among
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.view.tuning import Done
 
 CANDIDATES = 24
 """Number of candidates that are shown."""
-
-
-BETWEEN = 0.1
-"""Time between two periods that costs see on the way to a later one, s."""
 
 
 class Prediction(NamedTuple):
@@ -134,27 +129,17 @@ class Replay:
         iterations: int | None = None,
     ) -> Plan:
         """Plan a period, which begins at a time, s, around a plan if there is one."""
-        planner.reset()
+        reached, shown = self._reached
+        if around is None or reached is not planner or index < shown:
+            planner.reset()  # The costs forget where the robot was.
+            shown = 0
         if around is not None:
             planner.adopt(around)
         if self._reads_surroundings:
-            self._go_to(planner, index)
+            edges = planner.search.dt * np.arange(planner.search.horizon + 1)
+            self.run.show(planner.rollout, shown, index, edges)
+            self._reached = planner, index
         return self.run.plan(planner, index, self.run.known_once(index), time, iterations)
-
-    def _go_to(self, planner: Planner, index: int) -> None:
-        """Show the costs of a planner the periods before one, from where it was looked at last."""
-        run, edges = self.run, planner.search.dt * np.arange(planner.search.horizon + 1)
-        reached, shown = self._reached
-        if reached is not planner or index < shown:
-            shown = 0
-            run.prepare(planner.rollout, 0, NOTHING, edges)
-        time = -np.inf
-        for each in range(shown, index):
-            if each == index - 1 or run.times[each] >= time + min(BETWEEN, 0.5 * edges[-1]):
-                time = run.times[each]
-                seen = replace(run.surroundings[each], costmap=None, moving_obstacles=None)
-                run.prepare(planner.rollout, each, seen, edges)
-        self._reached = planner, index
 
     def _predict(self, planner: Planner, index: int, plan: Plan) -> Prediction:
         states = planner.predict(plan, self.run.states[index])

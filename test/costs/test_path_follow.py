@@ -133,6 +133,10 @@ def test_a_path_that_ends_where_it_begins_is_driven_from_the_beginning():
         for share in np.linspace(0.0, 1.0, 40):
             prepare(cost, round_trip, (*((1 - share) * last + share * np.array([x, y])), 0.0))
     assert cost.progress.place == pytest.approx(15.95)
+    # The next run begins at the beginning, near which this one has ended.
+    cost.reset()
+    prepare(cost, round_trip, (0.0, 0.05, 0.0))
+    assert cost.progress.place < 0.1
 
 
 def test_a_robot_that_was_carried_away_finds_its_place_again():

@@ -10,12 +10,14 @@ import pytest
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.learning import task
+from cem_planner_ros.learning.recorded_run import RecordedRun
 from cem_planner_ros.learning.recording import BagWriter
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.surroundings import Costmap, ReferencePath, Surroundings
 from cem_planner_ros.paths import share
 from cem_planner_ros.studies import outcome, replanning, study_file
 from cem_planner_ros.studies.episode import episode
+from cem_planner_ros.studies.replanning import RecordedPart
 from cem_planner_ros.studies.study import Study
 from cem_planner_ros.studies.workers import Here
 
@@ -56,13 +58,14 @@ def recorded(write, driven):
 def test_todays_values_give_the_plans_of_the_run_and_their_costs(recorded, driven):
     configuration, _, _, commands = driven
     place = recorded().with_name("run.npz")
-    run = replanning.load(str(place), configuration, 0.0, np.inf)
+    part = replanning.load(str(place), configuration, 0.0, np.inf)
     judge = configure(configuration.values, configuration.file)
     planner = configuration.planner()
-    again = replanning.replan(configuration, planner, judge, run)
+    again = replanning.replan(configuration, planner, judge, part)
     assert again.commands == pytest.approx(np.array(commands))
     assert len(again.costs) == len(again.plan_times) == PERIODS
     planner.reset()
+    run = part.run
     known = zip(run.states, run.times, run.previous, strict=True)
     costs = [planner.plan(state, time, previous).cost for state, time, previous in known]
     assert again.costs == pytest.approx(costs, rel=1e-3)
@@ -106,10 +109,10 @@ def test_a_bag_is_planned_again(recorded, driven):
             writer.state(time, state)
             writer.command(time + 0.001, command)
     study = study_file.read(recorded({**RECORDED, "recording": "bag"}))
-    run = replanning.load(study.scenarios[0].recording, configuration, 0.0, np.inf)
+    part = replanning.load(study.scenarios[0].recording, configuration, 0.0, np.inf)
     # What was in force before the first command is not known.
-    assert run.states == pytest.approx(np.array(states[1:]))
-    again = replanning.replan(configuration, configuration.planner(), study.base, run)
+    assert part.states == pytest.approx(np.array(states[1:]))
+    again = replanning.replan(configuration, configuration.planner(), study.base, part)
     assert np.isfinite(again.costs).all()
 
 
@@ -174,6 +177,30 @@ def test_plans_of_a_path_are_judged_along_it_each_time_anew(recorded, on_a_path)
     )
     assert first["plan_cost"] == again["plan_cost"]
     assert np.isfinite(changed["plan_cost"])
+
+
+def test_a_later_part_is_on_the_branch_of_its_time_where_a_path_crosses_itself(recorded, on_a_path):
+    """The robot is where it was 8 m earlier, and drives to the right instead of ahead."""
+    study = study_file.read(recorded({**RECORDED, "recording": "driven.npz"}, **on_a_path))
+    corners = np.array([(0.0, 0.0), (4.0, 0.0), (4.0, 2.0), (2.0, 2.0), (2.0, -2.0)])
+    path = ReferencePath.through(corners)
+    lengths = np.arange(0.0, 10.5, 0.2)
+    along = path.along(lengths)
+    speeds = np.tile([0.4, 0.0], (len(lengths), 1))
+    states = np.column_stack((path.at(lengths), np.arctan2(along[:, 1], along[:, 0]), speeds))
+    free = Costmap(np.zeros((100, 100), np.int8), 0.1, Pose(-2.5, -5.0, 0.0), 0.0)
+    known = [Surroundings(Pose(2.0, -2.0, 0.0), path, free)] * len(lengths)
+    times, plans = 0.5 * np.arange(len(lengths)), [None] * len(lengths)
+    run = RecordedRun(times, states, speeds, speeds, plans, [], 0.0, known)
+    crossing = int(np.argmin(np.abs(lengths - 10.0)))
+    planner, judge = study.base.planner(), configure(study.base.values, study.base.file)
+    whole, later = (
+        replanning.replan(study.base, planner, judge, RecordedPart(run, first, crossing + 2)).costs
+        for first in (0, crossing)
+    )
+    # A plan along the first branch would have to turn, which costs half as much again.
+    assert later == pytest.approx(whole[crossing:], rel=0.2)
+    assert judge.costs["path"].progress.place == pytest.approx(lengths[crossing + 1], abs=0.1)
 
 
 def test_a_recording_without_the_costmap_that_costs_need_is_refused(recorded, on_a_path):
