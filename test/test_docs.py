@@ -13,6 +13,8 @@ import pytest
 from pages import NODES, PAGES, ROOT, is_placeholder
 
 from cem_planner_ros import cli
+from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.errors import ConfigurationError
 
 
 def everything():
@@ -150,7 +152,25 @@ def test_pages_that_are_made_from_the_code_are_up_to_date(name):
     assert module.page() == module.TARGET.read_text(), "make reference"
 
 
-def test_every_refusal_says_what_to_do():
+def test_every_refusal_and_warning_says_what_to_do():
     rows = re.findall(r"^\| (.*) \|$", (ROOT / "docs/reference/messages.md").read_text(), re.M)
-    assert len(rows) > 250
+    assert len(rows) > 400
     assert [row for row in rows if not row.rpartition(" | ")[2].strip()] == []
+
+
+def test_what_a_wrong_parameter_file_gives_is_among_the_messages():
+    """Refusals that are raised together, and warnings, as a reader would look for them."""
+    text = (ROOT / "docs/reference/messages.md").read_text()
+    changed = load_yaml(ROOT / "config" / "cartpole.yaml")
+    changed |= {"action.safe.force": 20.0, "command_phase": 0.75, "command.preview": 2}
+    with pytest.raises(ConfigurationError) as refused:
+        configure(changed)
+    assert len(str(refused.value).splitlines()) >= 2
+    for line in str(refused.value).splitlines():
+        begin = re.match(r"parameter '[a-z_]+\.?[a-z_]+", line)[0]
+        assert f"| {begin}" in text, line
+    (warning, *_) = configure(
+        load_yaml(ROOT / "config" / "cartpole.yaml") | {"command.rate": 10.0}
+    ).warnings()
+    assert warning.startswith("command.rate is 10")
+    assert "| command.rate is VALUE Hz" in text

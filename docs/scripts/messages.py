@@ -1,27 +1,34 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
 """
-Writes docs/reference/messages.md: every refusal of the package, made from the code.
+Writes docs/reference/messages.md: every refusal and warning of the package, made from the code.
 
-A refusal is a `raise` of one of the errors in KINDS. Its text says what was found, then what was
-expected, allowed or is to be done. The page shows the two parts in two columns.
+A refusal is a `raise` of one of the errors in KINDS, or a text that a function collects and that is
+raised with others. A warning is a text of a function whose name ends in `warnings`. A text says
+what was found, then what was expected, allowed or is to be done. The page shows the two parts in
+two columns.
 """
 
 from __future__ import annotations
 
 import ast
+import itertools
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 TARGET = ROOT / "docs" / "reference" / "messages.md"
 
-HEAD = """# Messages of errors
+HEAD = """# Error messages
 
-Every refusal of the package, with its cause and what to do. `make reference` writes this page from
-the code. Words in capitals stand for a name, a value or a reason that the message gives.
+Every refusal and warning of the package: the cause, as the message says it, and what to do. Search
+this page for words of the message. Words in capitals stand for a name, a value or a reason that the
+message gives. `make reference` writes this page from the code.
 """
+
+WARNING = "warning"
 
 KINDS = {
     "ConfigurationError": (
@@ -39,13 +46,19 @@ KINDS = {
         "The planner runs slower: with `torch.compile`, or in eager PyTorch. The log, `check` and "
         "`/diagnostics` give this reason. With `planner.backend: compile` it is an error.",
     ),
+    WARNING: (
+        "Warnings",
+        "`check` and `init` print them, and the node logs them when it is configured. Nothing is "
+        "refused: correct the file, or leave it if this is what you want.",
+    ),
 }
 
 REMEDY = re.compile(
     r",? (?=(?:expected|allowed|needed)\b)"
     r"|; (?=[a-z])"
-    r"|[:,] (?=(?:choose|deactivate|give|install|is the|it has|let|look|make|name|record|release"
-    r"|rename|send|source|write|does a|there are|the model has|only)\b)"
+    r"|[:,] (?=(?:choose|continue|deactivate|give|if the bounds|install|is the|it has|leave|let"
+    r"|look|make|name|raise|record|release|rename|send|set|source|use|write|does a|there are"
+    r"|the model has|only)\b)"
 )
 """Where the text of an error turns from what was found to what to do."""
 
@@ -57,21 +70,61 @@ OF_ROOM = {"studies": "Correct the study file."}
 
 OF_PATTERN = {
     r"(pip|apt) install": "Run the command that the message names.",
-    r": (ERROR|REASON)( in FILE)?$|(raised|say) ERROR": "Correct what stands at its end.",
+    r"C\+\+ compiler|^COMPILER": "Install g++, or name a compiler in the environment variable CXX.",
+    r"^CUDA's driver": "Install NVIDIA's driver, or set planner.device to cpu.",
+    r"^NVRTC VERSION": "Install an NVRTC that knows this GPU: pip install nvidia-cuda-nvrtc.",
+    r"^the model has members": "Nothing: such a model runs in PyTorch.",
+    r"run through members as": "Set planner.propagation to all, or accept the slower execution.",
+    r"lives on DEVICE": "Make the tensor on the device of the state.",
+    r"^JOURNAL": "Give another --out, or take the journal from a copy.",
+    r"not valid YAML": "Correct the line of the file that the message gives.",
+    r"cannot be written|^--report": "Name a folder into which this user may write.",
+    r"cannot be read": "Is the file there, whole, and readable by this user?",
+    r"raised ERROR|plugin 'NAME' cannot be loaded: ERROR": "Correct the plugin where the message "
+    "says.",
+    r"^unknown|no KIND is called|^no node|has no 'ATTRIBUTE'": "Correct the name: the message "
+    "gives the nearest one, or those that are known.",
+    r": (ERROR|REASON|TEXT)( in FILE)?$|say ERROR": "Correct what the message gives at its end.",
     r"needs? (the parameter|to include|<numeric)|is missing": "Add it.",
     r"is not finite": "Find out why the publisher sends NaN or infinity.",
-    r"there is no f": "Make the folder, or name another one.",
+    r"there is no file": "Correct the path.",
+    r"there is no folder": "Make the folder, or name another one.",
     r"of the past, or|is in the future": "Set the clocks of the two machines alike.",
     r"orientation is not a rotation": "Send a quaternion of length 1.",
-    r"DID_YOU_MEAN$|^LOADING|^no node": "Choose one of those that the message lists.",
     r"has no number|declares a parameter|in place$|must be a subclass": "Correct the plugin.",
-    r"can be used|has TIMES|no segment|no time in common|has WHAT": "Record longer, with motion.",
+    r"can be used|has TIMES|no segment|no time in common|has no message": "Record longer, with "
+    "motion.",
     r"^training failed|return of every episode": "Look for huge values in the data or the rewards.",
+    r"^action\.std(_min)?\.NAME is": "Lower it.",
+    r"every randomisation.spread is 0|^randomisation.spread": "Set both, or neither.",
+    r"random states|LOW is VALUE, above HIGH": "Correct the parameters of the cost.",
+    r"no effect, as": "Leave it out, or give the signal to follow.",
+    r"meshes": "Install the package that has the meshes, or correct their paths in the file.",
+    r"is now called": "Write the new name.",
+    r"a topic has one type|measured state, so|its own commands|same messages|one topic|are both": (
+        "Give one of the two parameters another topic."
+    ),
+    r"forces add up|works against the equality": "Take one of the actuators out of the file.",
+    r"are no actions|is no action$": "Nothing, if this is what you want.",
+    r"are derived from the limits": "Set action.low and action.high if they are not right.",
+    r"MuJoCo says": "Correct the file, if the remark matters.",
 }
-"""What to do about texts that contain a pattern."""
+"""What to do about texts that contain a pattern; the first one counts."""
 
 OF_TEXT = {
-    "planner.samples was not set within REBUILD_INTERVAL s": "Measure on a less busy machine.",
+    "command.integrate.ACTION is STATE, so what is sent is SENT, but command.fields.ACTION is "
+    "FIELD, which is WANTED": "Name a field of the unit that is sent.",
+    "planner.risk is VALUE, but the model is one: it has no members (randomisation.samples, or an "
+    "ensemble)": "Set planner.risk to mean, or plan with several members.",
+    "action.safe.NAME is SAFE, one place whatever 'STATE' is: when there is no plan the command "
+    "goes there at RATE/s; MEASURED keeps it where it is": "Set action.safe.NAME to measured.",
+    "action.safe is no standstill: from rest, with ACTIONS, the model moves 'STATE_NAMES' by DRIFT "
+    "in 1.0 s; that is what the plant does when there is no plan": (
+        "Set action.safe to what holds the robot, where there is such an action."
+    ),
+    "state.NAME is VALUES, but state.sources is given: it is not used, only state.NAME.NAME of a "
+    "source": "Write it for each source, as state.SOURCE.NAME.",
+    "planner.samples was not set within 4.0 s": "Measure on a less busy machine.",
     "--device cuda: PyTorch finds no CUDA device here": "Leave --device out, or install a PyTorch "
     "with CUDA.",
     "--priority PRIORITY: the system refuses it": "Allow real-time priorities: `ulimit -r`.",
@@ -89,8 +142,8 @@ OF_TEXT = {
     "the plant 'mujoco' takes PLACES, but the parameter command.fields.NAME is FIELD": (
         "Name an actuator of the file."
     ),
-    "the episode MAP of WHO failed: TEXT_OF": "Look at the error that the message gives.",
-    "--ray ADDRESS: no Ray cluster answers (ERROR): HINT": "Start one as the message says.",
+    "the episode EPISODE of WHO failed: TEXT_OF": "Look at the error that the message gives.",
+    "--ray ADDRESS: no Ray cluster answers (ERROR):": "Start one as the message says.",
     "give either a FILE.yaml or --markdown": "Leave one out.",
     "FILE: parameters 'action.low' and 'action.high' have to bound each of ACTIONS with a number": (
         "Set both for each action."
@@ -108,18 +161,16 @@ OF_TEXT = {
         "Choose fewer candidates or a shorter horizon."
     ),
     "interrupted while configuring": "Configure the node again.",
-    "'NAME' is WORDS, not TEXTALLOWED": "Give a value of this type.",
-    "'FULL_NAME' did not answer within ANSWER s: it is busy, or gone": (
+    "'NAME' is WORDS, not TEXT ALLOWED": "Give a value of this type.",
+    "'FULL_NAME' did not answer within 10.0 s: it is busy, or gone": (
         "Look at the log of the node."
     ),
     "world 'FILE' has no room for its obstacles, with seed SEED": (
         "Take another seed, or fewer obstacles."
     ),
-    "a part of the state is older than MAX_PART_AGE s": (
-        "Record all topics of the state without gaps."
-    ),
+    "a part of the state is older than 0.2 s": ("Record all topics of the state without gaps."),
     "no FIELD in the message": "Name a field of the message in the parameter file.",
-    "its poses are in several frames: SORTED": "Send all poses in one frame.",
+    "its poses are in several frames: FRAMES": "Send all poses in one frame.",
     "joint 'REPEATED' is named more than once": "Name each joint once.",
     "NAME[0] is -1, so the sensor does not measure it": (
         "Take this state from another topic (state.sources)."
@@ -128,8 +179,8 @@ OF_TEXT = {
     "an update does not fit into the costmap": "Nothing, if the costmap was resized just now.",
     "where the robot was at its stamp is not known": "Publish the pose of the robot more often.",
     "no stamp": "Fill header.stamp.",
-    "the NAME of a point is not a number from LOW to LARGEST": "Correct the point.",
-    "its times do not ascend: point KVALUE is at OFFSETS s, point KVALUE at OFFSETS s": (
+    "the NAME of a point is not a number from LOW to 1000000000.0": "Correct the point.",
+    "its times do not ascend: point VALUE is at OFFSETS s, point VALUE at OFFSETS s": (
         "Sort the points by time, and give each its own."
     ),
     "it names no joint": "Fill joint_names.",
@@ -139,8 +190,26 @@ OF_TEXT = {
 """What to do about single texts."""
 
 
+COLLECTED = re.compile(r"problems?$|^cross_check$|^configure$|^_unknown$|^_missing$|^_broken$")
+"""Functions that return texts of refusals, or collect them."""
+
+ROOMS_OF_COLLECTED = ("configuration", "planning", "plugins", "studies")
+
+WARNS = re.compile(r"warnings$|^too_slow$")
+"""Functions that return texts of warnings."""
+
+BUILTIN = ("describe", "dict", "first_line", "list", "map", "max", "min", "sorted", "str", "tuple")
+"""Functions whose result is called as their last argument is."""
+
+OMITTED = ("did_you_mean", "hint", "origin")
+"""What some messages add, such as the name that was probably meant."""
+
+Names = dict[str, ast.expr]
+"""The texts that names stand for."""
+
+
 class Refusal(NamedTuple):
-    """A `raise`: class of the error, room, what was found, and what to do."""
+    """A refusal or warning: class of the error, room, what was found, and what to do."""
 
     kind: str
     room: str
@@ -148,62 +217,168 @@ class Refusal(NamedTuple):
     remedy: str
 
 
-def text_of(node: ast.expr) -> str:
-    """Return the text of an expression, with what it inserts in capitals."""
+def is_text(node: ast.expr | None) -> bool:
+    """Whether an expression is a text in which there is a word."""
     match node:
         case ast.Constant(value=str(value)):
-            return value
+            return " " in value
         case ast.JoinedStr(values=values):
-            return "".join(text_of(value) for value in values)
+            return any(map(is_text, values))
         case ast.BinOp(op=ast.Add(), left=left, right=right):
-            return text_of(left) + text_of(right)
+            return is_text(left) or is_text(right)
+        case ast.IfExp(body=body, orelse=other):
+            return is_text(body) or is_text(other)
+        case _:
+            return False
+
+
+def text_of(node: ast.expr, names: Names) -> str:
+    """Return the text of an expression, with what it inserts in capitals."""
+
+    def of(part: ast.expr) -> str:
+        return text_of(part, names)
+
+    match node:
+        case ast.Constant(value=value):
+            return str(value)
+        case ast.JoinedStr(values=values):
+            return _joined([(of(part), isinstance(part, ast.FormattedValue)) for part in values])
+        case ast.BinOp(op=ast.Add(), left=left, right=right):
+            return of(left) + of(right) if is_text(left) or is_text(right) else of(left)
         case ast.IfExp(body=body):
-            return text_of(body)
+            return of(body)
+        case ast.FormattedValue(value=ast.Constant() | ast.BinOp() as value) if not is_text(value):
+            return "VALUE"
         case ast.FormattedValue(value=value):
-            return text_of(value)
+            return of(value)
+        case ast.Tuple(elts=elements) if all(isinstance(e, ast.Constant) for e in elements):
+            return ", ".join(map(of, elements))
         case ast.Call(func=ast.Attribute(attr="join"), args=[joined]):
-            return text_of(joined)
-        case ast.Call(func=ast.Name(id="first_line" | "str" | "describe" | "len"), args=[of, *_]):
-            return text_of(of)
+            return of(joined)
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="loading"), attr="unknown"), args=args):
+            return f"unknown {of(args[0])} 'NAME'"
+        case ast.Call(func=ast.Attribute(attr="get"), args=[ast.Constant(), *_]):
+            return "VALUE"
+        case ast.Call(func=ast.Name(id="len")):
+            return "NUMBER"
+        case ast.Call(func=ast.Name(id=name), args=[*_, of_what]) if name in BUILTIN:
+            return of(of_what)
         case ast.Call(func=ast.Name(id="missing")):
             return "no FIELD in the message"
+        case ast.Name(id=name) if name in names:
+            return of(names[name])
         case ast.Name(id=name) | ast.Attribute(attr=name) | ast.Call(func=ast.Name(id=name)):
-            return name.strip("_").upper()
+            plain = name.strip("_")
+            return "" if plain in OMITTED else plain.upper()
+        case ast.Call(func=ast.Attribute(attr=name)) if name in OMITTED:
+            return ""
         case ast.Subscript(value=value) | ast.Starred(value=value):
-            return text_of(value)
+            return of(value)
         case ast.BoolOp(values=[value, *_]) | ast.Call(func=ast.Attribute(value=value)):
-            return text_of(value)
+            return of(value)
         case ast.GeneratorExp(elt=element) | ast.ListComp(elt=element):
-            return text_of(element)
+            return of(element)
         case _:
             return "VALUE"
 
 
-def refusals() -> list[Refusal]:
-    """Return every refusal of the package, in the order of rooms and files."""
-    found = []
-    for file in sorted((ROOT / "cem_planner_ros").rglob("*.py")):
-        parts = file.relative_to(ROOT / "cem_planner_ros").parts
-        for node in ast.walk(ast.parse(file.read_text())):
+def _joined(parts: list[tuple[str, bool]]) -> str:
+    """Join texts and what is inserted; between two that are inserted there is a space."""
+    said, is_after_inserted = "", False
+    for text, is_inserted in parts:
+        said += " " + text if text and is_inserted and is_after_inserted else text
+        is_after_inserted = is_inserted if text else is_after_inserted
+    return said
+
+
+def constants(body: list[ast.stmt]) -> Names:
+    """Return what names stand for that are assigned once, to a text or a constant."""
+    given: dict[str, list[ast.expr]] = {}
+    for node in itertools.chain.from_iterable(map(ast.walk, body)):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                given.setdefault(name, []).append(value)
+    return {
+        name: value
+        for name, (value, *others) in given.items()
+        if not others
+        and (is_text(value) or (isinstance(value, ast.Constant | ast.Tuple) and name.isupper()))
+    }
+
+
+def texts(file: Path) -> Iterator[tuple[str, ast.expr, Names]]:
+    """Yield kind, text and names of every refusal and warning of a file."""
+    tree = ast.parse(file.read_text())
+    room = file.relative_to(ROOT / "cem_planner_ros").parts[0]
+    of_module = constants([n for n in tree.body if isinstance(n, ast.Assign)])
+    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        names = of_module | constants(function.body)
+        warns = room != "ros" and (WARNS.search(function.name) or file.stem == "topic_checks")
+        collects = COLLECTED.search(function.name) and room in ROOMS_OF_COLLECTED
+        for node in ast.walk(function):
             match node:
                 case ast.Raise(exc=ast.Call(func=ast.Name(id=kind), args=[text, *_])):
-                    refusal = _refusal(kind, parts[0] if len(parts) > 1 else "", text)
-                    # Some errors only pass on a text that stands elsewhere.
-                    if kind in KINDS and re.search("[a-z]", refusal.found):
-                        found.append(refusal)
+                    found = [text] if kind in KINDS else []
+                case _ if warns or collects:
+                    kind, found = WARNING if warns else "ConfigurationError", collected(node)
+                case _:
+                    continue
+            for text in found:
+                is_choice = isinstance(text, ast.IfExp)
+                for one in (text.body, text.orelse) if is_choice else (text,):
+                    yield kind, one, names
+
+
+def collected(node: ast.AST) -> list[ast.expr]:
+    """Return the texts that a statement adds to a list, yields or returns."""
+    match node:
+        case ast.Call(func=ast.Attribute(attr="append"), args=[text]):
+            found = [text]
+        case (
+            ast.Return(value=ast.List(elts=texts) | ast.Tuple(elts=texts))
+            | ast.AugAssign(value=ast.List(elts=texts))
+            | ast.Assign(value=ast.List(elts=texts))
+        ):
+            found = texts
+        case (
+            ast.Return(value=ast.ListComp(elt=text))
+            | ast.AugAssign(value=ast.ListComp(elt=text))
+            | ast.Assign(value=ast.ListComp(elt=text))
+            | ast.Return(value=text)
+            | ast.Expr(value=ast.Yield(value=text))
+        ):
+            found = [text]
+        case _:
+            found = []
+    return list(filter(is_text, found))
+
+
+def refusals() -> list[Refusal]:
+    """Return every refusal and warning of the package, in the order of rooms and files."""
+    found, said = [], set()
+    for file in sorted((ROOT / "cem_planner_ros").rglob("*.py")):
+        parts = file.relative_to(ROOT / "cem_planner_ros").parts
+        for kind, node, names in texts(file):
+            text = re.sub(r"\s+", " ", text_of(node, names)).strip()
+            said.add(text)
+            refusal = _refusal(kind, parts[0] if len(parts) > 1 else "", text)
+            # Some errors only pass on a text that stands elsewhere.
+            if re.search("[a-z]", refusal.found):
+                found.append(refusal)
+    unused = OF_TEXT.keys() - said
+    assert not unused, f"no message has these texts: {unused}"
     return list(dict.fromkeys(found))
 
 
-def _refusal(kind: str, room: str, text: ast.expr) -> Refusal:
-    said = re.sub(r"\s+", " ", text_of(text)).strip()
+def _refusal(kind: str, room: str, said: str) -> Refusal:
     found, *rest = REMEDY.split(said, maxsplit=1)
     patterns = (remedy for pattern, remedy in OF_PATTERN.items() if re.search(pattern, said))
     remedy = (
-        rest[0]
-        if rest
-        else OF_TEXT.get(said) or next(patterns, OF_ROOM.get(room) or OF_KIND.get(kind, ""))
+        OF_TEXT.get(said)
+        or (rest[0] if rest else "")
+        or next(patterns, OF_ROOM.get(room) or OF_KIND.get(kind, ""))
     )
-    return Refusal(kind, room, found, remedy[:1].upper() + remedy[1:])
+    return Refusal(kind, room, found.rstrip(":, "), remedy[:1].upper() + remedy[1:])
 
 
 def page() -> str:
@@ -215,7 +390,7 @@ def page() -> str:
         rooms = dict.fromkeys(refusal.room for refusal in found if refusal.kind == kind)
         for room in rooms:
             lines.append(f"\n### From `{room or 'cem_planner_ros'}/`\n")
-            lines.append("\n| message | what to do |\n|---|---|\n")
+            lines.append("\n| message, which says the cause | what to do |\n|---|---|\n")
             for refusal in found:
                 if (refusal.kind, refusal.room) == (kind, room):
                     cells = (part.replace("|", "\\|") for part in refusal[2:])
