@@ -10,6 +10,7 @@ which commands are left out.
 
 import contextlib
 import fnmatch
+import importlib.util
 import os
 import re
 import shutil
@@ -58,6 +59,9 @@ FILES = {
     "quadrotor.md": {"mine.xml": "models/quadrotor.xml"},
 }
 """Files of the reader, by page; everywhere robot.xml is one with legs."""
+
+PACKAGES = {"examples/robots/README.md": "mjlab"}
+"""Packages that the commands of a page need, by page, and `make test` does without."""
 
 
 def not_run():
@@ -248,7 +252,9 @@ def test_reasons_of_blocks_that_are_not_run_are_in_the_table():
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", scripts(), ids=str)
 def test_commands_run(page, shell, tmp_path, wait_until):
-    pytest.importorskip("rclpy", reason="rclpy is not installed")
+    for package in ("rclpy", *filter(None, [PACKAGES.get(str(page))])):
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
     copy = tmp_path / "cem_planner_ros"
     reader = {"robot.xml": "models/quadruped.xml"} | FILES.get(page.name, {})
     for name, file in reader.items():
