@@ -11,7 +11,7 @@ import sys
 import threading
 from pathlib import Path
 
-from cem_planner_ros.configuration import NODE_NAME, configure, load_yaml
+from cem_planner_ros.configuration import NODE_NAME, load_yaml
 from cem_planner_ros.errors import ConfigurationError
 
 
@@ -91,6 +91,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     """Serve the page of a recorded run until Ctrl-C or SIGTERM."""
+    from cem_planner_ros.configuration import configure
     from cem_planner_ros.learning import recorded_run
     from cem_planner_ros.view.replay import Replay
     from cem_planner_ros.view.replay_page import ReplayPage

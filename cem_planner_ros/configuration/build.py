@@ -33,9 +33,9 @@ from cem_planner_ros.configuration.state_sources import (
     of_no_source,
     spelled_out,
 )
-from cem_planner_ros.configuration.table import RENAMED, ROS_PARAMETERS, TABLE
+from cem_planner_ros.configuration.table import RENAMED, TABLE
 from cem_planner_ros.configuration.values import Configuration, in_file
-from cem_planner_ros.configuration.yaml_files import load_yaml
+from cem_planner_ros.configuration.yaml_files import ROS_PARAMETERS, load_yaml
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.action_parameters import action_parameters
 from cem_planner_ros.dynamics.base import Dynamics

@@ -276,9 +276,6 @@ TABLE = (
 )
 """The parameters that do not depend on the model. Those of plugins, fields and bounds are added."""
 
-ROS_PARAMETERS = ("use_sim_time", "start_type_description_service", "qos_overrides")
-"""Parameters, or their first names, that rclpy declares on every node."""
-
 RENAMED = {
     "hold": "fallback, whose values are ramp_to_safe (was brake), keep_last (was hold), policy"
 }

@@ -23,6 +23,9 @@ NODE_NAME = "cem_planner"
 
 PARAMETERS = "ros__parameters"
 
+ROS_PARAMETERS = ("use_sim_time", "start_type_description_service", "qos_overrides")
+"""Parameters, or their first names, that rclpy declares on every node."""
+
 _PART = r"(\*\*?|[A-Za-z_][A-Za-z0-9_]*)"
 _NODE = re.compile(rf"/?({_PART}/)*{_PART}")
 _TRUE = {

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from cem_planner_ros.errors import ConfigurationError, did_you_mean
 
-FLOAT32_MAX = torch.finfo(torch.float32).max
+if TYPE_CHECKING:
+    import torch
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 LIVE = "live"
 INACTIVE = "inactive-only"
@@ -230,6 +232,8 @@ class Parameterised:
     """Name in the configuration, for messages: "dynamics", or the name of a cost."""
 
     def __init__(self, values: Mapping[str, Any], device: torch.device | str = "cpu"):
+        import torch  # Declarations alone do without, for programs that start fast.
+
         values = dict(flatten(values))
         check_declared(type(self), self.parameters)
         declared = {parameter.name: parameter for parameter in self.parameters}

@@ -14,8 +14,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
 
-from cem_planner_ros.configuration import load_yaml
-from cem_planner_ros.configuration.table import ROS_PARAMETERS
+from cem_planner_ros.configuration.yaml_files import ROS_PARAMETERS, load_yaml
 from cem_planner_ros.errors import ConfigurationError, did_you_mean
 from cem_planner_ros.plugins.parameter import INACTIVE, LIVE, READ_ONLY, Parameter
 from cem_planner_ros.ros.command_line import params_files

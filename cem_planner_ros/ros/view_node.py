@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,19 @@ from lifecycle_msgs.msg import TransitionEvent
 from rcl_interfaces.msg import ParameterEvent
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import QoSProfile
 
-from cem_planner_ros.configuration import NODE_NAME, Configuration, configure, split_name
-from cem_planner_ros.configuration.table import ROS_PARAMETERS
+from cem_planner_ros.configuration import NODE_NAME, split_name
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.plugins.parameter import LIVE, READ_ONLY, Parameter
+from cem_planner_ros.plugins.parameter import READ_ONLY, Parameter
 from cem_planner_ros.ros.declaring import declare, python_value
 from cem_planner_ros.ros.planner_client import PlannerClient
-from cem_planner_ros.ros.watched_topics import WatchedTopics, with_whole_topics
 
 try:
-    from cem_planner_ros.view import robots
     from cem_planner_ros.view.page import Page
+
+    if importlib.util.find_spec("mjviser") is None:  # It is imported with the first robot.
+        raise ImportError("there is no package mjviser")
 except ImportError as error:
     raise ConfigurationError(
         f"the page needs the packages viser and mjviser (pip install viser mjviser): {error}"
@@ -77,18 +76,15 @@ class ViewNode(Node):
     def __init__(self, **options):
         super().__init__("cem_planner_view", **options)
         values, _ = declare(self, TABLE)
-        self._robot_file = values["robot"]
         name, namespace = split_name(values["node"])
         self._planner = f"{namespace.rstrip('/')}/{name}"
-        self._watched: WatchedTopics | None = None
-        self._configuration: Configuration | None = None
         self._is_there = self._is_reading = self._is_stale = self._is_shown = False
         self.operating = PlannerClient(
             self,
             self._planner,
             lambda text: self.page.show_answer(text),
             lambda text, is_pressed: self.page.show_stop(text, is_pressed=is_pressed),
-            self._check,
+            lambda values: self._watched.check(values),
         )
         """What the page asks of the planner."""
         try:
@@ -105,7 +101,7 @@ class ViewNode(Node):
             raise
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(LOOK, self._look, clock=steady)
-        self.create_timer(1.0 / RATE, self._draw, clock=steady)
+        self.create_timer(1.0 / RATE, lambda: self._watched.draw(), clock=steady)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         self.create_subscription(
             ParameterEvent, "/parameter_events", self._on_parameters, QoSProfile(depth=100)
@@ -116,10 +112,16 @@ class ViewNode(Node):
         address = self.page.serving.address
         self.page.show_waiting(f"waiting for {self._planner}")
         self.get_logger().info(f"the page of {self._planner} is at {address}")
+        # This imports PyTorch, which takes seconds. Browsers load the page meanwhile.
+        from cem_planner_ros.ros.watched_planner import WatchedPlanner
+
+        self._watched = WatchedPlanner(
+            self, self._planner, self.page, self.operating, values["robot"]
+        )
 
     def close(self) -> None:
         """End the page, the subscriptions and the thread of the emergency stop."""
-        self._unwatch()
+        self._watched.unwatch()
         self.operating.close()
         self.page.close()
 
@@ -134,8 +136,7 @@ class ViewNode(Node):
         """Notice that the planner has come or gone, and read its parameters where needed."""
         was_there, self._is_there = self._is_there, self.operating.is_there
         if was_there and not self._is_there:
-            self._unwatch()
-            self._configuration = None
+            self._watched.forget()
             self._is_reading = self._is_shown = False
             self.page.show_waiting(f"{self._planner} is gone: waiting for it")
         if self._is_there and not self._is_reading and (not was_there or self._is_stale):
@@ -156,72 +157,8 @@ class ViewNode(Node):
         """Show the parameters of the planner, and the robot that they describe."""
         self._is_reading = False
         self.page.panel.fill(parameters, values, initial)
-        self._use_robot(values)
+        self._watched.use(values)
         self._is_shown = True
-
-    def _use_robot(self, values: Mapping[str, Any]) -> None:
-        self.set_parameters([RosParameter("use_sim_time", value=values.get("use_sim_time", False))])
-        try:
-            configuration = self._configured(values)
-        except ConfigurationError as error:
-            self.page.show_robot_problem(f"the parameters describe no robot: {error}")
-            return
-        if self._configuration is not None and _is_same(configuration, self._configuration):
-            return
-        self._unwatch()
-        self._configuration = configuration
-        problem = ""
-        try:
-            robot = robots.from_configuration(configuration, self._robot_file)
-            if robot is None:
-                problem = "the names of the states do not say what the robot looks like"
-        except ConfigurationError as error:
-            robot, problem = None, str(error)
-        self.page.scene.use(robot)
-        self.page.show_robot_problem(problem)
-        topic = ""
-        if "goal" in configuration.inputs:
-            topic = configuration.values["drive.goal_topic"]
-        self.operating.use_goal(topic, configuration.values["frame_id"])
-
-    def _configured(self, values: Mapping[str, Any]) -> Configuration:
-        own = {n: v for n, v in values.items() if n.partition(".")[0] not in ROS_PARAMETERS}
-        own = with_whole_topics(self._planner, own) | {"planner.device": "cpu"}
-        if "drive.follow_path" in own:  # The page hears paths of topics, not those of actions.
-            own["drive.follow_path"] = False
-        return configure(own, self._planner, leftover=own)
-
-    def _check(self, values: Mapping[str, Any]) -> None:
-        """Raise ConfigurationError if the planner could not be configured with values."""
-        # Where the present ones cannot be used here, as without a plugin's module, others cannot be
-        # checked.
-        if self._configuration is not None:
-            self._configured(self.page.panel.tuning.values | dict(values))
-
-    # What is drawn
-
-    def _draw(self) -> None:
-        if self._configuration is None or not self.page.serving.is_watched:
-            self._unwatch()
-            return
-        if self._watched is None:
-            try:
-                self._watched = WatchedTopics(
-                    self, self._planner, self._configuration, self.page, self._stamp_clock
-                )
-            except ConfigurationError as error:
-                self._configuration = None
-                self.page.show_robot_problem(str(error))
-                return
-        self._watched.draw()
-
-    def _unwatch(self) -> None:
-        if self._watched is not None:
-            self._watched.destroy()
-            self._watched = None
-
-    def _stamp_clock(self) -> float:
-        return self.get_clock().now().nanoseconds * 1e-9
 
     # What the planner says
 
@@ -240,17 +177,3 @@ class ViewNode(Node):
 
     def _on_transition(self, event: TransitionEvent) -> None:
         self.page.show_lifecycle(event.goal_state.label)
-
-
-def _is_same(one: Configuration, other: Configuration) -> bool:
-    """Return whether two configurations have the same topics and robots."""
-
-    def what(configuration: Configuration) -> dict[str, Any]:
-        declared = configuration.parameters
-        return {
-            n: v
-            for n, v in configuration.values.items()
-            if n in declared and declared[n].when != LIVE
-        }
-
-    return what(one) == what(other)

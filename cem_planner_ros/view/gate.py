@@ -176,6 +176,8 @@ class Gate:
         # ValueError: of an address that is none.
         except (OSError, EOFError, ValueError, asyncio.LimitOverrunError, asyncio.TimeoutError):
             pass  # Whoever asked is gone, or did not ask in HTTP.
+        except asyncio.CancelledError:
+            pass  # The gate is closed. asyncio would log a connection that ends cancelled.
         finally:
             with contextlib.suppress(OSError):
                 writer.close()

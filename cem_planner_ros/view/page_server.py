@@ -43,7 +43,7 @@ class PageServer:
             behind = (self.viser.get_host(), self.viser.get_port())
             self._gate = Gate(host, port, behind, token, proof)
         except ConfigurationError:
-            self.viser.stop()
+            self._stop_viser()
             raise
         self.port = self._gate.port
         """The port at which browsers reach it."""
@@ -62,7 +62,11 @@ class PageServer:
     def close(self) -> None:
         """End the server."""
         self._gate.close()
-        self.viser.stop()
+        self._stop_viser()
+
+    def _stop_viser(self) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):  # It prints that it has stopped.
+            self.viser.stop()
 
 
 def _name(host: str) -> str:

@@ -6,17 +6,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-import mujoco
 import numpy as np
 import viser
-from mjviser import conversions
 
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.surroundings import NOTHING, Costmap, Surroundings
 from cem_planner_ros.view.pictures import FAR, distance_image, map_image
-from cem_planner_ros.view.robots import Robot
+
+if TYPE_CHECKING:
+    from cem_planner_ros.view.robots import Robot
 
 GHOSTS = 4
 """Number of poses of the robot that are shown along a plan."""
@@ -99,6 +100,10 @@ class Scene:
                 self._add(robot)
 
     def _add(self, robot: Robot) -> None:
+        # Imported with the first robot: it takes a good part of a second.
+        import mujoco
+        from mjviser import conversions
+
         model = robot.model
         for body in range(model.nbody):
             geoms = [

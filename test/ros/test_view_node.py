@@ -3,6 +3,7 @@
 """The page's node beside a planner, without a browser."""
 
 import contextlib
+import subprocess
 import sys
 import threading
 
@@ -51,6 +52,12 @@ def planner(node, observer):
     assert observer.transition("configure")
     assert observer.transition("activate")
     return made
+
+
+def test_the_node_is_imported_without_pytorch():
+    """PyTorch takes seconds, in which a browser loads the page already."""
+    code = "import sys, cem_planner_ros.ros.view_node; exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_values_follow_the_planner_and_it_has_the_last_word(planner, view, observer, wait_until):

@@ -138,6 +138,21 @@ def test_an_address_that_is_none_ends_its_connection_alone(echo, caplog):
         gate.close()
 
 
+def test_a_gate_closes_open_pages_without_a_word(caplog):
+    """A browser that shows the page keeps its connection open."""
+    with socket.create_server(("127.0.0.1", 0)) as behind:
+        gate = Gate("127.0.0.1", 0, behind.getsockname(), "")
+        with socket.create_connection(("127.0.0.1", gate.port), timeout=30) as browser:
+            browser.sendall(head(Host="localhost", Upgrade="websocket").encode())
+            inner, _ = behind.accept()
+            with inner:
+                assert inner.recv(65536)
+                gate.close()
+                assert browser.recv(65536) == b""
+                assert inner.recv(65536) == b""
+    assert not caplog.records
+
+
 def test_a_port_in_use_is_an_error_that_names_it(echo):
     with pytest.raises(ConfigurationError, match=f"{echo[1]}.*choose another"):
         Gate("127.0.0.1", echo[1], echo, "")

@@ -165,9 +165,15 @@ def test_prepared_values_are_handed_over_together(page, cartpole_configuration):
     assert own.tuning.shown("planner.samples") == 1024
 
 
-def test_a_port_in_use_is_refused(page):
+def test_a_port_in_use_is_refused(page, capfd):
     with pytest.raises(ConfigurationError, match=str(page.serving.port)):
         Page(Recorder(), port=page.serving.port)
+    assert capfd.readouterr() == ("", "")  # The server of viser would print.
+
+
+def test_a_page_is_served_and_closed_without_a_word(capfd):
+    Page(Recorder(), port=0).close()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_page_for_each_address_is_called_by_the_name_of_the_machine():
