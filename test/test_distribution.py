@@ -1,11 +1,18 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
-"""The wheel and the sdist, installed into an environment of their own."""
+"""
+The wheel and the sdist, installed into an environment of their own.
 
+Nothing is downloaded: what the wheel asks for is lent by the environment of the tests, and nothing
+else is. So an import that setup.py does not ask for fails here. Whether pip finds the dependencies
+on PyPI is seen by `make install`.
+"""
+
+import re
 import subprocess
 import sys
-import sysconfig
 import tarfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -34,9 +41,36 @@ def sdist(tmp_path_factory):
     return unpacked
 
 
+def asked_for(requirements):
+    """Return the distributions that requirements without extras lead to."""
+    found, left = {}, list(requirements)
+    while left:
+        name, _, marker = left.pop().partition(";")
+        name = re.match(r"[\w.-]+", name)[0]
+        if name in found or "extra" in marker:
+            continue
+        try:
+            found[name] = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            assert marker, f"{name} is not installed"  # For another system or Python.
+        else:
+            left += found[name].requires or []
+    return found.values()
+
+
+def lend(distributions, folder):
+    """Link the files of distributions into a folder."""
+    for distribution in distributions:
+        for file in distribution.files:
+            place = folder / file
+            if ".." not in file.parts and not place.exists():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.symlink_to(distribution.locate_file(file))
+
+
 @pytest.fixture(scope="module")
 def python(sdist, tmp_path_factory):
-    """The Python of an environment that has the wheel of the sdist, and finds the rest here."""
+    """The Python of an environment that has the wheel of the sdist, and what that asks for."""
     folder = tmp_path_factory.mktemp("environment")
     pip = [sys.executable, "-m", "pip", "--quiet"]
     built = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, sdist]
@@ -47,7 +81,8 @@ def python(sdist, tmp_path_factory):
     installed = ["--python", python, "install", "--no-deps", "--no-index", wheel]
     subprocess.run([*pip, *installed], check=True)
     (packages,) = (folder / "venv" / "lib").glob("python*/site-packages")
-    (packages / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (own,) = metadata.distributions(name="cem_planner_ros", path=[str(packages)])
+    lend(asked_for(own.requires), packages)
     return python
 
 
@@ -60,6 +95,12 @@ def test_an_installed_wheel_runs_with_its_own_files(python, tmp_path):
     asked = "import cem_planner_ros, pathlib; print(pathlib.Path(cem_planner_ros.__file__))"
     where = subprocess.run([python, "-c", asked], cwd=tmp_path, capture_output=True, text=True)
     assert where.stdout.startswith(str(python.parents[1]))
+
+
+def test_the_environment_has_only_what_the_wheel_asks_for(python):
+    for module, is_there in (("torch", True), ("pytest", False), ("mujoco", False)):
+        done = subprocess.run([python, "-c", f"import {module}"], capture_output=True)
+        assert (done.returncode == 0) == is_there, module
 
 
 def test_nothing_is_missing_in_the_sdist(sdist):
