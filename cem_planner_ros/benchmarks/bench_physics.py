@@ -62,7 +62,9 @@ def run(device: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
 
     `candidates_per_period` has the largest number whose plans fit into the share of a period for
     planning, by their median (p50) and by the slowest percent (p99). `processor_ms` is the time of
-    all CPU cores together that a plan takes; other work on the machine hardly changes it.
+    all CPU cores together that a plan takes; other work on the machine hardly changes it. On the
+    CPU, `rest_share` is the share of it that is not MuJoCo's: MuJoCo alone simulates the candidates
+    of a plan in turns with plans.
     """
     torch.set_num_threads(1)  # As in the node.
     with tempfile.TemporaryDirectory() as folder:
@@ -113,14 +115,21 @@ def _plans(file: str, device: str, exact: bool, samples: int, seconds: float) ->
         model = MujocoWarp({"file": file, "deterministic": exact}, device=device)
     planner = legs_planner(model, samples, HORIZON, DT, device)
     home, state, times = model.named_actions["keyframe:home"], model.rest_state, itertools.count()
-    spent = []
 
     def plan() -> None:
-        before = time.process_time()
         planner.plan(state, DT * next(times), home)
-        spent.append(1e3 * (time.process_time() - before))
 
-    taken = machine.interleaved({"plan": plan}, rounds=1, seconds=seconds)
+    functions: dict[str, Callable[[], object]] = {"plan": plan}
+    if isinstance(model, Mujoco):
+        plan()
+        functions["physics"] = _physics_alone(model, planner.candidates().actions)
+    spent: dict[str, list[float]] = {name: [] for name in functions}
+    timed = {name: _timed(function, spent[name]) for name, function in functions.items()}
+    taken = machine.interleaved(timed, rounds=5, seconds=seconds)
+    processor = {name: float(np.median(times)) for name, times in spent.items()}
+    shares = {}
+    if "physics" in processor:
+        shares = {"rest_share": round(1.0 - processor["physics"] / processor["plan"], 3)}
     return {
         "engine": "mujoco" if device == "cpu" else "mujoco_warp",
         "device": device,
@@ -130,8 +139,38 @@ def _plans(file: str, device: str, exact: bool, samples: int, seconds: float) ->
         "time_steps": HORIZON * round(DT / model.model.opt.timestep),
         "iterations": 1,
         "plan_ms": taken["plan"],
-        "processor_ms": round(float(np.median(spent)), 2),
+        "processor_ms": round(processor["plan"], 2),
+        **shares,
     }
+
+
+def _timed(function: Callable[[], object], spent: list[float]) -> Callable[[], None]:
+    """Return a function that notes the processor time of each call, ms, of all threads."""
+
+    def timed() -> None:
+        before = time.process_time()
+        function()
+        spent.append(1e3 * (time.process_time() - before))
+
+    return timed
+
+
+def _physics_alone(model: Mujoco, actions: np.ndarray) -> Callable[[], object]:
+    """Return a function in which MuJoCo alone simulates actions (H, nu, n) from rest."""
+    import mujoco
+    from mujoco.rollout import Rollout
+
+    physics, threads = model.model, int(model.threads)
+    repeats = round(DT / physics.opt.timestep)
+    steps, _, count = np.repeat(actions, repeats, axis=0).shape
+    control = np.zeros((count, steps, physics.nu))
+    control[..., model.actuators] = np.repeat(actions, repeats, axis=0).transpose(2, 0, 1)
+    start = np.tile(np.concatenate(([0.0], model.rest_state)), (count, 1))
+    states = np.zeros((count, steps, start.shape[1]))
+    sensed = np.zeros((count, steps, physics.nsensordata))
+    data = [mujoco.MjData(physics) for _ in range(threads)]
+    engine = Rollout(nthread=threads if threads > 1 else 0)
+    return lambda: engine.rollout(physics, data, start, control, state=states, sensordata=sensed)
 
 
 def legs_planner(

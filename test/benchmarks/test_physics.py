@@ -20,6 +20,7 @@ def test_a_row_for_each_number_of_candidates_says_how_many_fit(monkeypatch):
         assert row["time_steps"] == 20
         assert 0.0 < row["plan_ms"]["p50"] <= row["plan_ms"]["p99"]
         assert row["processor_ms"] > 0.0
+        assert row["rest_share"] < 1.0
         slow, fast = row["candidates_per_period"].values()
         assert slow == {"p50": samples, "p99": samples}
         assert fast == {"p50": 0, "p99": 0}
