@@ -55,10 +55,14 @@ class Grammar:
         return did_you_mean(field, known)
 
 
+_JOINT = r"((?:[^\[\]]|\[[^\[\]]*\])+)"
+"""Pattern of the name of a joint, in which brackets come in pairs."""
+
+
 def _joints(kinds: tuple[str, ...]) -> Grammar:
     listed = ", ".join(f"{kind}[JOINT]" for kind in kinds[:-1])
     return Grammar(
-        rf"({'|'.join(kinds)})\[([^\[\]]+)\](?: *([+-]) *(\d*\.?\d+))?",
+        rf"({'|'.join(kinds)})\[{_JOINT}\](?: *([+-]) *(\d*\.?\d+))?",
         f"{listed} or {kinds[-1]}[JOINT], with an offset where the zeros differ, as in "
         "position[JOINT] + 3.1416",
         kinds,
@@ -129,7 +133,7 @@ COMMAND_TYPES = {
 """Message types of commands."""
 
 BODY_TRAJECTORY = Grammar(
-    rf"({'|'.join(map(re.escape, (*_POSE, *TWIST.names)))})(?:\[([^\[\]]+)\])?",
+    rf"({'|'.join(map(re.escape, (*_POSE, *TWIST.names)))})(?:\[{_JOINT}\])?",
     f"x, y, z, roll, pitch, yaw, qw, qx, qy, qz, {TWIST.words}, with [JOINT] behind it where the "
     "message has several joints",
     (*_POSE, *TWIST.names),

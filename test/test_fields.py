@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fields that need not be named, and the hints for wrong ones."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from cem_planner_ros import fields
 from cem_planner_ros.configuration import configure
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.readers import state_reader
 
 JOINTS = "sensor_msgs/msg/JointState"
 ODOMETRY = "nav_msgs/msg/Odometry"
@@ -25,6 +28,19 @@ def test_joints_are_found_by_the_names_of_the_states():
         "knee": "position[knee]",
         "hip_dot": "velocity[hip]",
         "knee_dot": "velocity[knee]",
+    }
+
+
+def test_the_name_of_a_joint_may_have_brackets_and_anything_but_dots():
+    names = ("j[3]", "arm/joint 1", "j[3]_dot", "arm/joint 1_dot")
+    found = fields.state_defaults(JOINTS, names)
+    assert found["j[3]_dot"] == "velocity[j[3]]"
+    read = state_reader(JOINTS, {**found, "j[3]": "position[j[3]] + 1.5"})
+    message = SimpleNamespace(
+        name=["arm/joint 1", "j[3]"], position=[1.0, 2.0], velocity=[3.0, 4.0]
+    )
+    assert dict(zip(found, read(message), strict=True)) == {
+        **{"j[3]": 3.5, "arm/joint 1": 1.0, "j[3]_dot": 4.0, "arm/joint 1_dot": 3.0}
     }
 
 
