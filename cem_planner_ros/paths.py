@@ -85,9 +85,11 @@ def find(file: str) -> Path:
     for place in places:
         if place.is_file():
             return place
+    is_absent = not file or not any(place.is_dir() for place in places)
     raise ConfigurationError(
-        f"file '{file}' does not exist, allowed: a path, a name in {share('models')}, "
-        "MODULE:PATH of an installed Python package, or package://PACKAGE/PATH of a ROS package"
+        f"file '{file}' {'does not exist' if is_absent else 'is a folder'}, allowed: a path, a "
+        f"name in {share('models')}, MODULE:PATH of an installed Python package, or "
+        "package://PACKAGE/PATH of a ROS package"
     )
 
 

@@ -95,13 +95,18 @@ def _reason(error: ValueError) -> str:
             " (a link that moves needs <inertial> with mass and inertia in URDF; a body needs a "
             "geom with mass or <inertial> in MJCF)"
         )
-    elif "XML parse error" in text or "Unrecognized XML" in text:
+    elif any(part in text for part in ("XML parse error", "Unrecognized XML", "empty file")):
         text += " (expected an MJCF or URDF file)"
     elif "Error opening file" in text and text.endswith(MESHES):
         text += (
             " (bodies collide with this mesh, or have their inertia of it: get it, or leave out "
             "what only collides by dynamics.allow_missing_meshes, in `init` by "
             "--allow-missing-meshes)"
+        )
+    elif "no decoder found" in text:
+        text += (
+            " (MuJoCo reads STL, OBJ and MSH: convert the mesh, or leave out what only collides by "
+            "dynamics.allow_missing_meshes, in `init` by --allow-missing-meshes)"
         )
     return text
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -19,6 +20,12 @@ from cem_planner_ros.paths import URI, find, in_ros_package, is_in_package
 if TYPE_CHECKING:
     import mujoco
 
+XACRO = "{http://www.ros.org/wiki/xacro}"
+"""The namespace of what xacro makes URDF of."""
+
+READABLE = (".stl", ".obj", ".msh")
+"""Kinds of meshes that MuJoCo reads."""
+
 FOLDERS = {"mesh": "meshdir", "skin": "meshdir", "hfield": "meshdir", "texture": "texturedir"}
 """{element with a file: attribute of <compiler> with the folder of the file}."""
 
@@ -27,10 +34,10 @@ def parse(file: Path) -> mujoco.MjSpec:
     """
     Return an MJCF or URDF file, not yet compiled.
 
-    Meshes of a URDF may be package://PACKAGE/PATH or model://PACKAGE/PATH. An MJCF file may include
-    such a file too, or MODULE:PATH of a Python package; meshes and textures are then where the
-    included file has them. Raises ConfigurationError, naming the file, if one does not exist, and
-    ValueError if MuJoCo cannot read it.
+    Meshes of a URDF may be package://PACKAGE/PATH, model://PACKAGE/PATH or file:///PATH. An MJCF
+    file may have and include such files too, or MODULE:PATH of a Python package; meshes and
+    textures are then where the included file has them. Raises ConfigurationError, naming the file,
+    if one does not exist or if the file is no URDF yet, and ValueError if MuJoCo cannot read it.
     """
     import mujoco
 
@@ -52,10 +59,15 @@ def _with_paths(file: Path) -> str:
     except (ElementTree.ParseError, OSError):
         return ""  # MuJoCo says what is wrong.
     if root.tag == "robot":
+        _check_urdf(root, file)
         return _urdf_with_paths(root, file.parent)
+    assets = [part for tag in FOLDERS for part in root.iter(tag)]
+    assets = [part for part in assets if is_in_package(part.get("file", ""))]
     names = [part.get("file", "") for part in root.iter("include")]
-    if not any(map(is_in_package, names)):
+    if not assets and not any(map(is_in_package, names)):
         return ""
+    for part in assets:
+        part.set("file", str(find(part.get("file", "")).resolve()))
     for parent, place, part in _includes(root):
         name = part.get("file", "")
         if is_in_package(name):
@@ -65,13 +77,28 @@ def _with_paths(file: Path) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
+def _check_urdf(root: Element, file: Path) -> None:
+    """Raise ConfigurationError if a URDF has to be made of it first, or names a joint twice."""
+    texts = [text for part in root.iter() for text in (part.tag, *part.attrib.values())]
+    if any(text.startswith(XACRO) or "$(" in text or "${" in text for text in texts):
+        raise ConfigurationError(
+            f"it is a xacro file, expected URDF: run `xacro {file.name} > robot.urdf` first"
+        )
+    names = [joint.get("name") for joint in root.iterfind("joint")]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigurationError(f"it has two joints called '{twice}', expected different names")
+
+
 def _urdf_with_paths(root: Element, folder: Path) -> str:
     meshes = [mesh for mesh in root.iter("mesh") if mesh.get("filename")]
-    if not any(URI.match(mesh.get("filename", "")) for mesh in meshes):
+    if not any("://" in mesh.get("filename", "") for mesh in meshes):
         return ""
     for mesh in meshes:
         name = mesh.get("filename", "")
         place = in_ros_package(name) if URI.match(name) else folder / name
+        if name.startswith("file://"):
+            place = Path(unquote(urlsplit(name).path))
         mesh.set("filename", str(place.resolve()))
     extension = root.find("mujoco")
     if extension is None:
@@ -135,7 +162,7 @@ def missing(file: Path, allow_meshes: bool = False) -> Missing:
 
 def drop_missing(spec: mujoco.MjSpec, file: Path, allow_meshes: bool = False) -> Missing:
     """
-    Delete geoms and textures whose files are missing and only show something.
+    Delete geoms and textures whose files are missing, or unreadable, and only show something.
 
     Packages often leave out such files because they are large. Geoms that collide are deleted only
     if `allow_meshes`, and geoms that give a body its inertia are never deleted: MuJoCo then says
@@ -146,7 +173,13 @@ def drop_missing(spec: mujoco.MjSpec, file: Path, allow_meshes: bool = False) ->
     def lacks(asset: Any, place: str) -> bool:
         return bool(asset.file) and not (folder / place / asset.file).is_file()
 
-    meshes = {mesh.name: mesh for mesh in spec.meshes if lacks(mesh, spec.meshdir)}
+    def is_unreadable(mesh: Any) -> bool:
+        is_named = bool(mesh.file) and not mesh.content_type
+        return is_named and Path(mesh.file).suffix.lower() not in READABLE
+
+    meshes = {
+        mesh.name: mesh for mesh in spec.meshes if lacks(mesh, spec.meshdir) or is_unreadable(mesh)
+    }
     bodies: dict[str, None] = {}
     for geom in list(spec.geoms) if meshes else ():
         collides = bool(geom.contype or geom.conaffinity)

@@ -176,6 +176,13 @@ class PhysicsFile(Dynamics):
                     "names: the speed of joint NAME is NAME_dot, the activation of actuator NAME "
                     "is NAME_act; rename a joint or an actuator"
                 )
+        for name in (*self.state_names, *self.action_names):
+            if "." in name:
+                raise ConfigurationError(
+                    f"file '{self.file}' has a joint or an actuator whose name has a dot, "
+                    f"'{name}', expected none, since dots separate the parts of a parameter's "
+                    "name: rename it in the file"
+                )
         super().check()
 
     def warnings(self) -> list[str]:
@@ -203,8 +210,8 @@ class PhysicsFile(Dynamics):
         if left_out.files:
             found.append(
                 f"file '{self.file}' names {len(left_out.files)} meshes and textures that do not "
-                f"exist, such as {left_out.files[0]}: what they show is left out, and nothing "
-                "collides with it"
+                f"exist or that MuJoCo does not read, such as {left_out.files[0]}: what they show "
+                "is left out, and nothing collides with it"
             )
         if left_out.bodies:
             found.append(

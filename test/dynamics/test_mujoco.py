@@ -191,6 +191,50 @@ def test_meshes_of_ros_packages_are_found(described, scheme):
     assert tuple(MujocoPlant(file).command_fields) == ("hip",)
 
 
+def test_meshes_may_be_named_by_their_place_on_this_machine(described, tmp_path):
+    (tmp_path / "a part.stl").write_bytes(
+        (tmp_path / "ws" / "share" / "my_robot" / "meshes" / "part.stl").read_bytes()
+    )
+    file = described(f"file://{tmp_path}/a%20part.stl")
+    assert Mujoco({"file": str(file)}).model.nmesh == 1
+
+
+def test_a_mesh_of_a_ros_package_may_be_in_mjcf_too(described, tmp_path):
+    described("")  # Makes the workspace.
+    file = tmp_path / "arm.xml"
+    file.write_text(
+        """<mujoco><asset><mesh name="part" file="package://my_robot/meshes/part.stl"/></asset>
+        <worldbody><body><joint name="hip"/><geom type="mesh" mesh="part"/></body></worldbody>
+        <actuator><motor name="hip" joint="hip" ctrlrange="-1 1"/></actuator></mujoco>"""
+    )
+    assert Mujoco({"file": str(file)}).model.nmesh == 1
+
+
+def test_a_mesh_that_mujoco_cannot_read_is_one_that_is_missing(described, tmp_path):
+    (tmp_path / "part.dae").write_text("<COLLADA/>")
+    file = described(f"{tmp_path}/part.dae")
+    with pytest.raises(ConfigurationError, match=r"part\.dae.* reads STL, OBJ and MSH: convert"):
+        Mujoco({"file": str(file)})
+    assert Mujoco({"file": str(file), "allow_missing_meshes": True}).model.nmesh == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (('name="arm"', 'name="$(arg name)"'), "robot.urdf': it is a xacro file, expected URDF"),
+        (("</robot>", '<joint name="hip"/></robot>'), "it has two joints called 'hip'"),
+        (('"hip"', '"hip.1"'), "whose name has a dot, 'hip.1', expected none"),
+    ],
+)
+def test_what_is_not_quite_a_urdf_is_refused_with_what_to_do(tmp_path, changes, text):
+    file = tmp_path / "robot.urdf"
+    file.write_text(ARM.replace(*changes))
+    assert file.read_text() != ARM
+    with pytest.raises(ConfigurationError) as caught:
+        Mujoco({"file": str(file)}).check()
+    assert text in str(caught.value)
+
+
 SHOWN = """<mujoco><compiler meshdir="parts"/><asset><mesh name="skin" file="skin.stl"/>
   <texture name="paint" type="2d" file="paint.png"/><material name="paint" texture="paint"/></asset>
   <worldbody><geom type="mesh" mesh="skin" contype="0" conaffinity="0"/>
@@ -210,7 +254,8 @@ def test_meshes_that_only_show_something_may_be_missing(tmp_path):
         assert (model.model.ngeom, model.model.nmesh) == (1, 0)
         assert model.model.body_mass[1] == 2.0
         (warning,) = model.warnings()
-        assert "names 2 meshes and textures that do not exist, such as skin.stl" in warning
+        assert "names 2 meshes and textures that do not exist or that MuJoCo does not" in warning
+        assert "such as skin.stl: what they show" in warning
         assert MujocoPlant(file).command_fields == {"push": "data[0]"}
     for inertia, how in ((INERTIA, ""), ("", SILENT)):  # It collides; it has mass.
         file.write_text(SHOWN.format(inertia=inertia, how=how, mass=""))
@@ -530,8 +575,13 @@ def test_a_file_that_cannot_be_loaded_is_named(tmp_path):
         Mujoco({})
     with pytest.raises(ConfigurationError, match=r"'file' .*: file 'no\.xml' does not exist"):
         Mujoco({"file": "no.xml"})
+    with pytest.raises(ConfigurationError, match=r"'.*test_a_file.*' is a folder, allowed: a path"):
+        Mujoco({"file": str(tmp_path)})
     with pytest.raises(ConfigurationError, match=r"file 'no_such_package:a\.xml' does not exist"):
         Mujoco({"file": "no_such_package:a.xml"})
+    (tmp_path / "bad.xml").write_text("")
+    with pytest.raises(ConfigurationError, match=r"bad\.xml': .*expected an MJCF or URDF file"):
+        Mujoco({"file": str(tmp_path / "bad.xml")})
     (tmp_path / "bad.xml").write_text("<mujoco><nonsense/></mujoco>")
     with pytest.raises(ConfigurationError, match=r"bad\.xml': (.|\n)*nonsense"):
         Mujoco({"file": str(tmp_path / "bad.xml")})
