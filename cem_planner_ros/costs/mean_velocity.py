@@ -122,16 +122,6 @@ class MeanVelocity(ReferenceCost):
         host["period"][...] = period
         self._goal.send()
 
-    def stage(
-        self,
-        state: torch.Tensor,
-        action: torch.Tensor,
-        previous_action: torch.Tensor,
-        time: torch.Tensor,
-    ) -> torch.Tensor:
-        """Return zeros (N,)."""
-        return torch.zeros_like(state[0])
-
     def terminal(self, state: torch.Tensor) -> torch.Tensor:
         """Return the weighted squared errors of the mean velocity, shape (N,)."""
         goal = self._goal

@@ -7,7 +7,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from cem_planner_ros.costs.reference_cost import TERMINAL_WEIGHT, TOPIC, ReferenceCost
+from cem_planner_ros.costs.reference_cost import TOPIC
+from cem_planner_ros.costs.tracking_cost import TERMINAL_WEIGHT, TrackingCost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import (
@@ -25,7 +26,7 @@ POSE_TYPES = tuple(
 )
 
 
-class PoseTracking(ReferenceCost):
+class PoseTracking(TrackingCost):
     """
     The weighted squared errors of position and attitude of a body, such as the hand of an arm.
 

@@ -1,6 +1,6 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
-"""What costs that follow a reference have in common."""
+"""What costs that follow a reference have in common: the reference of each plan."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from cem_planner_ros.costs.attitude import rotation_vector
 from cem_planner_ros.costs.base import Cost, rows_of
-from cem_planner_ros.dynamics.base import Dynamics, wrap
+from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import is_velocity
 from cem_planner_ros.navigation.references import Reference, ReferenceSource
 from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
-from cem_planner_ros.plugins.plan_inputs import PlanInputs, StepInputs
 
 TOPIC = Parameter(
     "topic",
@@ -28,28 +26,18 @@ TOPIC = Parameter(
     when=INACTIVE,
 )
 
-TERMINAL_WEIGHT = Parameter(
-    "terminal_weight",
-    0.0,
-    "Factor of the cost at the end of the horizon, which is added to the steps.",
-    low=0.0,
-)
-
 
 class ReferenceCost(Cost):
     """
-    The weighted squared errors from a reference, each step judged by the reference at its end.
+    A cost that has a reference at the end of each step, constant or from a topic.
 
-    The reference is constant or comes from a topic. Then the state that was measured when control
-    began holds until the first message comes, with velocities zero; outputs cost nothing until
-    then. If a trajectory is stopped or replaced before its first point, the state that is measured
-    then takes the place of the one that was held.
+    Until the first message comes from a topic, the state that was measured when control began
+    holds, with velocities zero; outputs cost nothing until then. If a trajectory is stopped or
+    replaced before its first point, the state that is measured then takes the place of the one that
+    was held.
     """
 
     places = ()
-    reads_outputs = True
-    takes_times = True
-    terminal_weight: torch.Tensor
     topic: str
 
     def __init__(
@@ -64,10 +52,7 @@ class ReferenceCost(Cost):
         """The names of the signals that follow the reference (nr,)."""
         self._rows = rows_of(dynamics, *self.followed, outputs=True)
         self._quaternions = _quaternions(dynamics, self.followed)
-        turning = {place for quaternion in self._quaternions for place in quaternion}
-        self._plain = [place for place in range(len(self.followed)) if place not in turning]
         is_angle = [name in dynamics.angle_names for name in self.followed]
-        self._is_angle = [is_angle[place] for place in self._plain]
         fields = self._fields()
         self._is_velocity = np.array([is_velocity(*each) for each in fields.items()], bool)
         if self.topic:
@@ -80,9 +65,6 @@ class ReferenceCost(Cost):
                 self._quaternions,
             )
         self._states = len(dynamics.state_names)
-        # Whether each signal counts; outputs do from the first message on.
-        self._counts = PlanInputs(device, each=(len(self.followed), 1))
-        self._device = device
         self.wanted = np.zeros((len(self.followed), 1))
         """What the last plan followed at the end of each step (nr, H), from the origin on."""
         self.reference_now = np.zeros(len(self.followed))
@@ -98,10 +80,6 @@ class ReferenceCost(Cost):
 
     def _signals(self, dynamics: Dynamics) -> tuple[str, ...]:
         """Return the names of the signals that follow the reference."""
-        raise NotImplementedError
-
-    def _weights(self) -> torch.Tensor:
-        """Return the weight of each signal (nr, 1), that of a quaternion's w unused."""
         raise NotImplementedError
 
     def _targets(self) -> np.ndarray:
@@ -121,9 +99,8 @@ class ReferenceCost(Cost):
         return 0.0
 
     def set_edges(self, edges: np.ndarray) -> None:
-        """Take over the edges (H + 1,) of the plan's steps; make room for H steps."""
+        """Take over the edges (H + 1,) of the plan's steps."""
         if len(edges) != len(self.edges):
-            self._wanted = StepInputs(self._device, len(self.followed), len(edges) - 1)
             values = np.tile(self._targets()[:, None], len(edges) - 1)
             self.reference_now = values[:, 0]
             self._write(values, np.full(len(values), True), edges)
@@ -165,43 +142,15 @@ class ReferenceCost(Cost):
         return self._held
 
     def _write(self, values: np.ndarray, counts: np.ndarray, edges: np.ndarray) -> None:
-        self.wanted = values
-        self._wanted.write(values, edges)
-        self._counts.host["each"][:, 0] = counts
-        self._counts.send()
-
-    def squared_error(self, state: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """
-        Return the weighted squared errors (N,).
+        Take over the reference of a plan.
 
         Args:
-            state: (nx + ny, N).
-            reference: (nr, N) or (nr, 1).
+            values: (nr, H), from the origin on.
+            counts: (nr,), whether each signal counts; outputs do from the first message on.
+            edges: (H + 1,), of the steps.
         """
-        signals, weights = state[span(self._rows)], self._weights() * self._counts.each
-        cost = torch.zeros_like(state[0])
-        if self._plain:
-            plain = span(self._plain)
-            error = wrap(signals[plain] - reference[plain], self._is_angle)
-            cost = cost + (weights[plain] * error * error).sum(0)
-        for quaternion in self._quaternions:
-            turn = rotation_vector(signals[span(quaternion)], reference[span(quaternion)])
-            cost = cost + (weights[span(quaternion[1:])] * turn * turn).sum(0)
-        return cost
-
-    def stage(
-        self,
-        state: torch.Tensor,
-        action: torch.Tensor,
-        previous_action: torch.Tensor,
-        time: torch.Tensor,
-    ) -> torch.Tensor:
-        """Return the weighted squared errors at the end of one step, shape (N,)."""
-        return self.squared_error(state, self._wanted.at(time))
-
-    def terminal(self, state: torch.Tensor) -> torch.Tensor:
-        """Return the weighted squared errors at the end of the horizon, shape (N,)."""
-        return self.terminal_weight * self.squared_error(state, self._wanted.last)
+        self.wanted = values
 
 
 def span(rows: Sequence[int]) -> slice | list[int]:

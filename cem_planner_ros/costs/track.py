@@ -9,14 +9,15 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from cem_planner_ros.costs.reference_cost import TERMINAL_WEIGHT, TOPIC, ReferenceCost, span
+from cem_planner_ros.costs.reference_cost import TOPIC, span
+from cem_planner_ros.costs.tracking_cost import TERMINAL_WEIGHT, TrackingCost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.errors import ConfigurationError, did_you_mean
 from cem_planner_ros.fields import REFERENCE_TYPES, reference_defaults
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter, named
 
 
-class Track(ReferenceCost):
+class Track(TrackingCost):
     """
     The weighted squared errors of states and outputs from a reference, constant or from a topic.
 
