@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ MOST_REACH = 1.0
 """Largest distance of a servo from its nominal position, rad or m, in tasks with legs."""
 
 FEW_ACTIONS = 4
-"""Number of actions of a flying robot; robots with a free joint and more actions have legs."""
+"""Most actions of a robot whose search can afford many candidates."""
 
 
 @dataclass
@@ -79,7 +80,7 @@ def starting_point(model: Mujoco, task: str = "", keyframe: str = "") -> Startin
     Raises ConfigurationError if the model cannot have the task, or has no such keyframe.
     """
     base = _base(model)
-    task = task or ("reach" if base is None else "stand" if _has_legs(model) else "hover")
+    task = task or ("reach" if base is None else "hover" if _flies(model) else "stand")
     if (task in FIXED) != (base is None):
         raise ConfigurationError(
             f"--task is {task}, but no free joint carries the actuators: allowed are "
@@ -134,8 +135,17 @@ def _base(model: Mujoco) -> str | None:
     return None
 
 
-def _has_legs(model: Mujoco) -> bool:
-    return len(model.action_names) > FEW_ACTIONS and bool(_arm_joints(model))
+def _flies(model: Mujoco) -> bool:
+    """Return whether an actuator moves the body itself, as a thruster does, or none a joint."""
+    import mujoco
+
+    physics = model.model
+    of_site, free = int(mujoco.mjtTrn.mjTRN_SITE), int(mujoco.mjtJoint.mjJNT_FREE)
+    driven = zip(physics.actuator_trntype, physics.actuator_trnid[:, 0], strict=True)
+    return not _arm_joints(model) or any(
+        kind == of_site or (kind in OF_A_JOINT and physics.jnt_type[joint] == free)
+        for kind, joint in driven
+    )
 
 
 def _arm_joints(model: Mujoco) -> list[str]:
@@ -279,12 +289,16 @@ def _move(point: StartingPoint, model: Mujoco, pose: Mapping[str, float]) -> Non
 
 def _reach(point: StartingPoint, model: Mujoco, data: mujoco.MjData) -> None:
     kind, name, place = _hand(model, data)
-    point.outputs = [f"hand: framepos {kind} {name}", f"hand_turn: framequat {kind} {name}"]
+    hand = "hand"
+    while any(signal.startswith(f"{hand}_") for signal in model.signal_names):
+        hand = f"the_{hand}"
+    object_ = f"{kind} {shlex.quote(name)}"
+    point.outputs = [f"{hand}: framepos {object_}", f"{hand}_turn: framequat {object_}"]
     target = dict(zip("xyz", (_short(v) for v in place), strict=True))
     point.costs["hand"] = {
         "plugin": "pose",
-        "position": "hand",
-        "orientation": "hand_turn",
+        "position": hand,
+        "orientation": f"{hand}_turn",
         "weight": 100.0,
         "orientation_weight": 0.0,
         "terminal_weight": 1.0,
@@ -316,8 +330,8 @@ def _hand(model: Mujoco, data: mujoco.MjData) -> tuple[str, str, np.ndarray]:
     bodies = [b for b in range(1, physics.nbody) if physics.body_weldid[b] and physics.body(b).name]
     if not bodies:
         raise ConfigurationError(
-            "--task is reach, but no body that moves has a name: give the hand of the robot a name "
-            "in the file"
+            f"file '{model.file}' names no body that moves, and the task reach needs the hand of "
+            "the robot: give it a name in the file"
         )
     last = max(bodies, key=lambda b: depth[b])
     return "xbody", physics.body(last).name, data.xpos[last]

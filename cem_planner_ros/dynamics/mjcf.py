@@ -24,6 +24,9 @@ MESHES = (".obj'", ".stl'", ".msh'", ".dae'")
 OF_A_JOINT = (0, 1)
 """mjTRN_JOINT and mjTRN_JOINTINPARENT: transmissions to a joint."""
 
+ONE_AXIS = (2, 3)
+"""mjJNT_SLIDE and mjJNT_HINGE: joints with one way to move."""
+
 
 def load(
     file: Path,
@@ -150,10 +153,9 @@ def is_single(model: mujoco.MjModel, actuator: int) -> bool:
     import mujoco
 
     joint = model.actuator_trnid[actuator][0]
-    kinds = mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE
     return (
         model.actuator_trntype[actuator] in OF_A_JOINT
-        and int(model.jnt_type[joint]) in kinds
+        and model.jnt_type[joint] in ONE_AXIS
         and int(model.actuator_gaintype[actuator]) == mujoco.mjtGain.mjGAIN_FIXED
     )
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import shlex
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
@@ -99,11 +100,15 @@ def add_sensor(spec: mujoco.MjSpec, text: str) -> None:
     import mujoco
 
     name, colon, rest = text.partition(":")
-    sensor, *words = rest.split() or [""]
+    try:
+        sensor, *words = shlex.split(rest) or [""]
+    except ValueError:  # A quotation mark has no other.
+        sensor, words = "", []
     if not colon or not re.fullmatch(r"[^\s\"'<>&]+", name.strip()) or not sensor:
         raise ConfigurationError(
             f"parameter 'outputs' has {text!r}, allowed: NAME: SENSOR OBJECTS, such as "
-            "'hand: framepos site grip', with a NAME without spaces and quotes"
+            "'hand: framepos site grip', with a NAME without spaces and quotes, and names with "
+            "spaces in quotes"
         )
     name = name.strip()
     if name in (other.name for other in spec.sensors):

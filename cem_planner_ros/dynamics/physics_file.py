@@ -15,6 +15,7 @@ import torch
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.mjcf import (
     OF_A_JOINT,
+    ONE_AXIS,
     acting,
     control_range,
     followers,
@@ -238,7 +239,7 @@ class PhysicsFile(Dynamics):
             f"joint '{model.joint(joint).name}' of file '{self.file}' is driven by "
             f"{len(names)} actions at once, {', '.join(names)}: their forces add up"
             for joint, names in drivers.items()
-            if len(names) > 1
+            if len(names) > 1 and model.jnt_type[joint] in ONE_AXIS
         ]
         return found
 

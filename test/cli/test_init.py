@@ -32,6 +32,8 @@ SITE = '<site name="grip" pos="0.3 0 0"/>'
 
 CUP = '<body name="cup" pos="1 0 0"><freejoint name="cup"/><geom size="0.1"/></body>'
 
+SILENT = '<body><joint axis="0 1 0"/><geom size="0.1"/></body>'
+
 DRONE = """<mujoco><option timestep="0.01"/><worldbody><body name="frame" pos="0 0 1">
   <freejoint name="base"/><geom type="box" size="0.1 0.1 0.02" mass="0.8"/>
   <site name="a" pos="0.1 0.1 0"/><site name="b" pos="-0.1 0.1 0"/>
@@ -146,6 +148,31 @@ def test_a_drone_hovers(made):
     assert end["base_qw"] > 0.95
 
 
+CAR = """<mujoco><worldbody><geom type="plane" size="0 0 0.1"/><body name="car" pos="0 0 0.2">
+  <freejoint name="base"/><geom type="box" size="0.2 0.1 0.05" mass="1"/>
+  <body pos="0 0.2 0"><joint name="left" axis="0 1 0"/>
+    <geom type="sphere" size="0.1" mass="0.2"/></body></body></worldbody>
+  <actuator><velocity name="left" joint="left" kv="1" ctrlrange="-9 9"/>{more}
+  </actuator></mujoco>"""
+
+
+@pytest.mark.parametrize(
+    ("more", "task"),
+    [("", "stand"), ('<motor name="jet" joint="base" gear="0 0 1 0 0 0"/>', "hover")],
+)
+def test_a_robot_of_few_actions_flies_only_if_something_lifts_it(made, more, task):
+    _, text, _ = made(CAR.format(more=more))
+    assert f"The task '{task}'" in text
+
+
+def test_the_hand_may_have_a_name_with_spaces_and_one_that_is_taken(made):
+    sensor = '<sensor><framepos name="hand" objtype="xbody" objname="left hand"/></sensor>'
+    text = ARM.format(site="", more="").replace('"lower"', '"left hand"')
+    value = made(text.replace("</mujoco>", f"{sensor}</mujoco>"))[0].values
+    assert value["dynamics.outputs"][0] == "the_hand: framepos xbody 'left hand'"
+    assert value["hand.position"] == "the_hand"
+
+
 def test_a_urdf_and_states_that_no_message_names(made):
     urdf = """<robot name="arm"><link name="base"/>
       <link name="tool"><inertial><origin xyz="0 0 0.5"/><mass value="1"/>
@@ -229,6 +256,10 @@ URDF = """<robot name="r"><link name="base"/><link name="arm"/><joint name="j" t
     [
         ("<mujoco/>", "has no joint, expected a robot with at least one actuator"),
         (f"<mujoco><worldbody>{CUP}</worldbody></mujoco>", "has no actuator, and no hinge or sl"),
+        (
+            f"<mujoco><worldbody>{SILENT}</worldbody></mujoco>",
+            "the task reach needs the hand",
+        ),
         (URDF, "a link that moves needs <inertial> with mass and inertia"),
         ("<mujoco><worldbody>", "(expected an MJCF or URDF file)"),
         ("nodes:", "(expected an MJCF or URDF file)"),

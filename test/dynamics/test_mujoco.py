@@ -418,6 +418,18 @@ def test_joints_that_are_driven_twice_or_against_an_equality_are_told(hand):
         assert "follows" not in "".join(hand(**free).warnings())
 
 
+def test_motors_around_different_axes_of_a_ball_joint_do_not_add_up(tmp_path):
+    file = tmp_path / "shoulder.xml"
+    file.write_text(
+        """<mujoco><worldbody><body><joint name="shoulder" type="ball"/><geom size="0.1"/></body>
+        </worldbody><actuator>
+        <motor name="roll" joint="shoulder" gear="1 0 0 0 0 0" ctrlrange="-1 1"/>
+        <motor name="pitch" joint="shoulder" gear="0 1 0 0 0 0" ctrlrange="-1 1"/>
+        </actuator></mujoco>"""
+    )
+    assert Mujoco({"file": str(file)}).warnings() == []
+
+
 def test_a_joint_that_is_driven_in_place_of_its_leader_is_no_conflict(tmp_path):
     file = tmp_path / "gripper.xml"
     file.write_text(

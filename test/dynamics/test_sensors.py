@@ -195,6 +195,7 @@ def test_a_contact_cost_needs_outputs_and_makes_nan_invalid(ball):
         ("hand: framepos spot tip", "where KIND is body, xbody, geom, site or camera"),
         ("bump: contact body ball site tip", "the first also site"),
         ("my hand: framepos site tip", "a NAME without spaces"),
+        ("hand: framepos site 'the tip", "names with spaces in quotes"),
         ("com: subtreecom ball arm", r"allowed: NAME: subtreecom \[body\] NAME"),
         ("bump: contact geom", "allowed: NAME: contact KIND NAME"),
         ("gap: distance geom ball", "allowed: NAME: distance KIND NAME KIND NAME"),
