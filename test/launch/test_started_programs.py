@@ -1,6 +1,6 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
-"""What launch/gazebo.launch.py starts: each program is one that writes its arguments down."""
+"""What the launch files start: each program is one that writes its arguments down."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def generate_launch_description():
 @pytest.fixture
 def start(tmp_path, monkeypatch):
     """
-    A function that launches a scenario; it returns {program: (arguments, parameters)}.
+    A function that runs a launch file; it returns {program: (arguments, parameters)}.
 
     The "parameters" of Gazebo are where it looks for models.
     """
@@ -66,8 +66,8 @@ def start(tmp_path, monkeypatch):
         (tmp_path / "share" / package).mkdir(exist_ok=True)
         return file
 
-    program("cem_planner_ros", "planner_node")
-    program("cem_planner_ros", "costmap_node")
+    for name in ("planner_node", "costmap_node", "simulator_node", "view_node"):
+        program("cem_planner_ros", name)
     for folder in ("config", "launch", "models", "worlds"):
         (tmp_path / "share" / "cem_planner_ros" / folder).symlink_to(ROOT / folder)
     program("ros_gz_bridge", "parameter_bridge")
@@ -80,10 +80,10 @@ def start(tmp_path, monkeypatch):
     monkeypatch.setenv("AMENT_PREFIX_PATH", os.pathsep.join(filter(None, prefixes)))
     monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "log"))
 
-    def run(**arguments):
+    def run(name="gazebo", **arguments):
         service = launch.LaunchService(noninteractive=True)
         source = launch.launch_description_sources.PythonLaunchDescriptionSource(
-            str(ROOT / "launch" / "gazebo.launch.py")
+            str(ROOT / "launch" / f"{name}.launch.py")
         )
         service.include_launch_description(
             launch.LaunchDescription(
@@ -170,6 +170,21 @@ def test_without_a_display_and_with_pictures(start, tmp_path):
     arguments, planner = started["planner_node"]
     assert (planner["control_rate"], planner["autostart"]) == (33.0, False)
     assert option(arguments, "--log-level") == "debug"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "planner"),
+    [
+        ("gazebo", {}, "/cem_planner"),
+        ("simulation", {}, "/cem_planner"),
+        ("simulation", {"namespace": "robot"}, "robot/cem_planner"),
+        ("planner", {}, "/cem_planner"),
+        ("planner", {"namespace": "robot"}, "robot/cem_planner"),
+    ],
+)
+def test_a_page_shows_the_planner_that_was_launched(start, name, arguments, planner):
+    _, view = start(name, view="true", **arguments)["view_node"]
+    assert view == {"node": planner}
 
 
 def test_the_former_name_of_use_rviz_works_with_a_notice(start, caplog):
