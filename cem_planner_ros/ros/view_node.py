@@ -17,6 +17,7 @@ from rclpy.qos import QoSProfile
 
 from cem_planner_ros.configuration import NODE_NAME, split_name
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.paths import find
 from cem_planner_ros.plugins.parameter import READ_ONLY, Parameter
 from cem_planner_ros.ros.declaring import declare, python_value
 from cem_planner_ros.ros.planner_client import PlannerClient
@@ -77,6 +78,8 @@ class ViewNode(Node):
         super().__init__("cem_planner_view", **options)
         values, _ = declare(self, TABLE)
         name, namespace = split_name(values["node"])
+        if values["robot"]:
+            find(values["robot"])
         self._planner = f"{namespace.rstrip('/')}/{name}"
         self._is_there = self._is_reading = self._is_stale = self._is_shown = False
         self.operating = PlannerClient(

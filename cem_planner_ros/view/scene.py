@@ -42,6 +42,9 @@ AHEAD = 1.0
 FLOOR = 0.01
 """Height above the costmap of what is drawn on it, m."""
 
+WORLD = "/world"
+"""Name of the frame in which everything is drawn."""
+
 VISUAL_GROUPS = 3
 """Geoms of a group below it are shown; files put what only collides into group 3."""
 
@@ -51,7 +54,7 @@ class Scene:
     What is where.
 
     Every method may be called again with newer data, by one thread at a time. Nothing is drawn that
-    was not given. The switch for the distance field is made in the container that is open.
+    was not given. Its switches are made in the container that is open.
 
     Args:
         server: the server of the page.
@@ -66,7 +69,8 @@ class Scene:
         self._server, self._scene, self._on_goal = server, server.scene, on_goal
         self._scene.set_up_direction("+z")
         self._scene.configure_default_lights(enabled=True, cast_shadow=False)
-        self._scene.add_grid("/grid", 20.0, 20.0, cell_color=(225, 225, 225), plane="xy")
+        self._world = self._scene.add_frame(WORLD, show_axes=False)
+        self._scene.add_grid(f"{WORLD}/grid", 20.0, 20.0, cell_color=(225, 225, 225), plane="xy")
         server.initial_camera.position, server.initial_camera.look_at = CAMERA, (0.0, 0.0, 0.4)
         self._robot: Robot | None = None
         self._bodies: dict[int, viser.SceneNodeHandle] = {}
@@ -77,6 +81,11 @@ class Scene:
         self._known = NOTHING
         self._goal: viser.TransformControlsHandle | None = None
         self._is_dragged = False
+        self._follows = server.gui.add_checkbox(
+            "Follow the robot",
+            False,
+            hint="The robot stays in the middle of the picture, and the world moves.",
+        )
         self._shows_distance = server.gui.add_checkbox(
             "Distance field in place of the costmap",
             False,
@@ -118,11 +127,11 @@ class Scene:
                 continue
             mesh = conversions.merge_geoms(model, geoms)
             self._bodies[body] = self._scene.add_mesh_trimesh(
-                f"/robot/{body}", mesh, visible=body == 0
+                f"{WORLD}/robot/{body}", mesh, visible=body == 0
             )
             if body:
                 self._ghosts[body] = self._scene.add_batched_meshes_simple(
-                    f"/ghosts/{body}",
+                    f"{WORLD}/ghosts/{body}",
                     np.asarray(mesh.vertices, np.float32),
                     np.asarray(mesh.faces, np.uint32),
                     batched_wxyzs=np.tile([1.0, 0.0, 0.0, 0.0], (GHOSTS, 1)),
@@ -140,6 +149,9 @@ class Scene:
             return
         poses = self._robot.poses(state[None])
         with self._server.atomic():
+            if self._follows.value:  # By the first body, as a tip may swing.
+                x, y, _ = poses.positions[0, min(1, self._robot.model.nbody - 1)]
+                self._world.position = (-x, -y, 0.0)
             for body, handle in self._bodies.items():
                 handle.position = poses.positions[0, body]
                 handle.wxyz = poses.quaternions[0, body]
@@ -266,7 +278,9 @@ class Scene:
             image = map_image(costmap.cells)
         with self._server.atomic():
             if self._map is None:
-                self._map = self._scene.add_image("/costmap", image, width, height, format="png")
+                self._map = self._scene.add_image(
+                    f"{WORLD}/costmap", image, width, height, format="png"
+                )
             self._map.image, self._map.position, self._map.wxyz = image, centre, turn
             self._map.render_width, self._map.render_height = width, height
 
@@ -289,7 +303,7 @@ class Scene:
 
     def _add_goal(self) -> viser.TransformControlsHandle:
         goal = self._scene.add_transform_controls(
-            "/goal",
+            f"{WORLD}/goal",
             0.7,
             active_axes=(True, True, False),
             disable_rotations=self._on_goal is None,
@@ -304,7 +318,7 @@ class Scene:
             ]
         )
         self._scene.add_line_segments(
-            "/goal/arrow", arrow, GOAL, thickness=4.0, thickness_units="screen"
+            f"{WORLD}/goal/arrow", arrow, GOAL, thickness=4.0, thickness_units="screen"
         )
         if self._on_goal is None:
             return goal
@@ -329,7 +343,7 @@ class Scene:
             line.colors = colours_of(colours, len(points))
         else:
             self._lines[name] = self._scene.add_line_segments(
-                f"/{name}",
+                f"{WORLD}/{name}",
                 points.astype(np.float32),
                 colours_of(colours, len(points)),
                 thickness=width,

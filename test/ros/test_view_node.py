@@ -332,7 +332,12 @@ def test_a_descriptor_says_all_of_a_declaration(parameter):
 
 @pytest.mark.parametrize(
     ("values", "words"),
-    [({"port": 99999}, "port"), ({"node": "a b"}, "a b"), ({"robot": 1}, "robot")],
+    [
+        ({"port": 99999}, "port"),
+        ({"node": "a b"}, "a b"),
+        ({"robot": 1}, "robot"),
+        ({"robot": "/nowhere/robot.urdf"}, "/nowhere/robot.urdf"),
+    ],
 )
 def test_wrong_parameters_are_refused(view, values, words):
     with pytest.raises(ConfigurationError, match=words):

@@ -75,7 +75,7 @@ class Driving:
     def drawn(self, name):
         """Draw; return what is drawn with a name, or None."""
         self.watched.draw()
-        return self.page.server.scene.get_handle_by_name(name)
+        return self.page.server.scene.get_handle_by_name(f"/world{name}")
 
 
 class Nobody:

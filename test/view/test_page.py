@@ -231,7 +231,7 @@ def test_a_costmap_is_dark_where_it_is_occupied_with_y_upwards():
 def test_the_map_lies_where_its_corner_and_its_angle_say(page):
     costmap = Costmap(np.zeros((2, 4), np.int8), 0.5, Pose(1.0, 2.0, math.pi / 2), 0.0)
     page.scene.show_costmap(costmap)
-    handle = page.server.scene.get_handle_by_name("/costmap")
+    handle = page.server.scene.get_handle_by_name("/world/costmap")
     assert handle.position[:2] == pytest.approx((1.0 - 0.5, 2.0 + 1.0))
 
 
@@ -253,35 +253,35 @@ def test_a_large_map_is_thinned_and_keeps_its_obstacles():
 
 def lines(page, name):
     """Return the segments (n, 2, 3) of a line of the scene."""
-    return page.server.scene.get_handle_by_name(name).points
+    return page.server.scene.get_handle_by_name(f"/world/{name}").points
 
 
 def test_the_braking_way_has_the_footprint_where_it_begins_and_ends(page):
     footprint = Footprint.around(np.array([[0.2, 0.1], [-0.2, 0.1], [-0.2, -0.1], [0.2, -0.1]]), 2)
     way = np.column_stack((np.linspace(1.0, 2.0, 5), np.zeros((5, 2))))
     page.scene.show_braking(way, footprint)
-    points = lines(page, "/braking")
+    points = lines(page, "braking")
     assert points.shape == (4 + 2 * 4, 2, 3)
     assert points[..., 0].min() == pytest.approx(0.8)
     assert points[..., 0].max() == pytest.approx(2.2)
     page.scene.show_braking(np.zeros((0, 3)), footprint)
-    assert not len(lines(page, "/braking"))
+    assert not len(lines(page, "braking"))
 
 
 def test_moving_obstacles_are_shown_with_where_they_are_predicted(page):
     place, speed = np.array([[3.0, 0.0], [0.0, 5.0]]), np.array([[1.0, 0.0], [0.0, 0.0]])
     page.scene.show_moving_obstacles(MovingObstacles(place, speed, np.full(2, 0.5), 0.0, 0.0))
-    now, later = lines(page, "/moving_obstacles"), lines(page, "/moving_obstacles_predicted")
+    now, later = lines(page, "moving_obstacles"), lines(page, "moving_obstacles_predicted")
     assert now[..., 0].max() == pytest.approx(3.5)
     assert later[..., 0].max() == pytest.approx(3.5 + scene.AHEAD_TIMES[-1])
     page.scene.show_moving_obstacles(None)
-    assert not len(lines(page, "/moving_obstacles"))
-    assert not len(lines(page, "/moving_obstacles_predicted"))
+    assert not len(lines(page, "moving_obstacles"))
+    assert not len(lines(page, "moving_obstacles_predicted"))
 
 
 def test_a_dragged_goal_is_not_moved_and_a_first_one_is_offered(page):
     page.scene.offer_goal((1.0, 0.0, math.pi / 2))
-    goal = page.server.scene.get_handle_by_name("/goal")
+    goal = page.server.scene.get_handle_by_name("/world/goal")
     assert goal.position[:2] == pytest.approx((1.0, 1.0))
     page.scene.show_goal((3.0, 4.0, 0.0))
     assert goal.position[:2] == pytest.approx((3.0, 4.0))
