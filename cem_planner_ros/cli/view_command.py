@@ -108,6 +108,7 @@ def _replay(options: argparse.Namespace) -> int:
         robot_file=options.robot,
         host=options.host,
         port=options.port,
+        save_to=Path(options.save_to).expanduser() if options.save_to else None,
     )
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -8,6 +8,7 @@ import html
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import viser
@@ -41,6 +42,7 @@ class ReplayPage:
         title: what is shown, such as the name of the file.
         robot_file: MJCF or URDF file of the robot to draw; "" for that of the model.
         host, port, token: as those of `PageServer`.
+        save_to: folder for parameter files; None for no such button.
 
     Raises ConfigurationError if the page cannot be served there, or the robot file not be read.
     """
@@ -54,6 +56,7 @@ class ReplayPage:
         host: str = "127.0.0.1",
         port: int = 8080,
         token: str = "",
+        save_to: Path | None = None,
     ):
         robot = robots.from_configuration(replay.configuration, robot_file)
         self.replay, self._run = replay, replay.run
@@ -61,7 +64,7 @@ class ReplayPage:
         self.server = self.serving.viser
         self._lock, self._closed = threading.Lock(), threading.Event()
         self._shown = -1
-        self._make(title)
+        self._make(title, save_to)
         self.scene.use(robot)
         self.panel.fill(replay.configuration.parameters, replay.configuration.values)
         self.show(0)
@@ -74,7 +77,7 @@ class ReplayPage:
         self._player.join()
         self.serving.close()
 
-    def _make(self, title: str) -> None:
+    def _make(self, title: str, save_to: Path | None) -> None:
         gui = self.server.gui
         notes = "".join(f"<br>{html.escape(note)}" for note in self._run.notes)
         gui.add_html(f"<div style='padding:0.5em'><b>{html.escape(title)}</b>{notes}</div>")
@@ -93,7 +96,7 @@ class ReplayPage:
         with tabs.add_tab("Costs"):
             self._costs = gui.add_html("")
         with tabs.add_tab("Parameters"):
-            self.panel = Panel(self.server, self.replay)
+            self.panel = Panel(self.server, self.replay, save_to=save_to)
         with tabs.add_tab("Plans"):
             self._plots = [_Actions(gui, name) for name in self._names]
         self._slider.on_update(self._on_slider)

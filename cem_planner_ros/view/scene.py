@@ -70,7 +70,9 @@ class Scene:
         self._scene.set_up_direction("+z")
         self._scene.configure_default_lights(enabled=True, cast_shadow=False)
         self._world = self._scene.add_frame(WORLD, show_axes=False)
-        self._scene.add_grid(f"{WORLD}/grid", 20.0, 20.0, cell_color=(225, 225, 225), plane="xy")
+        self._scene.add_grid(
+            f"{WORLD}/grid", 200.0, 200.0, cell_color=(225, 225, 225), fade_distance=40.0
+        )
         server.initial_camera.position, server.initial_camera.look_at = CAMERA, (0.0, 0.0, 0.4)
         self._robot: Robot | None = None
         self._bodies: dict[int, viser.SceneNodeHandle] = {}

@@ -179,7 +179,8 @@ class Browser:
         REPORT.mkdir(exist_ok=True)
 
         screenshot = self.act("//body", lambda _: self._screenshot())
-        screenshot.quantize(128).save(REPORT / name, optimize=True)
+        few_colours = screenshot.quantize(256, Image.Quantize.MAXCOVERAGE, dither=0)
+        few_colours.save(REPORT / name, optimize=True)
 
 
 def row(label, role):

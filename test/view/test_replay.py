@@ -2,6 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recorded runs on the page, and their periods planned again; without a browser."""
 
+import signal
+import subprocess
+import sys
+import urllib.request
 from dataclasses import replace
 
 import numpy as np
@@ -96,14 +100,16 @@ def test_other_parameters_give_another_plan_and_wrong_ones_a_reason(run, configu
     assert np.abs(replay.again(5).prediction.plan.actions).max() <= 2.0
 
 
-def test_the_page_shows_periods_and_plans_them_again(replay):
-    page = ReplayPage(replay, port=0)
+def test_the_page_shows_periods_and_plans_them_again(replay, tmp_path):
+    page = ReplayPage(replay, port=0, save_to=tmp_path)
     try:
         page.show(PERIODS + 10)
         page.plan_again()
         page.panel.tuning.ask("running.weight.theta", 0.5)
         page.plan_again()
         assert replay.is_changed
+        page.panel.save()
+        assert load_yaml(tmp_path / "planner_1.yaml")["running.weight.theta"] == 0.5
     finally:
         page.close()
         replay.set_parameters({"running.weight.theta": 1.0}, lambda reasons: None)
@@ -179,6 +185,30 @@ def test_a_bag_without_plans_says_so_and_is_planned_again(bag, configuration):
     replay = Replay(found, configuration)
     assert replay.recorded(3) is None
     assert np.isfinite(replay.again(3).prediction.plan.cost)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", ["--run", "--bag"])
+def test_the_command_serves_a_recorded_run_until_ctrl_c(
+    option, bag, run_file, tmp_path, wait_until
+):
+    source = run_file if option == "--run" else bag(True)
+    log, errors = tmp_path / "log", tmp_path / "errors"
+    command = [sys.executable, "-m", "cem_planner_ros", "view", option, source]
+    command += ["--params-file", FILE, "--port", "0"]
+    with log.open("w") as out, errors.open("w") as err:
+        view = subprocess.Popen(command, stdout=out, stderr=err, start_new_session=True)
+    try:
+        wait_until(lambda: log.read_text().endswith("\n") or view.poll() is not None)
+        what, _, address = log.read_text().strip().partition(" are at ")
+        assert what.startswith(f"{PERIODS - (option == '--bag')} periods of 0.1 s")
+        with urllib.request.urlopen(address) as page:
+            assert page.status == 200
+        view.send_signal(signal.SIGINT)
+        assert view.wait(60.0) == 130
+        assert errors.read_text().strip() == ""
+    finally:
+        view.kill()
 
 
 def test_a_run_without_a_description_is_refused(tmp_path, configuration):
