@@ -1,14 +1,19 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
-"""The command `view`, without a planner."""
+"""The commands that serve a page: `view`, and `demo --view`."""
 
 import importlib.util
+import os
+import signal
 import socket
+import subprocess
 import sys
+import urllib.request
 
 import pytest
 
 from cem_planner_ros import cli
+from cem_planner_ros.benchmarks import page_watcher
 from cem_planner_ros.ros import process
 
 
@@ -53,3 +58,31 @@ def test_a_page_that_cannot_be_served_ends_with_the_reason(start, wait_until):
         wait_until(lambda: view.popen.poll() is not None)
     assert view.end() == 1
     assert "cannot be served on 127.0.0.1" in view.output()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_demo_has_a_page_until_ctrl_c(tmp_path, wait_until):
+    pytest.importorskip("viser")
+    log, port = tmp_path / "log", page_watcher.free_port()
+    command = [sys.executable, "-m", "cem_planner_ros", "demo", "--report", tmp_path / "report"]
+    with log.open("w") as file:
+        demo = subprocess.Popen(
+            [*command, "--view", str(port)], stdout=file, stderr=file, start_new_session=True
+        )
+    try:
+        with page_watcher.watching(port) as received:
+            wait_until(lambda: "the nodes go on" in log.read_text(), 200.0)
+            assert f"the page is at http://127.0.0.1:{port}/" in log.read_text()
+            before = len(received)
+            wait_until(lambda: len(received) > before + 20)
+        os.killpg(demo.pid, signal.SIGINT)
+        assert demo.wait(60.0) in (0, 1)  # 1 where the commands were late.
+        assert (tmp_path / "report" / "summary.json").exists()
+        said = log.read_text() + (tmp_path / "report" / "viewer.log").read_text()
+        assert "Traceback" not in said
+        assert "Cancelled" not in said
+        with pytest.raises(OSError, match="refused"):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/")
+    finally:
+        demo.kill()

@@ -66,6 +66,9 @@ def test_a_cart_pole_is_shown_tuned_and_stopped(begin, browser, observer, wait_u
     browser.act("//canvas[ancestor::*[contains(@class, 'uplot')]]")
     browser.sees("Cost of the plan by term")
     browser.tick("Hold the plots")
+    browser.keep_screenshot(
+        "view_plots.png", "//*[normalize-space(text())='Cost of the plan by term, stacked']"
+    )
     for name, begin_of_file in (("CSV", b"time,"), ("PNG", b"\x89PNG")):
         browser.press(name)
         file = tmp_path / f"planner.{name.lower()}"

@@ -22,6 +22,7 @@ from cem_planner_ros.paths import share
 from cem_planner_ros.ros.diagnostics import STATISTICS, path_message
 from cem_planner_ros.ros.messages import LATCHED
 from cem_planner_ros.simulation import worlds
+from cem_planner_ros.view import pictures
 from cem_planner_ros.view.replay import Replay
 from cem_planner_ros.view.replay_page import ReplayPage
 
@@ -61,6 +62,11 @@ def test_a_goal_that_is_dragged_in_the_scene_is_driven_to(begin, browser, observ
     browser.keep_screenshot("view_drive.png")
     browser.sees("goal_reached")
 
+    browser.tick("Distance field in place of the costmap")
+    browser.middle_of(pictures.NEAREST)
+    browser.keep_screenshot("view_distance.png")
+    browser.tick("Distance field in place of the costmap")
+
     # The picture moves with the robot, and a goal is still sent where it is dropped.
     before = browser.middle_of(AXIS)
     browser.tick("Follow the robot")
@@ -89,8 +95,6 @@ def test_a_robot_that_drives_is_shown_with_its_surroundings(begin, browser, obse
     browser.tick("Follow the robot")
     browser.keep_screenshot("view_crossing.png")  # At once, while it drives.
     browser.sees("cost obstacles")
-    browser.tick("Distance field in place of the costmap")
-    browser.keep_screenshot("view_distance.png")
 
 
 def test_a_recorded_run_is_played_and_planned_again(browser, wait_until, tmp_path):
