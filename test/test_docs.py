@@ -139,17 +139,59 @@ def test_lists_are_indented_as_the_site_needs_it():
 def test_pages_of_the_site_are_in_its_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text()
     for page in (ROOT / "docs").rglob("*.md"):
-        assert str(page.relative_to(ROOT / "docs")) in navigation
+        assert f": {page.relative_to(ROOT / 'docs')}\n" in navigation
 
 
-@pytest.mark.parametrize("name", ["commands", "messages"])
-def test_pages_that_are_made_from_the_code_are_up_to_date(name):
+def script(name):
+    """Return a module of docs/scripts."""
     file = ROOT / "docs" / "scripts" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, file)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # Where dataclasses and named tuples look for it.
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["commands", "messages"])
+def test_pages_that_are_made_from_the_code_are_up_to_date(name):
+    module = script(name)
     assert module.page() == module.TARGET.read_text(), "make reference"
+
+
+SCREENSHOTS = {"view_cartpole", "view_drive", "view_replay"}
+"""Pictures that tests of the page in a browser take."""
+
+
+def test_pictures_are_shown_and_can_be_drawn_again():
+    pytest.importorskip("matplotlib")
+    drawn = {draw.__name__ for draw in script("figures").PICTURES}
+    files = [*(ROOT / "docs" / "figures").iterdir()]
+    assert {file.stem for file in files} == drawn | SCREENSHOTS
+    text = "".join(page.read_text() for page in PAGES)
+    assert [file.name for file in files if f"figures/{file.name})" not in text] == []
+
+
+@pytest.mark.extras
+@pytest.mark.timeout(300)
+def test_pictures_are_drawn_from_runs(tmp_path, monkeypatch):
+    """The script runs, in the size of the pictures that are shown."""
+    image = pytest.importorskip("matplotlib.image")
+    figures = script("figures")
+    there, _ = figures.FOLDER, monkeypatch.setattr(figures, "FOLDER", tmp_path)
+    figures.main(["data_flow", "ladder"])
+    for name in ("data_flow.png", "ladder.png"):
+        assert image.imread(tmp_path / name).shape == image.imread(there / name).shape
+
+
+def test_the_moving_picture_is_small():
+    assert (ROOT / "docs" / "figures" / "cartpole.gif").stat().st_size < 2e6
+
+
+def test_plan_times_of_the_readme_are_those_that_were_measured():
+    times = re.findall(r"\d\.\d\d ms", (ROOT / "README.md").read_text())
+    assert len(times) >= 4
+    measured = (ROOT / "docs" / "benchmarks.md").read_text()
+    assert [time for time in times if f"| {time} |" not in measured] == []
 
 
 def test_every_refusal_and_warning_says_what_to_do():
