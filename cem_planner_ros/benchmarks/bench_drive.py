@@ -20,8 +20,10 @@ import torch
 from cem_planner_ros.benchmarks import machine
 from cem_planner_ros.benchmarks.mppi import ReferenceMPPI
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
+from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.navigation.surroundings import Costmap, ReferencePath, Surroundings
+from cem_planner_ros.navigation.reference_path import ReferencePath
+from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.paths import share
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.ros import node_processes

@@ -11,15 +11,12 @@ import numpy as np
 import torch
 
 from cem_planner_ros.compile.watch import ChangedError, watched
+from cem_planner_ros.navigation.costmap import OCCUPIED, Costmap
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.navigation.surroundings import (
-    OCCUPIED,
-    Costmap,
-    ReferencePath,
-    Surroundings,
-)
+from cem_planner_ros.navigation.reference_path import ReferencePath
+from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.planning.rollout import Rollout
 
 _CELLS = 100

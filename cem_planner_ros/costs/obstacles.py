@@ -12,10 +12,11 @@ import torch
 
 from cem_planner_ros.costs.base import Cost, rows_of
 from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.navigation.costmap import SUBDIVIDED, Costmap
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.poses import Pose, compose
-from cem_planner_ros.navigation.surroundings import SUBDIVIDED, Costmap, Surroundings
+from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 from cem_planner_ros.plugins.plan_inputs import PlanInputs
 

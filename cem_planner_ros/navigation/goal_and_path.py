@@ -18,7 +18,7 @@ from cem_planner_ros.navigation.received_poses import (
     path_of,
     pose_of,
 )
-from cem_planner_ros.navigation.surroundings import ReferencePath
+from cem_planner_ros.navigation.reference_path import ReferencePath
 from cem_planner_ros.readers import MessageError
 
 SAME_GOAL = 0.5

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cem_planner_ros.navigation.surroundings import ReferencePath
+from cem_planner_ros.navigation.reference_path import ReferencePath
 
 SAME = 0.01
 """Largest difference of headings that are all the same, rad."""

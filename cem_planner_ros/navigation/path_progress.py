@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from cem_planner_ros.navigation.surroundings import ReferencePath
+from cem_planner_ros.navigation.reference_path import ReferencePath
 
 SLACK = 0.1
 """m by which the place may move between two looks, beside twice what the robot moved."""

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.navigation.surroundings import ReferencePath
+from cem_planner_ros.navigation.reference_path import ReferencePath
 
 BEHIND, AHEAD = 0.5, 2.0
 """Part of the path behind and ahead of the last place in which the next place is searched, m."""

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.poses import Pose, compose
 from cem_planner_ros.navigation.received_poses import planar_pose
-from cem_planner_ros.navigation.surroundings import Costmap
 from cem_planner_ros.readers import LARGEST, MessageError
 
 MAX_CELLS = 1_000_000

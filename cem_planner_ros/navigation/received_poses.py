@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.navigation.surroundings import ReferencePath
+from cem_planner_ros.navigation.reference_path import ReferencePath
 from cem_planner_ros.readers import LARGEST, MessageError, common_frame, euler, stamp_of
 
 STILL = 0.01

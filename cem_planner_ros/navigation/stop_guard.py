@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cem_planner_ros.navigation.contact import Contact
+from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.moving_obstacles import (
     ROUNDING,
@@ -18,7 +19,6 @@ from cem_planner_ros.navigation.moving_obstacles import (
     MovingObstacles,
 )
 from cem_planner_ros.navigation.planar_robot import DriveSettings, PlanarRobot
-from cem_planner_ros.navigation.surroundings import Costmap
 
 STALE_COSTMAP = "stale_costmap"
 OUTSIDE_COSTMAP = "outside_costmap"

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.navigation.surroundings import NOTHING, Costmap, Surroundings
+from cem_planner_ros.navigation.costmap import Costmap
+from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
 from cem_planner_ros.planning.surroundings_columns import columns_of, surroundings_of
 
 if TYPE_CHECKING:

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.reference_path import ReferencePath
 from cem_planner_ros.navigation.references import Reference, ReferenceSource
-from cem_planner_ros.navigation.surroundings import Costmap, ReferencePath, Surroundings
+from cem_planner_ros.navigation.surroundings import Surroundings
 
 PARTS = {
     "path": ReferencePath,

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from cem_planner_ros.configuration import Configuration
+from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.received_grid import ReceivedGrid, without_recent
-from cem_planner_ros.navigation.surroundings import Costmap
 from cem_planner_ros.readers import MessageError, stamp_of
 from cem_planner_ros.ros.frames import Frames
 

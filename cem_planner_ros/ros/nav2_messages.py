@@ -11,7 +11,7 @@ import numpy as np
 
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.navigation.surroundings import ReferencePath
+from cem_planner_ros.navigation.reference_path import ReferencePath
 from cem_planner_ros.ros.messages import quaternion
 
 

@@ -14,12 +14,14 @@ import numpy as np
 from cem_planner_ros.configuration import Configuration, configure
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import JOINT_STATE
+from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.local_map import LocalMap
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.path_headings import path_through
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.navigation.surroundings import Costmap, ReferencePath, Surroundings
+from cem_planner_ros.navigation.reference_path import ReferencePath
+from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.paths import find
 from cem_planner_ros.readers import offsets
 from cem_planner_ros.simulation import worlds

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import viser
 
+from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
-from cem_planner_ros.navigation.surroundings import NOTHING, Costmap, Surroundings
+from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
 from cem_planner_ros.view.pictures import FAR, distance_image, map_image
 
 if TYPE_CHECKING:

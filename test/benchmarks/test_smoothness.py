@@ -12,8 +12,10 @@ from cem_planner_ros.benchmarks import bench_drive, bench_quality
 from cem_planner_ros.benchmarks.mppi import ReferenceMPPI, savitzky_golay
 from cem_planner_ros.benchmarks.tasks import TASKS
 from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.navigation.surroundings import Costmap, ReferencePath, Surroundings
+from cem_planner_ros.navigation.reference_path import ReferencePath
+from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.paths import share
 from cem_planner_ros.simulation.lockstep import Lockstep
 

@@ -13,7 +13,10 @@ from cem_planner_ros.compile import cuda
 from cem_planner_ros.compile.cuda import CudaRollout
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.dynamics.cartpole import CartPole
-from cem_planner_ros.navigation.surroundings import Costmap, Pose, ReferencePath, Surroundings
+from cem_planner_ros.navigation.costmap import Costmap
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.reference_path import ReferencePath
+from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.paths import share
 from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.planner import Planner

@@ -18,7 +18,9 @@ from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import Attempt, StateSample
 from cem_planner_ros.costs.actions import Effort
 from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
-from cem_planner_ros.navigation.surroundings import Costmap, Pose, Surroundings
+from cem_planner_ros.navigation.costmap import Costmap
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.planning.planner import Planner
 

@@ -10,7 +10,9 @@ from cem_planner_ros.costs.goal_pose import GoalPose
 from cem_planner_ros.dynamics.diff_drive import DiffDrive
 from cem_planner_ros.dynamics.pendulum import Pendulum
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.navigation.surroundings import NOTHING, Pose, ReferencePath, Surroundings
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.reference_path import ReferencePath
+from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
 
 GOAL = Pose(2.0, 1.0, 0.5)
 PATH = ReferencePath.through(np.array([[0.0, 0.0], [2.0, 1.0]]))

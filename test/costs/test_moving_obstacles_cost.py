@@ -13,8 +13,10 @@ from cem_planner_ros.compile.cpu import Kernel
 from cem_planner_ros.compile.cuda import CudaRollout
 from cem_planner_ros.costs.obstacles import Obstacles
 from cem_planner_ros.dynamics.diff_drive import DiffDrive
+from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
-from cem_planner_ros.navigation.surroundings import NOTHING, Costmap, Pose, Surroundings
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
 from cem_planner_ros.planning.rollout import Rollout
 
 FAR_AWAY = np.array([3.2e5, 5.8e6, 0.0])

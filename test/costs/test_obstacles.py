@@ -12,8 +12,10 @@ from cem_planner_ros.costs.obstacles import Obstacles
 from cem_planner_ros.dynamics.cartpole import CartPole
 from cem_planner_ros.dynamics.diff_drive import DiffDrive
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.footprint import Footprint
-from cem_planner_ros.navigation.surroundings import NOTHING, Costmap, Pose, Surroundings
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
 
 NOW = torch.tensor(0.0)
 RESOLUTION = 0.05

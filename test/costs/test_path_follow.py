@@ -10,13 +10,10 @@ from cem_planner_ros.costs.path_follow import PathFollow
 from cem_planner_ros.dynamics.diff_drive import DiffDrive
 from cem_planner_ros.dynamics.pendulum import Pendulum
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.navigation.surroundings import (
-    NOTHING,
-    Costmap,
-    Pose,
-    ReferencePath,
-    Surroundings,
-)
+from cem_planner_ros.navigation.costmap import Costmap
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.reference_path import ReferencePath
+from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
 
 STRAIGHT = ReferencePath.through(np.array([[0.0, 0.0], [10.0, 0.0]]))
 

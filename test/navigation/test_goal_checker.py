@@ -9,7 +9,9 @@ import pytest
 
 from cem_planner_ros.configuration import configure
 from cem_planner_ros.navigation.goal_checker import GOAL_REACHED, NO_GOAL
-from cem_planner_ros.navigation.surroundings import GoalTolerance, Pose, ReferencePath, Surroundings
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.reference_path import ReferencePath
+from cem_planner_ros.navigation.surroundings import GoalTolerance, Surroundings
 from cem_planner_ros.simulation.lockstep import Lockstep
 from cem_planner_ros.simulation.plants import ModelPlant
 

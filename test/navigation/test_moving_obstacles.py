@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cem_planner_ros.configuration import configure
+from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
+from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.stop_guard import OUTSIDE_COSTMAP, STALE_MOVING_OBSTACLES
-from cem_planner_ros.navigation.surroundings import Costmap, Pose
 
 VALUES = {
     "planner.device": "cpu",

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cem_planner_ros.navigation.path_progress import DETOUR, GENTLE, PathProgress
-from cem_planner_ros.navigation.surroundings import ReferencePath
+from cem_planner_ros.navigation.reference_path import ReferencePath
 
 HALF = np.linspace(0.0, math.pi, 20)
 

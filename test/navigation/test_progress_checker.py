@@ -9,7 +9,7 @@ import pytest
 
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.progress_checker import PathPlace, ProgressChecker
-from cem_planner_ros.navigation.surroundings import ReferencePath
+from cem_planner_ros.navigation.reference_path import ReferencePath
 
 
 def test_a_robot_is_stuck_that_stays_within_the_radius_for_too_long():

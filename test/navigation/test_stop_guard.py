@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cem_planner_ros.configuration import configure
+from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.planar_robot import PlanarRobot
+from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.stop_guard import OUTSIDE_COSTMAP, STALE_COSTMAP, StopGuard
-from cem_planner_ros.navigation.surroundings import Costmap, Pose
 
 VALUES = {
     "planner.device": "cpu",

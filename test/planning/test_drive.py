@@ -10,14 +10,11 @@ import torch
 
 from cem_planner_ros.compile.cpp_execution import CppExecution
 from cem_planner_ros.configuration import configure
+from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
-from cem_planner_ros.navigation.surroundings import (
-    NOTHING,
-    Costmap,
-    Pose,
-    ReferencePath,
-    Surroundings,
-)
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.reference_path import ReferencePath
+from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
 from cem_planner_ros.ros.ready_planner import make_planner
 
 pytestmark = pytest.mark.slow

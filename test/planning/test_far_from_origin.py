@@ -22,7 +22,10 @@ from cem_planner_ros.dynamics.omni_drive import OmniDrive
 from cem_planner_ros.dynamics.quadrotor import Quadrotor
 from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.dynamics.single_track import SingleTrack
-from cem_planner_ros.navigation.surroundings import Costmap, Pose, ReferencePath, Surroundings
+from cem_planner_ros.navigation.costmap import Costmap
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.reference_path import ReferencePath
+from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.planning.planner import Planner
 
 FAR = np.array([5e5, 4e6])

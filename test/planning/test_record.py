@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from cem_planner_ros.configuration import configure
+from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.reference_path import ReferencePath
 from cem_planner_ros.navigation.references import Reference
-from cem_planner_ros.navigation.surroundings import Costmap, ReferencePath, Surroundings
+from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.planning.record import replay
 from cem_planner_ros.planning.surroundings_columns import columns_of, surroundings_of
 

@@ -20,9 +20,12 @@ from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.dynamics.diff_drive import DiffDriveLag
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
+from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.reference_path import ReferencePath
 from cem_planner_ros.navigation.references import Reference
-from cem_planner_ros.navigation.surroundings import Costmap, Pose, ReferencePath, Surroundings
+from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.planning.plan import Plan
 from cem_planner_ros.plugins import loading
 from cem_planner_ros.plugins.parameter import LIVE

@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.navigation.surroundings import ReferencePath
+from cem_planner_ros.navigation.reference_path import ReferencePath
 from cem_planner_ros.ros.nav2_messages import fill_feedback, nav2_type
 
 PATH = ReferencePath.through(np.array([(0.0, 0.0), (1.0, 0.0), (3.0, 0.0)]))

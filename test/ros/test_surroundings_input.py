@@ -17,8 +17,9 @@ from nav_msgs.msg import OccupancyGrid, Path
 from standin_node import StandInNode
 
 from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.navigation.surroundings import Costmap, GoalTolerance
+from cem_planner_ros.navigation.surroundings import GoalTolerance
 from cem_planner_ros.paths import share
 from cem_planner_ros.readers import FrameError, MessageError
 from cem_planner_ros.ros.messages import quaternion

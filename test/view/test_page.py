@@ -17,10 +17,10 @@ import viser
 
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.navigation.surroundings import Costmap
 from cem_planner_ros.paths import share
 from cem_planner_ros.plugins.parameter import Parameter
 from cem_planner_ros.view import panel, pictures, robots, scene

@@ -18,8 +18,10 @@ from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.learning import recorded_run, task
 from cem_planner_ros.learning.recorded_run import RecordedRun
 from cem_planner_ros.learning.recording import BagWriter
+from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.navigation.surroundings import Costmap, ReferencePath, Surroundings
+from cem_planner_ros.navigation.reference_path import ReferencePath
+from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.paths import share
 from cem_planner_ros.view.replay import Replay
 from cem_planner_ros.view.replay_page import ReplayPage
