@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 INSTANT = 1e-9
@@ -50,3 +51,25 @@ class Actuators(NamedTuple):
         start = torch.exp(-before) * mean
         followed = torch.einsum("ukj,jun->kun", weights, sequence)
         return followed + (start * self.applied[:, None]).T[..., None]
+
+
+def mean_applied(
+    commands: np.ndarray, durations: np.ndarray, lag: np.ndarray, applied: np.ndarray
+) -> np.ndarray:
+    """
+    Return what `Actuators.follow` does, for arrays.
+
+    Args:
+        commands: (H, nu), or n sequences (H, nu, n); the result has the same shape.
+        durations: (H,), s.
+        lag: (nu,), s.
+        applied: (nu,), at the start.
+    """
+    if not lag.any():
+        return commands
+    sequence, steps, *actuators = (
+        torch.as_tensor(values, dtype=torch.float32)
+        for values in (commands, durations, lag, applied)
+    )
+    means = Actuators(*actuators).follow(sequence.reshape(*sequence.shape[:2], -1), steps)
+    return means.reshape(commands.shape).numpy()

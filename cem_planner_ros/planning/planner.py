@@ -16,7 +16,7 @@ import torch
 from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
-from cem_planner_ros.planning.actuators import Actuators
+from cem_planner_ros.planning.actuators import mean_applied
 from cem_planner_ros.planning.execution import EagerExecution, Execution, Setup
 from cem_planner_ros.planning.plan import Candidates, Plan, by_cost
 from cem_planner_ros.planning.planner_arguments import (
@@ -122,9 +122,15 @@ class Planner:
         )
         self._problem, limits = setup.problem, setup.problem.limits
         self._warm_start = WarmStart(self.search, limits, setup.belief, seed, policy is not None)
-        given: dict[str, Any] = {"low": low, "high": high, "rate": rate, "lag": lag}
-        given |= {"nominal": nominal, "action_std": action_std, "action_std_min": action_std_min}
-        self.tune(**given)
+        self.tune(
+            low=low,
+            high=high,
+            rate=rate,
+            lag=lag,
+            nominal=nominal,
+            action_std=action_std,
+            action_std_min=action_std_min,
+        )
         self.reset()
         compiled = None if like is None else like.execution
         self.execution: Execution = self._execution(backend, compiled)
@@ -151,16 +157,15 @@ class Planner:
         if not live.keys() <= set(LIVE):
             raise TypeError(f"tune() cannot change '{min(live.keys() - set(LIVE))}'")
         low_, high_, rate_, lag_, *stds = action_limits(
-            *(self.dynamics, low, high, rate, lag, action_std, action_std_min)
+            self.dynamics, low, high, rate, lag, action_std, action_std_min
         )
         nominal_ = nominal_action(self.dynamics, self.costs, nominal, low_, high_)
-        self.search, self._nominal = replace(self.search, **live), nominal_
+        self.search, self._nominal, self._lag = replace(self.search, **live), nominal_, lag_
         self._problem.limits.fill(self.search, low_, high_, rate_, self._period, *stds)
         self._warm_start.tune(self.search, self._nominal.action)
         for cost in self.costs:
             cost.set_bounds(low_, high_)
         self._problem.actuators.lag.copy_(torch.from_numpy(lag_))
-        self._has_lag = bool(lag_.any())
         for name, number in self._problem.numbers._asdict().items():
             number.fill_(getattr(self.search, name))
 
@@ -230,7 +235,8 @@ class Planner:
         self._fall_back_if_outdated()
         edges = self._begin(state, previous_action, applied, time)
         if self._policy is not None:
-            self._propose(self._policy(state, edges))
+            proposed = self._policy(state, edges)
+            self._warm_start.propose(proposed, self._nominal.action, self._phase)
         costs, done = self._iterate(iterations, until)
         plan = self._read(edges, done)
         self._warm_start.keep()
@@ -314,14 +320,8 @@ class Planner:
         apply.
         """
         actions, durations = plan.actions, np.diff(plan.edges)
-        if applied is not None and self._has_lag:
-            start, commands, steps = (
-                torch.as_tensor(values, dtype=torch.float32)
-                for values in (applied, actions, durations)
-            )
-            actuators = Actuators(self._problem.actuators.lag.cpu(), start)
-            commands = commands.reshape(*commands.shape[:2], -1)
-            actions = actuators.follow(commands, steps).reshape(actions.shape).numpy()
+        if applied is not None:
+            actions = mean_applied(actions, durations, self._lag, applied)
         state = np.asarray(state, np.float64)
         origin = self.dynamics.origin(state)
         states = self.execution.trajectory(state - origin, actions, durations)
@@ -330,10 +330,7 @@ class Planner:
     @torch.no_grad()
     def breakdown(self, plan: Plan, state: np.ndarray) -> list[float]:
         """Return what each cost contributes to a plan from `state` (nx,)."""
-        start, actions, durations = (
-            torch.tensor(values, dtype=torch.float32, device=self.device)
-            for values in (state - self._origin, plan.actions, np.diff(plan.edges))
-        )
+        start, actions, durations = self._tensors(state, plan)
         actuators = self._problem.actuators._replace(applied=actions[0])
         return self.rollout.breakdown(start, actions, actions[0], durations, actuators).tolist()
 
@@ -348,11 +345,13 @@ class Planner:
         """
         if self.dynamics.output_names and self.dynamics.rolls_out_itself:
             return self.breakdown(plan, states[0])[: len(self.costs)]
-        given = (
-            torch.tensor(values, dtype=torch.float32, device=self.device)
-            for values in ((states - self._origin).T, plan.actions.T, np.diff(plan.edges))
-        )
-        return self.rollout.terms(*given).tolist()
+        seen, actions, durations = self._tensors(states, plan)
+        return self.rollout.terms(seen.T, actions.T, durations).tolist()
+
+    def _tensors(self, states: np.ndarray, plan: Plan) -> list[torch.Tensor]:
+        """Return states (..., nx) without the origin, and actions and durations of a plan."""
+        arrays = states - self._origin, plan.actions, np.diff(plan.edges)
+        return [torch.tensor(a, dtype=torch.float32, device=self.device) for a in arrays]
 
     def _begin(
         self, state: np.ndarray, previous_action: np.ndarray, applied: np.ndarray, time: float
@@ -372,18 +371,6 @@ class Planner:
         at_most = at_most if iterations is None else max(1, min(iterations, at_most))
         uses, number = self._warm_start.uses(), self._warm_start.plans
         return self.execution.run(uses, number, range(at_most), until)
-
-    def _propose(self, sequences: np.ndarray) -> None:
-        """Make action sequences (E, H, nu) candidates; numbers not finite become the nominal."""
-        expected = (self.search.proposals, self.search.horizon, len(self._nominal.action))
-        if np.shape(sequences) != expected:
-            raise ValueError(
-                f"the policy returned shape {np.shape(sequences)}, expected {expected}"
-            )
-        sequences = np.where(np.isfinite(sequences), sequences, self._nominal.action)
-        knots = self.search.spline.nearest_knots(sequences, self._phase)
-        proposals = self._setup.belief.injected[..., self.search.kept + 2 :]
-        proposals.copy_(torch.as_tensor(knots[:, :, None]))
 
     def _read(self, edges: np.ndarray, done: int) -> Plan:
         """Return the plan: the mean, or the best candidate, of the best mode."""

@@ -137,6 +137,24 @@ class WarmStart:
         move = Move(shift, cell % spacing, search.std_carry, bounds_mean)
         return grid.edges(time, search.horizon), move
 
+    def propose(self, sequences: np.ndarray, nominal: np.ndarray, phase: int) -> None:
+        """
+        Make action sequences (E, H, nu) of a policy candidates of the plan that `advance` started.
+
+        `nominal` (nu,) takes the place of numbers that are not finite; `phase` is that of the move.
+        Raises ValueError if the shape is another one.
+        """
+        search = self._search
+        expected = search.proposals, search.horizon, len(nominal)
+        if np.shape(sequences) != expected:
+            raise ValueError(
+                f"the policy returned shape {np.shape(sequences)}, expected {expected}"
+            )
+        sequences = np.where(np.isfinite(sequences), sequences, nominal)
+        knots = search.spline.nearest_knots(sequences, phase)
+        slots = self.belief.injected[..., search.kept + 2 :]
+        slots.copy_(torch.as_tensor(knots[:, :, None]))
+
     def uses(self) -> torch.Tensor:
         """Return whether each injected slot is a candidate in each iteration (I, J)."""
         search = self._search
