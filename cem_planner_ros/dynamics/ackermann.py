@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from cem_planner_ros.dynamics.base import INTEGRATOR, DifferentialEquation
-from cem_planner_ros.dynamics.speed_loops import SpeedLoops
+from cem_planner_ros.dynamics.speed_loops import SpeedLoops, loop_parameters
 from cem_planner_ros.plugins.parameter import Parameter
 
 
@@ -60,32 +60,13 @@ class AckermannDrive(SpeedLoops):
     action_low = (-0.7, -0.7)
     action_high = (0.7, 0.7)
     action_units = ("m/s", "rad/s")
-    angle_names = ("yaw",)
-    position_names = ("x", "y")
     radius_parameter = "turning_radius"
     parameters = (
         Parameter("turning_radius", 1.0, "Smallest turning radius.", unit="m", low=1e-3),
-        Parameter("lag", 0.15, "Time constant of both speeds.", unit="s", low=1e-3),
-        Parameter(
-            "acceleration",
-            1.0,
-            "Largest acceleration and deceleration of v.",
-            unit="m/s^2",
-            low=1e-3,
-        ),
-        Parameter(
-            "yaw_acceleration",
-            2.0,
-            "Largest angular acceleration and deceleration.",
-            unit="rad/s^2",
-            low=1e-3,
-        ),
-        INTEGRATOR,
+        *loop_parameters(yaw_acceleration=2.0),
     )
 
     turning_radius: torch.Tensor
-    acceleration: torch.Tensor
-    yaw_acceleration: torch.Tensor
 
     def _turned(self, v: torch.Tensor, yaw_rate: torch.Tensor) -> torch.Tensor:
         """Return the yaw rate (N,), limited by the steering at a speed."""

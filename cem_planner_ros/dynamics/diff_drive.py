@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from cem_planner_ros.dynamics.base import INTEGRATOR, DifferentialEquation
-from cem_planner_ros.dynamics.speed_loops import SpeedLoops
-from cem_planner_ros.plugins.parameter import Parameter
+from cem_planner_ros.dynamics.speed_loops import SpeedLoops, loop_parameters
 
 
 class DiffDrive(DifferentialEquation):
@@ -47,29 +46,7 @@ class DiffDriveLag(SpeedLoops):
     action_low = DiffDrive.action_low
     action_high = DiffDrive.action_high
     action_units = DiffDrive.action_units
-    angle_names = ("yaw",)
-    position_names = ("x", "y")
-    parameters = (
-        Parameter("lag", 0.15, "Time constant of both speeds.", unit="s", low=1e-3),
-        Parameter(
-            "acceleration",
-            1.0,
-            "Largest acceleration and deceleration of v.",
-            unit="m/s^2",
-            low=1e-3,
-        ),
-        Parameter(
-            "yaw_acceleration",
-            4.0,
-            "Largest angular acceleration and deceleration.",
-            unit="rad/s^2",
-            low=1e-3,
-        ),
-        INTEGRATOR,
-    )
-
-    acceleration: torch.Tensor
-    yaw_acceleration: torch.Tensor
+    parameters = loop_parameters(yaw_acceleration=4.0)
 
     def kinematics(
         self, yaw: torch.Tensor, speeds: Sequence[torch.Tensor]

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from cem_planner_ros.dynamics.base import INTEGRATOR
-from cem_planner_ros.dynamics.speed_loops import SpeedLoops
-from cem_planner_ros.plugins.parameter import Parameter
+from cem_planner_ros.dynamics.speed_loops import SpeedLoops, loop_parameters
 
 
 class OmniDrive(SpeedLoops):
@@ -25,25 +23,7 @@ class OmniDrive(SpeedLoops):
     action_low = (-0.35, -0.5, -1.9)
     action_high = (0.5, 0.5, 1.9)
     action_units = ("m/s", "m/s", "rad/s")
-    angle_names = ("yaw",)
-    position_names = ("x", "y")
-    parameters = (
-        Parameter("lag", 0.15, "Time constant of the speeds.", unit="s", low=1e-3),
-        Parameter(
-            "acceleration", 1.0, "Largest acceleration of v_x and of v_y.", unit="m/s^2", low=1e-3
-        ),
-        Parameter(
-            "yaw_acceleration",
-            4.0,
-            "Largest angular acceleration and deceleration.",
-            unit="rad/s^2",
-            low=1e-3,
-        ),
-        INTEGRATOR,
-    )
-
-    acceleration: torch.Tensor
-    yaw_acceleration: torch.Tensor
+    parameters = loop_parameters(yaw_acceleration=4.0)
 
     def kinematics(
         self, yaw: torch.Tensor, speeds: Sequence[torch.Tensor]

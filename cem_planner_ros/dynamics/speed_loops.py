@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import torch
 
-from cem_planner_ros.dynamics.base import DifferentialEquation
+from cem_planner_ros.dynamics.base import INTEGRATOR, DifferentialEquation
+from cem_planner_ros.plugins.parameter import Parameter
 
 
 def velocity_loop(
@@ -53,6 +54,28 @@ def followed(
     return command - sign * end, command * dt - sign * missed
 
 
+def loop_parameters(yaw_acceleration: float) -> tuple[Parameter, ...]:
+    """Return the parameters of `SpeedLoops`, with a default of the angular one, rad/s^2."""
+    return (
+        Parameter("lag", 0.15, "Time constant of the speeds.", unit="s", low=1e-3),
+        Parameter(
+            "acceleration",
+            1.0,
+            "Largest acceleration and deceleration of each linear speed.",
+            unit="m/s^2",
+            low=1e-3,
+        ),
+        Parameter(
+            "yaw_acceleration",
+            yaw_acceleration,
+            "Largest angular acceleration and deceleration.",
+            unit="rad/s^2",
+            low=1e-3,
+        ),
+        INTEGRATOR,
+    )
+
+
 class SpeedLoops(DifferentialEquation):
     """
     A robot in the plane whose speeds, in its own frame, follow their commands by `velocity_loop`.
@@ -62,7 +85,12 @@ class SpeedLoops(DifferentialEquation):
     integrator computes the pose from these distances as if they were driven evenly.
     """
 
+    angle_names = ("yaw",)
+    position_names = ("x", "y")
+
     lag: torch.Tensor
+    acceleration: torch.Tensor
+    yaw_acceleration: torch.Tensor
 
     @abstractmethod
     def kinematics(
