@@ -35,12 +35,16 @@ except ImportError:
 
 import pytest
 import torch
+from hypothesis import settings
 
 from cem_planner_ros.configuration import load_yaml
 from cem_planner_ros.costs.quadratic import Quadratic, Terminal
 from cem_planner_ros.dynamics.cartpole import CartPole
 
 torch.set_num_threads(1)
+
+settings.register_profile("on a busy machine", deadline=None)
+settings.load_profile("on a busy machine")
 
 SLOW = {"cli", "compile", "gazebo", "launch", "learning", "ros", "simulation"}
 """Folders whose tests are all slow; in others each says so itself."""

@@ -112,7 +112,6 @@ def files(draw):
 
 @settings(
     max_examples=150,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(texts=st.lists(files(), min_size=1, max_size=2))

@@ -91,7 +91,7 @@ def test_what_a_corner_touches_the_robot_touches():
     assert price(cost, (0.75, 0.0, math.pi)) < 1e3
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.floats(-5.0, 5.0), st.floats(-5.0, 5.0), st.floats(-9.0, 9.0)),

@@ -34,7 +34,7 @@ maps = st.tuples(st.integers(1, 12), st.integers(1, 12), st.integers(0, 10**6)).
 shares = st.floats(0.0, 0.999)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(maps, shares, shares, st.floats(-4.0, 4.0), st.floats(0.02, 0.5))
 @example(np.array([[99, -1, 99, 0, 99, 99, 99, 0, -1, 100, 100]], np.int8), 0.875, 0.0, 0.0, 0.5)
 def test_clearance_is_that_to_the_obstacles_however_the_map_lies(cells, u, v, yaw, resolution):
@@ -67,7 +67,7 @@ def test_only_cells_from_lethal_on_are_obstacles():
     st.floats(-3.2, 3.2),
     st.floats(0.0, 0.3),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_cells_under_moving_obstacles_are_theirs_and_others_stay(rows, yaw, padding):
     cells = np.random.default_rng(0).choice([-1, 0, 60, 100], (30, 50)).astype(np.int8)
     known = Costmap(cells, 0.1, Pose(-1.5, -1.0, yaw), 10.2, lethal=80)

@@ -35,7 +35,7 @@ def along(corners, count):
     return ((1.0 - share) * corners + share * np.roll(corners, -1, axis=0)).reshape(-1, 2)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(outlines(), st.integers(3, 40))
 def test_every_point_of_the_outline_lies_in_a_disc_and_no_disc_beyond_the_overhang(corners, discs):
     angles = np.unwrap(np.arctan2(corners[:, 1], corners[:, 0]))
@@ -98,7 +98,7 @@ def test_what_is_no_footprint_is_refused_and_says_what_is(corners, message):
         Footprint.of(corners, 1.0, 24)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.floats(-9.0, 9.0), st.floats(-9.0, 9.0), st.floats(-9.0, 9.0))
 def test_discs_and_outline_move_with_the_robot(x, y, yaw):
     discs = ROBOT.discs_at(*(np.array([value]) for value in (x, y, yaw)))[0]

@@ -102,7 +102,7 @@ def stands_free(pose, circles, boxes):
     return clearance(np.array(pose[:2]), circles, boxes) > 0.15
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(circles=circles_, boxes=boxes_, room=rooms, yaw=yaw_, x=place, y=place)
 def test_what_a_scan_hits_is_occupied_and_what_it_saw_free_is_free(circles, boxes, room, yaw, x, y):
     pose, boxes = (10.0 * x, 10.0 * y, yaw), boxes + room
@@ -146,7 +146,7 @@ def test_what_a_scan_hits_is_occupied_and_what_it_saw_free_is_free(circles, boxe
         assert (hidden != FREE).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     circles=circles_,
     boxes=boxes_,

@@ -100,7 +100,7 @@ walkers = st.tuples(
 twists = st.tuples(st.floats(-0.35, 0.5), st.floats(-1.9, 1.9))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(walkers, min_size=1, max_size=4), twists, twists, twists, st.floats(0.0, 0.06))
 def test_where_it_could_stop_it_stands_before_it_meets_anybody(rows, speeds, before, command, age):
     """Unless somebody would meet it even if it braked at once, and then stood."""
@@ -115,7 +115,7 @@ def test_where_it_could_stop_it_stands_before_it_meets_anybody(rows, speeds, bef
         assert clearance(braked(speeds, before, command, age), rows) > -0.02
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(walkers, min_size=1, max_size=4), twists, twists, st.floats(-3.2, 3.2))
 def test_a_command_is_refused_only_if_somebody_would_be_met(rows, speeds, command, yaw):
     guard = CONFIGURATION.stop_guard()

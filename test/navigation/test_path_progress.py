@@ -49,7 +49,7 @@ def follow(path, step, offset=0.0, seed=0):
     return progress, np.minimum(wanted, path.lengths[-1]), np.array(found)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(paths, st.floats(0.01, 0.06), st.integers(0, 99))
 def test_a_robot_that_drives_along_a_path_has_its_place_there_to_the_end(path, step, seed):
     progress, wanted, found = follow(path, step, 0.04, seed)
@@ -59,7 +59,7 @@ def test_a_robot_that_drives_along_a_path_has_its_place_there_to_the_end(path, s
     assert progress.left < 0.2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(paths, st.floats(0.0, 1.0))
 def test_a_window_holds_the_place_and_each_of_its_points_once(path, share):
     progress = PathProgress()
@@ -79,7 +79,7 @@ def test_a_window_holds_the_place_and_each_of_its_points_once(path, share):
 turns = st.lists(st.tuples(st.floats(0.02, 1.0), st.floats(-1.0, 1.0)), min_size=2, max_size=12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(turns, st.floats(0.0, GENTLE - 0.05))
 def test_a_part_that_turns_little_in_all_stays_away_from_itself(parts, most):
     spans, angles = np.array(parts).T

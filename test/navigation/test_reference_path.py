@@ -56,7 +56,7 @@ def test_what_is_no_path_is_refused_with_the_reason(points, message):
         ReferencePath.through(points)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(points, st.floats(0.0, 9.0), st.floats(0.1, 9.0))
 def test_no_allowed_place_of_a_path_is_nearer_than_the_nearest(point, after, length):
     for before in (after + length, math.inf):

@@ -195,7 +195,7 @@ boxes = st.tuples(st.floats(-0.9, 0.9), st.floats(-0.9, 0.9)).map(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(boxes, min_size=1, max_size=4),
     st.tuples(st.floats(-0.35, 0.5), st.floats(-1.9, 1.9)),
@@ -442,7 +442,7 @@ def test_where_something_is_touched_already_it_gets_no_worse(seed):
     assert push.drive(20.0)[0] <= before + 0.3
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(-0.7, 0.7), st.floats(-0.7, 0.7), st.floats(0.5, 3.0))
 def test_a_car_that_brakes_on_a_curve_turns_no_tighter_than_it_can(forward, turning, radius):
     guard = CAR.changed({"dynamics.turning_radius": radius}).stop_guard()
@@ -483,7 +483,7 @@ def steered(state, commands, wheel_base=0.4):
 speeds_and_angles = st.tuples(st.floats(-0.7, 0.7), st.floats(-0.5, 0.5))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(boxes, min_size=1, max_size=4),
     st.floats(-0.7, 0.7),
@@ -505,7 +505,7 @@ def test_where_a_car_with_a_steering_angle_could_stop_braking_touches_nothing(
         assert least_clearance(guard.footprint, way, obstacles) > -RESOLUTION
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(-0.7, 0.7), st.floats(0.0, 1.0), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5))
 def test_the_way_of_a_car_with_a_steering_angle_is_predicted(v, share, angle, other):
     guard, state = steered_guard(), (0.0, 0.0, 0.3, v)

@@ -19,7 +19,7 @@ def test_every_step_has_unit_variance_and_the_correlation_of_the_theory(beta, le
     np.testing.assert_array_equal(np.triu(factor, 1), 0.0)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(
     length=st.one_of(st.integers(1, 300), st.integers(1000, 10_000)),
     beta=st.floats(0.0, 8.0),

@@ -103,7 +103,6 @@ gap = st.floats(0.0, 0.7)
 
 
 @given(a=gap, b=gap)
-@settings(deadline=None)
 def test_moving_a_plan_by_a_and_by_b_is_moving_it_by_both(a, b):
     def moved(*waits):
         planner, cost = ramp_planner()
@@ -124,7 +123,6 @@ def test_moving_a_plan_by_a_and_by_b_is_moving_it_by_both(a, b):
 
 
 @given(wait=gap, ahead=st.floats(0.0, 0.4))
-@settings(deadline=None)
 def test_a_moved_plan_says_the_same_at_the_same_time(wait, ahead):
     planner, cost = ramp_planner()
     first = planner.plan(np.zeros(1), 5.0)
@@ -216,7 +214,7 @@ def test_after_a_reset_plugins_and_policies_with_random_numbers_plan_the_same_ag
 
 
 @given(low=st.floats(-100, 99), width=st.floats(0.01, 100), seed=st.integers(0, 1000))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_every_planned_action_is_within_bounds(low, width, seed):
     planner, _ = ramp_planner(low=[low, -1.0], high=[low + width, 1.0], seed=seed)
     actions = planner.plan(np.zeros(1), 0.0).actions
