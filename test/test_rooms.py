@@ -40,6 +40,8 @@ NODES = {"ros/node.py", "ros/simulator.py", "ros/mapper.py"}
 SHARED_NAMES = {"__init__.py", "base.py"}
 """Names that more than one module has: `base.py` is the interface of a kind of plugin."""
 
+CODE = ("*.py", "*.cpp", "*.cu", "*.h")
+
 MODULES = sorted(PACKAGE.rglob("*.py"))
 NAMES = [module.relative_to(PACKAGE).as_posix() for module in MODULES]
 
@@ -106,6 +108,19 @@ def room_of(name):
 def test_every_room_stands_in_the_table():
     rooms = {room_of(name) for name in NAMES if "/" in name}
     assert set(allowed()) == rooms
+
+
+def test_the_page_names_every_module_and_none_that_is_gone():
+    """A command, a scenario, what `bench` measures, a model and a cost are found by their names."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    by_name = r"(cli/\w+_(command|demo)|benchmarks/bench_\w+|(dynamics|costs)/\w+|.*__\w+__)\.py"
+    named = set(re.findall(r"\w+\.(?:py|cpp|cu|h)\b", text))
+    files = {file.relative_to(PACKAGE) for kind in CODE for file in PACKAGE.rglob(kind)}
+    own = {file.name for file in files if not re.fullmatch(by_name, file.as_posix())}
+    assert own - named == set()
+    placeholders = {"X_command.py", "X_demo.py", "bench_X.py"}
+    known = {file.name for file in files} | {file.name for file in (ROOT / "test").rglob("*.py")}
+    assert named - placeholders - known == set()
 
 
 def test_a_room_imports_only_rooms_above_it_in_the_table():
