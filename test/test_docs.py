@@ -200,19 +200,81 @@ def test_every_refusal_and_warning_says_what_to_do():
     assert [row for row in rows if not row.rpartition(" | ")[2].strip()] == []
 
 
-def test_what_a_wrong_parameter_file_gives_is_among_the_messages():
-    """Refusals that are raised together, and warnings, as a reader would look for them."""
-    text = (ROOT / "docs/reference/messages.md").read_text()
-    changed = load_yaml(ROOT / "config" / "cartpole.yaml")
-    changed |= {"action.safe.force": 20.0, "command_phase": 0.75, "command.preview": 2}
+def rows_of_messages():
+    """Return [(pattern of a message, what to do)] of those that have words of their own."""
+    rows = []
+    for row in re.findall(r"^\| (.*) \|$", (ROOT / "docs/reference/messages.md").read_text(), re.M):
+        message, _, remedy = row.replace("\\|", "|").rpartition(" | ")
+        words = re.split(r"[A-Z][A-Z_]+", message)  # Capitals stand for anything.
+        if sum(len(re.sub(r"[^a-z]", "", part)) for part in words) >= 10:
+            rows.append((re.compile(".+?".join(map(re.escape, words))), remedy))
+    return rows
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"action.safe.force": 20.0, "command_phase": 0.75, "command.preview": 2},
+        {"action.low.force": 20.0},
+        {"action.measured_by.force": "hinge", "action.nominal.force": "reference"},
+        {"command.fields.force": "data[-1]"},
+        {"control_rat": 50.0},
+        {"control_rate": 0.0, "planner.noise_beta": "hot"},
+        {"costs": ["running", "running"]},
+        {"costs": ["running"]},
+        {"drive.costmap_topic": "costmap"},
+        {"dynamics.plugin": "cartpol"},
+        {"dynamics.plugin": "nowhere:Model"},
+        {"fallback": "policy"},
+        {"planner.device": "cuda:99"},
+        {"planner.elites": 5000, "planner.order": 2},
+        {"planner.samples": 1},
+        {"policy.file": "nowhere.yaml", "policy.candidates": 4},
+        {"realtime.cpus": "all"},
+        {"running.signals": "x"},
+        {"state.sources": ["one", "one"]},
+        {"state.sources": ["joints"], "state.base.topic": "odom"},
+        {"state.topic": "joint states", "state.type": "std_msgs/msg/String"},
+    ],
+    ids=str,
+)
+def test_what_a_wrong_parameter_file_gives_is_among_the_messages(changes):
+    """Refusals that are raised together, as a reader would look for them."""
+    rows = rows_of_messages()
     with pytest.raises(ConfigurationError) as refused:
-        configure(changed)
-    assert len(str(refused.value).splitlines()) >= 2
+        configure(load_yaml(ROOT / "config" / "cartpole.yaml") | changes)
     for line in str(refused.value).splitlines():
-        begin = re.match(r"parameter '[a-z_]+\.?[a-z_]+", line)[0]
-        assert f"| {begin}" in text, line
-    (warning, *_) = configure(
-        load_yaml(ROOT / "config" / "cartpole.yaml") | {"command.rate": 10.0}
-    ).warnings()
+        assert any(pattern.match(line) and remedy for pattern, remedy in rows), line
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cem_planner: {ros__parameters: {a: [[1]]}}",
+        "cem_planner: {ros__parameters: {a: [1, x]}}",
+        "cem_planner: {ros__parameters: 3}",
+        "cem_planner: {ros__parameters: {a: }}",
+        "cem_planner: {ros__parameters: {}, b: {}}",
+        "cem_planner: {ros__parameters: {a: &A 1, b: *A}}",
+        "cem_planner: {a: 1}",
+        "ros__parameters: {a: 1}",
+        "[cem_planner]",
+        "other: {ros__parameters: {a: 1}}",
+        "cem_planner: [",
+    ],
+)
+def test_what_a_file_that_rcl_refuses_gives_is_among_the_messages(text, tmp_path):
+    file = tmp_path / "wrong.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as refused:
+        load_yaml(file)
+    said = str(refused.value).splitlines()[0]
+    rows = rows_of_messages()
+    assert any(pattern.search(said) and remedy for pattern, remedy in rows), said
+
+
+def test_a_warning_is_among_the_messages():
+    wrong = load_yaml(ROOT / "config" / "cartpole.yaml") | {"command.rate": 10.0}
+    (warning, *_) = configure(wrong).warnings()
     assert warning.startswith("command.rate is 10")
-    assert "| command.rate is VALUE Hz" in text
+    assert any(pattern.match(warning) and remedy for pattern, remedy in rows_of_messages())

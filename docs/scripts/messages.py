@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from cem_planner_ros.control import tick
+
 ROOT = Path(__file__).parents[2]
 TARGET = ROOT / "docs" / "reference" / "messages.md"
 
@@ -29,6 +31,7 @@ message gives. `make reference` writes this page from the code.
 """
 
 WARNING = "warning"
+ALERT = "Alert"
 
 KINDS = {
     "ConfigurationError": (
@@ -51,11 +54,63 @@ KINDS = {
         "`check` and `init` print them, and the node logs them when it is configured. Nothing is "
         "refused: correct the file, or leave it if this is what you want.",
     ),
+    ALERT: (
+        "While the node is active",
+        "The log and `/diagnostics` say them within a second, the log again every 5 s while they "
+        "last.",
+    ),
 }
+
+CAUSES = {
+    "no_state": ("no state has come, or not all of it", "Look which topic the log names."),
+    "stale_state": (
+        "the newest state is older than `max_state_age`",
+        "Publish states more often, or set the clocks of the machines alike.",
+    ),
+    "over_budget": (
+        "plans take longer than planning may take",
+        "Lower `planner.samples`, `planner.horizon` or `control_rate`; `check` says what fits.",
+    ),
+    "no_valid_plan": (
+        "the cost of each candidate is NaN or infinite",
+        "Look at the model and the costs in this state.",
+    ),
+    "plan_failed": ("planning raised an error", "Correct what the log says of it."),
+    "device_failed": (
+        "the GPU is lost or its memory is full",
+        "Start the node again; `allow_cpu_fallback` lets it go on on the CPU.",
+    ),
+    "recovering": (
+        "plans are good again, but not yet `recover_periods` in a row",
+        "Nothing: it ends by itself.",
+    ),
+    "paused": ("the service `~/pause` was called", "Call it with `data: false`."),
+    "emergency_stop": (
+        "the emergency stop is pressed",
+        "Release it, then deactivate and activate the node.",
+    ),
+    "no_goal": ("no goal and no path is known", "Send one."),
+    "goal_reached": ("the robot has reached the goal", "Nothing: send the next goal."),
+    "stale_costmap": (
+        "there is no costmap, or it is older than `drive.max_costmap_age`",
+        "Publish costmaps more often, or set the clocks of the machines alike.",
+    ),
+    "outside_costmap": ("the robot is outside the costmap", "Publish a costmap around the robot."),
+    "slowed": ("the stop guard brakes before an obstacle", "Nothing, if there is an obstacle."),
+    "collision_imminent": (
+        "no command leaves the robot room to brake",
+        "Take the obstacle away, or move the robot by hand.",
+    ),
+    "stale_moving_obstacles": (
+        "there are no moving obstacles, or they are older than `drive.max_moving_obstacles_age`",
+        "Publish them for every observation, also if nobody is there.",
+    ),
+}
+"""What each cause of a status means, and what to do."""
 
 REMEDY = re.compile(
     r",? (?=(?:expected|allowed|needed)\b)"
-    r"|; (?=[a-z])"
+    r"|; (?=[a-z])(?!or give)"
     r"|[:,] (?=(?:choose|continue|deactivate|give|if the bounds|install|is the|it has|leave|let"
     r"|look|make|name|raise|record|release|rename|send|set|source|use|write|does a|there are"
     r"|the model has|only)\b)"
@@ -69,6 +124,7 @@ OF_ROOM = {"studies": "Correct the study file."}
 """What to do about an error from a room, where nothing else is known."""
 
 OF_PATTERN = {
+    r"MuJoCo says": "Correct the file, if the remark matters.",
     r"(pip|apt) install": "Run the command that the message names.",
     r"C\+\+ compiler|^COMPILER": "Install g++, or name a compiler in the environment variable CXX.",
     r"^CUDA's driver": "Install NVIDIA's driver, or set planner.device to cpu.",
@@ -82,7 +138,11 @@ OF_PATTERN = {
     r"cannot be read": "Is the file there, whole, and readable by this user?",
     r"raised ERROR|plugin 'NAME' cannot be loaded: ERROR": "Correct the plugin where the message "
     "says.",
-    r"^unknown|no KIND is called|^no node|has no 'ATTRIBUTE'": "Correct the name: the message "
+    r"does not name 'SOURCE'": "Name the source in state.sources, or leave its parameters out.",
+    r"does not name 'NAME'": "Name the cost in costs, or leave its parameters out.",
+    r"before ':'|ros__parameters|'NAME' has no value|name of a node": "Correct the line of the "
+    "file that the message gives.",
+    r"(?i)^unknown|no KIND is called|^no node|has no 'ATTRIBUTE'": "Correct the name: the message "
     "gives the nearest one, or those that are known.",
     r": (ERROR|REASON|TEXT)( in FILE)?$|say ERROR": "Correct what the message gives at its end.",
     r"needs? (the parameter|to include|<numeric)|is missing": "Add it.",
@@ -93,8 +153,7 @@ OF_PATTERN = {
     r"of a point is": "Correct the point.",
     r"orientation is not a rotation": "Send a quaternion of length 1.",
     r"has no number|declares a parameter|in place$|must be a subclass": "Correct the plugin.",
-    r"can be used|has TIMES|no segment|no time in common|has no message": "Record longer, with "
-    "motion.",
+    r"no segment": "Record longer, with motion.",
     r"^training failed|return of every episode": "Look for huge values in the data or the rewards.",
     r"^action\.std(_min)?\.NAME is": "Lower it.",
     r"every randomisation.spread is 0|^randomisation.spread": "Set both, or neither.",
@@ -108,7 +167,6 @@ OF_PATTERN = {
     r"forces add up|works against the equality": "Take one of the actuators out of the file.",
     r"are no actions|is no action$": "Nothing, if this is what you want.",
     r"are derived from the limits": "Set action.low and action.high if they are not right.",
-    r"MuJoCo says": "Correct the file, if the remark matters.",
 }
 """What to do about texts that contain a pattern; the first one counts."""
 
@@ -145,7 +203,31 @@ OF_TEXT = {
     ),
     "the episode EPISODE of WHO failed: TEXT_OF": "Look at the error that the message gives.",
     "--ray ADDRESS: no Ray cluster answers (ERROR):": "Start one as the message says.",
-    "give either a FILE.yaml or --markdown": "Leave one out.",
+    "give either a FILE.yaml or --markdown": "Give one of the two.",
+    "the NAME ended with status RETURNCODE; its last lines: LAST_LINES": (
+        "Look at its last lines, which the message gives."
+    ),
+    "no planned command in ELAPSED s; the last lines of the planner: SAID": (
+        "Look at the last lines of the planner, which the message gives."
+    ),
+    "the recording 'RECORDING' lasts TIMES s: it has VALUE control periods from BEGIN s on, "
+    "expected at least 2": "Choose 'begin' and 'duration' within the recording.",
+    "the plant 'robot' has the states HAS and the actions HAS, the model has OTHER and OTHER": (
+        "Use a model with the states and actions of the plant."
+    ),
+    "the states of TOPICS have no time in common": (
+        "Record all topics of the state over the same time."
+    ),
+    "bag 'FOLDER': topic 'TOPIC' has no message of the joints of the state": (
+        "Name joints of the messages in state.fields, or record while they are published."
+    ),
+    "bag 'FOLDER': no message of 'TOPIC' can be used: NEXT": (
+        "Correct what the message gives at its end: the publisher, or the fields of the file."
+    ),
+    "randomisation.spread.NAME is SPREAD, but randomisation.samples is 1: there are no variants": (
+        "Set both, or neither."
+    ),
+    "COMPILER failed: SAID": "Correct what the compiler says, or name another one in CXX.",
     "FILE: parameters 'action.low' and 'action.high' have to bound each of ACTIONS with a number": (
         "Set both for each action."
     ),
@@ -186,14 +268,44 @@ OF_TEXT = {
     "it names no joint": "Fill joint_names.",
     "it has no poses": "Send a path with at least one pose.",
     "the node is not active": "Activate the node, then send the message again.",
+    "the clock stands still: only the safe command is sent (use_sim_time is set; publishers on "
+    "'/clock': COUNT)": "Start the simulation, or set use_sim_time to false.",
+    "no subscriber of the commands on 'TOPIC' (sends ENDPOINTS; COUNTS)": (
+        "Start what drives the robot, or correct command.topic and command.type."
+    ),
+    "states on WHERE are in the frame 'FRAME', frame_id is 'EXPECTED': what is published is in the "
+    "frame frame_id": "Set frame_id to the frame of the states.",
+    "other nodes publish WHAT on 'TOPIC': OTHERS": "End or remap the others.",
+    "others publish on the command topic 'TOPIC' too, so the robot gets the commands of all: end "
+    "or remap OTHERS": "End or remap the others.",
+    "no message on 'TOPIC' (expects SHORT; PUBLISHERS); SHORT comes on LIST": (
+        "Start the publisher, or name its topic and type in the parameter file."
+    ),
+    "no message on 'TOPIC' for SILENCE s (COUNTS) (source NAME)": (
+        "Look at the publisher: is it alive, and does it publish?"
+    ),
+    "no state on 'TOPIC' can be used (source NAME): PROBLEM": (
+        "Correct what the message gives at its end."
+    ),
+    "states come at RATE Hz, LIMIT MAX_AGE s needs more than VALUE": (
+        "Publish states more often, or raise the age that the message names."
+    ),
+    "VALUE % of the candidates have a NaN or infinite cost": (
+        "Look at the model and the costs, or make the bounds of the actions narrower."
+    ),
 }
 """What to do about single texts."""
 
 
-COLLECTED = re.compile(r"problems?$|^cross_check$|^configure$|^_unknown$|^_missing$|^_broken$")
+COLLECTED = re.compile(
+    r"problems?$|^cross_check$|^_configure$|^of_no_source$|^read$|^_unknown$|^_missing$|^_broken$"
+)
 """Functions that return texts of refusals, or collect them."""
 
 ROOMS_OF_COLLECTED = ("configuration", "planning", "plugins", "studies")
+
+ALERTS = ("nothing_on", "several", "too_rare", "_silence")
+"""Functions of ros/ that return texts of alerts."""
 
 WARNS = re.compile(r"warnings$|^too_slow$")
 """Functions that return texts of warnings."""
@@ -317,8 +429,16 @@ def texts(file: Path) -> Iterator[tuple[str, ast.expr, Names]]:
         collects = COLLECTED.search(function.name) and room in ROOMS_OF_COLLECTED
         for node in ast.walk(function):
             match node:
-                case ast.Raise(exc=ast.Call(func=ast.Name(id=kind), args=[text, *_])):
-                    found = [text] if kind in KINDS else []
+                case ast.Raise(exc=ast.Call(func=ast.Name(id=kind), args=[text, *_])) if (
+                    kind in KINDS
+                ):
+                    found = [text]
+                case ast.Raise(exc=ast.Call(func=ast.Name(id="_at"), args=[_, text])):
+                    kind, found = "ConfigurationError", [text]
+                case ast.Call(func=ast.Name(id="Alert"), args=[_, text, *_]):
+                    kind, found = ALERT, [text] if is_text(text) else []
+                case _ if room == "ros" and function.name in ALERTS:
+                    kind, found = ALERT, collected(node)
                 case _ if warns or collects:
                     kind, found = WARNING if warns else "ConfigurationError", collected(node)
                 case _:
@@ -334,6 +454,8 @@ def collected(node: ast.AST) -> list[ast.expr]:
     match node:
         case ast.Call(func=ast.Attribute(attr="append"), args=[text]):
             found = [text]
+        case ast.Call(func=ast.Attribute(attr="setdefault"), args=[_, text]):
+            found = [text]
         case (
             ast.Return(value=ast.List(elts=texts) | ast.Tuple(elts=texts))
             | ast.AugAssign(value=ast.List(elts=texts))
@@ -344,6 +466,7 @@ def collected(node: ast.AST) -> list[ast.expr]:
             ast.Return(value=ast.ListComp(elt=text))
             | ast.AugAssign(value=ast.ListComp(elt=text))
             | ast.Assign(value=ast.ListComp(elt=text))
+            | ast.Assign(targets=[ast.Subscript()], value=text)
             | ast.Return(value=text)
             | ast.Expr(value=ast.Yield(value=text))
         ):
@@ -363,7 +486,7 @@ def refusals() -> list[Refusal]:
             said.add(text)
             refusal = _refusal(kind, parts[0] if len(parts) > 1 else "", text)
             # Some errors only pass on a text that stands elsewhere.
-            if re.search("[a-z]", refusal.found):
+            if re.search("[a-z]{2}", refusal.found):
                 found.append(refusal)
     unused = OF_TEXT.keys() - said
     assert not unused, f"correct these keys of OF_TEXT, which no message has: {unused}"
@@ -395,6 +518,10 @@ def page() -> str:
                 if (refusal.kind, refusal.room) == (kind, room):
                     cells = (part.replace("|", "\\|") for part in refusal[2:])
                     lines.append(f"| {' | '.join(cells)} |\n")
+    lines.append("\n### Why a command does not come from a fresh plan\n")
+    lines.append("\n| cause | what it means | what to do |\n|---|---|---|\n")
+    assert [*CAUSES] == [*filter(None, tick.CAUSES)], "correct CAUSES"
+    lines += [f"| `{cause}` | {meaning} | {todo} |\n" for cause, (meaning, todo) in CAUSES.items()]
     return "".join(lines)
 
 
