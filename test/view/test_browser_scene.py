@@ -16,8 +16,10 @@ from std_msgs.msg import Float64MultiArray
 
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.learning import recorded_run
+from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.navigation.surroundings import Costmap, ReferencePath, Surroundings
+from cem_planner_ros.navigation.reference_path import ReferencePath
+from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.paths import share
 from cem_planner_ros.ros.diagnostics import STATISTICS, path_message
 from cem_planner_ros.ros.messages import LATCHED
