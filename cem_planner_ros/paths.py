@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Data files of the package."""
 
+import contextlib
 import importlib.util
 import os
 import re
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from cem_planner_ros.errors import ConfigurationError
@@ -81,16 +83,27 @@ def find(file: str) -> Path:
             Path(place, inside) for place in (found and found.submodule_search_locations) or ()
         ]
     else:
-        places = [Path(file).expanduser(), share("models") / file]
-    for place in places:
-        if place.is_file():
-            return place
-    is_absent = not file or not any(place.is_dir() for place in places)
+        places = [Path(file), share("models") / file]
+    if found := first_file(places):
+        return found
+    is_absent = not file or not first_file(places, Path.is_dir)
     raise ConfigurationError(
         f"file '{file}' {'does not exist' if is_absent else 'is a folder'}, allowed: a path, a "
         f"name in {share('models')}, MODULE:PATH of an installed Python package, or "
         "package://PACKAGE/PATH of a ROS package"
     )
+
+
+def first_file(
+    places: Iterable[Path], is_right: Callable[[Path], bool] = Path.is_file
+) -> Path | None:
+    """Return the first of some paths that is a file, with ~ replaced; None if none of them is."""
+    for place in places:
+        # A name may be too long, or of the home folder of nobody.
+        with contextlib.suppress(OSError, RuntimeError, ValueError):
+            if is_right(path := place.expanduser()):
+                return path
+    return None
 
 
 def _workspaces() -> list[str]:

@@ -9,6 +9,7 @@ The same record declares parameters of the node and of plugins. Declarations, va
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -109,7 +110,8 @@ class Parameter:
         if isinstance(value, str) and value in self.words:
             return value
         if self.is_float and type(value) is int:
-            value = float(value)
+            with contextlib.suppress(OverflowError):  # Then it is refused as an integer.
+                value = float(value)
         if isinstance(self.default, list):
             value = list(value) if isinstance(value, (list, tuple)) else value
             right_type = isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.paths import share
+from cem_planner_ros.paths import first_file, share
 from cem_planner_ros.simulation.pedestrians import HEIGHT as PEDESTRIAN_HEIGHT
 from cem_planner_ros.simulation.pedestrians import Pedestrian, across
 
@@ -152,9 +152,8 @@ def clearance(points: np.ndarray, outlines: Outlines) -> np.ndarray:
 
 def _find(name: str) -> Path:
     folder = share("worlds")
-    for place in (folder / f"{name}.xml", Path(name).expanduser()):
-        if place.is_file():
-            return place
+    if found := first_file((folder / f"{name}.xml", Path(name))):
+        return found
     names = ", ".join(sorted(file.stem for file in folder.glob("*.xml")))
     raise ConfigurationError(f"world '{name}' does not exist, allowed: {names}, or a MuJoCo file")
 
