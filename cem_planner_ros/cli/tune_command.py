@@ -5,20 +5,27 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from cem_planner_ros.cli.hired_workers import add_options, hire
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.learning.plots import pyplot
-from cem_planner_ros.studies import outcome, study_file, study_report
+from cem_planner_ros.studies import journal, outcome, study_file, study_report
 from cem_planner_ros.studies.objectives import OBJECTIVES
 from cem_planner_ros.studies.outcome import BEST, TODAY, Episodes
 from cem_planner_ros.studies.study import Study, StudyProgress, load_optuna
+from cem_planner_ros.studies.study_file import MOST_TRIALS, StudyFile
+from cem_planner_ros.studies.workers import Workers
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
 
 EXIT_INTERRUPTED = 130
+
+SPEED_OVER = 600.0
+"""s over which the speed is measured that says how much time is left."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,40 +47,66 @@ def run(options: argparse.Namespace) -> int:
     """Run the study, compare its best trial with today's values, and write the results."""
     load_optuna()
     pyplot()  # What is missing for the report is said at once.
+    display = _progress()
     file = study_file.read(options.study)
     if options.trials is not None:
-        if options.trials < 1:
-            raise ConfigurationError(f"--trials is {options.trials}, allowed: at least 1")
+        if not 1 <= options.trials <= MOST_TRIALS:
+            raise ConfigurationError(
+                f"--trials is {options.trials}, allowed: from 1 to {MOST_TRIALS}"
+            )
         file = dataclasses.replace(file, trials=options.trials)
     folder = options.out or Path(f"{file.name}-study")
     hired = hire(options, file.cpus, file.gpus)
-    study = Study(file, folder, options.resume)
+    with journal.claimed(folder):
+        journal.check(folder, options.resume)
+        return _run(file, folder, options.resume, hired, display)
+
+
+def _run(file: StudyFile, folder: Path, resume: bool, hired: Workers, display: RichProgress) -> int:
+    study, files = None, []
     try:
-        with hired, _shown(file.objectives) as show:
-            study.run(hired, show.trials)
-            best = study.best()
-            if best is None:
-                print(f"no trial keeps the limits {dict(file.limits)}; they are in {folder}")
-                return 1
-            compared = outcome.compare(study, best, hired, show.comparison)
+        with hired:
+            study = Study(file, folder, resume)
+            with display:
+                show = _Display(display, file.objectives)
+                study.run(hired, show.trials)
+                files = outcome.write_files(study, folder)
+                if not files:
+                    _refuse(file, folder)
+                compared = outcome.compare(study, study.best(), hired, show.comparison)
+        report = study_report.write(study, compared, folder)
     except KeyboardInterrupt:
+        if study is None:
+            raise
         print(f"stopped: {folder} has all episodes that have ended; --resume continues")
         files = outcome.write_files(study, folder)
         if files:
             print(f"wrote {files[0]}, the best so far, which is not compared with today's values")
         return EXIT_INTERRUPTED
-    files = outcome.write_files(study, folder)
-    report = study_report.write(study, compared, folder)
+    except OSError as error:  # Such as a full disk.
+        raise ConfigurationError(
+            f"the study was stopped: {error}; continue it with --resume, since {folder} has the "
+            "episodes that have ended"
+        ) from error
     _print_comparison(study, compared)
     others = f", {len(files) - 1} files of the Pareto front in {folder}/pareto" if files[1:] else ""
     print(f"wrote {files[0]}{others} and {report}")
     return 0
 
 
+def _refuse(file: StudyFile, folder: Path) -> NoReturn:
+    """Raise ConfigurationError as no trial keeps the limits of the study."""
+    limits = ", ".join(f"{name} {limit:g}" for name, limit in file.limits.items())
+    raise ConfigurationError(
+        f"no trial keeps the limits ({limits}): loosen them in another study, or search on with "
+        f"--resume and a larger --trials; all trials are in {folder}"
+    )
+
+
 class _Display:
     """The line on the terminal."""
 
-    def __init__(self, progress, objectives: tuple[str, ...]):
+    def __init__(self, progress: RichProgress, objectives: tuple[str, ...]):
         self._progress = progress
         self._objectives = objectives
         self._tasks: dict[str, int] = {}
@@ -88,7 +121,11 @@ class _Display:
         best = "no best yet"
         if now.best is not None:
             values = zip(self._objectives, now.best, strict=True)
-            best = "best: " + ", ".join(f"{name} {value:.4g}" for name, value in values)
+            units = (OBJECTIVES[name].unit for name in self._objectives)
+            texts = (
+                f"{n} {v:.4g} {unit}".strip() for (n, v), unit in zip(values, units, strict=True)
+            )
+            best = "best: " + ", ".join(texts)
         if now.fails:
             best += f"; {now.fails} cannot work: {now.problem.splitlines()[0]}"
         self._update("trials", now.finished, now.trials, best)
@@ -98,32 +135,26 @@ class _Display:
         self._update("comparison", done, count)
 
 
-@contextlib.contextmanager
-def _shown(objectives: tuple[str, ...]) -> Iterator[_Display]:
-    """Show one line for each part of a study: progress, the best so far, time left."""
+def _progress() -> RichProgress:
+    """Return what shows a line for each part of a study: progress, the best so far, time left."""
     try:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-        from rich.progress import (
-            Progress as RichProgress,
-        )
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeRemainingColumn as LeftColumn
+        from rich.table import Column
     except ImportError as error:
         raise ConfigurationError(
             f"a study needs rich (pip install rich, or the extra tune): {error}"
         ) from error
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[text]}"),
+    whole = Column(no_wrap=True)
+    return Progress(
+        TextColumn("{task.description}", table_column=whole),
+        BarColumn(bar_width=20, table_column=whole),
+        MofNCompleteColumn(table_column=whole),
+        LeftColumn(table_column=whole),
+        # Problems have lists in brackets. On a narrow terminal this column alone is wrapped.
+        TextColumn("{task.fields[text]}", markup=False, table_column=Column()),
+        speed_estimate_period=SPEED_OVER,
     )
-    with RichProgress(*columns) as progress:
-        yield _Display(progress, objectives)
 
 
 def _print_comparison(study: Study, compared: dict[str, Episodes]) -> None:

@@ -8,6 +8,7 @@ import functools
 import itertools
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,9 @@ AROUND = 2.0
 """Width of the free costmap around a path, m."""
 
 RESOLUTION = 0.05
-"""Of this costmap, m."""
+"""Of this costmap, m; coarser if it would have more than MOST_CELLS on a side."""
+
+MOST_CELLS = 2000
 
 OUTLINE = 0.05
 """Distance between two points of an outline for the clearance, m, at most."""
@@ -91,12 +94,13 @@ class PathCourse(Course):
         self.path = path_through(poses, moves_sideways)
         self._goal = Pose(*poses[-1])
         low, high = poses[:, :2].min(0) - AROUND, poses[:, :2].max(0) + AROUND
-        columns, rows = np.ceil((high - low) / RESOLUTION).astype(int)
+        self._resolution = max(RESOLUTION, (high - low).max() / MOST_CELLS)
+        columns, rows = np.ceil((high - low) / self._resolution).astype(int)
         self._free, self._corner = np.zeros((rows, columns), np.int8), Pose(*low, 0.0)
 
     def surroundings(self, time: float) -> Surroundings:
         """Return goal, path, and a free costmap."""
-        costmap = Costmap(self._free, RESOLUTION, self._corner, time)
+        costmap = Costmap(self._free, self._resolution, self._corner, time)
         return Surroundings(self._goal, self.path, costmap)
 
 
@@ -209,15 +213,32 @@ def make(
         poses = np.column_stack((poses, [*headings, headings[-1]]))
     if len(poses) and not scenario.start:
         start[:3] = poses[0]
-    errors = {
-        f"dynamics.{name}": factor * base.values[f"dynamics.{name}"]
-        for name, factor in scenario.model_errors.items()
-    }
-    plant = _model_plant(json.dumps({**base.values, **errors}, sort_keys=True), base.file)
+    plant = _model_plant(json.dumps(_with_errors(scenario, base), sort_keys=True), base.file)
     plant.reset(start)
     if len(poses):
         return PathCourse(plant, poses, base.planar_robot().moves_sideways)
     return Course(plant.state, plant.step, plant.idle)
+
+
+def check(scenario: StudyScenario, base: Configuration) -> None:
+    """
+    Raise ConfigurationError if a course cannot be made, by today's values.
+
+    Of the plant "model" only the values are checked, as it would be compiled.
+    """
+    if scenario.plant in ("robot", "mujoco"):
+        make(scenario, [*scenario.seeds, *scenario.unseen][0], base, base)
+    elif scenario.plant == "model":
+        configure(_with_errors(scenario, base), base.file)
+
+
+def _with_errors(scenario: StudyScenario, base: Configuration) -> dict[str, Any]:
+    """Return today's values with the errors of the plant's model."""
+    errors = {
+        f"dynamics.{name}": factor * base.values[f"dynamics.{name}"]
+        for name, factor in scenario.model_errors.items()
+    }
+    return {**base.values, **errors}
 
 
 @functools.lru_cache(maxsize=4)

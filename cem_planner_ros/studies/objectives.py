@@ -42,10 +42,14 @@ def mean(episodes: Sequence[Mapping[str, Any]], name: str) -> float:
 
 
 def excess(episodes: Sequence[Mapping[str, Any]], name: str, limit: float) -> float:
-    """Return by how much the worst episode is beyond the limit of an objective; below 0 within."""
+    """
+    Return by how much the worst episode is beyond the limit of an objective; below 0 within.
+
+    It is NaN if that of an episode is.
+    """
     sign = -1.0 if OBJECTIVES[name].is_maximised else 1.0
-    found = (sign * (episode[name] - limit) for episode in episodes if name in episode)
-    return max(found, default=0.0)
+    found = [sign * (episode[name] - limit) for episode in episodes if name in episode]
+    return float(np.max(found)) if found else 0.0
 
 
 def knee(values: np.ndarray) -> int:

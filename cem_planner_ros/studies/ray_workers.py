@@ -41,9 +41,16 @@ class RayWorkers:
         self._is_ours = False
 
     def __enter__(self) -> RayWorkers:
-        ray = self._ray
-        if ray.is_initialized():
-            return self
+        if not self._ray.is_initialized():
+            self._connect()
+        try:
+            self._check_needs()
+        except ConfigurationError:
+            self.__exit__()
+            raise
+        return self
+
+    def _connect(self) -> None:
         options: dict = {"log_to_driver": False, "logging_level": "error"}
         if self._address == LOCAL:
             # Ray asks for consent to statistics of its use, which nobody has given here.
@@ -52,7 +59,7 @@ class RayWorkers:
         else:
             options["address"] = self._address
         try:
-            ray.init(**options)
+            self._ray.init(**options)
         except Exception as error:  # Ray raises any, also a bare Exception.
             hint = "start one with `ray start --head`, or use --ray local"
             if self._address == LOCAL:
@@ -61,7 +68,18 @@ class RayWorkers:
                 f"--ray {self._address}: no Ray cluster answers ({first_line(error)}): {hint}"
             ) from error
         self._is_ours = True
-        return self
+
+    def _check_needs(self) -> None:
+        """Raise ConfigurationError if no machine has what a task needs: Ray would wait for one."""
+        needs = {"CPU": self._needs["num_cpus"], "GPU": self._needs["num_gpus"]}
+        machines = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        if any(all(has.get(k, 0.0) >= n for k, n in needs.items()) for has in machines):
+            return
+        has = "; ".join(f"{m.get('CPU', 0):g} CPUs, {m.get('GPU', 0):g} GPUs" for m in machines)
+        raise ConfigurationError(
+            f"an episode needs {needs['CPU']:g} CPUs and {needs['GPU']:g} GPUs, which no machine "
+            f"of the cluster has ({has}): change 'cpus' and 'gpus' of the study, or the cluster"
+        )
 
     def __exit__(self, *reason) -> None:
         if self._is_ours:
@@ -81,7 +99,7 @@ class RayWorkers:
             try:
                 value = ray.get(done)
             except errors.RayTaskError as error:
-                yield Outcome(task, error=error.cause)
+                yield Outcome(task, error=error.cause or error)
             except errors.RayError as error:
                 text = f"its worker died {RETRIES + 1} times: {first_line(error)}"
                 yield Outcome(task, error=WorkerDiedError(text))

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.paths import first_file
 from cem_planner_ros.plugins import loading
 from cem_planner_ros.plugins.parameter import Parameter
 from cem_planner_ros.studies import replanning
@@ -30,7 +32,9 @@ SCALARS = {
             "plant", "model", "What is simulated, or a recording.", choices=(*SIMULATED, RECORDING)
         ),
         Parameter("name", "", "Name of the scenario in reports."),
-        Parameter("duration", 10.0, "Longest duration of an episode.", unit="s", low=0.01),
+        Parameter(
+            "duration", 10.0, "Longest duration of an episode.", unit="s", low=0.01, high=86400.0
+        ),
         Parameter("world", "", "World of the plant 'robot'."),
         Parameter("model_file", "", "MJCF file of the plant 'mujoco'."),
         Parameter("keyframe", "", "First state of the plant 'mujoco'."),
@@ -49,6 +53,11 @@ SCALARS = {
     )
 }
 """The settings of a scenario that are one value."""
+
+MOST_SEEDS = 10**5
+
+FARTHEST = 1e5
+"""Of a point of a path, m."""
 
 PUSH = {
     "at": Parameter("at", 0.0, "Begin of a push.", unit="s", low=0.0),
@@ -71,9 +80,8 @@ ONLY_OF = {
     "model_errors": ("model",),
     "recording": (RECORDING,),
     "begin": (RECORDING,),
-    **dict.fromkeys(
-        ("goal", "tolerance", "delay", "process_noise", "state_noise", "pushes"), SIMULATED
-    ),
+    **dict.fromkeys(("goal", "tolerance"), ("model", "mujoco")),
+    **dict.fromkeys(("delay", "process_noise", "state_noise", "pushes"), SIMULATED),
 }
 """The plants for which a setting is."""
 
@@ -161,6 +169,8 @@ def read(given: Any, configuration: Configuration, folder: Path = Path()) -> lis
                 f"'{name}' is given, but the plant '{plant}' has no such setting: it is for "
                 + ", ".join(f"'{other}'" for other in only)
             )
+    if "world" in given and "worlds" in given:
+        raise ConfigurationError("'world' and 'worlds' are given, expected one of them")
     worlds = given.get("worlds", [values["world"]])
     if not isinstance(worlds, Sequence) or isinstance(worlds, str) or not worlds:
         raise ConfigurationError(f"'worlds' is {worlds!r}, expected a list of worlds")
@@ -172,10 +182,12 @@ def read(given: Any, configuration: Configuration, folder: Path = Path()) -> lis
         "start": _by_name("start", given, states, _bounds),
         "path": _path(given.get("path", [])),
         "goal": _by_name("goal", given, states),
-        "tolerance": _by_name("tolerance", given, states),
-        "state_noise": _by_name("state_noise", given, states),
+        "tolerance": _by_name("tolerance", given, states, _positive),
+        "state_noise": _by_name("state_noise", given, states, _std),
         "model_errors": _by_name("model_errors", given, configuration.dynamics.numbers),
-        "pushes": tuple(_push(push, actions) for push in _list("pushes", given)),
+        "pushes": tuple(
+            _push(push, actions, values["duration"]) for push in _list("pushes", given)
+        ),
         "set": {name: number(value) for name, value in _mapping("set", given).items()},
     }
     if not common["seeds"] and not common["unseen"]:
@@ -183,14 +195,18 @@ def read(given: Any, configuration: Configuration, folder: Path = Path()) -> lis
     both = set(common["seeds"]) & set(common["unseen"])
     if both:
         raise ConfigurationError(f"seed {min(both)} is in 'seeds' and in 'unseen'")
+    if common["goal"] and common["path"]:
+        raise ConfigurationError("'goal' is given beside 'path', whose last point is the goal")
     if set(common["goal"]) != set(common["tolerance"]):
         raise ConfigurationError("'goal' and 'tolerance' have to name the same states")
     if plant == RECORDING:
         common["recording"] = _recording(common, configuration, folder)
     _check_plant(common, worlds, configuration)
-    names = [str(world) for world in worlds] if plant == "robot" else [plant]
+    names, name = [str(world) for world in worlds] if plant == "robot" else [plant], values["name"]
+    if name:
+        names = [name] if len(names) == 1 else [f"{name} {world}" for world in names]
     return [
-        StudyScenario(**common | {"world": str(world), "name": common["name"] or name})
+        StudyScenario(**common | {"world": str(world), "name": name})
         for world, name in zip(worlds, names, strict=True)
     ]
 
@@ -203,8 +219,12 @@ def _recording(values: Mapping[str, Any], configuration: Configuration, folder: 
             "the plant 'recording' needs a 'recording': a file of Planner.record(), or the folder "
             "of a rosbag2"
         )
-    beside = folder / name
-    place = (beside if beside.exists() else Path(name).expanduser()).absolute()
+    place = first_file((folder / name, Path(name)), Path.exists)
+    if place is None:
+        raise ConfigurationError(
+            f"the recording '{name}' is no file and no folder, neither beside the study nor here"
+        )
+    place = place.absolute()
     part = replanning.load(str(place), configuration, values["begin"], values["duration"])
     if missing := replanning.lacking(part, configuration):
         raise ConfigurationError(
@@ -240,13 +260,21 @@ def _check_plant(values: Mapping[str, Any], worlds: Sequence, configuration: Con
 
 def number(value: Any) -> Any:
     """Return a value of a YAML file; PyYAML takes numbers such as 1e-3 for text."""
-    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
+    if isinstance(value, str) and re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+", value):
         return float(value)
     return value
 
 
 def _float(name: str, value: Any) -> float:
     return Parameter(name, 0.0, "").check(number(value))
+
+
+def _std(name: str, value: Any) -> float:
+    return Parameter(name, 0.0, "", low=0.0).check(number(value))
+
+
+def _positive(name: str, value: Any) -> float:
+    return Parameter(name, 1.0, "", low=1e-9).check(number(value))
 
 
 def _bounds(name: str, value: Any) -> Bounds:
@@ -268,7 +296,7 @@ def _list(name: str, given: Mapping[str, Any]) -> Sequence:
 
 def _mapping(name: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
     found = given.get(name, {})
-    if not isinstance(found, Mapping):
+    if not isinstance(found, Mapping) or not all(isinstance(key, str) for key in found):
         raise ConfigurationError(f"'{name}' is {found!r}, expected NAME: VALUE")
     return found
 
@@ -280,37 +308,48 @@ def _by_name(name: str, given: Mapping[str, Any], known: Sequence[str], read=_fl
         if key not in known:
             raise ConfigurationError(
                 loading.unknown(f"name in '{name}':", str(key), known)
-                + f" (known: {', '.join(known)})"
+                + f" (known: {', '.join(known) or 'none'})"
             )
         found[key] = read(f"{name}.{key}", value)
     return found
 
 
-def _push(given: Any, actions: Sequence[str]) -> tuple[float, float, Mapping[str, float]]:
-    if not isinstance(given, Mapping) or set(given) - {*PUSH, "action"} or "action" not in given:
+def _push(
+    given: Any, actions: Sequence[str], longest: float
+) -> tuple[float, float, Mapping[str, float]]:
+    if not isinstance(given, Mapping) or set(given) - {*PUSH, "action"} or not given.get("action"):
         raise ConfigurationError(
             f"a push is {given!r}, expected {{at: 3.0, duration: 0.1, action: {{NAME: VALUE}}}}"
         )
     at, duration = (p.check(number(given.get(name, p.default))) for name, p in PUSH.items())
+    if at >= longest:
+        raise ConfigurationError(
+            f"a push begins at {at:g} s, expected before the end of the episode ({longest:g} s)"
+        )
     return at, duration, _by_name("action", given, actions)
 
 
 def _seeds(name: str, given: Any) -> tuple[int, ...]:
     """Return seeds: a list, one number, or the text FIRST-LAST."""
-    if isinstance(given, str) and re.fullmatch(r"\d+-\d+", given):
+    seeds = [given] if isinstance(given, int) else given
+    if isinstance(given, str) and re.fullmatch(r"\d{1,10}-\d{1,10}", given):
         first, last = map(int, given.split("-"))
-        return tuple(range(first, last + 1))
-    given = [given] if isinstance(given, int) else given
-    is_seed = [type(seed) is int and 0 <= seed < 2**31 for seed in given or ()]
-    if not isinstance(given, list) or not all(is_seed) or len(set(given)) < len(given):
+        seeds = range(first, min(last, first + MOST_SEEDS) + 1) or None
+    if (
+        not isinstance(seeds, (list, range))
+        or not all(type(seed) is int and 0 <= seed < 2**31 for seed in seeds)
+        or len(set(seeds)) < len(seeds)
+        or len(seeds) > MOST_SEEDS
+    ):
         raise ConfigurationError(
-            f"'{name}' is {given!r}, expected different integers of at least 0, such as [0, 1] or "
-            "0-9"
+            f"'{name}' is {given!r}, expected at most {MOST_SEEDS} different integers from 0 to "
+            f"{2**31 - 1}, such as [0, 1] or 0-9"
         )
-    return tuple(given)
+    return tuple(seeds)
 
 
 def _path(given: Any) -> tuple[tuple[float, ...], ...]:
+    """Return the points of a path, of which neighbours differ."""
     if not isinstance(given, list) or not all(
         isinstance(point, list) and len(point) in (2, 3) and len(point) == len(given[0])
         for point in given
@@ -318,4 +357,11 @@ def _path(given: Any) -> tuple[tuple[float, ...], ...]:
         raise ConfigurationError(
             f"'path' is {given!r}, expected a list of points [x, y] or [x, y, yaw]"
         )
-    return tuple(tuple(_float("path", part) for part in point) for point in given)
+    number_in = Parameter("path", 0.0, "", unit="m or rad", low=-FARTHEST, high=FARTHEST)
+    points = tuple(tuple(number_in.check(number(part)) for part in point) for point in given)
+    if len(points) == 1 or any(a[:2] == b[:2] for a, b in itertools.pairwise(points)):
+        raise ConfigurationError(
+            f"'path' is {given!r}, expected two or more points, each in another place than the one "
+            "before"
+        )
+    return points

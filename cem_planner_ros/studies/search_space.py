@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import math
+import decimal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,8 @@ from cem_planner_ros.studies.scenario import number
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
+
+MOST_STEPS = 10**6
 
 RANGE = {"low", "high", "log", "step"}
 CHOICES = {"choices"}
@@ -124,7 +126,7 @@ def _distribution(parameter: Parameter, entry: Any) -> BaseDistribution:
         choices = entry["choices"]
         if not isinstance(choices, list) or len(choices) < 2:
             raise ConfigurationError(
-                f"parameter '{name}' has the choices {choices!r}, expected two or more"
+                f"parameter '{name}' has the choices {choices!r}, expected a list of two or more"
             )
         checked = [parameter.check(number(choice)) for choice in choices]
         if len(set(checked)) < len(checked):
@@ -148,23 +150,33 @@ def _distribution(parameter: Parameter, entry: Any) -> BaseDistribution:
             f"parameter '{name}' has the range from {low!r} to {high!r} with log {log!r}, expected "
             "true or false, and bounds above 0 with true"
         )
-    if step is not None and (log or type(step) not in (int, float) or not 0 < step <= high - low):
+    if step is not None and (log or not _divides(step, low, high, parameter.is_float)):
+        kind = "a number" if parameter.is_float else "an integer"
         raise ConfigurationError(
-            f"parameter '{name}' has the step {step!r}, expected a number from 0 to high - low, "
-            "and no log beside it"
+            f"parameter '{name}' has the step {step!r} and the range from {low!r} to {high!r}, "
+            f"expected {kind} of which high - low is a multiple, at most {MOST_STEPS} of them, and "
+            "no log beside it"
         )
     if parameter.is_float:
         return distributions.FloatDistribution(low, high, log=log, step=step)
-    if step is not None and step != int(step):
-        raise ConfigurationError(f"parameter '{name}' has the step {step!r}, expected an integer")
-    return distributions.IntDistribution(low, high, log=log, step=int(step or 1))
+    return distributions.IntDistribution(low, high, log=log, step=step or 1)
+
+
+def _divides(step: Any, low: float, high: float, is_float: bool) -> bool:
+    """Return whether a range has a whole number of steps, as decimal numbers."""
+    if type(step) not in ((int, float) if is_float else (int,)):
+        return False
+    if not 0 < step <= high - low <= MOST_STEPS * step:
+        return False
+    low, high, step = (decimal.Decimal(str(number)) for number in (low, high, step))
+    return (high - low) % step == 0
 
 
 def _tie(parameter: Parameter, entry: Mapping, configuration: Configuration) -> Tie:
     name, other = parameter.name, str(entry["tied"])
-    factor = number(entry.get("factor", 1.0))
-    if set(entry) - TIED or type(factor) not in (int, float) or not math.isfinite(factor):
+    if set(entry) - TIED:
         raise ConfigurationError(f"parameter '{name}' is {dict(entry)!r}, {FORMS}")
+    factor = Parameter(f"{name}.factor", 1.0, "").check(number(entry.get("factor", 1.0)))
     if type(parameter.default) not in (int, float) and not parameter.is_float:
         raise ConfigurationError(f"parameter '{name}' is no number, and cannot be tied")
     value = configuration.values[_declaration(other, configuration).name]
@@ -172,4 +184,4 @@ def _tie(parameter: Parameter, entry: Mapping, configuration: Configuration) -> 
         raise ConfigurationError(
             f"parameter '{name}' is tied to '{other}', expected another one that is a number"
         )
-    return Tie(other, float(factor))
+    return Tie(other, factor)

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cem_planner_ros.errors import ConfigurationError, describe
+from cem_planner_ros.studies import journal
 from cem_planner_ros.studies.episode import episode
 from cem_planner_ros.studies.objectives import OBJECTIVES, excess, knee, mean
 from cem_planner_ros.studies.scenario import StudyScenario
@@ -34,11 +35,10 @@ from cem_planner_ros.studies.workers import Outcome, Queue, Workers, WorkerTask
 if TYPE_CHECKING:
     import optuna
 
-JOURNAL = "study.journal"
-NAME = "study"
+EPISODES, PROBLEM = "episodes", "problem"
+"""Attributes of a trial in the journal."""
 
-IDENTITY, EPISODES, PROBLEM = "identity", "episodes", "problem"
-"""Attributes in the journal: of the study; of a trial."""
+KILLED = "the process was killed while this trial was proposed"
 
 
 @dataclass(frozen=True)
@@ -96,50 +96,18 @@ class Study:
     def __init__(self, file: StudyFile, folder: Path, resume: bool):
         self.file = file
         self._optuna = optuna = load_optuna()
-        journal = folder / JOURNAL
-        if resume != journal.exists():
-            raise ConfigurationError(
-                f"{folder} has no study to be continued: leave --resume out"
-                if resume
-                else f"{folder} has a study already: continue it with --resume, or give another "
-                "--out"
-            )
+        journal.check(folder, resume)
         self._firsts: dict[int, optuna.Study] = {}
         self._episodes = [(s, seed) for s in file.scenarios for seed in s.seeds]
         if file.sampler == "cmaes":
             self._sampler(0)  # It says at once what is missing.
-        directions = [
-            "maximize" if OBJECTIVES[name].is_maximised else "minimize" for name in file.objectives
-        ]
-        known = {"study_name": NAME, "load_if_exists": True, "directions": directions}
-        pruner = optuna.pruners.MedianPruner()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            backend = optuna.storages.journal.JournalFileBackend(str(journal))
-            self._storage = optuna.storages.JournalStorage(backend)
-            self.study = optuna.create_study(storage=self._storage, pruner=pruner, **known)
-        except OSError as error:
-            raise ConfigurationError(f"{folder} cannot be written: {error}") from error
-        except Exception as error:  # Whatever the file is, Optuna may raise any error.
-            raise ConfigurationError(
-                f"{journal} is no journal of Optuna that is whole: {describe(error)}"
-            ) from error
-        self._check_identity(folder)
+        directions = {
+            name: "maximize" if OBJECTIVES[name].is_maximised else "minimize"
+            for name in file.objectives
+        }
         with _experiments():
-            self.study.set_metric_names(list(file.objectives))
-
-    def _check_identity(self, folder: Path) -> None:
-        known = self.study.user_attrs.get(IDENTITY)
-        if known is None:
-            self.study.set_user_attr(IDENTITY, dict(self.file.identity))
-            return
-        now = self.file.identity
-        for name in {**known, **now}:
-            if known.get(name) != now.get(name):
-                raise ConfigurationError(
-                    f"{folder} has the storage of another study: '{name}' differs, it was "
-                    f"{_short(known.get(name))} and is {_short(now.get(name))}; give another --out"
-                )
+            self._storage, self.study = journal.open_study(folder, directions, file.identity)
+        self.study.pruner = optuna.pruners.MedianPruner()
 
     def run(self, workers: Workers, show: Callable[[StudyProgress], None]) -> None:
         """
@@ -173,7 +141,11 @@ class Study:
         self._done = 0
         self._find_best()
         for trial in trials[self._told : self.file.trials]:
-            self._begin(trial.number, dict(trial.params), trial.user_attrs, queue)
+            attributes = trial.user_attrs
+            if {*trial.params} != {*self.file.space.distributions}:
+                attributes = {PROBLEM: KILLED}
+                self._storage.set_trial_user_attr(self._id(trial.number), PROBLEM, KILLED)
+            self._begin(trial.number, dict(trial.params), attributes, queue)
 
     def _begin(
         self, number: int, params: dict[str, Any], attributes: Mapping[str, Any], queue: Queue
@@ -236,7 +208,7 @@ class Study:
             )
 
     def _id(self, number: int) -> int:
-        study_id = self._storage.get_study_id_from_name(NAME)
+        study_id = self._storage.get_study_id_from_name(journal.NAME)
         return self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
 
     def _go_on(self, trial: _OpenTrial, queue: Queue) -> None:
@@ -315,15 +287,16 @@ class Study:
         values = []
         if trial.is_complete:
             values = [mean(trial.episodes, name) for name in self.file.objectives]
-        if not np.isfinite(values).all():
-            self._refuse(trial, f"an objective is not finite: {values}")
+        beyond = {name: excess(trial.episodes, name, at) for name, at in self.file.limits.items()}
+        if not np.isfinite(values).all() or np.isnan([*beyond.values()]).any():
+            self._refuse(trial, f"an objective is not finite: {values}, beyond limits by {beyond}")
         if trial.problem:
             self._fails, self._problem = self._fails + 1, trial.problem
             self.study.tell(trial.number, state=states.FAIL)
             return
         known = self._optuna.trial.Trial(self.study, trial.id)
-        for name, limit in self.file.limits.items():
-            known.set_constraint(name, excess(trial.episodes, name, limit))
+        for name, by in beyond.items():
+            known.set_constraint(name, by)
         if trial.is_pruned:
             self.study.tell(known, state=states.PRUNED)
         else:
@@ -390,9 +363,3 @@ def load_optuna() -> ModuleType:
         ) from error
     optuna.logging.set_verbosity(logging.WARNING)
     return optuna
-
-
-def _short(text: str | None) -> str:
-    if text is None:
-        return "not given"
-    return text if len(text) <= 120 else text[:117] + "..."

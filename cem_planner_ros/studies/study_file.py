@@ -14,11 +14,11 @@ import yaml
 
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.paths import share
+from cem_planner_ros.paths import first_file, share
 from cem_planner_ros.plugins import loading
 from cem_planner_ros.plugins.parameter import Parameter
+from cem_planner_ros.studies import courses, search_space
 from cem_planner_ros.studies import scenario as scenarios
-from cem_planner_ros.studies import search_space
 from cem_planner_ros.studies.episode import reported
 from cem_planner_ros.studies.objectives import OBJECTIVES
 from cem_planner_ros.studies.scenario import RECORDING, StudyScenario, number
@@ -26,13 +26,19 @@ from cem_planner_ros.studies.search_space import SearchSpace
 
 SAMPLERS = ("tpe", "cmaes", "nsga2", "random")
 FOR_SEVERAL = ("tpe", "nsga2", "random")
+AUTO = "auto"
+
+MOST_TRIALS = 10**6
+
+SMALLEST_SHARE = 1e-4
+"""Of a CPU or a GPU, of which Ray takes account."""
 
 SCALARS = {
     parameter.name: parameter
     for parameter in (
         Parameter("config", "", "YAML file that is tuned."),
-        Parameter("trials", 100, "Number of trials.", low=1, high=10**6),
-        Parameter("sampler", "", "Optuna's sampler.", choices=("", *SAMPLERS)),
+        Parameter("trials", 100, "Number of trials.", low=1, high=MOST_TRIALS),
+        Parameter("sampler", AUTO, "Optuna's sampler.", choices=(AUTO, *SAMPLERS)),
         Parameter("seed", 0, "Seed of the sampler.", low=0, high=2**31 - 1),
         Parameter("batch", 10, "Trials of a batch.", low=2, high=10**5),
         Parameter("prune", False, "Whether hopeless trials end early."),
@@ -100,19 +106,34 @@ def read(file: Path) -> StudyFile:
 
     Raises ConfigurationError, with the file, for what cannot work.
     """
-    shipped = share("config") / "studies" / file
-    if not file.exists() and shipped.is_file():
-        file = shipped
+    file = first_file((file, share("config") / "studies" / file)) or file
     try:
-        given = yaml.safe_load(file.read_text())
+        loader = _Loader(file.read_text())
+        loader.name = file.name
+        given = loader.get_single_data()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file}: cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ConfigurationError(f"{file}: not valid YAML: {error}") from error
     try:
         return _study(file, given)
     except ConfigurationError as error:
         raise ConfigurationError(f"{file}: {error}") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a mapping that has a name twice, of which YAML would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen - {"<<"}:
+                raise yaml.MarkedYAMLError(
+                    problem=f"'{key.value}' is given twice, expected once",
+                    problem_mark=key.start_mark,
+                )
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+        return super().construct_mapping(node, deep)
 
 
 def _study(file: Path, given: Any) -> StudyFile:
@@ -131,12 +152,15 @@ def _study(file: Path, given: Any) -> StudyFile:
     run = today if values["gpus"] else {**today, "planner.device": "cpu"}
     base = configure(run, config)
     space = search_space.read(given.get("parameters"), base)
-    found = _scenarios(given.get("scenarios"), base, file.parent)
+    found = _scenarios(given.get("scenarios"), base, file.parent, space)
     objectives = _objectives(given.get("objectives"), found, base)
     limits = _limits(given.get("limits", {}), found, base)
     _check_lengths(space, found)
     _check_sampler(values, objectives)
-    sampler = values["sampler"] or ("tpe" if len(objectives) == 1 else "nsga2")
+    _check_needs(values["cpus"], values["gpus"])
+    sampler = values["sampler"]
+    if sampler == AUTO:
+        sampler = "tpe" if len(objectives) == 1 else "nsga2"
     compared = {**given, "sampler": sampler, "batch": values["batch"], "seed": values["seed"]}
     compared = {name: value for name, value in compared.items() if name not in NOT_COMPARED}
     identity = {name: json.dumps(value, sort_keys=True) for name, value in compared.items()}
@@ -161,27 +185,28 @@ def _config(file: Path, name: str) -> str:
     """Return the file that is tuned."""
     if not name:
         raise ConfigurationError("'config' is missing: expected the YAML file that is tuned")
-    places = [file.parent / name, Path(name).expanduser(), share("config") / name]
-    for place in places:
-        if place.is_file() and not place.samefile(file):
-            return str(place)
+    places = [file.parent / name, Path(name), share("config") / name]
+    if found := first_file(places, lambda place: place.is_file() and not place.samefile(file)):
+        return str(found)
     raise ConfigurationError(
         f"'config' is {name!r}, which is no file beside the study, here, or in {share('config')}"
     )
 
 
-def _scenarios(given: Any, base: Configuration, folder: Path) -> tuple[StudyScenario, ...]:
+def _scenarios(
+    given: Any, base: Configuration, folder: Path, space: SearchSpace
+) -> tuple[StudyScenario, ...]:
     if not isinstance(given, list) or not given:
-        raise ConfigurationError("'scenarios' is missing: expected a list of one or more")
+        raise ConfigurationError(f"'scenarios' is {given!r}, expected a list of one or more")
     found: list[StudyScenario] = []
     for number_, entry in enumerate(given, start=1):
         try:
-            found += scenarios.read(entry, base, folder)
+            new = scenarios.read(entry, base, folder)
+            for one in new:
+                _try(one, base, space)
         except ConfigurationError as error:
             raise ConfigurationError(f"scenario {number_}: {error}") from error
-        for one in found:
-            if one.set:
-                configure({**base.values, **one.set}, base.file)
+        found += new
     names = [scenario.name for scenario in found]
     if len(set(names)) < len(names):
         raise ConfigurationError(
@@ -192,6 +217,17 @@ def _scenarios(given: Any, base: Configuration, folder: Path) -> tuple[StudyScen
             "no scenario has 'seeds', expected one or more with seeds that the trials drive"
         )
     return tuple(found)
+
+
+def _try(scenario: StudyScenario, base: Configuration, space: SearchSpace) -> None:
+    """Raise ConfigurationError if the episodes of a scenario could not begin."""
+    for name in scenario.set:
+        if name in space.parameters:
+            raise ConfigurationError(
+                f"'set' has '{name}', which is tuned: leave it out here, or in 'parameters'"
+            )
+    base = configure({**base.values, **scenario.set}, base.file)
+    courses.check(scenario, base)
 
 
 def _objectives(
@@ -241,9 +277,24 @@ def _check_lengths(space: SearchSpace, found: tuple[StudyScenario, ...]) -> None
 
 def _check_sampler(values: Mapping[str, Any], objectives: tuple[str, ...]) -> None:
     sampler = values["sampler"]
-    if len(objectives) > 1 and sampler not in ("", *FOR_SEVERAL):
+    if len(objectives) > 1 and sampler not in (AUTO, *FOR_SEVERAL):
         raise ConfigurationError(
             f"'sampler' is {sampler}, allowed with several objectives: {', '.join(FOR_SEVERAL)}"
         )
     if len(objectives) > 1 and values["prune"]:
         raise ConfigurationError("'prune' is true, allowed with one objective only")
+
+
+def _check_needs(cpus: float, gpus: float) -> None:
+    """Raise ConfigurationError if a task on Ray cannot need so much."""
+    for name, value in (("cpus", cpus), ("gpus", gpus)):
+        if 0.0 < value < SMALLEST_SHARE or (name == "gpus" and value > 1.0 and value % 1.0):
+            whole = ", or a whole number" if name == "gpus" else " or more"
+            raise ConfigurationError(
+                f"'{name}' is {value:g}, expected 0, a share from {SMALLEST_SHARE} to 1{whole}"
+            )
+    if not cpus and not gpus:
+        raise ConfigurationError(
+            "'cpus' and 'gpus' are 0, expected one of them above 0: Ray would begin all episodes "
+            "at once"
+        )

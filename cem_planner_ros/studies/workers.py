@@ -11,7 +11,9 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -168,8 +170,15 @@ class Processes:
 
 
 def _begin() -> None:
-    """Prepare a process: Ctrl-C is for the process that waits for it."""
+    """Prepare a process: Ctrl-C is for the process that waits for it, whose end is its own too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as the one that started it has ended, however that ended."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def local(jobs: int) -> Workers:

@@ -113,7 +113,7 @@ REMEDY = re.compile(
     r"|; (?=[a-z])(?!or give)"
     r"|[:,] (?=(?:choose|continue|deactivate|give|if the bounds|install|is the|it has|leave|let"
     r"|look|make|name|raise|record|release|rename|send|set|source|use|write|does a|there are"
-    r"|the model has|only)\b)"
+    r"|the model has|only|wait|change|loosen)\b)"
 )
 """Where the text of an error turns from what was found to what to do."""
 
@@ -132,7 +132,6 @@ OF_PATTERN = {
     r"^the model has members": "Nothing: such a model runs in PyTorch.",
     r"run through members as": "Set planner.propagation to all, or accept the slower execution.",
     r"lives on DEVICE": "Make the tensor on the device of the state.",
-    r"^JOURNAL": "Give another --out, or take the journal from a copy.",
     r"not valid YAML": "Correct the line of the file that the message gives.",
     r"cannot be written|^--report": "Name a folder into which this user may write.",
     r"cannot be read": "Is the file there, whole, and readable by this user?",

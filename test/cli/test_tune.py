@@ -10,7 +10,7 @@ from cem_planner_ros.configuration import load_yaml
 from cem_planner_ros.studies import outcome
 from cem_planner_ros.studies import study as studies
 
-pytest.importorskip("optuna")
+JournalStorage = pytest.importorskip("optuna").storages.JournalStorage
 pytest.importorskip("rich")
 pytest.importorskip("matplotlib")
 
@@ -91,11 +91,39 @@ def test_ctrl_c_in_the_comparison_leaves_the_best_as_a_file(file, tmp_path, caps
     assert cli.main(["check", str(out / "best.yaml")]) == 0
 
 
+def test_without_a_trial_within_the_limits_the_command_says_what_to_do(tmp_path, capsys):
+    file = tmp_path / "study.yaml"
+    file.write_text(yaml.safe_dump({**STUDY, "limits": {"cost": -1.0}}))
+    out = tmp_path / "out"
+    assert cli.main(["tune", str(file), "--out", str(out)]) == 1
+    error = capsys.readouterr().err
+    assert "no trial keeps the limits (cost -1): loosen them" in error
+    assert not (out / "best.yaml").exists()
+
+
+def test_a_disk_that_is_full_loses_nothing(file, tmp_path, capsys, monkeypatch):
+    keep, calls = JournalStorage.set_trial_user_attr, []
+
+    def full(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        keep(*arguments)
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(JournalStorage, "set_trial_user_attr", full)
+        assert cli.main(["tune", str(file), "--out", str(out)]) == 1
+    assert "No space left on device; " in capsys.readouterr().err
+    assert cli.main(["tune", str(file), "--out", str(out), "--resume"]) == 0
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--jobs", "0"], "--jobs is 0"),
         (["--trials", "0"], "--trials is 0"),
+        (["--trials", "10000000"], "allowed: from 1 to 1000000"),
         (["--resume"], "no study to be continued"),
     ],
 )

@@ -111,6 +111,21 @@ def test_without_a_cluster_one_message_says_how_to_start_one():
         pass
 
 
+@pytest.mark.extras
+@pytest.mark.timeout(600)
+def test_what_no_machine_of_the_cluster_has_is_said_at_once():
+    ray = pytest.importorskip("ray", reason="needs Ray")
+    patiently(lambda: ray.init(num_cpus=1, include_dashboard=False))
+    try:
+        with (
+            pytest.raises(ConfigurationError, match="needs 2 CPUs and 0 GPUs, which no machine"),
+            RayWorkers("auto", cpus=2.0),
+        ):
+            pass
+    finally:
+        ray.shutdown()
+
+
 def test_without_ray_the_extra_is_named(write, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     out = str(tmp_path / "out")

@@ -121,7 +121,8 @@ def test_a_bag_is_planned_again(recorded, driven):
 @pytest.mark.parametrize(
     ("scenario", "changes", "message"),
     [
-        ({"recording": "none.npz"}, {}, r"none\.npz' cannot be read"),
+        ({"recording": "none.npz"}, {}, r"'none\.npz' is no file and no folder"),
+        ({"recording": "~nobody_at_all/run"}, {}, "is no file and no folder"),
         ({"recording": ""}, {}, "needs a 'recording': a file"),
         ({"recording": "study.yaml"}, {}, "cannot be read, expected a file of Planner.record"),
         ({"begin": 1.15}, {}, "it has 0 control periods from 1.15 s on, expected at least 2"),

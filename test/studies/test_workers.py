@@ -2,6 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Workers: order, errors, tasks that are added, and processes that die."""
 
+import fcntl
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import worker_tasks
 
@@ -53,3 +58,26 @@ def test_what_a_killed_process_did_is_done_again_and_a_killer_is_given_up(tmp_pa
     assert isinstance(found.pop("killer").error, WorkerDiedError)
     assert found.pop("victim").value == 3
     assert {key: outcome.value for key, outcome in found.items()} == {0: 0, 1: 2, 2: 4, 3: 6}
+
+
+START = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import worker_tasks
+from cem_planner_ros.studies.workers import Processes, Queue, WorkerTask
+with Processes(2) as workers:
+    tasks = [WorkerTask(file, worker_tasks.hold, (file,)) for file in sys.argv[2:]]
+    list(workers.run(Queue(tasks)))
+"""
+
+
+@pytest.mark.timeout(300)
+def test_processes_end_when_the_one_that_started_them_is_killed(tmp_path, wait_until):
+    files = [tmp_path / "a", tmp_path / "b"]
+    words = [sys.executable, "-c", START, str(Path(worker_tasks.__file__).parent), *files]
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as starter:
+        wait_until(lambda: all(f.exists() and f.read_text() == "held" for f in files), 120.0)
+        starter.kill()
+    for file in files:
+        with file.open() as held:
+            fcntl.flock(held, fcntl.LOCK_EX)  # The end of a process unlocks its files.

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Functions for processes that tests start: they must be importable there."""
 
+import fcntl
 import os
 import signal
+import threading
 from pathlib import Path
 
 
@@ -26,3 +28,12 @@ def die_once(folder, value):
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hold(file):
+    """Keep a file locked until this process ends."""
+    with open(file, "w") as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        locked.write("held")
+        locked.flush()
+        threading.Event().wait()
