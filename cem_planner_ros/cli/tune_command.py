@@ -59,7 +59,15 @@ def run(options: argparse.Namespace) -> int:
     hired = hire(options, file.cpus, file.gpus)
     with journal.claimed(folder):
         journal.check(folder, options.resume)
-        return _run(file, folder, options.resume, hired, display)
+        try:
+            return _run(file, folder, options.resume, hired, display)
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # Such as a full disk.
+            raise ConfigurationError(
+                f"the study was stopped: {error}; continue it with --resume, since {folder} has "
+                "the episodes that have ended"
+            ) from error
 
 
 def _run(file: StudyFile, folder: Path, resume: bool, hired: Workers, display: RichProgress) -> int:
@@ -83,11 +91,6 @@ def _run(file: StudyFile, folder: Path, resume: bool, hired: Workers, display: R
         if files:
             print(f"wrote {files[0]}, the best so far, which is not compared with today's values")
         return EXIT_INTERRUPTED
-    except OSError as error:  # Such as a full disk.
-        raise ConfigurationError(
-            f"the study was stopped: {error}; continue it with --resume, since {folder} has the "
-            "episodes that have ended"
-        ) from error
     _print_comparison(study, compared)
     others = f", {len(files) - 1} files of the Pareto front in {folder}/pareto" if files[1:] else ""
     print(f"wrote {files[0]}{others} and {report}")
@@ -160,8 +163,7 @@ def _progress() -> RichProgress:
 def _print_comparison(study: Study, compared: dict[str, Episodes]) -> None:
     """Print the means of today's values and of the best trial."""
     today, best = (outcome.means(compared[who]) for who in (TODAY, BEST))
-    is_unseen = all(scenario.unseen for scenario in study.file.scenarios)
-    seeds = "seeds that the study has not seen" if is_unseen else "the seeds of the study"
+    seeds = outcome.seeds_of_comparison(study)
     print(f"means over {len(compared[BEST])} episodes, {seeds}:")
     print(f"{'':<16}{'today':>12}{'best':>12}")
     for name in today:

@@ -66,6 +66,12 @@ def means(episodes: Episodes) -> dict[str, float]:
     return {name: mean(measured, name) for name in names}
 
 
+def seeds_of_comparison(study: Study) -> str:
+    """Return whose seeds `compare` drives."""
+    is_unseen = all(scenario.unseen for scenario in study.file.scenarios)
+    return "seeds that the study has not seen" if is_unseen else "the seeds of the study"
+
+
 def write_files(study: Study, folder: Path) -> list[Path]:
     """
     Write a parameter file for the best trial, or for each on the Pareto front, and return them.
@@ -76,7 +82,7 @@ def write_files(study: Study, folder: Path) -> list[Path]:
     if best is None:
         return []
     files = [folder / "best.yaml"]
-    files[0].write_text(parameter_file(study, best))
+    write_whole(files[0], parameter_file(study, best))
     if len(study.file.objectives) > 1:
         pareto = folder / "pareto"
         pareto.mkdir(exist_ok=True)
@@ -84,9 +90,19 @@ def write_files(study: Study, folder: Path) -> list[Path]:
             old.unlink()
         for trial in front:
             file = pareto / f"trial_{trial.number}.yaml"
-            file.write_text(parameter_file(study, trial))
+            write_whole(file, parameter_file(study, trial))
             files.append(file)
     return files
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file as a whole, or leave it as it is where the disk is full; raise OSError then."""
+    part = file.with_name(f"{file.name}.part")
+    try:
+        part.write_text(text)
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def parameter_file(study: Study, trial: optuna.trial.FrozenTrial) -> str:

@@ -8,17 +8,21 @@ import base64
 import html
 import io
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cem_planner_ros.errors import first_line
 from cem_planner_ros.learning.plots import pyplot
+from cem_planner_ros.studies import outcome
 from cem_planner_ros.studies.objectives import OBJECTIVES
 from cem_planner_ros.studies.outcome import BEST, TODAY, Episodes, means
 from cem_planner_ros.studies.study import Study
+
+if TYPE_CHECKING:
+    import optuna
 
 REPORT = "report.html"
 
@@ -51,9 +55,10 @@ def write(study: Study, compared: dict[str, Episodes], folder: Path) -> Path:
         *_pictures(study, compared),
     ]
     file = folder / REPORT
-    file.write_text(
+    outcome.write_whole(
+        file,
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{STYLE}</style><body>" + "\n".join(parts) + "</body></html>\n"
+        f"<style>{STYLE}</style><body>" + "\n".join(parts) + "</body></html>\n",
     )
     return file
 
@@ -77,17 +82,22 @@ def _summary(study: Study) -> Iterator[str]:
 
 def _tables(study: Study, compared: dict[str, Episodes]) -> Iterator[str]:
     today, best = compared[TODAY], compared[BEST]
-    names = list(means(best))
-    heads = [f"{name} {OBJECTIVES[name].unit}" for name in names]
-    yield "<p>Means, then each episode. Each cell: today, best.</p><table>"
-    yield _row("", *heads, tag="th")
-    pairs = zip(means(today).values(), means(best).values(), strict=True)
-    yield _row("mean", *(f"{old:.4g}, {new:.4g}" for old, new in pairs))
-    for episode, new in best.items():
-        old = today[episode]
-        cells = (f"{old[n]:.4g}, {new[n]:.4g}" if n in new else "" for n in names)
-        yield _row(f"{episode[0]}, seed {episode[1]}", *cells)
+    old, new = means(today), means(best)
+    yield f"<p>Means, then each episode, on {outcome.seeds_of_comparison(study)}.</p><table>"
+    heads = (_cell(_label(name), 'th colspan="2"') for name in new)
+    yield f"<tr><th></th>{''.join(heads)}</tr>"
+    yield _row("", *(TODAY, BEST) * len(new), tag="th")
+    yield _row("mean", *_pairs(new, old, new))
+    for episode, found in best.items():
+        yield _row(f"{episode[0]}, seed {episode[1]}", *_pairs(new, today[episode], found))
     yield "</table>"
+
+
+def _pairs(names: Iterable[str], old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the cells of today's and of the best's values, which episodes may not report."""
+    for name in names:
+        for values in (old, new):
+            yield f"{values[name]:.4g}" if name in values else ""
 
 
 def _pictures(study: Study, compared: dict[str, Episodes]) -> Iterator[str]:
@@ -133,7 +143,7 @@ def _history(study: Study, compared: dict[str, Episodes], plot: Any) -> Any:
     figure, axes = plot.subplots(
         len(names), 1, figsize=(8, 2.5 * len(names)), squeeze=False, layout="constrained"
     )
-    trials = [t for t in study.study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
+    trials = _complete(study)
     numbers = [trial.number for trial in trials]
     chosen = {trial.number for trial in study.best_trials()}
     for index, (name, axis) in enumerate(zip(names, axes[:, 0], strict=True)):
@@ -142,7 +152,7 @@ def _history(study: Study, compared: dict[str, Episodes], plot: Any) -> Any:
         axis.plot(numbers, values, ".", label="trials")
         label = "Pareto front" if len(names) > 1 else "best"
         axis.plot(np.array(numbers)[is_chosen], values[is_chosen], "o", label=label)
-        axis.set_ylabel(f"{name} {OBJECTIVES[name].unit}")
+        axis.set_ylabel(_label(name))
         axis.legend()
     axes[-1, 0].set_xlabel("trial")
     return figure
@@ -169,31 +179,44 @@ def _importance(study: Study, compared: dict[str, Episodes], plot: Any) -> Any:
 
 
 def _slices(study: Study, compared: dict[str, Episodes], plot: Any) -> Any:
-    """Value over each parameter."""
+    """Value over each parameter; later trials are lighter."""
     names, parameters = study.file.objectives, list(study.file.space.distributions)
     figure, axes = plot.subplots(
         *(len(names), len(parameters)),
-        figsize=(2.6 * len(parameters), 2.4 * len(names)),
+        figsize=(max(6.0, 2.6 * len(parameters)), 2.4 * len(names)),
         squeeze=False,
         sharey="row",
         layout="constrained",
     )
-    trials = [t for t in study.study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
+    trials, best = _complete(study), study.best()
+    numbers = [trial.number for trial in trials]
     for column, parameter in enumerate(parameters):
         distribution = study.file.space.distributions[parameter]
         is_word = not hasattr(distribution, "low")
         given = [trial.params[parameter] for trial in trials]
-        given = [str(value) for value in given] if is_word else given
+        today, chosen = study.file.base.values[parameter], best.params[parameter]
+        if is_word:
+            given, today, chosen = [str(value) for value in given], str(today), str(chosen)
         for row, name in enumerate(names):
             axis = axes[row, column]
-            numbers = [trial.number for trial in trials]
             axis.scatter(given, [trial.values[row] for trial in trials], s=12, c=numbers)
+            axis.plot([chosen], [best.values[row]], "*", color="tab:orange", label=BEST)
+            axis.axvline(today, color="grey", linestyle="--", label=TODAY)
             if not is_word and distribution.log:
-                axis.set_xscale("log")
+                _scale_log(axis, distribution.low, distribution.high)
             if not column:
-                axis.set_ylabel(name)
+                axis.set_ylabel(_label(name))
         axes[-1, column].set_xlabel(parameter)
+    axes[0, 0].legend()
     return figure
+
+
+def _scale_log(axis: Any, low: float, high: float) -> None:
+    """Give a small picture a logarithmic axis with three numbers, which do not overlap."""
+    ticks = np.geomspace(low, high, 3)
+    axis.set_xscale("log")
+    axis.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
+    axis.set_xticks([], minor=True)
 
 
 def _front(study: Study, compared: dict[str, Episodes], plot: Any) -> Any:
@@ -203,7 +226,7 @@ def _front(study: Study, compared: dict[str, Episodes], plot: Any) -> Any:
     figure, axes = plot.subplots(
         1, len(pairs), figsize=(4 * len(pairs), 3.5), squeeze=False, layout="constrained"
     )
-    trials = [t for t in study.study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
+    trials = _complete(study)
     for axis, (a, b) in zip(axes[0], pairs, strict=True):
         for some, style, label in (
             (trials, ".", "trials"),
@@ -213,8 +236,8 @@ def _front(study: Study, compared: dict[str, Episodes], plot: Any) -> Any:
             first, second = ([trial.values[i] for trial in some] for i in (a, b))
             size = 14 if style == "*" else None
             axis.plot(first, second, style, markersize=size, label=label)
-        axis.set_xlabel(f"{names[a]} {OBJECTIVES[names[a]].unit}")
-        axis.set_ylabel(f"{names[b]} {OBJECTIVES[names[b]].unit}")
+        axis.set_xlabel(_label(names[a]))
+        axis.set_ylabel(_label(names[b]))
     axes[0, 0].legend()
     return figure
 
@@ -250,8 +273,22 @@ def _curves(study: Study, compared: dict[str, Episodes], plot: Any) -> Any:
     return figure
 
 
+def _complete(study: Study) -> list[optuna.trial.FrozenTrial]:
+    """Return the trials that have values."""
+    return [t for t in study.study.get_trials(deepcopy=False) if t.state.name == "COMPLETE"]
+
+
+def _label(objective: str) -> str:
+    unit = OBJECTIVES[objective].unit
+    return f"{objective} ({unit})" if unit else objective
+
+
 def _row(*cells: str, tag: str = "td") -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+    return f"<tr>{''.join(_cell(cell, tag) for cell in cells)}</tr>"
+
+
+def _cell(text: str, tag: str) -> str:
+    return f"<{tag}>{html.escape(text)}</{tag.split()[0]}>"
 
 
 def _text(value: Any) -> str:

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command tune."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -50,6 +52,8 @@ def test_a_study_ends_with_a_comparison_and_a_parameter_file(file, tmp_path, cap
     report = (out / "report.html").read_text()
     assert report.count("<img") >= 3  # Episodes, values, slices; two trials have no importance.
     assert "planner.keep" in report
+    assert "<th>today</th><th>best</th>" in report
+    assert "on the seeds of the study" in report
     assert cli.main(["tune", str(file), "--out", str(out)]) == 1
     assert "has a study already: continue it with --resume" in capsys.readouterr().err
 
@@ -116,6 +120,21 @@ def test_a_disk_that_is_full_loses_nothing(file, tmp_path, capsys, monkeypatch):
         assert cli.main(["tune", str(file), "--out", str(out)]) == 1
     assert "No space left on device; " in capsys.readouterr().err
     assert cli.main(["tune", str(file), "--out", str(out), "--resume"]) == 0
+
+
+def test_a_file_that_does_not_fit_on_the_disk_is_not_half_there(tmp_path, monkeypatch):
+    def full(file, text):
+        file.open("w").write(text[:3])
+        raise OSError(28, "No space left on device")
+
+    file = tmp_path / "best.yaml"
+    file.write_text("before")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(OSError, match="No space left"):
+            outcome.write_whole(file, "text")
+    assert [*tmp_path.iterdir()] == [file]
+    assert file.read_text() == "before"
 
 
 @pytest.mark.parametrize(
