@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cem_planner_ros.cli.init_command import of_file
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.simulation.lockstep import Lockstep
 
@@ -23,9 +24,9 @@ def needs(package):
 
 
 class Run:
-    """A robot of a YAML file in MuJoCo, from its keyframe home, with its planner."""
+    """A robot of a YAML file in MuJoCo, from its keyframe home, turned, with its planner."""
 
-    def __init__(self, name, **values):
+    def __init__(self, name, heading=0.0, **values):
         mujoco = pytest.importorskip("mujoco")
         file = f"{name}.yaml"
         values = {"planner.device": "cpu", "planner.seed": 0, "dynamics.threads": 1} | values
@@ -33,6 +34,8 @@ class Run:
         self.model = configuration.dynamics.model
         self.data = mujoco.MjData(self.model)
         mujoco.mj_resetDataKeyframe(self.model, self.data, self.model.key("home").id)
+        if heading:
+            self.data.qpos[3:7] = np.cos(0.5 * heading), 0.0, 0.0, np.sin(0.5 * heading)
         self._advance = lambda steps: mujoco.mj_step(self.model, self.data, steps)
         self._lockstep = Lockstep(configuration, configuration.planner(), self.state, self._step)
 
@@ -75,6 +78,22 @@ def test_a_go1_walks():
     assert states[-1, 0] / 4.0 > 0.3  # m/s; wanted is 0.5.
     assert states[:, 2].mean() > 0.2
     assert states[-1, 2] > 0.15
+
+
+@pytest.mark.parametrize("heading", [0.0, 0.5 * np.pi])
+def test_a_go1_of_init_walks_where_it_looks(tmp_path, heading):
+    """As docs/robots/quadruped.md has it: the file of init, and the gait, follow a command."""
+    needs("mjlab")
+    text, _ = of_file("go1_scene.xml", "walk", measure=lambda planner: 0.0)
+    (tmp_path / "walk.yaml").write_text(text)
+    gait = {"policy.file": "go1_trot.yaml", "policy.candidates": 16}
+    command = {"velocity.topic": "", "velocity.target.forward": 0.5}
+    run = Run(tmp_path / "walk", heading, **gait, **command)
+    states = run.until(4.0)
+    forward = states[-1, :2] @ (np.cos(heading), np.sin(heading))
+    assert forward == pytest.approx(2.0, abs=0.4)
+    assert np.linalg.norm(states[-1, :2]) == pytest.approx(forward, abs=0.2)
+    assert states[:, 2].min() > 0.2
 
 
 def test_the_hand_of_an_fr3_reaches_its_goal():

@@ -4,17 +4,15 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cem_planner_ros.dynamics.mjcf import OF_A_JOINT, is_single
+from cem_planner_ros.cli import first_costs
+from cem_planner_ros.cli.first_costs import StartingPoint, arm_joints, short
+from cem_planner_ros.dynamics.mjcf import OF_A_JOINT
 from cem_planner_ros.dynamics.mujoco import Mujoco
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.fields import free_bodies
 
 if TYPE_CHECKING:
     import mujoco
@@ -23,7 +21,7 @@ TASKS = {
     "reach": "a site or the last body of an arm goes to a pose",
     "move": "an arm or a hand moves an object, which has a free joint, to a pose",
     "stand": "a robot with legs stands at its pose",
-    "walk": "a robot with legs walks with a velocity",
+    "walk": "a robot with legs walks as velocity commands say, in its own frame",
     "hover": "a flying robot holds a pose in the air",
 }
 """The tasks that a first configuration may have."""
@@ -34,38 +32,11 @@ FIXED = ("reach", "move")
 HORIZONS = {"walk": 0.4, "stand": 0.5, "hover": 0.5, "move": 1.0}
 """Length of the plans of tasks, s."""
 
-HANDS = ("grip", "grasp", "pinch", "tool", "tcp", "ee", "end", "hand", "attachment", "tip")
-"""Parts of names of the site that is the hand of an arm; earlier ones are preferred."""
-
 MOST_REACH = 1.0
 """Largest distance of a servo from its nominal position, rad or m, in tasks with legs."""
 
 FEW_ACTIONS = 4
 """Most actions of a robot whose search can afford many candidates."""
-
-
-@dataclass
-class StartingPoint:
-    """
-    The sections of a first configuration.
-
-    Attributes:
-        task: of TASKS.
-        keyframe: the keyframe of the pose; "" for the pose of the file.
-        outputs: sensors to add to the file.
-        planner: settings of the search.
-        action: parameters of the actions.
-        costs: parameters of each cost, by its name.
-        notes: what to say about each section.
-    """
-
-    task: str
-    keyframe: str
-    outputs: list[str] = field(default_factory=list)
-    planner: dict[str, Any] = field(default_factory=dict)
-    action: dict[str, Any] = field(default_factory=dict)
-    costs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)
 
 
 def starting_point(model: Mujoco, task: str = "", keyframe: str = "") -> StartingPoint:
@@ -96,13 +67,15 @@ def starting_point(model: Mujoco, task: str = "", keyframe: str = "") -> Startin
     _set_actions(point, model, data, pose)
     rows = dict(zip(model.state_names, [*data.qpos, *data.qvel, *data.act], strict=True))
     if task == "move":
-        _move(point, model, rows)
+        first_costs.move(point, model, rows)
     elif base is None:
-        _reach(point, model, data)
+        first_costs.reach(point, model, data)
+    elif task == "walk":
+        first_costs.walk(point, model, data, base, rows)
     else:
-        _float(point, model, f"{base}_", rows)
+        first_costs.hold(point, model, f"{base}_", rows)
     weights = {
-        name: _short(0.01 / (0.5 * (high - low)) ** 2)
+        name: short(0.01 / (0.5 * (high - low)) ** 2)
         for name, low, high in zip(
             model.action_names, model.action_low, model.action_high, strict=True
         )
@@ -142,17 +115,10 @@ def _flies(model: Mujoco) -> bool:
     physics = model.model
     of_site, free = int(mujoco.mjtTrn.mjTRN_SITE), int(mujoco.mjtJoint.mjJNT_FREE)
     driven = zip(physics.actuator_trntype, physics.actuator_trnid[:, 0], strict=True)
-    return not _arm_joints(model) or any(
+    return not arm_joints(model) or any(
         kind == of_site or (kind in OF_A_JOINT and physics.jnt_type[joint] == free)
         for kind, joint in driven
     )
-
-
-def _arm_joints(model: Mujoco) -> list[str]:
-    """Return the hinge and slide joints that an actuator drives."""
-    physics = model.model
-    driven = {int(physics.actuator_trnid[i][0]) for i in range(physics.nu) if is_single(physics, i)}
-    return [physics.joint(i).name for i in sorted(driven)]
 
 
 def _pose(model: Mujoco, keyframe: str) -> int:
@@ -190,7 +156,7 @@ def _set_search(point: StartingPoint, model: Mujoco) -> None:
         "elites": 4 if many else 8,
         "iterations": 1 if touches else 3,
         "horizon": horizon,
-        "dt": _short(dt),
+        "dt": short(dt),
         "order": 3,
         "knot_spacing": max(1, round(0.1 / dt)),
         "std_initial": 0.1 if point.task == "hover" else 0.3 if many else 0.15,
@@ -209,7 +175,7 @@ def _set_actions(point: StartingPoint, model: Mujoco, data: mujoco.MjData, pose:
     positions = {name: s for name, s in model.measured_by.items() if not s.endswith("_dot")}
     if controls is None or not np.any(controls):
         controls = _holding(model, data)
-        nominal: dict[str, Any] = dict(zip(model.action_names, map(_short, controls), strict=True))
+        nominal: dict[str, Any] = dict(zip(model.action_names, map(short, controls), strict=True))
     else:
         nominal = dict.fromkeys(model.action_names, word)
     held = dict(zip(model.action_names, controls, strict=True))
@@ -217,7 +183,7 @@ def _set_actions(point: StartingPoint, model: Mujoco, data: mujoco.MjData, pose:
     for name in model.action_names:
         low, high = bounds[name]
         if not low <= held[name] <= high:
-            point.action["nominal"][name] = _short(np.clip(held[name], low, high))
+            point.action["nominal"][name] = short(np.clip(held[name], low, high))
     if point.task in ("stand", "walk") and positions:
         near = {}
         for name in positions:
@@ -225,10 +191,10 @@ def _set_actions(point: StartingPoint, model: Mujoco, data: mujoco.MjData, pose:
             center = min(max(held[name], low), high)
             near[name] = max(low, center - MOST_REACH), min(high, center + MOST_REACH)
         for place, side in enumerate(("low", "high")):
-            point.action[side] = {name: _short(both[place]) for name, both in near.items()}
+            point.action[side] = {name: short(both[place]) for name, both in near.items()}
     near_by = 0.25 if point.task == "walk" else 0.15  # rad or m
     point.action["std"] = {
-        name: _short(
+        name: short(
             min(near_by, 0.3 * (high - low))
             if name in positions
             else point.planner["std_initial"] * 0.5 * (high - low)
@@ -238,7 +204,7 @@ def _set_actions(point: StartingPoint, model: Mujoco, data: mujoco.MjData, pose:
     safe: dict[str, Any] = dict.fromkeys(model.measured_by, "measured")
     for name, (low, high) in bounds.items():
         if name not in safe and (not low <= 0.0 <= high or point.task == "hover"):
-            safe[name] = _short(np.clip(held[name] if point.task == "hover" else 0.0, low, high))
+            safe[name] = short(np.clip(held[name] if point.task == "hover" else 0.0, low, high))
     if safe:
         point.action["safe"] = safe
 
@@ -265,127 +231,3 @@ def _holding(model: Mujoco, data: mujoco.MjData) -> np.ndarray:
     held = dict(zip(names, controls, strict=False))
     values = np.array([held.get(name, 0.0) for name in model.action_names])
     return np.clip(values, model.action_low, model.action_high)
-
-
-def _move(point: StartingPoint, model: Mujoco, pose: Mapping[str, float]) -> None:
-    """Set the costs of an arm or a hand that moves the first free joint."""
-    bodies = list(free_bodies(model.state_names))
-    if not bodies:
-        raise ConfigurationError("--task is move, but nothing in the file has a free joint")
-    name = bodies[0]
-    point.costs["object"] = {
-        "plugin": "pose",
-        "position": name,
-        "orientation": name,
-        "weight": 50.0,
-        "orientation_weight": 0.05,
-        "target": {axis: _short(pose[f"{name}_{axis}"]) for axis in "xyz"},
-    }
-    point.notes["object"] = (
-        f"The object {name} goes to a position (m), and to roll, pitch and yaw (rad). The target "
-        "is where it is now: set yours, live too, or a topic (geometry_msgs/PoseStamped)."
-    )
-
-
-def _reach(point: StartingPoint, model: Mujoco, data: mujoco.MjData) -> None:
-    kind, name, place = _hand(model, data)
-    hand = "hand"
-    while any(signal.startswith(f"{hand}_") for signal in model.signal_names):
-        hand = f"the_{hand}"
-    object_ = f"{kind} {shlex.quote(name)}"
-    point.outputs = [f"{hand}: framepos {object_}", f"{hand}_turn: framequat {object_}"]
-    target = dict(zip("xyz", (_short(v) for v in place), strict=True))
-    point.costs["hand"] = {
-        "plugin": "pose",
-        "position": hand,
-        "orientation": f"{hand}_turn",
-        "weight": 100.0,
-        "orientation_weight": 0.0,
-        "terminal_weight": 1.0,
-        "target": target,
-    }
-    point.notes["hand"] = (
-        f"The {kind} {name} goes to a position (m), and to roll, pitch and yaw (rad) with an "
-        "orientation_weight above 0. The target is where it is now: set yours, live too, or a "
-        "topic (geometry_msgs/PoseStamped)."
-    )
-    speeds = [f"{joint}_dot" for joint in _arm_joints(model) if f"{joint}_dot" in model.state_names]
-    if speeds:
-        point.costs["calm"] = {"plugin": "quadratic", "weight": dict.fromkeys(speeds, 0.01)}
-        point.notes["calm"] = "Charges the speeds of the joints."
-
-
-def _hand(model: Mujoco, data: mujoco.MjData) -> tuple[str, str, np.ndarray]:
-    """Return kind, name and position (3,) of what is probably the hand."""
-    physics = model.model
-    sites = [physics.site(i).name for i in range(physics.nsite)]
-    moved = [s for s in sites if s and physics.body_weldid[physics.site(s).bodyid[0]] > 0]
-    for part in HANDS:
-        for site in moved:
-            if part in site.lower():
-                return "site", site, data.site(site).xpos
-    depth = [0] * physics.nbody
-    for body in range(1, physics.nbody):
-        depth[body] = depth[physics.body_parentid[body]] + 1
-    bodies = [b for b in range(1, physics.nbody) if physics.body_weldid[b] and physics.body(b).name]
-    if not bodies:
-        raise ConfigurationError(
-            f"file '{model.file}' names no body that moves, and the task reach needs the hand of "
-            "the robot: give it a name in the file"
-        )
-    last = max(bodies, key=lambda b: depth[b])
-    return "xbody", physics.body(last).name, data.xpos[last]
-
-
-def _float(point: StartingPoint, model: Mujoco, base: str, pose: Mapping[str, float]) -> None:
-    """Set the costs of a robot with a free joint whose states begin with `base`."""
-    attitude = [f"{base}{part}" for part in ("qw", "qx", "qy", "qz")]
-    place = [f"{base}{axis}" for axis in "xyz"]
-    speeds = [f"{base}{axis}_dot" for axis in "xyz"]
-    turns = [f"{base}w{axis}" for axis in "xyz"]
-    target = {attitude[0]: 1.0, place[2]: _short(pose[place[2]])}
-    height = 200.0 if point.task == "walk" else 50.0
-    weight = {place[2]: height, attitude[1]: 10.0, attitude[2]: 10.0, attitude[3]: 1.0}
-    signals = [place[2], *attitude]
-    note = "Keeps the base upright and at its height (m)."
-    if point.task == "hover":
-        signals = [*place, *attitude]
-        target |= {name: _short(pose[name]) for name in place[:2]}
-        target[place[2]] = _short(max(1.0, pose[place[2]]))
-        weight |= dict.fromkeys(place, 10.0)
-        note = "Holds the position (m) and the attitude: set a target, live too, or a topic."
-    point.costs["base"] = {
-        "plugin": "track",
-        "signals": signals,
-        "weight": weight,
-        "target": target,
-    }
-    point.notes["base"] = note
-    wanted = {speeds[0]: 0.3 if point.task == "walk" else 0.0, speeds[1]: 0.0, turns[2]: 0.0}
-    weight = {speeds[0]: 10.0, speeds[1]: 10.0, turns[2]: 1.0}
-    if point.task != "walk":
-        wanted = dict.fromkeys((*speeds, *turns), 0.0)
-        weight = dict.fromkeys(speeds, 1.0) | dict.fromkeys(turns, 0.1)
-    point.costs["velocity"] = {
-        "plugin": "track",
-        "signals": list(wanted),
-        "weight": weight,
-        "target": wanted,
-    }
-    point.notes["velocity"] = (
-        "The velocity (m/s, rad/s), linear in the axes of the world: set a target, live too."
-    )
-    joints = [joint for joint in _arm_joints(model) if joint in pose]
-    if joints:
-        point.costs["posture"] = {
-            "plugin": "quadratic",
-            "weight": dict.fromkeys(joints, 0.2 if point.task == "walk" else 1.0)
-            | {f"{joint}_dot": 0.001 for joint in joints},
-            "target": {joint: _short(pose[joint]) for joint in joints},
-        }
-        point.notes["posture"] = "Pulls the joints to the pose, and charges their speeds."
-
-
-def _short(number: float) -> float:
-    """Return a number with four digits, or 0 for what rounding left, which are read more easily."""
-    return float(f"{number:.4g}") if abs(number) > 1e-9 else 0.0

@@ -67,10 +67,10 @@ def made(tmp_path):
     return make
 
 
-def run(configuration, seconds):
-    """Return the signals by name after controlling the model itself from rest."""
+def run(configuration, seconds, state=None):
+    """Return the signals by name after controlling the model itself from a state, or from rest."""
     model, planner = configuration.dynamics, configuration.planner()
-    state, action = model.rest_state, None
+    state, action = model.rest_state if state is None else state, None
     period = 1.0 / configuration.values["control_rate"]
     for tick in range(round(seconds / period)):
         action = planner.plan(state, tick * period, action).action_at(tick * period)
@@ -96,10 +96,40 @@ def test_a_quadruped_stands(made):
     assert end["up_z"] > 0.95
 
 
-def test_a_walk_wants_a_velocity(made):
-    configuration, text, _ = made(str(share("models") / "quadruped.xml"), "walk")
-    assert configuration.values["velocity.target.base_x_dot"] > 0.0
+def test_a_walk_follows_velocity_commands_in_the_frame_of_the_robot(made):
+    """With the gait of docs/robots/quadruped.md a robot that looks along y walks along y."""
+    gait = {"policy.file": "quadruped_trot.yaml", "policy.candidates": 16}
+    command = {"velocity.topic": "", "velocity.target.forward": 0.5}
+    file = str(share("models") / "quadruped.xml")
+    configuration, text, warnings = made(file, "walk", **gait, **command)
+    assert warnings == []
     assert "The task 'walk'" in text
+    assert "topic: cmd_vel" in text
+    home = configuration.dynamics.model.key("home").qpos.copy()
+    home[3:7] = math.sqrt(0.5), 0.0, 0.0, math.sqrt(0.5)
+    end = run(configuration, 3.0, np.concatenate((home, np.zeros(18))))
+    assert end["base_y"] == pytest.approx(1.5, abs=0.4)
+    assert end["base_x"] == pytest.approx(0.0, abs=0.4)
+    assert end["base_z"] > 0.25
+
+
+def test_a_body_whose_axis_x_points_up_walks_upright(made):
+    """The cost of the attitude charges the axis of the base that is vertical in the pose."""
+    robot = (share("models") / "quadruped.xml").read_text()
+    turned = robot.replace("0 0 0.31 1 0 0 0", "0 0 0.31 0.7071 0 -0.7071 0")
+    configuration, _, _ = made(turned, "walk")
+    value = configuration.values
+    assert value["dynamics.outputs"] == ["the_up: framexaxis xbody trunk"]
+    assert value["base.target.the_up_z"] == 1.0
+
+
+def test_the_body_of_a_walk_may_have_any_name_but_needs_one(made):
+    robot = (share("models") / "quadruped.xml").read_text()
+    spaced = robot.replace('body name="trunk"', 'body name="the trunk"')
+    configuration, _, _ = made(spaced, "walk")
+    assert configuration.values["dynamics.outputs"] == ["the_up: framezaxis xbody 'the trunk'"]
+    with pytest.raises(ConfigurationError, match="no name for the body of the free joint 'base'"):
+        made(robot.replace('body name="trunk"', "body"), "walk")
 
 
 def test_an_arm_reaches(made):
