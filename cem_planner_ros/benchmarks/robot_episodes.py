@@ -164,7 +164,6 @@ def walk(
         "seed": seed,
         "success": not problems,
         "error": found["velocity_error_m_s"],
-        "fell": found["fell"] or not found["stands_at_the_end"],
         **timing(configuration, run),
         "physics_share": physics_share(planner, run),
         **found,
@@ -172,10 +171,14 @@ def walk(
 
 
 def walked(
-    configuration: Configuration, planner: Planner, seed: int, duration: float
+    configuration: Configuration, planner: Planner, seed: int, duration: float, start: str = "home"
 ) -> tuple[walking.Walk, Lockstep]:
-    """Return the motion of a quadruped that is commanded and pushed, and what ran it."""
-    plant = MujocoPlant(share("models") / "quadruped.xml", "home")
+    """
+    Return the motion of a quadruped that is commanded and pushed, and what ran it.
+
+    It begins at the keyframe `start`.
+    """
+    plant = MujocoPlant(share("models") / "quadruped.xml", start)
     (base,) = plant.free_joints
     random, seen = np.random.default_rng(seed), []
 

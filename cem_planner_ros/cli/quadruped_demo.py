@@ -86,10 +86,13 @@ class QuadrupedScenario(Scenario):
     def rows(self, summary: dict[str, Any]) -> dict[str, str]:
         """Return that in words."""
         error, turning = summary["velocity_error_m_s"], summary["turning_error_rad_s"]
+        down, after = summary["down_after_push_s"], "does not stand"
+        if summary["stands_at_the_end"]:
+            after = f"got up within {down} s" if down else "stands"
         return {
             "velocity error": f"{error} m/s, turning {turning} rad/s",
             "fell": "yes" if summary["fell"] else "no",
-            "after the push": "stands" if summary["stands_at_the_end"] else "does not stand",
+            "after the push": after,
         }
 
     def draw(self, axis, recording: DemoRecording) -> None:

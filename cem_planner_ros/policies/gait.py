@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from cem_planner_ros.dynamics.base import Dynamics
-from cem_planner_ros.errors import ConfigurationError, did_you_mean
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.policies.legs import Base, Legs
 
 STANDING = 0.02
 """Speeds below which a robot is commanded to stand, m/s and rad/s."""
@@ -25,17 +26,23 @@ MOST_DRIFT = 0.3
 LONGEST = 0.1
 """Longest time between two plans that is integrated over, s."""
 
-SOFTEST = 1.0
-"""Smallest stiffness of a servo with which a load is made up for, N m/rad."""
-
 LANDED = 1e-6
 """Height below which a foot is on the ground, m; the sine of its step does not quite end at 0."""
 
 MOST_CAUGHT = 1.5
 """Largest velocity of steps that catch the robot, as a multiple of its velocity."""
 
-DAMPING = 1e-4
-"""Damping of the inverse of a leg's Jacobian, m^2/rad^2, for legs that are nearly straight."""
+LOW = 0.6
+"""Height of the base over its lowest foot, as a share of that at the keyframe: below, it lies."""
+
+RISES = 4
+"""One in so many candidates of a robot that has fallen is the way to the keyframe."""
+
+RISE = (0.1, 1.0)
+"""Shortest and longest duration of this way, s."""
+
+AT_BOUND = 0.5
+"""Probability that a joint is at one of its bounds in a motion of a robot that has fallen."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,8 @@ class Gait:
             rad/s. It is subtracted from that of the steps, and the integral is added to it.
         stride: factor of the length of a step, for legs that give way and move the robot less far.
         integral: gain of the integral of the velocity error, 1/s; 0 for steps without it.
+        fallen: tilt of the base from which the robot has fallen, rad. The candidates are then
+            motions to get up; 0 for a robot that does not.
     """
 
     feet: Mapping[str, float]
@@ -68,6 +77,7 @@ class Gait:
     drift: tuple[float, float, float] = (0.0, 0.0, 0.0)
     stride: float = 1.0
     integral: float = 0.5
+    fallen: float = 0.0
 
     def __post_init__(self):
         for name, low, high in (
@@ -76,6 +86,7 @@ class Gait:
             ("lift", 0.0, 1.0),
             ("stride", 0.1, 10.0),
             ("integral", 0.0, 10.0),
+            ("fallen", 0.0, 3.1),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
@@ -126,6 +137,11 @@ class GaitCandidates:
     leg at the keyframe (Nakamura and Hanafusa, 1986). It is exact for small steps only, which the
     search makes up for.
 
+    If the base is tilted by more than `Gait.fallen` or lies low, most sequences are two random
+    poses, one after the other, in which the legs of a side move alike and joints are often at a
+    bound. Among such motions are those that roll a robot over from its side or its back. The other
+    sequences lead from the measured pose to the keyframe.
+
     Args:
         gait: the gait.
         dynamics: the model, of a MuJoCo file whose actions are positions of joints.
@@ -150,7 +166,7 @@ class GaitCandidates:
         self._gait, self._velocity, self._count = gait, velocity, count
         self._low, self._high = low, high
         self._seed = seed
-        self._legs = Legs(gait, dynamics)
+        self._legs = Legs(gait.feet, gait.keyframe, dynamics)
         self.reset()
 
     def reset(self) -> None:
@@ -160,27 +176,51 @@ class GaitCandidates:
 
     def __call__(self, state: np.ndarray, edges: np.ndarray) -> np.ndarray:
         """Return sequences (E, H, nu) over steps between `edges` (H + 1,), s."""
-        wanted = self._velocity()
-        error = self._legs.velocity(state) - wanted
-        self._learn(error, edges[0], wanted)
+        wanted, base = self._velocity(), self._legs.base(state)
+        error, times = base.velocity - wanted, 0.5 * (edges[1:] + edges[:-1])
+        is_down = self._is_down(base)
+        self._learn(error, edges[0], is_walking=not (is_down or _is_standing(wanted)))
+        if is_down:
+            sequences = self._getting_up(state, times - edges[0])
+        else:
+            sequences = self._steps(times, wanted, error)
+        return np.clip(sequences, self._low, self._high)
+
+    def _is_down(self, base: Base) -> bool:
+        fallen = self._gait.fallen
+        return bool(fallen) and (base.tilt > fallen or base.height < LOW * self._legs.height)
+
+    def _learn(self, error: np.ndarray, time: float, is_walking: bool) -> None:
+        """Integrate the difference of the velocity from the commanded one while it walks."""
+        if time < self._time:  # A new run.
+            self._drift[:] = self._gait.drift
+        elif is_walking:
+            self._drift += self._gait.integral * min(time - self._time, LONGEST) * error
+            known = np.array(self._gait.drift)
+            self._drift.clip(known - MOST_DRIFT, known + MOST_DRIFT, out=self._drift)
+        self._time = time
+
+    def _steps(self, times: np.ndarray, wanted: np.ndarray, error: np.ndarray) -> np.ndarray:
+        """Return sequences (E, H, nu) that step at times (H,) with velocities near `wanted`."""
         drawn = self._random.standard_t(TAIL, (self._count, 3)) * self._gait.spread
         drawn[1::2] += self._random.uniform(0.0, MOST_CAUGHT, (self._count // 2, 1)) * error
         drawn[0] = 0.0
         if not _is_standing(wanted):
             drawn -= self._drift
-        times = 0.5 * (edges[1:] + edges[:-1])
-        sequences = np.array([self.sequence(times, wanted + one) for one in drawn])
-        return np.clip(sequences, self._low, self._high)
+        return np.array([self.sequence(times, wanted + one) for one in drawn])
 
-    def _learn(self, error: np.ndarray, time: float, wanted: np.ndarray) -> None:
-        """Integrate the difference of the velocity from the commanded one while it steps."""
-        if time < self._time:  # A new run.
-            self._drift[:] = self._gait.drift
-        elif not _is_standing(wanted):
-            self._drift += self._gait.integral * min(time - self._time, LONGEST) * error
-            known = np.array(self._gait.drift)
-            self._drift.clip(known - MOST_DRIFT, known + MOST_DRIFT, out=self._drift)
-        self._time = time
+    def _getting_up(self, state: np.ndarray, times: np.ndarray) -> np.ndarray:
+        """Return sequences (E, H, nu) that may bring a robot on its feet, from now, time 0, on."""
+        count, legs, random = self._count, self._legs, self._random
+        shares = random.random((2, count, len(self._low)))
+        shares = np.where(random.random(shares.shape) < AT_BOUND, np.round(shares), shares)
+        poses = self._low + shares[..., legs.alike] * (self._high - self._low)
+        is_second = times > random.uniform(0.0, times[-1], (count, 1))
+        sequences = np.where(is_second[..., None], poses[1, :, None], poses[0, :, None])
+        duration = random.uniform(*RISE, (len(sequences[::RISES]), 1, 1))
+        share = np.minimum(times[:, None] / duration, 1.0)
+        sequences[::RISES] = (1.0 - share) * state[legs.measured] + share * legs.stance
+        return sequences
 
     def sequence(self, times: np.ndarray, velocity: np.ndarray) -> np.ndarray:
         """Return the actions (n, nu) at times (n,), s, that step with a velocity (3,)."""
@@ -198,101 +238,9 @@ class GaitCandidates:
         return self._legs.actions(moved, carries / np.maximum(carries.sum(0), 1.0))
 
 
-class Legs:
-    """
-    What moves and loads the feet of a robot at a keyframe.
-
-    Args:
-        gait: names the feet and the keyframe.
-        dynamics: the model, of a MuJoCo file whose actions are positions of joints.
-
-    Raises ConfigurationError as `GaitCandidates`.
-    """
-
-    feet: np.ndarray
-    """The places of the feet (feet, 3) in the frame of the base, m."""
-
-    def __init__(self, gait: Gait, dynamics: Dynamics):
-        import mujoco
-
-        _check(gait, dynamics)
-        self._mujoco, self._model = mujoco, dynamics.model
-        model, self._data = self._model, mujoco.MjData(self._model)
-        data = self._data
-        mujoco.mj_resetDataKeyframe(model, data, model.key(gait.keyframe).id)
-        mujoco.mj_forward(model, data)
-        joints = [model.joint(dynamics.measured_by[name]) for name in dynamics.action_names]
-        columns = [int(joint.dofadr[0]) for joint in joints]
-        self._base = int(model.body_rootid[int(model.site(next(iter(gait.feet))).bodyid[0])])
-        to_base = data.xmat[self._base].reshape(3, 3).T
-        self._stance = np.array(dynamics.named_actions[f"keyframe:{gait.keyframe}"])
-        weight = -to_base @ model.opt.gravity * model.body_subtreemass[self._base]
-        stiffness = np.maximum(-model.actuator_biasprm[dynamics.actuators, 1], SOFTEST)
-        places, inverses, sags = [], [], []
-        for foot in gait.feet:
-            site = model.site(foot)
-            jacobian = np.zeros((3, model.nv))
-            mujoco.mj_jacSite(model, data, jacobian, None, site.id)
-            jacobian = to_base @ jacobian[:, columns]
-            square = jacobian @ jacobian.T + DAMPING * np.eye(3)
-            inverses.append(jacobian.T @ np.linalg.inv(square))
-            sags.append(-jacobian.T @ weight / stiffness)
-            places.append(to_base @ (data.site_xpos[site.id] - data.xpos[self._base]))
-        self.feet = np.array(places)
-        self._inverse, self._sag = np.array(inverses), np.array(sags)
-
-    def actions(self, moved: np.ndarray, load: np.ndarray) -> np.ndarray:
-        """
-        Return the actions (n, nu) that move and load the feet.
-
-        Args:
-            moved: (3, feet, n), from where the feet are at the keyframe, m.
-            load: (feet, n), share of the weight that each foot carries. A servo gives way by torque
-                over stiffness, which the actions make up for.
-        """
-        bent = np.einsum("fuk,kfn->nu", self._inverse, moved)
-        return self._stance + bent + np.einsum("fu,fn->nu", self._sag, load)
-
-    def velocity(self, state: np.ndarray) -> np.ndarray:
-        """Return forward, sideways, m/s, and turning velocity, rad/s, (3,) of the base."""
-        model, data = self._model, self._data
-        data.qpos[:], data.qvel[:] = np.split(state[: model.nq + model.nv], [model.nq])
-        self._mujoco.mj_kinematics(model, data)
-        self._mujoco.mj_comPos(model, data)
-        self._mujoco.mj_comVel(model, data)
-        found, body = np.zeros(6), self._mujoco.mjtObj.mjOBJ_BODY
-        self._mujoco.mj_objectVelocity(model, data, body, self._base, found, 1)
-        return np.array((found[3], found[4], found[2]))
-
-
 def _is_standing(velocity: np.ndarray) -> bool:
     """Return whether a velocity (3,) is that of a robot that is commanded to stand."""
     return bool((np.abs(velocity) < STANDING).all())
-
-
-def _check(gait: Gait, dynamics: Dynamics) -> None:
-    """Raise ConfigurationError if a model cannot have a gait."""
-    model = getattr(dynamics, "model", None)
-    if model is None or f"keyframe:{gait.keyframe}" not in dynamics.named_actions:
-        known = ", ".join(name.partition(":")[2] for name in dynamics.named_actions) or "none"
-        raise ConfigurationError(
-            f"a gait needs a MuJoCo file with the keyframe '{gait.keyframe}', the model has {known}"
-        )
-    sites = [model.site(index).name for index in range(model.nsite)]
-    for foot in gait.feet:
-        if foot not in sites:
-            raise ConfigurationError(
-                f"a gait has the foot '{foot}', allowed: a site of the file, which has "
-                f"{', '.join(sites) or 'none'}{did_you_mean(foot, sites)}"
-            )
-    joints = [model.joint(index).name for index in range(model.njnt)]
-    others = [
-        name for name in dynamics.action_names if dynamics.measured_by.get(name) not in joints
-    ]
-    if others:
-        raise ConfigurationError(
-            f"a gait needs actions that are positions of joints, which {', '.join(others)} are not"
-        )
 
 
 def from_content(content: Any) -> Gait:
@@ -307,6 +255,6 @@ def from_content(content: Any) -> Gait:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(
             f"{error if str(error) else type(error).__name__}; expected gait: with feet and "
-            "velocity, and perhaps keyframe, frequency, swing, lift, spread, drift, stride and "
-            "integral"
+            "velocity, and perhaps keyframe, frequency, swing, lift, spread, drift, stride, "
+            "integral and fallen"
         ) from error

@@ -20,7 +20,7 @@ from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.navigation.references import Reference
 from cem_planner_ros.planning.rollout import Rollout
 
-PUSH = 0.5
+PUSH = 0.2
 """Duration of a push, s."""
 
 JOINT_STATE = "sensor_msgs/msg/JointState"

@@ -20,8 +20,8 @@ COMMANDS = (
 PUSH_TIME = 15.0
 """When the robot, which stands, is pushed, s."""
 
-PUSH = (0.0, 20.0, 0.0)
-"""The impulse of the push in the axes of the world, N s."""
+PUSH = (20.0, 0.0, 0.0)
+"""The impulse of the push in the axes of the world, N s: sideways, after what it turned."""
 
 DURATION = 20.0
 """s"""
@@ -112,6 +112,7 @@ def judge(walk: Walk, duration: float = DURATION) -> tuple[dict[str, Any], list[
         "turning_error_rad_s": turning,
         "fell": bool(fell),
         "stands_at_the_end": stands,
+        "down_after_push_s": _down_after_push(walk),
         "lowest_height_m": round(float(walk.heights.min()), 3) if len(walk.times) else None,
     }, problems
 
@@ -122,6 +123,14 @@ def _text(number: float | None) -> str:
 
 def _is_down(walk: Walk) -> np.ndarray:
     return (walk.heights < LOW) | (walk.uprights < TILTED)
+
+
+def _down_after_push(walk: Walk) -> float | None:
+    """Return how long after the push the robot was down at last, s; 0 if never, None before."""
+    if not len(walk.times) or walk.times[-1] < PUSH_TIME:
+        return None
+    down = walk.times[_is_down(walk) & (walk.times >= PUSH_TIME)]
+    return round(float(down[-1]) - PUSH_TIME, 2) if len(down) else 0.0
 
 
 def _is_pushed(time: float) -> bool:

@@ -70,6 +70,15 @@ def test_a_quadruped_walks_forward(quadruped):
     assert np.abs(motion.velocities[stands].mean(axis=0)[:2]).max() < 0.15
 
 
+@pytest.mark.parametrize("start", ["on_side", "on_back", "lying"])
+def test_a_quadruped_gets_up(quadruped, start):
+    """Most runs stand after 1 to 2 s."""
+    motion, _ = walked(*quadruped, seed=0, duration=5.0, start=start)
+    at_last = motion.times > 4.0
+    assert motion.heights[at_last].min() > walking.LOW
+    assert motion.uprights[at_last].min() > walking.TILTED
+
+
 @pytest.mark.extras
 def test_a_quadruped_follows_its_commands_and_survives_a_push(quadruped):
     row = walk(*quadruped, seed=1)

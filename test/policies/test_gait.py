@@ -150,6 +150,45 @@ def test_steps_follow_a_robot_that_was_pushed(model):
     assert ranges.max() > 0.3
 
 
+def tilted(model, angle):
+    """The rest state, rolled by an angle, rad, with joints turned by 0.2 rad."""
+    state = np.array(model.rest_state)
+    state[7:19] += 0.2
+    state[3:7] = np.cos(0.5 * angle), np.sin(0.5 * angle), 0.0, 0.0
+    return state
+
+
+def test_candidates_of_a_robot_that_fell_are_motions_to_get_up(model):
+    """One in four goes to the pose, the others to two random poses, the legs of a side alike."""
+    make, edges = candidates(model, count=41, fallen=0.7), 7.0 + np.arange(21) * 0.02
+    state = tilted(model, 1.6)
+    sequences = make(state, edges)
+    assert sequences.shape == (41, 20, 12)
+    rising, random = sequences[::4], np.delete(sequences, np.s_[::4], axis=0)
+    left_to_go = rising - model.named_actions["keyframe:home"]
+    np.testing.assert_allclose(left_to_go, left_to_go[..., :1] * np.ones(12), atol=1e-9)
+    assert (np.diff(left_to_go, axis=1) <= 1e-9).all()
+    assert ((left_to_go > -1e-9) & (left_to_go < 0.2)).all()
+    right, left, rear_right, rear_left = np.split(random, 4, axis=-1)
+    np.testing.assert_array_equal(right, rear_right)
+    np.testing.assert_array_equal(left, rear_left)
+    assert (np.abs(right - left).max(axis=(1, 2)) > 0.1).all()
+    assert all(1 <= len(np.unique(one, axis=0)) <= 2 for one in random)
+    assert np.mean(np.abs(random) == 3.0) == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize(("angle", "fallen"), [(0.5, 0.7), (1.6, 0.0)])
+def test_a_robot_that_did_not_fall_or_does_not_get_up_steps(model, angle, fallen):
+    sequences = candidates(model, fallen=fallen)(tilted(model, angle), np.arange(11) * 0.02)
+    np.testing.assert_allclose(sequences[0], np.tile(sequences[0, 0], (10, 1)))
+
+
+def test_a_robot_that_lies_on_its_belly_gets_up(model):
+    state = np.array(model.model.key("lying").qpos.tolist() + [0.0] * 18)
+    sequences = candidates(model, count=8, fallen=0.7)(state, np.arange(21) * 0.02)
+    np.testing.assert_allclose(sequences[0, 0], state[7:19], atol=0.2)
+
+
 def test_steps_stay_within_the_bounds_of_the_actions(model):
     sequences = candidates(model, velocity=(30.0, 0.0, 0.0))(np.zeros(37), np.arange(26) * 0.02)
     assert np.abs(sequences).max() == 3.0
@@ -200,6 +239,7 @@ def test_a_wrong_gait_is_refused_with_what_is_allowed(tmp_path, text, expected):
         ("stride: .inf", "stride.*0.1 to 10"),
         ("integral: .nan", "integral.*0.0 to 10"),
         ("lift: .nan", "lift.*0.0 to 1"),
+        ("fallen: 4.0", "fallen.*0.0 to 3.1"),
         ("feet: {FR_foot: .nan, FL_foot: 0.5}", "'FR_foot'.*phase nan.*0 to 1"),
         ("feet: {FR_foot: 0.0, FL_foot: 1.5}", "'FL_foot'.*phase 1.5.*0 to 1"),
     ],

@@ -23,6 +23,7 @@ def test_a_walk_as_commanded_is_a_success():
     assert found["velocity_error_m_s"] == 0.0
     assert found["fell"] is False
     assert found["stands_at_the_end"] is True
+    assert found["down_after_push_s"] == 0.0
 
 
 def test_sway_within_a_stride_is_no_error():
@@ -53,6 +54,7 @@ def test_the_robot_may_lie_after_the_push_but_not_stay_there():
     )
     assert not problems
     assert found["fell"] is False
+    assert found["down_after_push_s"] == pytest.approx(2.0, abs=0.02)
     found, problems = walking.judge(walk(heights=lambda t: np.where(t > begin, 0.08, 0.3)))
     assert "does not stand after the push" in problems
 
