@@ -14,7 +14,7 @@ import warp as wp
 
 from cem_planner_ros.dynamics import warp_kernels
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.plugins.plan_inputs import pinned
+from cem_planner_ros.plugins.plan_inputs import PlanInputs, pinned
 
 LONGEST = {"cpu": 2, "cuda": 128}
 """
@@ -120,7 +120,7 @@ class Worlds:
         self._sequence = zeros(horizon, len(physics.actuators), count)
         self._durations = zeros(horizon)
         self._signals = zeros(horizon, physics.signals, count)
-        self._poses = zeros(steps, model.nmocap, 7)
+        self._mocap = PlanInputs(device, poses=(steps, model.nmocap, 7))
         self._status = zeros(2, dtype=torch.int32)
         """How many time steps were needed, and the limits that were exceeded."""
         self._seen = self._status
@@ -139,7 +139,7 @@ class Worlds:
                     ("sequence", self._sequence),
                     ("durations", self._durations),
                     ("signals", self._signals),
-                    ("poses", self._poses),
+                    ("poses", self._mocap.poses),
                     ("status", self._status),
                     *zip(("ends", "ticks", "place", "failed"), counters, strict=True),
                     ("sensors", physics.sensors),
@@ -172,7 +172,8 @@ class Worlds:
             buffer[..., count:] = given[..., -1:]
         self._durations.copy_(durations)
         if poses is not None:
-            self._poses.copy_(torch.from_numpy(poses.astype(np.float32)))
+            self._mocap.host["poses"][:] = poses
+            self._mocap.send()
         self._launch(True)
         for _ in range(math.ceil(self._needed() / self._unit) - 1):
             self._launch(False)

@@ -182,6 +182,25 @@ def test_a_horizon_is_one_graph_as_on_a_gpu_that_is_captured_once(arm, counted, 
     assert counted["captured"] == 4
 
 
+def test_a_rollout_waits_for_nothing_that_a_gpu_computes(arm, monkeypatch):
+    """Nothing is read from the device, and what is sent to it comes from pinned memory."""
+    warped = MujocoWarp({"file": arm, "mocap_topics": ["goal: way nav_msgs/msg/Path"]})
+    given = random_rollout(warped, 4, 0.01)
+    warped.rollout(*given)
+
+    def waits(*args, **kwargs):
+        raise AssertionError("the host waits for the device")
+
+    for name in ("item", "tolist", "numpy", "cpu", "nonzero"):
+        monkeypatch.setattr(torch.Tensor, name, waits)
+    for name in ("from_numpy", "tensor", "as_tensor"):  # Copied from memory that is not pinned.
+        monkeypatch.setattr(torch, name, waits)
+    for name in ("synchronize", "synchronize_device", "synchronize_stream"):
+        monkeypatch.setattr(warp, name, waits)
+    warped.set_references({}, 0.0)
+    assert warped.rollout(*given).shape[0] == 4
+
+
 @pytest.mark.parametrize(
     "text",
     [
