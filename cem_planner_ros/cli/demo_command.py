@@ -66,9 +66,9 @@ def run(options: argparse.Namespace) -> int:
     """Run a scenario; the exit status is 0 if it went well and the commands were on time."""
     kind = SCENARIOS[options.scenario]
     duration = kind.duration if options.duration is None else options.duration
-    if not max(kind.min_duration, 1.0) <= duration < math.inf:
+    if not max(1.0, kind.min_duration) <= duration < math.inf:
         raise ConfigurationError(
-            f"--duration is {duration:g}, allowed: at least {max(kind.min_duration, 1.0):g} s"
+            f"--duration is {duration:g}, allowed: at least {max(1.0, kind.min_duration):g} s"
         )
     if options.seed < 0:
         raise ConfigurationError(f"--seed is {options.seed}, allowed: at least 0")
