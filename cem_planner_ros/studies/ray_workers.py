@@ -86,7 +86,11 @@ class RayWorkers:
             self._ray.shutdown()
 
     def run(self, queue: Queue) -> Iterator[Outcome]:
-        """Run the tasks of a queue; see `workers.Workers.run`."""
+        """
+        Run the tasks of a queue; see `workers.Workers.run`.
+
+        Raises ConfigurationError if the cluster is lost, such as the machine where this runs.
+        """
         ray, errors = self._ray, self._ray.exceptions
         call = ray.remote(**self._needs)(_call)
         running: dict = {}
@@ -100,9 +104,14 @@ class RayWorkers:
                 value = ray.get(done)
             except errors.RayTaskError as error:
                 yield Outcome(task, error=error.cause or error)
-            except errors.RayError as error:
+            except (errors.WorkerCrashedError, errors.OutOfMemoryError) as error:
                 text = f"its worker died {RETRIES + 1} times: {first_line(error)}"
                 yield Outcome(task, error=WorkerDiedError(text))
+            except errors.RayError as error:  # Nothing that the task has done.
+                raise ConfigurationError(
+                    f"the Ray cluster was lost: {first_line(error)}; continue a study with "
+                    "--resume when there is a cluster again"
+                ) from error
             else:
                 yield Outcome(task, value)
 

@@ -174,7 +174,7 @@ def _importance(study: Study, compared: dict[str, Episodes], plot: Any) -> Any:
         axis.barh(rows + index * height, widths, height, label=name)
     axis.set_yticks(rows, list(study.file.space.distributions))
     axis.set_xlabel("share")
-    axis.legend()
+    axis.legend(bbox_to_anchor=(1.0, 1.0), loc="upper left")  # Beside the bars.
     return figure
 
 
@@ -247,7 +247,7 @@ def _curves(study: Study, compared: dict[str, Episodes], plot: Any) -> Any:
     model = study.file.base.dynamics
     firsts = {name: (name, seed) for name, seed in reversed(compared[BEST])}
     firsts = dict(sorted(firsts.items()))
-    rows = [*model.state_names, *model.action_names]
+    rows = [*model.state_names, *(f"{name}\n(command)" for name in model.action_names)]
     figure, axes = plot.subplots(
         *(len(rows), len(firsts)),
         figsize=(max(6, 4 * len(firsts)), 1.5 * len(rows)),

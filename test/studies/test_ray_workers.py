@@ -17,9 +17,9 @@ from cem_planner_ros.studies.study import Study
 from cem_planner_ros.studies.workers import Here, Queue, WorkerTask
 
 
-def run(file, folder, workers, show=lambda progress: None):
+def run(file, folder, workers, show=lambda progress: None, resume=False):
     """Run a study and return parameters, state and values of each trial."""
-    study = Study(study_file.read(file), folder, resume=False)
+    study = Study(study_file.read(file), folder, resume)
     with workers:
         study.run(workers, show)
     return [(t.params, t.state.name, t.values) for t in study.study.get_trials()]
@@ -60,6 +60,25 @@ def test_a_cluster_that_loses_a_node_finds_what_one_process_finds(write, tmp_pat
         assert together == alone
     finally:
         cluster.shutdown()
+
+
+@pytest.mark.extras
+@pytest.mark.timeout(600)
+def test_a_cluster_that_is_lost_stops_the_study_and_fails_no_trial(write, tmp_path):
+    pytest.importorskip("ray", reason="needs Ray")
+    from ray._private import worker
+
+    file, folder = write(trials=6), tmp_path / "study"
+    alone = run(file, tmp_path / "alone", Here())
+    workers = patiently(lambda: RayWorkers("local", jobs=1).__enter__())
+
+    def kill(progress):
+        if progress.episodes == 3:
+            worker._global_node.kill_raylet()
+
+    with pytest.raises(ConfigurationError, match=r"the Ray cluster was lost: .*--resume"):
+        run(file, folder, workers, kill)
+    assert run(file, folder, Here(), resume=True) == alone
 
 
 @pytest.mark.extras
