@@ -19,17 +19,21 @@ MOST_PIXELS = 600
 
 
 def map_image(cells: np.ndarray) -> np.ndarray:
-    """Return a picture (rows, columns, 3) of a costmap: dark where it is occupied, +y is up."""
+    """
+    Return a picture (rows, columns, 3) of a costmap, dark where it is occupied.
+
+    Its rows are those of the costmap: viser shows the first one on the side of -y.
+    """
     cells = thinned(cells, np.maximum)
     grey = 255 - (np.clip(cells, 0, 100).astype(np.int16) * 225) // 100
     image = np.repeat(grey[..., None].astype(np.uint8), 3, axis=2)
     image[cells < 0] = UNKNOWN
-    return image[::-1]
+    return image
 
 
 def distance_image(distance: np.ndarray) -> np.ndarray:
     """
-    Return a picture (rows, columns, 3) of a distance field (rows, columns), m; +y is up.
+    Return a picture (rows, columns, 3) of a distance field (rows, columns), m.
 
     It is dark within obstacles, red at their edge, and white from FAR on.
     """
@@ -37,7 +41,7 @@ def distance_image(distance: np.ndarray) -> np.ndarray:
     share = np.clip(distance / FAR, 0.0, 1.0)[..., None]
     image = (np.array(NEAREST) + share * (255.0 - np.array(NEAREST))).astype(np.uint8)
     image[distance <= 0.0] = INSIDE
-    return image[::-1]
+    return image
 
 
 def thinned(cells: np.ndarray, combine: np.ufunc, most: int = MOST_PIXELS) -> np.ndarray:

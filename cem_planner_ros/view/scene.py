@@ -273,7 +273,6 @@ class Scene:
             y + 0.5 * (sin * width + cos * height),
             -FLOOR,
         )
-        # The image of viser hangs upright, with its upper row on the side of +y.
         turn = (math.cos(0.5 * yaw), 0.0, 0.0, math.sin(0.5 * yaw))
         if self._shows_distance.value:
             image = distance_image(costmap.distance)

@@ -7,6 +7,7 @@ import io
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,16 @@ const timer = setInterval(() => {
 """Notes when the page has shown first that the planner is fresh, s since 1970."""
 
 
+HIDE_NOTICES = """
+document.addEventListener("DOMContentLoaded", () => {
+  const style = document.createElement("style");
+  style.textContent = "[class*='mantine-Notifications'] { display: none }";
+  document.head.append(style);
+});
+"""
+"""Hides what viser says of drawing in software, which would lie above the scene."""
+
+
 class Browser:
     """A page, and what is on it by its texts."""
 
@@ -58,8 +69,8 @@ class Browser:
         # A group of processes of its own, which can be stopped together.
         service = webdriver.ChromeService(DRIVER, popen_kw={"start_new_session": True})
         self.driver = webdriver.Chrome(options, service)
-        note = "Page.addScriptToEvaluateOnNewDocument"
-        self.driver.execute_cdp_cmd(note, {"source": NOTE_FRESH})
+        for script in (NOTE_FRESH, HIDE_NOTICES):
+            self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
         self.group = service.process.pid
 
     def close(self, screenshot):
@@ -137,22 +148,32 @@ class Browser:
         png = io.BytesIO(self.driver.get_screenshot_as_png())
         return Image.open(png).convert("RGB")
 
-    def sees_robot(self):
-        """Wait until there is something in the scene beside the grey grid."""
+    def settles(self):
+        """Wait until the scene does not change any more."""
+        pictures = [np.zeros(0)]
 
-        def is_there(_):
-            picture = self.picture()
-            return (np.ptp(picture, axis=-1) > 40.0).sum() > 300 or None
+        def is_still(_):
+            time.sleep(1.0)
+            pictures.append(self.picture())
+            return np.array_equal(*pictures[-2:]) or None
 
-        self.act("//body", is_there)
+        self.act("//body", is_still)
 
-    def middle_of(self, colour):
-        """Return the middle (x, y), pixels, of what has a colour in the scene; wait for it."""
+    def middle_of(self, colour=None):
+        """
+        Return the middle (x, y), pixels, of what has a colour in the scene; wait for it.
+
+        Without a colour, that of all that is not grey, as the grid is.
+        """
 
         def find(_):
-            is_near = np.abs(self.picture() - colour).max(-1) < 12.0
-            rows, columns = np.nonzero(is_near)
-            return (int(np.median(columns)), int(np.median(rows))) if len(rows) > 20 else None
+            picture = self.picture()
+            if colour is None:
+                is_it = np.ptp(picture, axis=-1) > 40.0
+            else:
+                is_it = np.abs(picture - colour).max(-1) < 12.0
+            rows, columns = np.nonzero(is_it)
+            return (int(np.median(columns)), int(np.median(rows))) if len(rows) > 100 else None
 
         return self.act("//body", find)
 
@@ -169,10 +190,6 @@ class Browser:
 
     def keep_screenshot(self, name, at=None):
         """Write a small screenshot into report/, with an element in the middle of the panel."""
-        notice = "//button[contains(@class, 'mantine-Notification-closeButton')]"
-        for button in self.driver.find_elements(By.XPATH, notice):
-            with contextlib.suppress(WebDriverException):
-                button.click()
         if at is not None:
             script = "arguments[0].scrollIntoView({block: 'center'}); return true"
             self.act(at, lambda element: self.driver.execute_script(script, element))

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scene in a real browser: robots, what they drive by, and recorded runs."""
 
+from unittest.mock import create_autospec
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,8 @@ from cem_planner_ros.paths import share
 from cem_planner_ros.ros.diagnostics import STATISTICS, path_message
 from cem_planner_ros.ros.messages import LATCHED
 from cem_planner_ros.simulation import worlds
-from cem_planner_ros.view import pictures
+from cem_planner_ros.view import pictures, robots
+from cem_planner_ros.view.page import Operating, Page
 from cem_planner_ros.view.replay import Replay
 from cem_planner_ros.view.replay_page import ReplayPage
 
@@ -45,8 +48,22 @@ AXIS = (249, 45, 104)
 def test_a_robot_is_shown_with_its_candidates(begin, browser, plant, planner):
     begin(("simulator", plant), ("planner", planner))
     browser.sees("fresh")
-    browser.sees_robot()
+    browser.middle_of()
     browser.keep_screenshot(f"view_{planner.removesuffix('.yaml')}.png")
+
+
+def test_the_costmap_lies_where_its_obstacles_are(browser):
+    cells = np.zeros((120, 120), np.int8)
+    cells[75:95, 65:85] = 100
+    page = Page(create_autospec(Operating, instance=True), port=0)
+    try:
+        page.scene.use(robots.from_names(("x", "y", "yaw"), {}))
+        page.scene.show_state(np.array([1.75, 1.25, 0.0]))  # In the middle of the obstacle.
+        page.scene.show_costmap(Costmap(cells, 0.05, Pose(-2.0, -3.0, 0.0), 0.0))
+        browser.driver.get(page.serving.address)
+        assert np.allclose(browser.middle_of((30, 30, 30)), browser.middle_of(), atol=30.0)
+    finally:
+        page.close()
 
 
 def test_a_goal_that_is_dragged_in_the_scene_is_driven_to(begin, browser, observer, wait_until):
@@ -104,7 +121,7 @@ def test_a_recorded_run_is_played_and_planned_again(browser, wait_until, tmp_pat
     configuration = configure(load_yaml(file) | {"planner.device": "cpu"}, str(file))
     planner, period = configuration.planner(), 0.05
     cells = np.zeros((120, 120), np.int8)
-    cells[62:70, 80:84] = 100
+    cells[60:70, 60:64] = 100  # The robot drives around it.
     known = Surroundings(
         path=ReferencePath.through(np.array([(0.0, 0.0), (4.0, 0.0)])),
         goal=Pose(4.0, 0.0, 0.0),
@@ -126,8 +143,15 @@ def test_a_recorded_run_is_played_and_planned_again(browser, wait_until, tmp_pat
         browser.sees("period 1")
         wait_until(lambda: page.shown > 5, 240.0)
         browser.tick("Play")
+        browser.open_tab("Parameters")
+        browser.open_folder("obstacles")
+        browser.write("weight", "0")
+        browser.act("//label[contains(., '● weight')]")
         browser.press("Plan this period again")
+        browser.sees("other parameters")
+        browser.open_tab("Costs")
         browser.sees("elite 1")
+        browser.settles()
         browser.keep_screenshot("view_replay.png")
     finally:
         page.close()
