@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -18,8 +19,22 @@ from cem_planner_ros.errors import ConfigurationError
 if TYPE_CHECKING:
     import mujoco
 
-MESHES = (".obj'", ".stl'", ".msh'", ".dae'")
-"""How MuJoCo's error about a missing mesh ends."""
+LEAVE_OUT = (
+    "leave out what only collides by dynamics.allow_missing_meshes, in `init` by "
+    "--allow-missing-meshes"
+)
+
+REMEDIES = {
+    "mass and inertia": "a link that moves needs <inertial> with mass and inertia in URDF; a body "
+    "needs a geom with mass or <inertial> in MJCF",
+    "XML parse error|Unrecognized XML|empty file": "expected an MJCF or URDF file",
+    r"Error opening file.*\.(obj|stl|msh|dae)'$": "bodies collide with this mesh, or have their "
+    f"inertia of it: get it, or {LEAVE_OUT}",
+    "no decoder found": f"MuJoCo reads STL, OBJ and MSH: convert the mesh, or {LEAVE_OUT}",
+    "coplanar vertices": "a flat mesh cannot collide: take a box in its place, in URDF in "
+    "<collision>",
+}
+"""What to do about errors of MuJoCo, by a pattern of their text; the first one counts."""
 
 OF_A_JOINT = (0, 1)
 """mjTRN_JOINT and mjTRN_JOINTINPARENT: transmissions to a joint."""
@@ -91,26 +106,11 @@ def _compiled(spec: mujoco.MjSpec, told: list[str]) -> mujoco.MjModel:
 
 
 def _reason(error: ValueError) -> str:
-    """Return what MuJoCo says on one line, and what to do about what is often missing."""
+    """Return what MuJoCo says on one line, and what to do about what is often wrong."""
     text = " ".join(str(error).split())
-    if "mass and inertia" in text:
-        text += (
-            " (a link that moves needs <inertial> with mass and inertia in URDF; a body needs a "
-            "geom with mass or <inertial> in MJCF)"
-        )
-    elif any(part in text for part in ("XML parse error", "Unrecognized XML", "empty file")):
-        text += " (expected an MJCF or URDF file)"
-    elif "Error opening file" in text and text.endswith(MESHES):
-        text += (
-            " (bodies collide with this mesh, or have their inertia of it: get it, or leave out "
-            "what only collides by dynamics.allow_missing_meshes, in `init` by "
-            "--allow-missing-meshes)"
-        )
-    elif "no decoder found" in text:
-        text += (
-            " (MuJoCo reads STL, OBJ and MSH: convert the mesh, or leave out what only collides by "
-            "dynamics.allow_missing_meshes, in `init` by --allow-missing-meshes)"
-        )
+    for pattern, remedy in REMEDIES.items():
+        if re.search(pattern, text):
+            return f"{text} ({remedy})"
     return text
 
 

@@ -219,10 +219,16 @@ class PhysicsFile(Dynamics):
                 f"file '{self.file}' lacks meshes with which the bodies "
                 f"{', '.join(left_out.bodies)} collide: plans may lead them through obstacles"
             )
+        return found + self._joint_warnings()
+
+    def _joint_warnings(self) -> list[str]:
+        """Return warnings about joints that follow others, or have several drivers."""
+        model, found = self.model, []
         drivers: dict[int, list[str]] = {}
         for index, name in zip(self.actuators, self.action_names, strict=True):
             if model.actuator(index).trntype[0] in OF_A_JOINT:
                 drivers.setdefault(int(model.actuator(index).trnid[0]), []).append(name)
+        led = []
         for joint, leader in followers(model).items():
             follows = f"'{model.joint(leader).name}'" if leader >= 0 else "a fixed position"
             name = f"joint '{model.joint(joint).name}' of file '{self.file}'"
@@ -234,7 +240,12 @@ class PhysicsFile(Dynamics):
                     f"{', '.join(drivers[joint])}: the action works against the equality"
                 )
             else:
-                found.append(f"{name} follows {follows} by an equality: it is no action")
+                led.append(f"{model.joint(joint).name} ({follows})")
+        if led:
+            found.append(
+                f"joints of file '{self.file}' follow others by an equality, {', '.join(led)}: "
+                "they are no actions"
+            )
         found += [
             f"joint '{model.joint(joint).name}' of file '{self.file}' is driven by "
             f"{len(names)} actions at once, {', '.join(names)}: their forces add up"

@@ -164,7 +164,7 @@ OF_PATTERN = {
         "Give one of the two parameters another topic."
     ),
     r"forces add up|works against the equality": "Take one of the actuators out of the file.",
-    r"are no actions|is no action$": "Nothing, if this is what you want.",
+    "are no actions": "Nothing, if this is what you want.",
     r"are derived from the limits": "Set action.low and action.high if they are not right.",
 }
 """What to do about texts that contain a pattern; the first one counts."""

@@ -218,6 +218,12 @@ def test_a_mesh_that_mujoco_cannot_read_is_one_that_is_missing(described, tmp_pa
     assert Mujoco({"file": str(file), "allow_missing_meshes": True}).model.nmesh == 0
 
 
+def test_a_flat_mesh_is_refused_with_what_to_take_instead(described, tmp_path):
+    (tmp_path / "sign.obj").write_text("v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nf 1 2 3\nf 1 3 4\n")
+    with pytest.raises(ConfigurationError, match=r"coplanar .* take a box in its place"):
+        Mujoco({"file": str(described(f"{tmp_path}/sign.obj"))})
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
@@ -383,8 +389,7 @@ def test_a_joint_that_mimics_another_gets_no_motor(tmp_path):
     assert model.action_names == ("left",)
     assert tuple(MujocoPlant(file).command_fields) == ("left",)
     (warning,) = model.warnings()
-    assert "joint 'right'" in warning
-    assert "follows 'left'" in warning
+    assert "follow others by an equality, right ('left'): they are no actions" in warning
 
 
 HAND = """<mujoco><option {option}>{flag}</option><worldbody>
