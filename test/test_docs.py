@@ -142,6 +142,15 @@ def test_pages_of_the_site_are_in_its_navigation():
         assert f": {page.relative_to(ROOT / 'docs')}\n" in navigation
 
 
+def test_readme_links_every_page():
+    """But for Python's reference, what no test runs, and what is at the top of the repository."""
+    text = (ROOT / "README.md").read_text()
+    pages = {page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").rglob("*.md")}
+    linked = set(re.findall(r"\]\((docs/[^)#]+\.md)", text))
+    others = {page for page in pages - linked if not page.startswith("docs/api/")}
+    assert others == {"docs/contributing.md", "docs/reference/not_run.md"}
+
+
 def script(name):
     """Return a module of docs/scripts."""
     file = ROOT / "docs" / "scripts" / f"{name}.py"
