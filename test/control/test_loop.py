@@ -864,6 +864,7 @@ class FastClock:
         return 10.0 * (time.monotonic() - self.began)
 
 
+@pytest.mark.alone
 def test_under_a_fast_clock_iterations_fit_into_its_periods(wait_until):
     clock = FastClock()
     iterations, ticks = [], []
