@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -26,6 +27,10 @@ EXIT_INTERRUPTED = 130
 
 SPEED_OVER = 600.0
 """s over which the speed is measured that says how much time is left."""
+
+
+LINES = 20
+"""About how many lines say how far a study has come, if they go into a file and not a terminal."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +97,7 @@ def _run(file: StudyFile, folder: Path, resume: bool, hired: Workers, display: R
             print(f"wrote {files[0]}, the best so far, which is not compared with today's values")
         return EXIT_INTERRUPTED
     _print_comparison(study, compared)
+    print(show.speed())
     others = f", {len(files) - 1} files of the Pareto front in {folder}/pareto" if files[1:] else ""
     print(f"wrote {files[0]}{others} and {report}")
     return 0
@@ -113,6 +119,9 @@ class _Display:
         self._progress = progress
         self._objectives = objectives
         self._tasks: dict[str, int] = {}
+        self._logged = 0  # The next line of a file is for more trials than these.
+        self._episodes = 0
+        self._first = self._last = 0.0  # Times at which episodes ended, s.
 
     def _update(self, what: str, done: int, count: int, text: str = "") -> None:
         if what not in self._tasks:
@@ -132,6 +141,19 @@ class _Display:
         if now.fails:
             best += f"; {now.fails} cannot work: {now.problem.splitlines()[0]}"
         self._update("trials", now.finished, now.trials, best)
+        if not self._progress.console.is_terminal and now.finished > self._logged:
+            print(f"{now.finished}/{now.trials} trials, {best}", flush=True)
+            self._logged = min(now.finished + now.trials // LINES, now.trials - 1)
+        if now.episodes > self._episodes:
+            self._episodes, self._last = now.episodes, time.monotonic()
+            self._first = self._first or self._last
+
+    def speed(self) -> str:
+        """Return how many episodes of trials were run, and how fast, without the start."""
+        text = f"{self._episodes} episodes of trials"
+        if self._last > self._first:
+            text += f", {(self._episodes - 1) / (self._last - self._first):.3g} per second"
+        return text
 
     def comparison(self, done: int, count: int) -> None:
         """Show how far the comparison with today's values has come."""

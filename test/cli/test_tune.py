@@ -47,6 +47,9 @@ def test_a_study_ends_with_a_comparison_and_a_parameter_file(file, tmp_path, cap
     text = capsys.readouterr().out
     assert "cost" in text
     assert "today" in text
+    assert "1/2 trials, no best yet\n" in text  # It is no terminal.
+    assert "2/2 trials, best: cost " in text
+    assert "2 episodes of trials, " in text
     assert 0.1 <= load_yaml(out / "best.yaml")["planner.keep"] <= 0.9
     assert load_yaml(out / "best.yaml")["planner.samples"] != 64  # Of the scenario only.
     report = (out / "report.html").read_text()
