@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from cem_planner_ros.cli.demo_scenario import DemoRecording, Scenario
 from cem_planner_ros.configuration import Configuration, load_yaml
+
+if TYPE_CHECKING:
+    from cem_planner_ros.simulation.worlds import World
 
 SAY_AGAIN = 0.5
 """Time between two messages with the goal, until the robot drives, s."""
@@ -108,21 +111,7 @@ class DiffDriveScenario(Scenario):
 
     def draw(self, axis, recording: DemoRecording) -> None:
         """Draw the world from above, the driven track, the footprint and some plans."""
-        from matplotlib.patches import Circle, Rectangle
-
-        world = self._world
-        for outlines, color in ((world.fixed, "0.4"), (world.obstacles, "tab:red")):
-            for x, y, yaw, length, width in outlines.boxes:
-                corner = (x - length / 2, y - width / 2)
-                angle = math.degrees(yaw)
-                axis.add_patch(
-                    Rectangle(
-                        corner, length, width, angle=angle, rotation_point="center", color=color
-                    )
-                )
-            for x, y, radius in outlines.circles:
-                axis.add_patch(Circle((x, y), radius, color=color))
-        axis.plot(*world.path.T, "k--", linewidth=0.8, label="path")
+        draw_world(axis, self._world)
         way = np.array([state for _, state in recording.states])
         every = max(1, round(PLAN_EVERY / max(recording.time, 1e-9) * len(self._plans)))
         for index, plan in enumerate(self._plans[::every]):
@@ -132,11 +121,24 @@ class DiffDriveScenario(Scenario):
             spacing = max(1, round(len(way) / max(recording.time, 1.0)))  # About 1 s.
             for pose in way[:: 2 * spacing, :3]:
                 axis.plot(*self._footprint.at(*pose).T, "tab:green", linewidth=0.4)
-        x, y, yaw = world.goal
-        axis.arrow(
-            x, y, 0.3 * math.cos(yaw), 0.3 * math.sin(yaw), color="tab:purple", head_width=0.1
-        )
-        low, high = world.path.min(0) - 1.2, world.path.max(0) + 1.2
-        axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
-        axis.set(xlabel="x [m]", ylabel="y [m]")
         axis.legend(loc="upper left", fontsize="small")
+
+
+def draw_world(axis, world: World) -> None:
+    """Draw a world from above: walls, obstacles that its path does not know, path and goal."""
+    from matplotlib.patches import Circle, Rectangle
+
+    for outlines, color in ((world.fixed, "0.4"), (world.obstacles, "tab:red")):
+        for x, y, yaw, length, width in outlines.boxes:
+            corner, angle = (x - length / 2, y - width / 2), math.degrees(yaw)
+            axis.add_patch(
+                Rectangle(corner, length, width, angle=angle, rotation_point="center", color=color)
+            )
+        for x, y, radius in outlines.circles:
+            axis.add_patch(Circle((x, y), radius, color=color))
+    axis.plot(*world.path.T, "k--", linewidth=0.8, label="path")
+    x, y, yaw = world.goal
+    axis.arrow(x, y, 0.3 * math.cos(yaw), 0.3 * math.sin(yaw), color="tab:purple", head_width=0.1)
+    low, high = world.path.min(0) - 1.2, world.path.max(0) + 1.2
+    axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+    axis.set(xlabel="x [m]", ylabel="y [m]")

@@ -18,12 +18,16 @@ from matplotlib import pyplot
 from matplotlib.animation import FuncAnimation, PillowWriter
 
 import cem_planner_ros as cem
+from cem_planner_ros.cli.drive_demo import draw_world
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import StateSample, Tick
 from cem_planner_ros.paths import share
+from cem_planner_ros.simulation import worlds
 from cem_planner_ros.simulation.lockstep import Lockstep
 from cem_planner_ros.simulation.plants import ModelPlant
+from cem_planner_ros.studies import episode
+from cem_planner_ros.studies.courses import WorldCourse
 
 FOLDER = Path(__file__).parents[1] / "figures"
 HANGING = np.array([0.0, 0.0, np.pi, 0.0])
@@ -292,6 +296,22 @@ def smoothness() -> pyplot.Figure:
     return drawn
 
 
+def driving() -> pyplot.Figure:
+    """Draw the way of a robot through rooms with obstacles that its path does not know."""
+    file = share("config") / "drive.yaml"
+    configuration = configure(load_yaml(file) | {"planner.device": "cpu"}, str(file))
+    padding = configuration.values["drive.moving_obstacles_padding"]
+    course = WorldCourse("rooms", 0, padding)
+    way = episode.drive(configuration, configuration.planner(), course, 60.0).states
+    drawn, axis = figure(size=(7.0, 3.3))
+    draw_world(axis, worlds.load("rooms", 0))
+    axis.plot(*way[:, :2].T, color=BLUE, label="way driven")
+    for pose in way[::40, :3]:
+        axis.plot(*configuration.footprint.at(*pose).T, color=BLUE, linewidth=0.6)
+    legend(drawn, axis)
+    return drawn
+
+
 def cartpole() -> FuncAnimation:
     """Film the swing-up of the cart-pole, with the motion that each plan foresees."""
     plant, lockstep = hanging(configured())
@@ -327,7 +347,7 @@ def cartpole() -> FuncAnimation:
     return FuncAnimation(drawn, show, frames=range(0, len(states), 2), blit=False)
 
 
-PICTURES = (data_flow, candidates, warm_start, period, ladder, smoothness, cartpole)
+PICTURES = (data_flow, candidates, warm_start, period, ladder, smoothness, driving, cartpole)
 
 
 def main(names: list[str]) -> None:
