@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 REPORT = "report.html"
 
+IN_A_ROW = 4
+"""Parameters whose pictures are side by side, at most."""
+
 STYLE = (
     "body {font: 15px sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em} "
     "table {border-collapse: collapse} td, th {border: 1px solid #bbb; padding: 0.2em 0.6em; "
@@ -181,16 +184,20 @@ def _importance(study: Study, compared: dict[str, Episodes], plot: Any) -> Any:
 def _slices(study: Study, compared: dict[str, Episodes], plot: Any) -> Any:
     """Value over each parameter; later trials are lighter."""
     names, parameters = study.file.objectives, list(study.file.space.distributions)
+    columns = min(len(parameters), IN_A_ROW)
+    groups = -(-len(parameters) // columns)
     figure, axes = plot.subplots(
-        *(len(names), len(parameters)),
-        figsize=(max(6.0, 2.6 * len(parameters)), 2.4 * len(names)),
+        *(groups * len(names), columns),
+        figsize=(max(6.0, 2.6 * columns), 2.4 * groups * len(names)),
         squeeze=False,
-        sharey="row",
         layout="constrained",
     )
+    for axis in axes.flat:
+        axis.set_visible(False)
     trials, best = _complete(study), study.best()
     numbers = [trial.number for trial in trials]
-    for column, parameter in enumerate(parameters):
+    for index, parameter in enumerate(parameters):
+        group, column = divmod(index, columns)
         distribution = study.file.space.distributions[parameter]
         is_word = not hasattr(distribution, "low")
         given = [trial.params[parameter] for trial in trials]
@@ -198,7 +205,8 @@ def _slices(study: Study, compared: dict[str, Episodes], plot: Any) -> Any:
         if is_word:
             given, today, chosen = [str(value) for value in given], str(today), str(chosen)
         for row, name in enumerate(names):
-            axis = axes[row, column]
+            axis = axes[group * len(names) + row, column]
+            axis.set_visible(True)
             axis.scatter(given, [trial.values[row] for trial in trials], s=12, c=numbers)
             axis.plot([chosen], [best.values[row]], "*", color="tab:orange", label=BEST)
             axis.axvline(today, color="grey", linestyle="--", label=TODAY)
@@ -206,7 +214,7 @@ def _slices(study: Study, compared: dict[str, Episodes], plot: Any) -> Any:
                 _scale_log(axis, distribution.low, distribution.high)
             if not column:
                 axis.set_ylabel(_label(name))
-        axes[-1, column].set_xlabel(parameter)
+        axis.set_xlabel(parameter)
     axes[0, 0].legend()
     return figure
 
@@ -215,7 +223,7 @@ def _scale_log(axis: Any, low: float, high: float) -> None:
     """Give a small picture a logarithmic axis with three numbers, which do not overlap."""
     ticks = np.geomspace(low, high, 3)
     axis.set_xscale("log")
-    axis.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
+    axis.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
     axis.set_xticks([], minor=True)
 
 
