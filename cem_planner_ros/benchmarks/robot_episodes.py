@@ -65,6 +65,24 @@ def fly(
 
     The error is the root mean square of the distance, m.
     """
+    times, positions, run = flown(configuration, planner, seed, duration)
+    distances = FigureOfEight(seed).distances(times, positions)
+    result = figure_eight.result(times, distances, positions[:, 2])
+    return {
+        "robot": "quadrotor",
+        "seed": seed,
+        "success": not result.problems,
+        "error": round(result.error, 4),
+        "fell": bool(positions[:, 2].min() < figure_eight.LOWEST),
+        **timing(configuration, run),
+        "physics_share": 0.0,
+    }
+
+
+def flown(
+    configuration: Configuration, planner: Planner, seed: int, duration: float
+) -> tuple[np.ndarray, np.ndarray, Lockstep]:
+    """Return times (n,), s from the beginning of the figure, positions (n, 3), m, and the run."""
     figure = FigureOfEight(seed)
     plant = MujocoPlant(share("models") / "quadrotor.xml", figure_eight.start(seed))
     planner.reset()
@@ -82,19 +100,7 @@ def fly(
         run.loop.commander.references = {name: reference}
         run.period()
         way.append((run.time - figure_eight.APPROACH, *plant.physics_state()[:3]))
-    flown = np.array(way)
-    times, positions = flown[:, 0], flown[:, 1:]
-    distances = figure.distances(times, positions)
-    result = figure_eight.result(times, distances, positions[:, 2])
-    return {
-        "robot": "quadrotor",
-        "seed": seed,
-        "success": not result.problems,
-        "error": round(result.error, 4),
-        "fell": bool(positions[:, 2].min() < figure_eight.LOWEST),
-        **timing(configuration, run),
-        "physics_share": 0.0,
-    }
+    return np.array(way)[:, 0], np.array(way)[:, 1:], run
 
 
 def reach(

@@ -18,12 +18,14 @@ from matplotlib import pyplot
 from matplotlib.animation import FuncAnimation, PillowWriter
 
 import cem_planner_ros as cem
+from cem_planner_ros.benchmarks import robot_episodes
 from cem_planner_ros.cli.drive_demo import draw_world
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import StateSample, Tick
 from cem_planner_ros.paths import share
 from cem_planner_ros.simulation import worlds
+from cem_planner_ros.simulation.figure_eight import FigureOfEight
 from cem_planner_ros.simulation.lockstep import Lockstep
 from cem_planner_ros.simulation.plants import ModelPlant
 from cem_planner_ros.studies import episode
@@ -312,6 +314,19 @@ def driving() -> pyplot.Figure:
     return drawn
 
 
+def flight() -> pyplot.Figure:
+    """Draw the quadrotor on a figure of eight that changes every second, from above."""
+    configuration, planner = robot_episodes.prepared("quadrotor_flight.yaml")
+    times, way, _ = robot_episodes.flown(configuration, planner, 0, 12.0)
+    wanted = FigureOfEight(0).position(times[times >= 0.0])
+    drawn, axis = figure(size=(7.0, 3.6))
+    axis.plot(*wanted[:, :2].T, "k--", linewidth=0.8, label="figure of eight")
+    axis.plot(*way[:, :2].T, color=BLUE, label="way flown")
+    axis.set(xlabel="x [m]", ylabel="y [m]", aspect="equal")
+    legend(drawn, axis)
+    return drawn
+
+
 def cartpole() -> FuncAnimation:
     """Film the swing-up of the cart-pole, with the motion that each plan foresees."""
     plant, lockstep = hanging(configured())
@@ -347,7 +362,17 @@ def cartpole() -> FuncAnimation:
     return FuncAnimation(drawn, show, frames=range(0, len(states), 2), blit=False)
 
 
-PICTURES = (data_flow, candidates, warm_start, period, ladder, smoothness, driving, cartpole)
+PICTURES = (
+    data_flow,
+    candidates,
+    warm_start,
+    period,
+    ladder,
+    smoothness,
+    driving,
+    flight,
+    cartpole,
+)
 
 
 def main(names: list[str]) -> None:
