@@ -167,7 +167,7 @@ def test_pages_that_are_made_from_the_code_are_up_to_date(name):
     assert module.page() == module.TARGET.read_text(), "make reference"
 
 
-SCREENSHOTS = {"view_cartpole", "view_drive", "view_replay"}
+SCREENSHOTS = {f"view_{what}" for what in ("cartpole", "distance", "drive", "plots", "replay")}
 """Pictures that tests of the page in a browser take."""
 
 

@@ -173,7 +173,7 @@ class Browser:
             else:
                 is_it = np.abs(picture - colour).max(-1) < 12.0
             rows, columns = np.nonzero(is_it)
-            return (int(np.median(columns)), int(np.median(rows))) if len(rows) > 100 else None
+            return (int(np.median(columns)), int(np.median(rows))) if len(rows) > 30 else None
 
         return self.act("//body", find)
 
@@ -186,6 +186,7 @@ class Browser:
         for share in (0.25, 0.5, 0.75, 1.0):
             mouse.pause(0.5).move_to_location(round(x + share * right), round(y + share * down))
         mouse.pause(1.0).pointer_up()
+        mouse.move_to_location(5, 5)  # What lies under the mouse has another colour.
         chain.perform()
 
     def keep_screenshot(self, name, at=None):
