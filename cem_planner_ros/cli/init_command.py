@@ -73,14 +73,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the parameter file; warnings go to the error output."""
-    file = options.mujoco or options.urdf
+    file = options.urdf if options.mujoco is None else options.mujoco
     if options.plugin and (options.task or options.keyframe or options.allow_missing_meshes):
         raise ConfigurationError(
             "--task and --keyframe are for --mujoco and --urdf, --allow-missing-meshes too"
         )
     text, warnings = (
         of_file(file, options.task or "", options.keyframe, options.allow_missing_meshes)
-        if file
+        if file is not None
         else of_plugin(options.plugin)
     )
     print(text, end="")

@@ -27,7 +27,7 @@ LEAVE_OUT = (
 REMEDIES = {
     "mass and inertia": "a link that moves needs <inertial> with mass and inertia in URDF; a body "
     "needs a geom with mass or <inertial> in MJCF",
-    "XML parse error|Unrecognized XML|empty file": "expected an MJCF or URDF file",
+    "XML parse error|Unrecognized XML|empty file|not find decoder": "expected an MJCF or URDF file",
     r"Error opening file.*\.(obj|stl|msh|dae)'$": "bodies collide with this mesh, or have their "
     f"inertia of it: get it, or {LEAVE_OUT}",
     "no decoder found": f"MuJoCo reads STL, OBJ and MSH: convert the mesh, or {LEAVE_OUT}",

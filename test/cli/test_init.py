@@ -269,6 +269,7 @@ def test_a_plugin_gets_a_file_with_all_weights(name, tmp_path):
         (["--mujoco", "quadruped.xml", "--task", "reach"], "allowed are stand, walk and hover"),
         (["--mujoco", "quadruped.xml", "--keyframe", "up"], "which has home, lying"),
         (["--urdf", "nowhere.urdf"], "file 'nowhere.urdf' does not exist"),
+        (["--mujoco", ""], "parameter 'file' is missing"),
     ],
 )
 def test_what_cannot_be_is_explained(arguments, text, capsys):

@@ -599,6 +599,9 @@ def test_a_file_that_cannot_be_loaded_is_named(tmp_path):
     (tmp_path / "bad.xml").write_text("")
     with pytest.raises(ConfigurationError, match=r"bad\.xml': .*expected an MJCF or URDF file"):
         Mujoco({"file": str(tmp_path / "bad.xml")})
+    (tmp_path / "bad.mjb").write_bytes(b"\0")
+    with pytest.raises(ConfigurationError, match=r"bad\.mjb': .*expected an MJCF or URDF file"):
+        Mujoco({"file": str(tmp_path / "bad.mjb")})
     (tmp_path / "bad.xml").write_text("<mujoco><nonsense/></mujoco>")
     with pytest.raises(ConfigurationError, match=r"bad\.xml': (.|\n)*nonsense"):
         Mujoco({"file": str(tmp_path / "bad.xml")})
