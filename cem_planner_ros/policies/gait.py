@@ -35,8 +35,8 @@ MOST_CAUGHT = 1.5
 LOW = 0.6
 """Height of the base over its lowest foot, as a share of that at the keyframe: below, it lies."""
 
-RISES = 4
-"""One in so many candidates of a robot that has fallen is the way to the keyframe."""
+RISES = 0.25
+"""Probability that a candidate of a robot that has fallen is the way to the keyframe."""
 
 RISE = (0.1, 1.0)
 """Shortest and longest duration of this way, s."""
@@ -217,10 +217,10 @@ class GaitCandidates:
         poses = self._low + shares[..., legs.alike] * (self._high - self._low)
         is_second = times > random.uniform(0.0, times[-1], (count, 1))
         sequences = np.where(is_second[..., None], poses[1, :, None], poses[0, :, None])
-        duration = random.uniform(*RISE, (len(sequences[::RISES]), 1, 1))
-        share = np.minimum(times[:, None] / duration, 1.0)
-        sequences[::RISES] = (1.0 - share) * state[legs.measured] + share * legs.stance
-        return sequences
+        share = np.minimum(times / random.uniform(*RISE, (count, 1)), 1.0)[..., None]
+        rising = (1.0 - share) * state[legs.measured] + share * legs.stance
+        # Also the first one is random: on a busy machine it may be the only one that is simulated.
+        return np.where(random.random((count, 1, 1)) < RISES, rising, sequences)
 
     def sequence(self, times: np.ndarray, velocity: np.ndarray) -> np.ndarray:
         """Return the actions (n, nu) at times (n,), s, that step with a velocity (3,)."""
