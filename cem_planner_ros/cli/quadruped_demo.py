@@ -87,10 +87,14 @@ class QuadrupedScenario(Scenario):
         """Return that in words."""
         error, turning = summary["velocity_error_m_s"], summary["turning_error_rad_s"]
         down, after = summary["down_after_push_s"], "does not stand"
-        if summary["stands_at_the_end"]:
+        if down is None:
+            after = f"not pushed before {walking.PUSH_TIME:g} s"
+        elif summary["stands_at_the_end"]:
             after = f"got up within {down} s" if down else "stands"
         return {
-            "velocity error": f"{error} m/s, turning {turning} rad/s",
+            "velocity error": "not measured"
+            if error is None
+            else f"{error} m/s, turning {turning} rad/s",
             "fell": "yes" if summary["fell"] else "no",
             "after the push": after,
         }

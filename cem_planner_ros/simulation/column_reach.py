@@ -16,6 +16,7 @@ import numpy as np
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.dynamics.mjcf import load
+from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import find
 
 COLUMN = (0.45, 0.0)
@@ -95,10 +96,19 @@ class GoalsAroundColumn:
 
 
 class Tip:
-    """The tip of models/arm.xml, by MuJoCo's kinematics."""
+    """
+    The tip of models/arm.xml, by MuJoCo's kinematics.
+
+    Raises ConfigurationError if mujoco is not installed.
+    """
 
     def __init__(self) -> None:
-        import mujoco
+        try:
+            import mujoco
+        except ImportError as error:
+            raise ConfigurationError(
+                f"the tip of the arm needs the package mujoco (pip install mujoco): {error}"
+            ) from error
 
         self._mujoco = mujoco
         self._model = load(find("arm.xml"))

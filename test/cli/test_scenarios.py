@@ -3,6 +3,7 @@
 """How the demos judge what was recorded."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from cem_planner_ros.cli.demo_report import lateness, timing
 from cem_planner_ros.cli.demo_scenario import DemoRecording
 from cem_planner_ros.cli.quadrotor_demo import QuadrotorScenario
 from cem_planner_ros.cli.scenarios import SCENARIOS
+from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.simulation import walking
 from cem_planner_ros.simulation.column_reach import Tip
 
 
@@ -22,12 +25,41 @@ def test_the_files_of_a_scenario_exist(name):
         assert (scenario.config / file).is_file()
 
 
-@pytest.mark.parametrize("name", ["arm", "cartpole", "quadrotor"])
+@pytest.mark.parametrize("name", ["arm", "cartpole", "quadrotor", "quadruped"])
 def test_nothing_recorded_is_no_success(name):
     scenario = SCENARIOS[name](0)
     found, problems = scenario.evaluate(DemoRecording(), 20.0)
     assert problems
-    assert all(scenario.rows(found).values())
+    rows = scenario.rows(found).values()
+    assert all(rows)
+    assert not any("None" in text for text in rows)
+
+
+@pytest.mark.parametrize(
+    ("duration", "down", "said"),
+    [
+        (5.0, 0.0, "not pushed before 15 s"),
+        (20.0, 0.0, "stands"),
+        (20.0, 1.0, "got up within 0.99 s"),
+        (20.0, 9.0, "does not stand"),
+    ],
+)
+def test_a_quadruped_is_said_to_stand_or_to_get_up_only_after_a_push(duration, down, said):
+    """It lies for `down` seconds from the push on."""
+    scenario, recording = SCENARIOS["quadruped"](0), DemoRecording()
+    scenario._first_speed = 19  # As `watch` finds it in the model.
+    for time in np.arange(0.0, duration, 0.01):
+        lies = walking.PUSH_TIME <= time < walking.PUSH_TIME + down - 1e-6
+        state = np.array([0.0, 0.0, 0.08 if lies else 0.3, 1.0, *[0.0] * 33])
+        recording.states.append((time, state))
+    found, _ = scenario.evaluate(recording, duration)
+    assert scenario.rows(found)["after the push"] == said
+
+
+def test_an_arm_without_mujoco_is_told_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    with pytest.raises(ConfigurationError, match="pip install mujoco"):
+        ArmScenario(0)
 
 
 def flown(off, seconds=6.0):
