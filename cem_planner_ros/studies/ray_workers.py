@@ -12,7 +12,7 @@ from typing import Any
 from cem_planner_ros.errors import ConfigurationError, first_line
 from cem_planner_ros.studies.workers import Outcome, Queue, WorkerDiedError, WorkerTask
 
-LOCAL = "local"
+AUTO, LOCAL = "auto", "local"
 
 RETRIES = 3
 """How often Ray runs a task again whose worker or node died."""
@@ -25,8 +25,8 @@ class RayWorkers:
     The package has to be installed on each node, with the same version of Python and of Ray.
 
     Args:
-        address: "auto" for the cluster that this machine belongs to, HOST:PORT or ray://HOST:PORT
-            for another one, LOCAL to start one here.
+        address: AUTO for the cluster that this machine belongs to, HOST:PORT of its head if it
+            belongs to several, ray://HOST:PORT for another one, LOCAL to start one here.
         cpus, gpus: what a task needs.
         jobs: CPUs of a cluster that is started; None for all of this machine.
 
@@ -64,6 +64,8 @@ class RayWorkers:
             hint = "start one with `ray start --head`, or use --ray local"
             if self._address == LOCAL:
                 hint = "try again when the machine is less busy, or use --jobs without --ray"
+            elif self._address != AUTO:
+                hint += f"; set RAY_AUTH_MODE=token if the cluster has a token, or use --ray {AUTO}"
             raise ConfigurationError(
                 f"--ray {self._address}: no Ray cluster answers ({first_line(error)}): {hint}"
             ) from error
