@@ -4,6 +4,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,7 @@ def test_a_cluster_that_is_lost_stops_the_study_and_fails_no_trial(write, tmp_pa
     def kill(progress):
         if progress.episodes == 3:
             worker._global_node.kill_raylet()
+            time.sleep(5.0)  # Its workers end; until then they might run all that is left.
 
     with pytest.raises(ConfigurationError, match=r"the Ray cluster was lost: .*--resume"):
         run(file, folder, workers, kill)
