@@ -123,6 +123,7 @@ def test_parameters_are_prepared_set_refused_saved_and_undone(
         ("planner", "cartpole.yaml", "autostart:=false"),
         save_to=saved,
     )
+    browser.sees("not controlling (unconfigured)")  # The page is there before the planner.
     for button, answer in (
         ("Configure", "configure: done"),
         ("Activate", "activate: done"),
