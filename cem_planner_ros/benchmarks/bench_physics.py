@@ -161,10 +161,10 @@ def _physics_alone(model: Mujoco, actions: np.ndarray) -> Callable[[], object]:
     from mujoco.rollout import Rollout
 
     physics, threads = model.model, int(model.threads)
-    repeats = round(DT / physics.opt.timestep)
-    steps, _, count = np.repeat(actions, repeats, axis=0).shape
+    held = np.repeat(actions, round(DT / physics.opt.timestep), axis=0)
+    steps, _, count = held.shape
     control = np.zeros((count, steps, physics.nu))
-    control[..., model.actuators] = np.repeat(actions, repeats, axis=0).transpose(2, 0, 1)
+    control[..., model.actuators] = held.transpose(2, 0, 1)
     start = np.tile(np.concatenate(([0.0], model.rest_state)), (count, 1))
     states = np.zeros((count, steps, start.shape[1]))
     sensed = np.zeros((count, steps, physics.nsensordata))
