@@ -1,8 +1,9 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
-"""Data files of the package."""
+"""Data files of the package, and folders that one process at a time writes."""
 
 import contextlib
+import fcntl
 import importlib.util
 import os
 import re
@@ -104,6 +105,26 @@ def first_file(
             if is_right(path := place.expanduser()):
                 return path
     return None
+
+
+def lock_folder(folder: Path) -> contextlib.ExitStack:
+    """
+    Make a folder, and lock it until the context that is returned, or this process, ends.
+
+    Raises BlockingIOError if another process has locked it, another OSError if it cannot be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    context = contextlib.ExitStack()
+    context.callback(os.close, handle)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        context.close()
+        raise
+    except OSError:  # Some network file systems have no locks; there nothing is locked.
+        pass
+    return context
 
 
 def _workspaces() -> list[str]:

@@ -25,6 +25,7 @@ from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.configuration.state_sources import StateSource
 from cem_planner_ros.control.ladder import FRESH, STATUSES
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.paths import lock_folder
 from cem_planner_ros.readers import stamp_of
 from cem_planner_ros.ros import node_processes
 
@@ -35,7 +36,7 @@ MOST_AGE = 1.0
 """Age of a state from which its stamp is not believed, s."""
 
 OTHERS_END = 20.0
-"""Time to wait for other publishers on the same topics to end, s, such as an earlier demo."""
+"""Time to wait for others with the same topics or report to end, s, such as an earlier demo."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,17 +75,17 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigurationError(f"--seed is {options.seed}, allowed: at least 0")
     if options.view is not None:
         check_packages()
-    scenario = kind(options.seed)
-    try:
-        options.report.mkdir(parents=True, exist_ok=True)
-        for name in (*(f"{node}.log" for node in kind.files), "summary.json", "demo.png"):
-            (options.report / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"--report {options.report}: {error}") from error
+    stale = [*(f"{node}.log" for node in kind.files), "summary.json", "demo.png"]
+    with _claimed(options.report, stale):
+        return _run(options, kind(options.seed), duration)
+
+
+def _run(options: argparse.Namespace, scenario: Scenario, duration: float) -> int:
+    """Run a scenario, and write its report."""
     node_processes.isolate()
     nodes = {
         node: (scenario.config / file, scenario.parameters(node))
-        for node, file in kind.files.items()
+        for node, file in scenario.files.items()
     }
     planner_file = nodes["planner"][0]
     if options.view is not None:
@@ -104,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
     period = 1.0 / configuration.values["control_rate"]
     found, problems = scenario.evaluate(recording, duration)
     timing = demo_report.timing(recording, period)
-    problems += demo_report.lateness(timing, kind.max_late_share)
+    problems += demo_report.lateness(timing, scenario.max_late_share)
     summary = {
         "scenario": options.scenario,
         "seed": options.seed,
@@ -119,6 +120,34 @@ def run(options: argparse.Namespace) -> int:
     (options.report / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     demo_report.plot(scenario, configuration.dynamics.action_names, recording, options.report)
     return 1 if problems else 0
+
+
+def _claimed(folder: Path, stale: list[str]) -> contextlib.AbstractContextManager:
+    """
+    Make the folder of the report, delete stale files, and keep other demos from it meanwhile.
+
+    Raises ConfigurationError if another demo still has it after OTHERS_END s, or it cannot be
+    written.
+    """
+    began, told = time.monotonic(), False
+    while True:
+        try:
+            lock = lock_folder(folder)
+            for name in stale:
+                (folder / name).unlink(missing_ok=True)
+            return lock
+        except BlockingIOError as error:
+            if time.monotonic() > began + OTHERS_END:
+                raise ConfigurationError(
+                    f"--report {folder} is the folder of another demo: wait until it has ended, or "
+                    "give this one another folder"
+                ) from error
+        except OSError as error:
+            raise ConfigurationError(f"--report {folder}: {error}") from error
+        if not told:
+            told = True
+            print(f"waiting for another demo, whose folder is {folder}, to end", flush=True)
+        time.sleep(0.1)
 
 
 def _go_on(running: dict[str, subprocess.Popen], logs: Path) -> None:

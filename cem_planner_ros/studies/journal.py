@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cem_planner_ros.errors import ConfigurationError, first_line
+from cem_planner_ros.paths import lock_folder
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -41,23 +40,20 @@ def claimed(folder: Path) -> Iterator[None]:
     """
     is_new = not folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        lock = lock_folder(folder)
+    except BlockingIOError as error:
+        raise ConfigurationError(
+            f"{folder} has a study that another process is running: wait until it has ended, or "
+            "give another --out"
+        ) from error
     except OSError as error:
         raise ConfigurationError(f"{folder} cannot be written: {error}") from error
     try:
-        with contextlib.suppress(OSError):  # Some network file systems have no such locks.
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ConfigurationError(
-                    f"{folder} has a study that another process is running: wait until it has "
-                    "ended, or give another --out"
-                ) from error
-            (folder / LOCK).unlink(missing_ok=True)
-        yield
+        with lock:
+            with contextlib.suppress(OSError):
+                (folder / LOCK).unlink(missing_ok=True)
+            yield
     finally:
-        os.close(handle)
         if is_new:
             with contextlib.suppress(OSError):  # It is not empty.
                 folder.rmdir()

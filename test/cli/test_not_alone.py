@@ -11,6 +11,7 @@ from std_msgs.msg import Float64MultiArray
 
 from cem_planner_ros import cli
 from cem_planner_ros.cli import demo_command
+from cem_planner_ros.paths import lock_folder
 from cem_planner_ros.ros.simulator import SimulatorNode
 
 
@@ -23,6 +24,18 @@ def test_a_demo_is_refused_where_others_go_on_publishing(elsewhere, tmp_path, ca
     assert "waiting for others to end, who publish: /elsewhere on '/effort'" in said.out
     assert "another planner or plant already publishes: /elsewhere on '/effort'" in said.err
     assert "ROS_DOMAIN_ID" in said.err
+
+
+def test_a_demo_leaves_the_folder_of_another_one_alone(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(demo_command, "OTHERS_END", 0.5)
+    log = tmp_path / "planner.log"
+    log.write_text("of the other one")
+    with lock_folder(tmp_path):
+        assert cli.main(["demo", "--report", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert f"waiting for another demo, whose folder is {tmp_path}, to end" in said.out
+    assert f"--report {tmp_path} is the folder of another demo" in said.err
+    assert log.read_text() == "of the other one"
 
 
 def test_a_plant_says_that_it_is_not_alone(
