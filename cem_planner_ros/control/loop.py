@@ -223,8 +223,10 @@ class ControlLoop:
 
         The result is None if the watchdog sent the command.
         """
+        # Read first: what was begun before a `forget` counts no more, also one that comes now.
+        epoch = self.commander.epoch
         self._take_change()
-        epoch, began = self.commander.epoch, self._clock()
+        began = self._clock()
         if not self._is_steady:
             self._speed.look(began, self._steady())
         attempt, start = self._attempt(began, scheduled)

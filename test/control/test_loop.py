@@ -669,6 +669,26 @@ def test_what_was_begun_before_the_clock_jumped_counts_no_more(bench):
     assert math.isnan(tick.latency) or 0.0 <= tick.latency < 1.0
 
 
+def test_a_plan_that_begins_while_the_clock_jumps_counts_no_more(bench):
+    """A change of parameters is being taken over; its tick has seen nothing of the jump."""
+    bench.period()
+    resets = bench.planner.resets
+
+    def tune(**values):
+        bench.clock.time -= 50.0
+        bench.state = bench.state._replace(time=bench.clock.time)
+        bench.loop.forget(is_jump=True)
+
+    bench.planner.tune = tune
+    bench.loop.change(CONFIGURATION.changed({"action.high.x_ddot": 0.5}))
+    assert bench.tick() is None
+    assert bench.planner.resets == resets
+    del bench.planner.tune
+    assert bench.tick().latency < 1.0
+    assert bench.planner.resets == resets + 1
+    assert bench.planner.time == pytest.approx(bench.clock.time, abs=0.2)
+
+
 def test_forgetting_forgets_what_was_sent(bench):
     for _ in range(3):
         bench.period()
