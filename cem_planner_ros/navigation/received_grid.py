@@ -88,13 +88,13 @@ class ReceivedGrid:
         is_raw = hasattr(message, "size_x")
         width = message.size_x if is_raw else message.width
         height = message.size_y if is_raw else message.height
-        rows, columns = slice(message.y, message.y + height), message.x + width
-        patch = self._cells[rows, message.x : columns]
-        if patch.shape != (height, width) or patch.size != len(message.data):
-            raise MessageError("an update does not fit into the costmap")
         cells = self._cells.copy()  # A costmap that was handed over must not change.
-        new = occupancy(message.data) if is_raw else message.data
-        cells[rows, message.x : columns] = np.reshape(new, patch.shape)
+        patch = cells[message.y : message.y + height, message.x : message.x + width]
+        # Below zero, Python would count from the other edge of the costmap.
+        is_within = message.x >= 0 and message.y >= 0 and patch.shape == (height, width)
+        if not is_within or patch.size != len(message.data):
+            raise MessageError("an update does not fit into the costmap")
+        patch[:] = np.reshape(occupancy(message.data) if is_raw else message.data, patch.shape)
         self._cells = cells
 
     def costmap(self, pose_of_frame: Callable[[str], Pose], time: float, lethal: int) -> Costmap:

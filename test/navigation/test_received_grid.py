@@ -50,6 +50,11 @@ def test_what_does_not_fit_is_refused():
     for wrong in (grid([[]]), grid([[0]], math.nan)):
         with pytest.raises(MessageError, match="expected"):
             received.take(wrong)
-    received.take(grid([[0, 0]]))
-    with pytest.raises(MessageError, match="does not fit"):
-        received.update(update)
+    received.take(grid([[0, 0], [0, 0], [0, 0]]))
+    # Of numbers below zero, map_msgs/OccupancyGridUpdate allows any.
+    for x, y, width in ((1, 0, 2), (-2, 0, 1), (0, -2, 2), (-1, -1, 2)):
+        update = SimpleNamespace(x=x, y=y, width=width, height=1, data=[100] * width)
+        with pytest.raises(MessageError, match="does not fit"):
+            received.update(update)
+    costmap = received.costmap(lambda frame: Pose(0.0, 0.0, 0.0), 5.0, 100)
+    assert not costmap.cells.any()
