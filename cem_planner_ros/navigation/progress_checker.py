@@ -35,7 +35,8 @@ class ProgressChecker:
 
     def is_stuck(self, pose: Pose, now: float) -> bool:
         """Return whether there was no progress for too long, given the pose at the time now, s."""
-        if self._from is None or self._has_moved(pose):
+        was_set_back = now < self._since  # Where the clock was.
+        if self._from is None or was_set_back or self._has_moved(pose):
             self._from, self._since = pose, now
         self._now = now
         return now - self._since > self._allowance

@@ -44,6 +44,13 @@ def test_the_time_of_a_pause_does_not_count():
     assert checker.is_stuck(Pose(0.0, 0.0, 0.0), 511.0)
 
 
+def test_the_time_begins_again_where_the_clock_was_set_back():
+    checker = ProgressChecker(0.5, None, 10.0)
+    checker.is_stuck(Pose(0.0, 0.0, 0.0), 500.0)
+    assert not checker.is_stuck(Pose(0.0, 0.0, 0.0), 5.0)
+    assert checker.is_stuck(Pose(0.0, 0.0, 0.0), 16.0)
+
+
 @pytest.mark.parametrize(
     "points",
     [
