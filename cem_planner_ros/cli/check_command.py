@@ -172,6 +172,6 @@ def too_slow(iterations: int, plan_time: float, budget: float, in_batches: int =
         )
     return (
         f"one iteration takes {plan_time / iterations:.2f} ms, more than the {budget:g} ms for "
-        "planning: only one is done for each plan, which comes late, so that commands are read "
-        f"from the plan before, later in it (shifted); {lower}"
+        "planning: each plan has one iteration and comes late, and commands are read from the plan "
+        f"before it; {lower}"
     )
