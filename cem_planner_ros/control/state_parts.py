@@ -35,34 +35,22 @@ class StateParts:
     Args:
         clock: clock of the control loop, s.
         wraps: (nx,), which states are angles or parts of a quaternion: they may jump, by a turn or
-            to the other sign. None if none are.
-        size: nx; if None, the size of the first part is that of the state.
+            to the other sign.
     """
 
-    def __init__(
-        self,
-        clock: Callable[[], float],
-        wraps: np.ndarray | None = None,
-        size: int | None = None,
-    ):
+    def __init__(self, clock: Callable[[], float], wraps: np.ndarray):
         self._clock = clock
         self._wraps = wraps
-        self._size = size
         self.lock = threading.Lock()
         self.epoch = 0
         """Number of calls of `forget`; a message that was read before one is not used after it."""
         self._start()
 
     def _start(self) -> None:
-        self.values = self.times = self._stamps = np.empty(0)
-        if self._size is not None:
-            self._make(self._size)
+        self.values, self.times, self._stamps = np.full((3, len(self._wraps)), np.nan)
         self._history: dict[bytes, deque[tuple[float, np.ndarray]]] = {}
         self._newest: StateSample | None = None
         self._is_known = True
-
-    def _make(self, size: int) -> None:
-        self.values, self.times, self._stamps = np.full((3, size), np.nan)
 
     def forget(self) -> None:
         """Forget everything: the clock was set, or control starts. Any thread may call it."""
@@ -70,21 +58,16 @@ class StateParts:
             self.epoch += 1
             self._start()
 
-    def merge(
-        self, rows: np.ndarray | None, part: np.ndarray, stamp: float | None, time: float
-    ) -> str:
+    def merge(self, rows: np.ndarray, part: np.ndarray, stamp: float | None, time: float) -> str:
         """
         Merge a message; return why nothing of it can be used. The caller holds `lock`.
 
         Args:
-            rows: (k,), the indices of the states in the message; None for all.
+            rows: (k,), the indices of the states in the message.
             part: (k,), their values, NaN for those that this message lacks.
             stamp: stamp of the message, s; None if it has none.
             time: when they were measured, s on the loop's clock.
         """
-        if not self.times.size:
-            self._make(len(part))
-        rows = np.arange(len(part)) if rows is None else rows
         # A time later than now is from before the clock was set back.
         self.times[self.times > self._clock() + MAX_AHEAD] = np.nan
         self._is_known = False
@@ -121,7 +104,7 @@ class StateParts:
         return self._newest
 
     def _sample(self) -> StateSample | None:
-        if not self.times.size or np.isnan(self.times).any():
+        if np.isnan(self.times).any():
             return None
         values, times, oldest = self.values.copy(), self.times.copy(), float(self.times.min())
         if oldest == times.max():
@@ -148,8 +131,6 @@ class StateParts:
             return after[1]  # The oldest message known of this part is later.
         share = (time - before[0]) / (after[0] - before[0])
         step = after[1] - before[1]
-        middle = before[1] + share * step
-        if self._wraps is None:
-            return middle
         has_jumped = self._wraps[rows] & (np.abs(step) > LARGEST_STEP)
-        return np.where(has_jumped, after[1] if share > 0.5 else before[1], middle)
+        nearer = after[1] if share > 0.5 else before[1]
+        return np.where(has_jumped, nearer, before[1] + share * step)

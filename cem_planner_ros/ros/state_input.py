@@ -58,11 +58,11 @@ class StateInput:
         clock: clock of the control loop, s.
         stamp_clock: clock with which messages are stamped, s.
         warn: called with a line the first time that a message is dropped or a stamp not used.
-        frame: required frame of the messages; "" for any frame.
+        parts: where the values go, which other topics may fill too.
+        rows: (k,), the indices of these states in the whole state.
         fields: field of the message by name of the state, for texts.
         topic: topic of the messages, for texts.
-        parts: where the values go, which other topics may fill too.
-        rows: (k,), the indices of these states in the whole state; None for all.
+        frame: required frame of the messages; "" for any frame.
         delay: time from the measurement to the stamp, or else to the arrival of the message, s.
     """
 
@@ -72,22 +72,22 @@ class StateInput:
         clock: Callable[[], float],
         stamp_clock: Callable[[], float],
         warn: Callable[[str], None],
+        parts: StateParts,
+        rows: np.ndarray,
+        fields: Mapping[str, str],
+        topic: str,
         frame: str = "",
-        fields: Mapping[str, str] | None = None,
-        topic: str = "",
-        parts: StateParts | None = None,
-        rows: np.ndarray | None = None,
         delay: float = 0.0,
     ):
         self._read = read
         self._clock = clock
         self._stamp_clock = stamp_clock
         self._warn = warn
-        self._frame = frame_name(frame)
-        self._fields = fields or {}
-        self._where = f" on '{topic}'" if topic else ""
-        self._parts = StateParts(clock) if parts is None else parts
+        self._parts = parts
         self._rows = rows
+        self._fields = fields
+        self._topic = topic
+        self._frame = frame_name(frame)
         self._delay = delay
         self._joints: dict[str, None] = {}  # The joints named so far, in order.
         self.child_frame = ""
@@ -99,46 +99,32 @@ class StateInput:
         self.disbelieved: Counter[str] = Counter()
 
     @property
-    def newest(self) -> StateSample | None:
-        """The newest state, with the parts of other topics; None, also when set, forgets it."""
-        return self._parts.newest
-
-    @newest.setter
-    def newest(self, nothing: None) -> None:
-        self.forget()
-
-    @property
     def own(self) -> StateSample | None:
         """The newest values (k,) of the states of this topic; None if not all have come."""
-        values, times = self._parts.values, self._own_times()
-        if not times.size or np.isnan(times).any():
-            return None
-        return StateSample(
-            values.copy() if self._rows is None else values[self._rows], float(times.min())
-        )
+        values, times = self._parts.values[self._rows], self._own_times
+        return None if np.isnan(times).any() else StateSample(values, float(times.min()))
 
+    @property
     def _own_times(self) -> np.ndarray:
-        times = self._parts.times
-        return times if self._rows is None or not times.size else times[self._rows]
+        return self._parts.times[self._rows]
 
     def forget(self) -> None:
         """Forget the state: the clock was set, or control starts. Any thread may call it."""
         self._parts.forget()
         self.missing = ""
 
-    def look(self, subscription) -> StateSample | None:
-        """Read the messages of a subscription, and return the newest usable state."""
+    def look(self, subscription) -> None:
+        """Read the messages of a subscription."""
         for _ in range(subscription.qos_profile.depth):  # A limit, however many messages come.
             with subscription.handle:
                 taken = subscription.handle.take_message(subscription.msg_type, False)
             if taken is None:
-                break
+                return
             message, info = taken
             received = info["received_timestamp"]  # ns of the system clock; 0 where unknown
             # A simulated clock may run at another rate than real time.
             known = received and self._clock is time.monotonic
             self(message, 1e-9 * (time.time_ns() - received) if known else 0.0)
-        return self.newest
 
     def __call__(self, message, waited: float = 0.0) -> None:
         """Use a message that arrived `waited` s ago."""
@@ -177,20 +163,20 @@ class StateInput:
     @property
     def oldest(self) -> str:
         """The oldest field of the state; "" if all fields have the same time."""
-        times = self._own_times()
-        if not self._fields or not times.size or times.min() == times.max():
+        times = self._own_times
+        if np.unique(times).size == 1:
             return ""
         return list(self._fields.values())[int(times.argmin())]
 
     def _look_for_missing(self, message) -> None:
-        lacks = np.isnan(self._own_times())
+        lacks = np.isnan(self._own_times)
         if not lacks.any():
             self.missing = ""
             return
         names = getattr(message, "name", ())
         if len(self._joints) < MAX_JOINTS:
             self._joints |= dict.fromkeys(names)
-        self.missing = missing(self._fields, lacks, self._joints) if self._fields else "a part"
+        self.missing = missing(self._fields, lacks, self._joints)
 
     def _check_frame(self, message) -> None:
         frame = message.header.frame_id if hasattr(message, "header") else ""
@@ -202,5 +188,5 @@ class StateInput:
             if len(counter) >= MAX_CAUSES:
                 cause = "other causes"
             if cause not in counter:
-                self._warn(f"state message{self._where} {what}: {cause}")
+                self._warn(f"state message on '{self._topic}' {what}: {cause}")
         counter[cause] += 1

@@ -84,7 +84,7 @@ class StateTopics:
             name in model.angle_names or field in (*ANGLES, *QUATERNION)
             for name, field in fields.items()
         ]
-        self._parts = StateParts(clock, np.array(wraps), len(wraps))
+        self._parts = StateParts(clock, np.array(wraps))
         # A node without an executor: the control loop reads its topics once a period. A callback
         # for each of 500 states a second would leave Python little time to plan. `ros2 node info`
         # therefore shows the topics under this node (docs/architecture.md, Threads).
@@ -130,11 +130,11 @@ class StateTopics:
             clock,
             stamp_clock,
             node.get_logger().warning,
+            self._parts,
+            np.array(source.rows),
+            source.fields,
+            topic,
             frame=values["frame_id"] if is_in_frame else "",
-            fields=source.fields,
-            topic=topic,
-            parts=self._parts,
-            rows=np.array(source.rows),
             delay=source.delay,
         )
         subscription = self._reader.create_subscription(
@@ -174,10 +174,8 @@ class StateTopics:
 
     def oldest(self, values: Mapping[str, Any]) -> StateTopic:
         """Return the topic with the oldest state, compared with its largest age."""
-        ends = [
-            each.input.own.time + each.max_age(values) if each.input.own else -np.inf
-            for each in self.each
-        ]
+        known = [(each.input.own, each.max_age(values)) for each in self.each]
+        ends = [-np.inf if own is None else own.time + age for own, age in known]
         return self.each[int(np.argmin(ends))]
 
     @property
@@ -191,6 +189,7 @@ class StateTopics:
         for each in self.each:
             name, states = f" of {each.source.name}" * bool(each.source.name), each.input
             facts[f"states{name} read"] = states.received
-            facts |= {f"states{name} dropped: {c}": n for c, n in states.dropped.items()}
-            facts |= {f"states{name} with {c}": n for c, n in states.disbelieved.items()}
+            # Copied at once: the planner thread may count another cause meanwhile.
+            facts |= {f"states{name} dropped: {c}": n for c, n in dict(states.dropped).items()}
+            facts |= {f"states{name} with {c}": n for c, n in dict(states.disbelieved).items()}
         return facts

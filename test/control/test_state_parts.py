@@ -30,7 +30,7 @@ class Clock:
 
 @pytest.fixture
 def parts():
-    return StateParts(Clock(), size=2)
+    return StateParts(Clock(), np.zeros(2, bool))
 
 
 def say(parts, name, value, time):
@@ -71,7 +71,7 @@ def test_a_part_that_was_not_heard_of_so_early_begins_with_its_first_value(parts
 
 @pytest.mark.parametrize(("time", "value"), [(9.81, 3.1), (9.85, -3.1)])
 def test_an_angle_that_wraps_is_never_between_its_two_values(time, value):
-    parts = StateParts(Clock(), wraps=np.array([True, False]), size=2)
+    parts = StateParts(Clock(), np.array([True, False]))
     say(parts, "arm", 3.1, 9.80)
     say(parts, "arm", -3.1, 9.86)
     say(parts, "base", 5.0, time)
@@ -109,7 +109,7 @@ class Swing:
 
     def __init__(self, delays, settings=PENDULUM):
         self.clock = Clock()
-        self.parts = StateParts(self.clock, np.array([True, False]), 2)
+        self.parts = StateParts(self.clock, np.array([True, False]))
         self.delays = delays
         self.predicted = []
         self.action = np.zeros(1)

@@ -12,42 +12,58 @@ from nav_msgs.msg import Odometry
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 
+from cem_planner_ros.control.state_parts import StateParts
 from cem_planner_ros.readers import part_reader, state_reader
 from cem_planner_ros.ros.state_input import MAX_CAUSES, StateInput, state_qos
 
 NOW = 1_700_000_000.0
 
 
+X = {"x": "position[a]"}
+
+
 class Inlet:
     """A state input whose clocks stand unless they are moved."""
 
-    def __init__(self):
+    def __init__(self, fields=X, read=None):
         self.time = 50.0
         self.warnings = []
-        read = state_reader("sensor_msgs/msg/JointState", {"x": "position[a]"})
-        self.input = StateInput(
-            read, lambda: self.time, lambda: NOW + self.time - 50.0, self.warnings.append
+        self.use(
+            fields,
+            read or state_reader("sensor_msgs/msg/JointState", fields),
+            self.clock,
+            lambda: NOW + self.time - 50.0,
         )
+
+    def clock(self):
+        return self.time
+
+    def use(self, fields, read, clock, stamp_clock, **options):
+        count = len(fields)
+        self.parts = StateParts(clock, np.zeros(count, bool))
+        given = clock, stamp_clock, self.warnings.append, self.parts, np.arange(count), fields
+        self.input = StateInput(read, *given, "/joint_states", **options)
+
+    @property
+    def newest(self):
+        return self.parts.newest
 
     def take(self, value=1.0, stamp=None, name="a"):
         message = JointState(name=[name], position=[value])
         if stamp is not None:
             message.header.stamp = Time(sec=int(stamp), nanosec=int(stamp % 1 * 1e9))
         self.input(message)
-        return self.input.newest
+        return self.newest
 
 
 class Simulated(Inlet):
     """A state input whose messages are stamped on the clock of the loop."""
 
     def __init__(self):
+        super().__init__()
         self.time = 100.0
-        self.warnings = []
-        read = state_reader("sensor_msgs/msg/JointState", {"x": "position[a]"})
-        self.input = StateInput(read, self.clock, self.clock, self.warnings.append)
-
-    def clock(self):
-        return self.time
+        read = state_reader("sensor_msgs/msg/JointState", X)
+        self.use(X, read, self.clock, self.clock)
 
 
 @pytest.fixture
@@ -59,27 +75,32 @@ def test_a_state_is_true_at_its_stamp(inlet):
     assert inlet.take(stamp=NOW - 0.03).time == pytest.approx(49.97, abs=1e-6)
 
 
+def in_frame(frame):
+    inlet, fields = Inlet(), {"x": "x"}
+    read = state_reader("nav_msgs/msg/Odometry", fields)
+    inlet.use(fields, read, inlet.clock, lambda: NOW, frame=frame)
+    return inlet
+
+
 def test_a_state_in_another_frame_than_goal_and_costmap_is_dropped():
-    warnings, message = [], Odometry()
-    read = state_reader("nav_msgs/msg/Odometry", {"x": "x"})
-    inlet = StateInput(read, lambda: 50.0, lambda: NOW, warnings.append, frame="odom")
+    inlet, message = in_frame("odom"), Odometry()
     message.header.frame_id = "map"
-    inlet(message)
+    inlet.input(message)
     assert inlet.newest is None
-    assert "frame is 'map', expected 'odom' (frame_id)" in warnings[0]
+    assert "frame is 'map', expected 'odom' (frame_id)" in inlet.warnings[0]
     message.header.frame_id = "odom"
-    inlet(message)
+    inlet.input(message)
     assert inlet.newest is not None
 
 
 @pytest.mark.parametrize(("frame", "heard"), [("/odom", "odom"), ("odom", "/odom")])
 def test_frames_are_the_same_with_and_without_a_leading_slash(frame, heard):
-    message, read = Odometry(), state_reader("nav_msgs/msg/Odometry", {"x": "x"})
-    inlet = StateInput(read, lambda: 50.0, lambda: NOW, pytest.fail, frame=frame)
+    inlet, message = in_frame(frame), Odometry()
     message.header.frame_id, message.child_frame_id = heard, "/base"
-    inlet(message)
+    inlet.input(message)
     assert inlet.newest is not None
-    assert inlet.child_frame == "base"
+    assert not inlet.warnings
+    assert inlet.input.child_frame == "base"
 
 
 def test_a_state_without_a_stamp_is_true_at_its_arrival(inlet):
@@ -115,18 +136,18 @@ def test_on_the_clock_of_a_simulation_a_stamp_that_cannot_be_is_of_before_a_rese
     inlet = Simulated()
     inlet.take(1.0, 99.99)
     inlet.take(2.0, 100.0 + ahead)
-    assert inlet.input.newest.state == [1.0]
-    assert inlet.input.newest.time == pytest.approx(99.99)
+    assert inlet.newest.state == [1.0]
+    assert inlet.newest.time == pytest.approx(99.99)
     assert [cause in warning for warning in inlet.warnings] == [True]
     inlet.time += 0.02
     inlet.take(3.0, 100.02)
-    assert inlet.input.newest.state == [3.0]
+    assert inlet.newest.state == [3.0]
 
 
 def test_a_state_that_comes_before_the_step_of_the_simulations_clock_is_true_now():
     inlet = Simulated()
     inlet.take(1.0, 100.05)
-    assert inlet.input.newest.time == 100.0
+    assert inlet.newest.time == 100.0
     assert not inlet.input.disbelieved
     assert not inlet.warnings
 
@@ -162,7 +183,7 @@ def test_a_thousand_states_a_second_leave_the_newest(inlet):
     for number in range(1000):
         inlet.time += 0.001
         inlet.take(float(number))
-    np.testing.assert_array_equal(inlet.input.newest.state, [999.0])
+    np.testing.assert_array_equal(inlet.newest.state, [999.0])
     assert inlet.input.received == 1000
 
 
@@ -186,15 +207,7 @@ class Parts(Inlet):
     """A state of two joints that come in parts."""
 
     def __init__(self):
-        super().__init__()
-        self.input = StateInput(
-            part_reader("sensor_msgs/msg/JointState", FIELDS),
-            lambda: self.time,
-            lambda: NOW + self.time - 50.0,
-            self.warnings.append,
-            fields=FIELDS,
-            topic="/joint_states",
-        )
+        super().__init__(FIELDS, part_reader("sensor_msgs/msg/JointState", FIELDS))
 
     def say(self, stamp=None, **joints):
         """Take a message in with (position, velocity) by joint; no velocities if one is None."""
@@ -205,7 +218,7 @@ class Parts(Inlet):
         if stamp is not None:
             message.header.stamp = Time(sec=int(stamp), nanosec=int(stamp % 1 * 1e9))
         self.input(message)
-        return self.input.newest
+        return self.newest
 
 
 @pytest.fixture
@@ -241,16 +254,16 @@ def test_when_one_publisher_stops_the_state_gets_old_whatever_the_other_says(par
         parts.say(hand=(3.0, None))
         if parts.time < 51.0:
             last = parts.say(arm=(1.0, 2.0)).time
-    assert parts.input.newest.time == last < 51.0
+    assert parts.newest.time == last < 51.0
     parts.say(arm=(1.0, 2.0))
-    assert parts.input.newest.time == parts.time
+    assert parts.newest.time == parts.time
 
 
 def test_the_velocity_may_come_from_another_publisher_than_the_position(parts):
     parts.say(NOW, arm=(1.0, None), hand=(3.0, None))
-    assert parts.input.newest is None
+    assert parts.newest is None
     parts.input(JointState(name=["arm"], velocity=[2.0]))
-    np.testing.assert_array_equal(parts.input.newest.state, [1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(parts.newest.state, [1.0, 2.0, 3.0])
 
 
 def test_a_part_that_was_overtaken_is_dropped_and_the_rest_of_its_message_taken(parts):
@@ -259,7 +272,7 @@ def test_a_part_that_was_overtaken_is_dropped_and_the_rest_of_its_message_taken(
     np.testing.assert_array_equal(newest.state, [1.0, 2.0, 3.0])
     parts.say(NOW - 0.03, arm=(8.0, 8.0))
     assert parts.input.dropped == {"older than the previous message": 1}
-    np.testing.assert_array_equal(parts.input.newest.state, [1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(parts.newest.state, [1.0, 2.0, 3.0])
 
 
 def test_what_a_state_lacks_is_known_with_all_joints_that_were_named(parts):
@@ -280,8 +293,7 @@ def test_what_a_state_lacks_is_known_with_all_joints_that_were_named(parts):
 def test_a_state_that_was_being_read_when_the_clock_was_set_back_does_not_count(inlet, back):
     """The executor's thread sets the clock and forgets, the loop's thread is reading."""
     inlet.time = 1000.0
-    read = state_reader("sensor_msgs/msg/JointState", {"x": "position[a]"})
-    jumps = [True]
+    read, jumps = state_reader("sensor_msgs/msg/JointState", X), [True]
 
     def read_meanwhile(message):
         if jumps:
@@ -290,9 +302,7 @@ def test_a_state_that_was_being_read_when_the_clock_was_set_back_does_not_count(
             inlet.input.forget()
         return read(message)
 
-    inlet.input = StateInput(
-        read_meanwhile, lambda: inlet.time, lambda: inlet.time, inlet.warnings.append
-    )
+    inlet.use(X, read_meanwhile, inlet.clock, inlet.clock)
     assert inlet.take(1.0, stamp=1000.0) is None
     assert inlet.input.dropped == {"the clock was set while the message was read": 1}
     inlet.time += 0.01
@@ -320,8 +330,13 @@ def test_nothing_is_lost_between_two_looks_at_a_topic(context, wait_until):
         publisher.publish(JointState(name=["hand"], position=[float(number)]))
         if number == 1:
             publisher.publish(JointState(name=["arm"], position=[5.0], velocity=[6.0]))
-    wait_until(lambda: parts.input.look(subscription) and parts.input.newest.state[2] == 20.0)
-    np.testing.assert_array_equal(parts.input.newest.state, [5.0, 6.0, 20.0])
+
+    def hand():
+        parts.input.look(subscription)
+        return parts.newest and parts.newest.state[2]
+
+    wait_until(lambda: hand() == 20.0)
+    np.testing.assert_array_equal(parts.newest.state, [5.0, 6.0, 20.0])
     assert parts.input.received == 21
     node.destroy_node()
 

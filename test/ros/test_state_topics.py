@@ -4,7 +4,9 @@
 
 import itertools
 import re
+from collections import Counter
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from cem_planner_ros.control.ladder import FRESH, STOPPED
 from cem_planner_ros.control.tick import NO_STATE, STALE_STATE
+from cem_planner_ros.ros.state_topics import StateTopics
 
 SAFE = [0.125, 0.0]
 
@@ -90,6 +93,21 @@ def test_a_state_of_two_topics_is_planned_from_while_both_are_heard(
     )
     two.on.add("speeds")
     wait_until(lambda: statistics.status == FRESH)
+
+
+def test_a_cause_that_is_counted_while_diagnostics_are_made_does_no_harm():
+    """The planner thread counts, the executor's thread tells."""
+
+    class Cause(str):
+        def __format__(self, spec):
+            dropped["another cause"] += 1
+            return str(self)
+
+    dropped = Counter({Cause("a cause"): 1})
+    states = SimpleNamespace(received=3, dropped=dropped, disbelieved=Counter())
+    one = SimpleNamespace(source=SimpleNamespace(name=""), input=states)
+    facts = StateTopics.facts(SimpleNamespace(each=[one]))
+    assert facts["states dropped: a cause"] == 1
 
 
 def test_what_a_source_lacks_is_told_by_its_own_topic(node, two, wait_until, newest, unhurried):
