@@ -27,13 +27,13 @@ class Frames:
     Args:
         node: the node that listens to tf2, from the first other frame on.
         fixed: the frame of the states.
-        moved: called regularly once there are other frames.
     """
 
-    def __init__(self, node: Node, fixed: str, moved: Callable[[], None]):
+    def __init__(self, node: Node, fixed: str):
         self._node = node
         self._fixed = frame_name(fixed)
-        self._moved = moved
+        self.moved: list[Callable[[], None]] = []
+        """Called regularly once there are other frames, which may have moved."""
         self._buffer = None
         self._undo: list[Callable[[], object]] = []
 
@@ -86,7 +86,7 @@ class Frames:
             self._buffer = tf2_ros.Buffer()
             listener = tf2_ros.TransformListener(self._buffer, self._node)
             timer = self._node.create_timer(
-                LOOK_AGAIN, self._moved, clock=Clock(clock_type=ClockType.STEADY_TIME)
+                LOOK_AGAIN, self._look_again, clock=Clock(clock_type=ClockType.STEADY_TIME)
             )
             self._undo = [listener.unregister, lambda: self._node.destroy_timer(timer)]
         try:
@@ -105,6 +105,10 @@ class Frames:
             except tf2_ros.TransformException:  # It is not known yet, or not any more.
                 pass
         return self._buffer.lookup_transform(self._fixed, frame, Time())
+
+    def _look_again(self) -> None:
+        for look in self.moved:
+            look()
 
     def destroy(self) -> None:
         """Stop listening to tf2."""

@@ -35,7 +35,7 @@ class ReferenceInput:
     Args:
         node: the node with the topics.
         sources: the topics by name of the reference.
-        frame: the frame of the states.
+        frames: transforms of the messages' frames.
         stamp_clock: clock with which messages are stamped, s.
         changed: called with the references by name, after each change.
 
@@ -46,7 +46,7 @@ class ReferenceInput:
         self,
         node: Node,
         sources: Mapping[str, ReferenceSource],
-        frame: str,
+        frames: Frames,
         stamp_clock: Callable[[], float],
         changed: Callable[[Mapping[str, Reference]], None],
     ):
@@ -54,23 +54,31 @@ class ReferenceInput:
         self._stamp_clock = stamp_clock
         self._changed = changed
         self._is_active = False
-        self._frames = Frames(node, frame, self._settle)
+        self._frames = frames
         self._followed = {
             name: FollowedReference(source, node.resolve_topic_name(source.topic))
             for name, source in sources.items()
         }
         self._subscriptions: list[AnyDurabilitySubscription] = []
-        for one in self._followed.values():
-            is_stream = one.source.type.endswith(STREAMS)
-            self._subscriptions.append(
-                AnyDurabilitySubscription(
-                    node,
-                    message_class(one.source.type),
-                    one.topic,
-                    lambda message, one=one: self._take(one, message),
-                    ReliabilityPolicy.BEST_EFFORT if is_stream else ReliabilityPolicy.RELIABLE,
-                )
+        try:
+            for one in self._followed.values():
+                self._subscribe(one)
+        except Exception:
+            self.destroy()
+            raise
+        frames.moved.append(self._settle)
+
+    def _subscribe(self, one: FollowedReference) -> None:
+        is_stream = one.source.type.endswith(STREAMS)
+        self._subscriptions.append(
+            AnyDurabilitySubscription(
+                self._node,
+                message_class(one.source.type),
+                one.topic,
+                lambda message: self._take(one, message),
+                ReliabilityPolicy.BEST_EFFORT if is_stream else ReliabilityPolicy.RELIABLE,
             )
+        )
 
     def use(self, values: Mapping[str, Any]) -> None:
         """Use these values of live parameters from now on."""
@@ -81,7 +89,6 @@ class ReferenceInput:
         """Destroy the topics."""
         for subscription in self._subscriptions:
             subscription.destroy()
-        self._frames.destroy()
 
     def begin(self) -> None:
         """Forget references; accept new ones and latched ones from now on."""

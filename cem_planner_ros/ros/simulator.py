@@ -32,6 +32,7 @@ from cem_planner_ros.readers import MessageError, command_reader
 from cem_planner_ros.ros import endpoints
 from cem_planner_ros.ros.alerts import Alert, Alerts
 from cem_planner_ros.ros.declaring import declare
+from cem_planner_ros.ros.frames import Frames
 from cem_planner_ros.ros.messages import LATCHED, message_class, state_writer
 from cem_planner_ros.ros.moving_obstacles_input import moving_obstacles_message
 from cem_planner_ros.ros.reference_input import ReferenceInput
@@ -172,9 +173,8 @@ class SimulatorNode(Node):
         def use(references: Mapping[str, Reference]) -> None:
             self._references = references
 
-        frame = planner.get("frame_id", "odom")
-        sources = self._plant.reference_sources
-        found = ReferenceInput(self, sources, frame, self._stamp, use)
+        frames = Frames(self, planner.get("frame_id", "odom"))
+        found = ReferenceInput(self, self._plant.reference_sources, frames, self._stamp, use)
         found.begin()
         return found
 

@@ -51,6 +51,7 @@ class SurroundingsInput:
     Args:
         node: the node with the topics.
         configuration: its costs define which topics are needed.
+        frames: transforms of the messages' frames.
         clock: clock of the control loop, s.
         stamp_clock: clock with which messages are stamped, s.
         changed: called with the surroundings after each change, by one thread at a time.
@@ -63,6 +64,7 @@ class SurroundingsInput:
         self,
         node: LifecycleNode,
         configuration: Configuration,
+        frames: Frames,
         clock: Callable[[], float],
         stamp_clock: Callable[[], float],
         changed: Callable[[Surroundings], None],
@@ -73,7 +75,7 @@ class SurroundingsInput:
         self._stamp_clock = stamp_clock
         self._changed = changed
         self._lock = threading.Lock()
-        self._frames = Frames(node, configuration.values["frame_id"], self._settle)
+        self._frames = frames
         self._way = GoalAndPath(configuration.planar_robot().moves_sideways)
         self._tolerance: GoalTolerance | None = None
         self._has_told_headings = False
@@ -101,7 +103,7 @@ class SurroundingsInput:
             stamp_clock,
             lambda moving: self._use(moving_obstacles=moving),
         )
-        self._undo: list[Callable[[], object]] = [self._frames.destroy, self._costmap.destroy]
+        self._undo: list[Callable[[], object]] = [self._costmap.destroy]
         self._ways: list[AnyDurabilitySubscription] = []
         self._maps: list[AnyDurabilitySubscription] = []
         self._topics = {
@@ -115,6 +117,7 @@ class SurroundingsInput:
         except Exception:
             self.destroy()
             raise
+        frames.moved.append(self._settle)
 
     def _subscribe_to_all(
         self, configuration: Configuration, body: Callable[[float], tuple[str, Pose | None]]

@@ -24,6 +24,7 @@ from cem_planner_ros.navigation.references import Reference
 from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.readers import frame_name
 from cem_planner_ros.ros.follow_path import FollowPathServer
+from cem_planner_ros.ros.frames import Frames
 from cem_planner_ros.ros.messages import command_writer, message_class
 from cem_planner_ros.ros.node_parameters import NodeParameters
 from cem_planner_ros.ros.reference_input import ReferenceInput
@@ -87,7 +88,8 @@ class Topics:
         """None where no cost and no body of the model follows a reference."""
         self._follow_path: FollowPathServer | None = None
         self._speed_limit: SpeedLimit | None = None
-        self._undo: list[Callable[[], object]] = []
+        self._frames = Frames(node, values["frame_id"])
+        self._undo: list[Callable[[], object]] = [self._frames.destroy]
         try:
             self._make(configuration, on_surroundings)
             if configuration.reference_sources:
@@ -113,7 +115,8 @@ class Topics:
         self._undo.append(self.reports.destroy)
         if drives:
             self.surroundings = SurroundingsInput(
-                *(node, configuration, self.clock, self.stamp_clock, on_surroundings),
+                *(node, configuration, self._frames),
+                *(self.clock, self.stamp_clock, on_surroundings),
                 body=self._body,
             )
             self._undo.append(self.surroundings.destroy)
@@ -129,7 +132,7 @@ class Topics:
         self.references = ReferenceInput(
             self._node,
             configuration.reference_sources,
-            configuration.values["frame_id"],
+            self._frames,
             self.stamp_clock,
             use,
         )

@@ -24,6 +24,7 @@ from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.readers import MessageError, command_reader, frame_name
 from cem_planner_ros.ros.diagnostics import COST_TERM
+from cem_planner_ros.ros.frames import Frames
 from cem_planner_ros.ros.messages import message_class
 from cem_planner_ros.ros.state_topics import StateTopics
 from cem_planner_ros.ros.surroundings_input import SurroundingsInput
@@ -113,8 +114,10 @@ class WatchedTopics:
             take = getattr(self, f"_on_{name}")
             self._subscribe(Float64MultiArray, f"{planner}/{name}", take, depth=20)
         if configuration.inputs:
+            frames = Frames(node, values["frame_id"])
+            self._undo.append(frames.destroy)
             self._surroundings = SurroundingsInput(
-                *(node, configuration, time.monotonic, stamp_clock, lambda known: None),
+                *(node, configuration, frames, time.monotonic, stamp_clock, lambda known: None),
                 body=self._body,
             )
             self._undo.append(self._surroundings.destroy)

@@ -5,6 +5,7 @@
 import math
 import sys
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from trajectory_msgs.msg import (
 )
 
 from cem_planner_ros.configuration import configure
+from cem_planner_ros.ros.frames import Frames
 from cem_planner_ros.ros.messages import quaternion
 from cem_planner_ros.ros.reference_input import ReferenceInput
 
@@ -48,7 +50,7 @@ class Bench:
         self.known = {}
         configuration = self.configuration
         self.input = ReferenceInput(
-            *(self.node, configuration.reference_sources, configuration.values["frame_id"]),
+            *(self.node, configuration.reference_sources, Frames(self.node, "odom")),
             *(lambda: self.time, self._change),
         )
         self.input.use(configuration.values)
@@ -378,7 +380,7 @@ def test_a_body_of_the_model_is_held_where_its_file_has_it_until_a_pose_comes(tm
             values | {"dynamics.mocap_topics": [f"goal: wanted {kind}"]}
         ).reference_sources
         known, node = {}, StandInNode()
-        inputs = ReferenceInput(node, sources, "odom", lambda: NOW, known.update)
+        inputs = ReferenceInput(node, sources, Frames(node, "odom"), lambda: NOW, known.update)
         inputs.begin()
         (alert,) = inputs.alerts()
         assert alert.text.endswith("; the pose of the file is held")
@@ -410,6 +412,23 @@ def test_nothing_is_taken_over_while_inactive_and_all_is_forgotten_at_the_beginn
     assert not bench.known
     bench.input.destroy()
     assert (bench.node.take, bench.node.timers) == ({}, [])
+
+
+def test_where_a_topic_cannot_be_made_none_is_left_behind():
+    node, bench = StandInNode(), Bench("std_msgs/msg/Float64MultiArray", **ARM)
+    (source,) = bench.configuration.reference_sources.values()
+    sources = {"one": source, "other": replace(source, topic="other")}
+    subscribe = node.create_subscription
+
+    def refuse(kind, topic, take, qos):
+        if topic == "/other":
+            raise ValueError("no such topic")
+        return subscribe(kind, topic, take, qos)
+
+    node.create_subscription = refuse
+    with pytest.raises(ValueError, match="no such topic"):
+        ReferenceInput(node, sources, Frames(node, "odom"), lambda: NOW, bench.known.update)
+    assert (node.take, node.timers) == ({}, [])
 
 
 # Frames

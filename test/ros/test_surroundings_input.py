@@ -22,6 +22,7 @@ from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.surroundings import GoalTolerance
 from cem_planner_ros.paths import share
 from cem_planner_ros.readers import FrameError, MessageError
+from cem_planner_ros.ros.frames import Frames
 from cem_planner_ros.ros.messages import quaternion
 from cem_planner_ros.ros.surroundings_input import SurroundingsInput
 
@@ -34,9 +35,11 @@ class Bench:
         self.time = 50.0
         self.told = []
         self.robot = None  # The pose of the robot at a time.
+        self.frames = Frames(self.node, configuration.values["frame_id"])
         self.input = SurroundingsInput(
             self.node,
             configuration,
+            self.frames,
             lambda: self.time,
             lambda: self.time + 1000.0,
             self.told.append,
@@ -436,6 +439,7 @@ def test_with_tf2_a_goal_moves_with_its_frame(monkeypatch, bench):
     bench.node.timers[-1]()
     assert bench.known.goal == pytest.approx((11.0, 1.0, math.pi / 2))
     bench.input.destroy()
+    bench.frames.destroy()
     assert (bench.node.take, bench.node.timers) == ({}, [])
 
 

@@ -24,6 +24,7 @@ from std_msgs.msg import Header
 from trajectory_msgs.msg import MultiDOFJointTrajectory, MultiDOFJointTrajectoryPoint
 
 from cem_planner_ros.configuration import configure
+from cem_planner_ros.ros.frames import Frames
 from cem_planner_ros.ros.process import light_executor
 from cem_planner_ros.ros.reference_input import ReferenceInput
 
@@ -83,7 +84,8 @@ class Bench:
             message = type(make(""))
             self.publishers[name] = talker.create_publisher(message, name, 1), make
         sources = configure(values).reference_sources
-        self.input = ReferenceInput(listener, sources, "odom", lambda: NOW, self._change)
+        self.frames = Frames(listener, "odom")
+        self.input = ReferenceInput(listener, sources, self.frames, lambda: NOW, self._change)
         self.input.begin()
         self.broadcaster = tf2_ros.StaticTransformBroadcaster(talker)
 
@@ -125,6 +127,7 @@ def bench(context):
     made = Bench(*nodes, spin)
     yield made
     made.input.destroy()
+    made.frames.destroy()
     for node in nodes:
         executor.remove_node(node)
         node.destroy_node()
