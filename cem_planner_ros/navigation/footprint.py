@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.navigation.poses import turn_of_rows
+from cem_planner_ros.navigation.poses import placed
 from cem_planner_ros.readers import LARGEST
 
 PARTS = 300
@@ -141,20 +141,8 @@ class Footprint:
         if not len(corners):
             angle = np.linspace(0.0, 2.0 * math.pi, 33)
             corners = self.radii[0] * np.stack((np.cos(angle), np.sin(angle)), -1)
-        turned = corners @ turn_of_rows(yaw) + [x, y]
-        return np.vstack((turned, turned[:1]))
-
-    def discs_at(self, x: np.ndarray, y: np.ndarray, yaw: np.ndarray) -> np.ndarray:
-        """Return the centres (..., discs, 2) of the discs in poses (...)."""
-        cos, sin = np.cos(yaw)[..., None], np.sin(yaw)[..., None]
-        ahead, aside = self.centers.T
-        return np.stack(
-            (
-                x[..., None] + cos * ahead - sin * aside,
-                y[..., None] + sin * ahead + cos * aside,
-            ),
-            -1,
-        )
+        moved = placed(corners, np.array((x, y, yaw)))
+        return np.vstack((moved, moved[:1]))
 
 
 def _with_corners(polygon: np.ndarray, count: int) -> np.ndarray:

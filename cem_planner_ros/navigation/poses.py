@@ -55,6 +55,14 @@ def compose(pose: Pose, offset: Pose) -> Pose:
     return Pose(x + cosine * forward - sine * left, y + sine * forward + cosine * left, yaw + turn)
 
 
+def placed(points: np.ndarray, poses: np.ndarray) -> np.ndarray:
+    """Return where points (m, 2), m, of a body are in poses (..., 3), m and rad: (..., m, 2)."""
+    x, y, yaw = np.moveaxis(poses, -1, 0)[..., None]
+    cosine, sine = np.cos(yaw), np.sin(yaw)
+    forward, left = points.T
+    return np.stack((x + cosine * forward - sine * left, y + sine * forward + cosine * left), -1)
+
+
 def turn_of_rows(yaw: float) -> np.ndarray:
     """Return the matrix (2, 2) that turns row vectors, to its left, by an angle, rad."""
     cosine, sine = math.cos(yaw), math.sin(yaw)

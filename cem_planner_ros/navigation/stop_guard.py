@@ -19,6 +19,7 @@ from cem_planner_ros.navigation.moving_obstacles import (
     MovingObstacles,
 )
 from cem_planner_ros.navigation.planar_robot import DriveSettings, PlanarRobot
+from cem_planner_ros.navigation.poses import placed
 
 STALE_COSTMAP = "stale_costmap"
 OUTSIDE_COSTMAP = "outside_costmap"
@@ -263,11 +264,7 @@ class StopGuard:
 
     def _overlap(self, costmap: Costmap, way: np.ndarray) -> np.ndarray:
         """Return the share (n,) of the footprint in poses (n, 3) that is on occupied cells."""
-        points = self.footprint.interior
-        cos, sin = np.cos(way[:, 2:]), np.sin(way[:, 2:])
-        x = way[:, :1] + cos * points[:, 0] - sin * points[:, 1]
-        y = way[:, 1:2] + sin * points[:, 0] + cos * points[:, 1]
-        return costmap.is_occupied(np.stack((x, y), -1)).mean(1)
+        return costmap.is_occupied(placed(self.footprint.interior, way)).mean(1)
 
     def way(
         self,

@@ -20,7 +20,7 @@ from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.local_map import LocalMap
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.path_headings import path_through
-from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.poses import Pose, placed
 from cem_planner_ros.navigation.reference_path import ReferencePath
 from cem_planner_ros.navigation.surroundings import Surroundings
 from cem_planner_ros.paths import find
@@ -166,15 +166,7 @@ class WorldCourse(Course):
             for begin, end in itertools.pairwise(closed)
         ]
         outline = np.vstack(pieces)
-        x, y, yaw = (states[:, row, None] for row in range(3))
-        ahead, left = outline.T
-        points = np.stack(
-            (
-                x + np.cos(yaw) * ahead - np.sin(yaw) * left,
-                y + np.sin(yaw) * ahead + np.cos(yaw) * left,
-            ),
-            -1,
-        )
+        points = placed(outline, states[:, :3])
         distances = (
             worlds.clearance(points, objects).min()
             for objects in (self._world.fixed, self._world.obstacles)

@@ -14,7 +14,7 @@ from cem_planner_ros.dynamics.diff_drive import DiffDrive
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.footprint import Footprint
-from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.poses import Pose, placed
 from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
 
 NOW = torch.tensor(0.0)
@@ -107,7 +107,7 @@ def test_it_sees_the_clearance_of_the_map(states, yaw, seed):
     ROBOT.prepare(np.zeros(3), 0.0, Surroundings(costmap=known))
     states = np.array(states)
     seen = ROBOT.clearance(torch.tensor(states.T, dtype=torch.float32)).numpy()
-    discs = ROBOT.robot_footprint.discs_at(*states.T)
+    discs = placed(ROBOT.robot_footprint.centers, states)
     expected = (known.clearance(discs) - ROBOT.robot_footprint.radii).min(1)
     # A place on the edge of a finer cell may be taken for its neighbour in float32.
     np.testing.assert_allclose(seen, expected, atol=0.036)

@@ -4,11 +4,12 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cem_planner_ros.navigation.poses import compose, interpolate
+from cem_planner_ros.navigation.poses import Pose, compose, interpolate, placed
 
 POSES = [(1.0, (0.0, 0.0, 0.0)), (1.2, (0.4, -0.2, 3.0)), (1.3, (0.5, -0.2, -3.0))]
 
@@ -49,3 +50,13 @@ def test_what_is_on_a_body_moves_with_it(x, y, yaw, forward, left, turn):
     point = complex(x, y) + complex(forward, left) * complex(math.cos(yaw), math.sin(yaw))
     assert complex(px, py) == pytest.approx(point)
     assert pyaw == yaw + turn
+
+
+def test_points_of_a_body_are_where_its_poses_compose_them():
+    random = np.random.default_rng(0)
+    points, poses = random.normal(size=(5, 2)), random.normal(size=(3, 4, 3))
+    found = placed(points, poses)
+    assert found.shape == (3, 4, 5, 2)
+    for index in np.ndindex(3, 4, 5):
+        expected = compose(Pose(*poses[index[:2]]), Pose(*points[index[2]], 0.0))
+        np.testing.assert_allclose(found[index], expected[:2], atol=1e-12)

@@ -13,7 +13,7 @@ from cem_planner_ros.configuration import configure
 from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.planar_robot import PlanarRobot
-from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.poses import Pose, placed
 from cem_planner_ros.navigation.stop_guard import OUTSIDE_COSTMAP, STALE_COSTMAP, StopGuard
 
 VALUES = {
@@ -160,7 +160,7 @@ def braked(state, commands, lag=0.1, limits=(1.0, 4.0)):
 
 def least_clearance(footprint, way, boxes):
     """The least distance, m, from discs on a way to boxes, below zero within."""
-    discs = footprint.discs_at(*way[::4, :3].T)[..., None, :]
+    discs = placed(footprint.centers, way[::4, :3])[..., None, :]
     boxes = np.array(boxes)
     outside = np.maximum(np.maximum(boxes[:, :2] - discs, discs - boxes[:, 2:]), 0.0)
     return (np.linalg.norm(outside, axis=-1).min(-1) - footprint.radii).min()

@@ -12,7 +12,7 @@ from cem_planner_ros.compile.cpp_execution import CppExecution
 from cem_planner_ros.configuration import configure
 from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
-from cem_planner_ros.navigation.poses import Pose
+from cem_planner_ros.navigation.poses import Pose, placed
 from cem_planner_ros.navigation.reference_path import ReferencePath
 from cem_planner_ros.navigation.surroundings import NOTHING, Surroundings
 from cem_planner_ros.ros.ready_planner import make_planner
@@ -159,7 +159,7 @@ def test_it_drives_around_an_obstacle_on_the_path_and_stops_at_the_goal_as_it_sh
     path = ReferencePath.through(np.array([[0.0, 0.0], [2.0, 0.0]]))
     states = drive(planner, Surroundings(goal, path, costmap), 12.0)
     footprint = next(cost.robot_footprint for cost in planner.costs if "costmap" in cost.inputs)
-    discs = footprint.discs_at(*states[:, :3].T)
+    discs = placed(footprint.centers, states[:, :3])
     assert (costmap.clearance(discs) > footprint.radii).all()
     assert np.abs(states[:, 1]).max() > 0.25
     off = states[-1] - [2.0, 0.0, 0.0, 0.0, 0.0]
