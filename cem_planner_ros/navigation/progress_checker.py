@@ -1,18 +1,12 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
-"""The progress of a robot that follows a path: whether it moves, and how far it has come."""
+"""Whether a robot that follows a path moves on."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.navigation.reference_path import ReferencePath
-
-BEHIND, AHEAD = 0.5, 2.0
-"""Part of the path behind and ahead of the last place in which the next place is searched, m."""
 
 
 class ProgressChecker:
@@ -50,30 +44,3 @@ class ProgressChecker:
         turned = abs(math.remainder(pose.yaw - self._from.yaw, math.tau))
         moved = math.dist(pose[:2], self._from[:2])
         return moved > self._radius or (self._angle is not None and turned > self._angle)
-
-
-class PathPlace:
-    """
-    Finds the place of a robot on its path.
-
-    Each search begins at the last place. The path may therefore cross itself and lead back.
-    """
-
-    def __init__(self):
-        self._path: ReferencePath | None = None
-        self._length = 0.0
-
-    def find(self, path: ReferencePath, pose: Pose) -> float:
-        """Return the arc length of the robot's place on a path, m."""
-        here = np.array(pose[:2])
-        if path is self._path:
-            around = self._length - BEHIND, self._length + AHEAD
-            self._length = path.nearest(here, *around)
-        else:
-            # A new path usually begins near the robot; another part of it may be a little nearer.
-            self._path, self._length = path, path.nearest(here, before=AHEAD)
-            nearest = path.nearest(here)
-            off = [np.linalg.norm(path.at(np.array(s)) - here) for s in (self._length, nearest)]
-            if off[0] > off[1] + BEHIND:
-                self._length = nearest
-        return self._length

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
@@ -29,9 +30,10 @@ from cem_planner_ros.control.tick import (
     STALE_MOVING_OBSTACLES,
     STALE_STATE,
 )
+from cem_planner_ros.navigation.path_progress import PathProgress
 from cem_planner_ros.navigation.planar_robot import PlanarRobot, Twist
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.navigation.progress_checker import PathPlace, ProgressChecker
+from cem_planner_ros.navigation.progress_checker import ProgressChecker
 from cem_planner_ros.navigation.surroundings import GoalTolerance
 from cem_planner_ros.readers import FrameError, MessageError, frame_name
 from cem_planner_ros.ros.nav2_messages import fill_feedback, nav2_type
@@ -69,7 +71,7 @@ class _Task:
 
     handle: object
     progress: ProgressChecker | None
-    place: PathPlace = field(default_factory=PathPlace)
+    along: PathProgress = field(default_factory=PathProgress)
     well: float = math.nan
     """Time of the last period without a cause in ABORTS, s on the clock of the loop."""
     cancelled: float = math.nan
@@ -213,6 +215,7 @@ class FollowPathServer:
                 why = "" if tick is None or not tick.cause else f" ({tick.cause})"
                 self._abort("FAILED_TO_MAKE_PROGRESS", f"the robot makes no progress{why}")
                 return
+        task.along.update(self._surroundings.known.path, np.array(pose[:2]), now)
         task.handle.publish_feedback(self._feedback(task, commander, pose))
 
     def _stop(self, task: _Task, commander: Commander, now: float) -> None:
@@ -267,7 +270,7 @@ class FollowPathServer:
             math.hypot(twist.forward, twist.sideways),
             pose if known.goal is None else known.goal,
             known.path,
-            0.0 if known.path is None else task.place.find(known.path, pose),
+            task.along.place,
         )
         if hasattr(feedback, "tracking_feedback"):
             tracking = feedback.tracking_feedback

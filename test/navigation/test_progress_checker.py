@@ -1,15 +1,11 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
-"""When a robot that follows a path is stuck, and how far along the path it is."""
+"""When a robot that follows a path is stuck."""
 
 import math
 
-import numpy as np
-import pytest
-
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.navigation.progress_checker import PathPlace, ProgressChecker
-from cem_planner_ros.navigation.reference_path import ReferencePath
+from cem_planner_ros.navigation.progress_checker import ProgressChecker
 
 
 def test_a_robot_is_stuck_that_stays_within_the_radius_for_too_long():
@@ -49,24 +45,3 @@ def test_the_time_begins_again_where_the_clock_was_set_back():
     checker.is_stuck(Pose(0.0, 0.0, 0.0), 500.0)
     assert not checker.is_stuck(Pose(0.0, 0.0, 0.0), 5.0)
     assert checker.is_stuck(Pose(0.0, 0.0, 0.0), 16.0)
-
-
-@pytest.mark.parametrize(
-    "points",
-    [
-        [(0, 0), (4, 0), (4, 0.2), (0, 0.2)],  # There and back.
-        [(0, 0), (3, 0), (3, 3), (1.5, 3), (1.5, -3)],  # Crosses itself.
-        [(0, 0), (2, 0), (2, 2), (0, 2), (0, 0)],  # Ends where it begins.
-    ],
-    ids=("back", "crossing", "round"),
-)
-def test_a_place_on_a_path_is_passed_in_order(points):
-    path, place = ReferencePath.through(np.array(points, float)), PathPlace()
-    for length in np.arange(0.0, path.lengths[-1], 0.2):
-        x, y = path.at(np.array(length))
-        assert place.find(path, Pose(x, y, 0.0)) == pytest.approx(length, abs=0.21)
-
-
-def test_a_path_that_begins_behind_the_robot_is_entered_where_it_is():
-    path = ReferencePath.through(np.array([(0.0, 0.0), (9.0, 0.0)]))
-    assert PathPlace().find(path, Pose(7.0, 0.1, 0.0)) == pytest.approx(7.0)
