@@ -39,8 +39,8 @@ from cem_planner_ros.ros.reference_input import ReferenceInput
 from cem_planner_ros.ros.simulator_table import TABLE, USED_BY
 from cem_planner_ros.simulation import worlds
 from cem_planner_ros.simulation.plants import (
-    IMU,
     IMU_FIELDS,
+    IMU_TYPE,
     ODOMETRY_FIELDS,
     MujocoPlant,
     Plant,
@@ -104,7 +104,7 @@ class SimulatorNode(Node):
         self._imus = {joint: self.create_publisher(Imu, f"imu/{word(joint)}", 1) for joint in balls}
         self._write_odometry, self._write_imu = (
             state_writer(kind, {field: field for field in fields})
-            for kind, fields in ((RobotPlant.state_type, ODOMETRY_FIELDS), (IMU, IMU_FIELDS))
+            for kind, fields in ((RobotPlant.state_type, ODOMETRY_FIELDS), (IMU_TYPE, IMU_FIELDS))
         )
         self._references: Mapping[str, Reference] = {}
         self._reference_input = self._follow(planner)

@@ -23,9 +23,7 @@ from cem_planner_ros.planning.rollout import Rollout
 PUSH = 0.2
 """Duration of a push, s."""
 
-JOINT_STATE = "sensor_msgs/msg/JointState"
-MULTI_ARRAY = "std_msgs/msg/Float64MultiArray"
-IMU = "sensor_msgs/msg/Imu"
+IMU_TYPE = "sensor_msgs/msg/Imu"
 
 ODOMETRY_FIELDS = (
     *("x", "y", "z", "qw", "qx", "qy", "qz"),
@@ -93,9 +91,9 @@ class MujocoPlant:
     such keyframe or mocap body.
     """
 
-    state_type = JOINT_STATE
+    state_type = "sensor_msgs/msg/JointState"
     state_topic = "joint_states"
-    command_type = MULTI_ARRAY
+    command_type = "std_msgs/msg/Float64MultiArray"
     command_topic = "effort"
 
     def __init__(

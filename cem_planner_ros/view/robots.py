@@ -15,10 +15,8 @@ import numpy as np
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.dynamics import mjcf
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.fields import JOINT_STATE
+from cem_planner_ros.fields import JOINT_STATE, POSITION, QUATERNION
 from cem_planner_ros.paths import find
-
-POINT, QUATERNION = ("x", "y", "z"), ("qw", "qx", "qy", "qz")
 
 ENDINGS = (".xml", ".urdf", ".mjcf")
 """Of the files of models that show the robot; others hold networks."""
@@ -194,7 +192,7 @@ def _parts(model: mujoco.MjModel, joint: int) -> tuple[str, ...]:
     """Return what follows the name of a joint in the names of its positions."""
     kind = int(model.jnt_type[joint])
     if kind == mujoco.mjtJoint.mjJNT_FREE:
-        return POINT + QUATERNION
+        return POSITION + QUATERNION
     return QUATERNION if kind == mujoco.mjtJoint.mjJNT_BALL else ("",)
 
 
