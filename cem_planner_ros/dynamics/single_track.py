@@ -12,7 +12,7 @@ class SingleTrack(DifferentialEquation):
     """
     The dynamic bicycle with a tyre model. The actions are steering angle and acceleration.
 
-    The equations are those of The equations are those of Newton and Euler for the centre of gravity
+    The equations are those of Newton and Euler for the centre of gravity
     (Rajamani, Vehicle Dynamics and Control, section 2.3, with v_x not constant). The lateral force
     of an axle is that of Pacejka's formula without curvature, mu F_z sin(C atan(B slip)), where F_z
     is the load of the axle at rest (Pacejka, Tyre and Vehicle Dynamics, section 4.3). The
