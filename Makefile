@@ -40,8 +40,8 @@ SEED ?= 0
 REPORT ?= report
 
 demo: install
-	@$(BIN)/python -m cem_planner_ros demo --scenario $(SCENARIO) --seed $(SEED) \
-		$(if $(DURATION),--duration $(DURATION)) $(if $(VIEW),--view) --report $(REPORT)
+	@$(BIN)/python -m cem_planner_ros demo --scenario "$(SCENARIO)" --seed "$(SEED)" \
+		$(if $(DURATION),--duration "$(DURATION)") $(if $(VIEW),--view) --report "$(REPORT)"
 
 # How many tests run at a time: most of them wait for something.
 JOBS ?= 2

@@ -4,6 +4,8 @@
 
 import ast
 import re
+import shlex
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -106,6 +108,12 @@ def test_make_help_lists_every_target():
     makefile = (ROOT / "Makefile").read_text()
     targets = re.search(r"^\.PHONY: (.*)$", makefile, re.M)[1].split()
     assert set(re.findall(r'@echo "make ([\w-]+)', makefile)) == set(targets)
+
+
+def test_a_report_folder_may_have_a_space_in_its_name():
+    words = ["make", "--dry-run", "--old-file=install", "demo", "REPORT=my report"]
+    said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "my report" in shlex.split(said)
 
 
 def test_every_source_file_names_its_licence():

@@ -118,7 +118,7 @@ def _run(options: argparse.Namespace, scenario: Scenario, duration: float) -> in
         if "planning runs as" in line:
             print(line)
     (options.report / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    demo_report.plot(scenario, configuration.dynamics.action_names, recording, options.report)
+    demo_report.plot(scenario, configuration.dynamics, recording, options.report)
     return 1 if problems else 0
 
 
@@ -269,6 +269,7 @@ def _record(
     node.create_subscription(Float64MultiArray, "/cem_planner/statistics", on_statistics, 50)
     scenario.watch(node, configuration, recording)
     started = time.monotonic()
+    label_of_command = f"command {demo_report.action_labels(configuration.dynamics)[0]}"
     try:
         with _progress(duration) as progress:
             while not recording.now >= duration:
@@ -285,7 +286,7 @@ def _record(
                         f"{label} {get(state):+.2f}" for label, get in scenario.signals
                     )
                     if action and len(action[0][1]) <= demo_report.MOST_PANELS:
-                        text += f"  command {action[0][1][0]:+.1f}"
+                        text += f"  {label_of_command} {action[0][1][0]:+.1f}"
                     plan = recording.statistics[-1][1]["plan_ms"]
                     progress(recording.now, f"{text}  plan {plan:.1f} ms")
     finally:
@@ -304,7 +305,9 @@ def _progress(duration: float) -> Iterator[Callable[[float, str], None]]:
     else:
         terminal = sys.stdout.isatty()
     if terminal:
-        columns = (TextColumn("{task.completed:4.1f} s"), BarColumn(20), "{task.description}")
+        # Units are in brackets, which would be markup.
+        text = TextColumn("{task.description}", markup=False)
+        columns = (TextColumn("{task.completed:4.1f} s"), BarColumn(20), text)
         with Progress(*columns) as bar:
             task = bar.add_task("", total=duration)
             yield lambda elapsed, text: bar.update(task, completed=elapsed, description=text)

@@ -12,6 +12,7 @@ import numpy as np
 
 from cem_planner_ros.cli.demo_scenario import DemoRecording, Scenario
 from cem_planner_ros.control.ladder import PREVIOUS_PLAN, STATUSES
+from cem_planner_ros.dynamics.base import Dynamics
 
 MOST_PANELS = 4
 """Number of actions that have a panel each in the picture; more of them share one."""
@@ -83,12 +84,16 @@ def show(scenario: Scenario, summary: dict, problems: list[str], report: Path) -
     table = Table(title=title, show_header=False)
     for name, text in rows.items():
         table.add_row(name, text)
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)
 
 
-def plot(
-    scenario: Scenario, action_names: tuple[str, ...], recording: DemoRecording, report: Path
-) -> None:
+def action_labels(dynamics: Dynamics) -> list[str]:
+    """Return the name of each action with its unit in brackets, if it has one."""
+    named = zip(dynamics.action_names, dynamics.action_units, strict=True)
+    return [f"{name} [{unit}]" if unit else name for name, unit in named]
+
+
+def plot(scenario: Scenario, dynamics: Dynamics, recording: DemoRecording, report: Path) -> None:
     """Write the map, the signals, the commands and the plan time over time as PNG."""
     try:
         import matplotlib
@@ -102,7 +107,7 @@ def plot(
     times = [t for t, _ in recording.actions]
     actions = {
         name: [action[index] for _, action in recording.actions]
-        for index, name in enumerate(action_names)
+        for index, name in enumerate(action_labels(dynamics))
     }
     if len(actions) <= MOST_PANELS:
         panels += [(name, times, {"": values}) for name, values in actions.items()]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 
 from cem_planner_ros.cli.get_command import add_node, remote, show
+from cem_planner_ros.errors import ConfigurationError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,9 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print a line for each parameter; the exit status is 1 if there is no such node."""
+    """Print a line for each parameter; the exit status is 1 if there is no such node, or none."""
     with remote(options.node) as node:
         names = [name for name in node.names() if name.startswith(options.prefix)]
+        if not names:
+            raise ConfigurationError(
+                f"'{node.full_name}' has no parameter whose name begins with '{options.prefix}', "
+                "expected the beginning of one, or none for all of them"
+            )
         values = node.get(names)
         descriptors = node.describe(names) if options.describe else [None] * len(names)
     for name, value, descriptor in zip(names, values, descriptors, strict=True):

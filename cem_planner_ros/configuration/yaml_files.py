@@ -85,7 +85,7 @@ def load_yaml(
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"{file}: cannot be read: {error}") from error
         except yaml.YAMLError as error:
-            raise ConfigurationError(f"{file}: not valid YAML: {error}") from error
+            raise ConfigurationError(f"{file}: not valid YAML: {problem(error)}") from error
         except ConfigurationError as error:
             raise ConfigurationError(f"{file}: {error}") from error
     full_name = f"{namespace.rstrip('/')}/{node_name}"
@@ -117,7 +117,8 @@ def _matches(section: str, full_name: str) -> bool:
 
 def _missing(files: Sequence[str | Path], full_name: str, found: Sequence[str]) -> str:
     short = full_name.lstrip("/")
-    hint = did_you_mean(short, found)
+    meant = (name for name in found if did_you_mean(name, [short]))
+    hint = next((f" (is '{name}' meant to be '{short}'?)" for name in meant), "")
     return (
         f"{', '.join(map(str, files))}: no section for the node '{short}', expected "
         f"'/**: {{{PARAMETERS}: ...}}' or '{full_name}: {{{PARAMETERS}: ...}}', found: "
@@ -263,6 +264,11 @@ class _File:
             if len({type(item) for item in items}) > 1:
                 raise _at(event, f"'{name}' is a list of several types, expected one")
         of_types[f"list of {type(items[0]).__name__}" if items else _EMPTY] = items
+
+
+def problem(error: yaml.YAMLError | RecursionError) -> str:
+    """Return what YAML says of a text, without a name for the text, which has none."""
+    return str(error).replace('in "<unicode string>", ', "")
 
 
 def _at(event: yaml.Event, text: str) -> ConfigurationError:

@@ -12,17 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cem_planner_ros.dynamics.mjcf_files import drop_missing, parse
+from cem_planner_ros.dynamics.mjcf_files import LEAVE_OUT, drop_missing, parse
 from cem_planner_ros.dynamics.mjcf_sensors import add_sensor, free_name
 from cem_planner_ros.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import mujoco
-
-LEAVE_OUT = (
-    "leave out what only collides by dynamics.allow_missing_meshes, in `init` by "
-    "--allow-missing-meshes"
-)
 
 REMEDIES = {
     "mass and inertia": "a link that moves needs <inertial> with mass and inertia in URDF; a body "

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,18 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from cem_planner_ros.errors import ConfigurationError
-from cem_planner_ros.paths import URI, find, in_ros_package, is_in_package
+from cem_planner_ros.paths import URI, find, is_in_package
 
 if TYPE_CHECKING:
     import mujoco
 
 XACRO = "{http://www.ros.org/wiki/xacro}"
 """The namespace of what xacro makes URDF of."""
+
+LEAVE_OUT = (
+    "leave out what only collides by dynamics.allow_missing_meshes, in `init` by "
+    "--allow-missing-meshes"
+)
 
 READABLE = (".stl", ".obj", ".msh")
 """Kinds of meshes that MuJoCo reads."""
@@ -37,7 +43,8 @@ def parse(file: Path) -> mujoco.MjSpec:
     Meshes of a URDF may be package://PACKAGE/PATH, model://PACKAGE/PATH or file:///PATH. An MJCF
     file may have and include such files too, or MODULE:PATH of a Python package; meshes and
     textures are then where the included file has them. Raises ConfigurationError, naming the file,
-    if one does not exist or if the file is no URDF yet, and ValueError if MuJoCo cannot read it.
+    if one that is included does not exist or if the file is no URDF yet, and ValueError if MuJoCo
+    cannot read it.
     """
     import mujoco
 
@@ -67,7 +74,7 @@ def _with_paths(file: Path) -> str:
     if not assets and not any(map(is_in_package, names)):
         return ""
     for part in assets:
-        part.set("file", str(find(part.get("file", "")).resolve()))
+        part.set("file", _path(part.get("file", "")))
     for parent, place, part in _includes(root):
         name = part.get("file", "")
         if is_in_package(name):
@@ -96,10 +103,9 @@ def _urdf_with_paths(root: Element, folder: Path) -> str:
         return ""
     for mesh in meshes:
         name = mesh.get("filename", "")
-        place = in_ros_package(name) if URI.match(name) else folder / name
         if name.startswith("file://"):
-            place = Path(unquote(urlsplit(name).path))
-        mesh.set("filename", str(place.resolve()))
+            name = unquote(urlsplit(name).path)
+        mesh.set("filename", _path(name) if URI.match(name) else str((folder / name).resolve()))
     extension = root.find("mujoco")
     if extension is None:
         extension = ElementTree.SubElement(root, "mujoco")
@@ -109,6 +115,13 @@ def _urdf_with_paths(root: Element, folder: Path) -> str:
     # MuJoCo would only keep the last part of each path.
     compiler.set("strippath", "false")
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _path(name: str) -> str:
+    """Return the path of a mesh or texture of a package; its name if it is missing."""
+    with contextlib.suppress(ConfigurationError):
+        return str(find(name).resolve())
+    return name
 
 
 def _includes(root: Element) -> Iterator[tuple[Element, int, Element]]:
@@ -166,7 +179,7 @@ def drop_missing(spec: mujoco.MjSpec, file: Path, allow_meshes: bool = False) ->
 
     Packages often leave out such files because they are large. Geoms that collide are deleted only
     if `allow_meshes`, and geoms that give a body its inertia are never deleted: MuJoCo then says
-    which file is missing.
+    which file is missing. Raises ConfigurationError if one is missing since its package is.
     """
     folder = Path(spec.modelfiledir or file.parent)
 
@@ -196,6 +209,13 @@ def drop_missing(spec: mujoco.MjSpec, file: Path, allow_meshes: bool = False) ->
     files = tuple(asset.file for asset in (*dropped, *textures))
     for asset in (*dropped, *textures):
         spec.delete(asset)
+    for mesh in spec.meshes:
+        try:
+            if is_in_package(mesh.file):
+                find(mesh.file)
+        except ConfigurationError as error:
+            hint = "" if allow_meshes else f"; or {LEAVE_OUT}"
+            raise ConfigurationError(f"file '{file}': {error}{hint}") from error
     return Missing(files, tuple(bodies))
 
 

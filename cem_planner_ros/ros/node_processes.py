@@ -123,9 +123,13 @@ def check(processes: Mapping[str, subprocess.Popen], logs: Path) -> None:
     for name, process in processes.items():
         if process.poll() is not None:
             raise ConfigurationError(
-                f"the {name} ended with status {process.returncode}; its last lines:\n"
+                f"the {name} ended {_how(process.returncode)}; its last lines:\n"
                 f"{_last_lines(logs, name)}"
             )
+
+
+def _how(status: int) -> str:
+    return f"with status {status}" if status >= 0 else f"by {signal.Signals(-status).name}"
 
 
 def check_ready(logs: Path, elapsed: float) -> None:
@@ -139,4 +143,4 @@ def check_ready(logs: Path, elapsed: float) -> None:
 
 def _last_lines(logs: Path, name: str) -> str:
     lines = (logs / f"{name}.log").read_text(errors="replace").splitlines()
-    return "\n".join(f"  {line}" for line in lines[-LAST_LINES:])
+    return "\n".join(f"  {line}" for line in lines[-LAST_LINES:] or ["(none: is the disk full?)"])

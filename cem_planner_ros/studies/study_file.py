@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
+from cem_planner_ros.configuration.yaml_files import problem
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import first_file, share
 from cem_planner_ros.plugins import loading
@@ -114,7 +115,7 @@ def read(file: Path) -> StudyFile:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file}: cannot be read: {error}") from error
     except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigurationError(f"{file}: not valid YAML: {error}") from error
+        raise ConfigurationError(f"{file}: not valid YAML: {problem(error)}") from error
     try:
         return _study(file, given)
     except ConfigurationError as error:

@@ -203,7 +203,7 @@ OF_TEXT = {
     "the episode EPISODE of WHO failed: TEXT_OF": "Look at the error that the message gives.",
     "--ray ADDRESS: no Ray cluster answers (ERROR):": "Start one as the message says.",
     "give either a FILE.yaml or --markdown": "Give one of the two.",
-    "the NAME ended with status RETURNCODE; its last lines: LAST_LINES": (
+    "the NAME ended HOW; its last lines: LAST_LINES": (
         "Look at its last lines, which the message gives."
     ),
     "no planned command in ELAPSED s; the last lines of the planner: SAID": (

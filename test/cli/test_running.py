@@ -61,6 +61,10 @@ def test_parameters_are_listed_got_and_set(planner, say):
         ("set cem_planner autostart true", "read-only"),
         ("get cem_planner planner.sampels", "did you mean 'planner.samples'?"),
         ("get cem_planer hold", "no node '/cem_planer' was found, did you mean"),
+        (
+            "list cem_planner gaol",
+            "'/cem_planner' has no parameter whose name begins with 'gaol', exp",
+        ),
         ("list /**/x", "expected NAME or NAMESPACE/NAME"),
     ],
 )

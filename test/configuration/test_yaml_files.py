@@ -191,7 +191,7 @@ def test_an_empty_list_is_one(write):
         ("a-b:\n  ros__parameters:\n    a: 1", "line 3: 'a-b' cannot be the name of a node"),
         ("ros__parameters: {a: 1}", "expected the name of a node above"),
         ("a: {ros__parameters: {b: 1}, c: {}}", "'c' follows ros__parameters in 'a'"),
-        ("cem_planer: {ros__parameters: {a: 1}}", "found: cem_planer, did you mean 'cem_planer'?"),
+        ("cem_planer: {ros__parameters: {a: 1}}", "(is 'cem_planer' meant to be 'cem_planner'?)"),
     ],
 )
 def test_what_rcl_would_refuse_or_misread_is_refused_with_the_line(text, message, write):

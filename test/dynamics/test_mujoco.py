@@ -325,15 +325,19 @@ def test_a_ros_package_that_is_missing_is_told(described, tmp_path):
     file = described("package://other_robot/meshes/part.stl")
     text = (
         r"robot\.urdf': 'package://other_robot/\S+' needs the ROS package 'other_robot', .*source"
+        ".*; or leave out what only collides by .*--allow-missing-meshes"
     )
     with pytest.raises(ConfigurationError, match=text) as caught:
         Mujoco({"file": str(file)})
     assert str(caught.value).count("robot.urdf") == 1
+    assert Mujoco({"file": str(file), "allow_missing_meshes": True}).model.nmesh == 0
     file = described("package://my_robot/meshes/hand.stl")
     with pytest.raises(
         ConfigurationError, match=r"there is no file .*ws/share/my_robot/meshes/hand"
     ):
         Mujoco({"file": str(file)})
+    model = Mujoco({"file": str(file), "allow_missing_meshes": True})
+    assert any("hand.stl: what they show is left out" in text for text in model.warnings())
     with pytest.raises(ConfigurationError, match="needs the ROS package 'nowhere'"):
         Mujoco({"file": "package://nowhere/robot.urdf"})
 
