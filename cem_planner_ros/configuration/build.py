@@ -268,8 +268,8 @@ def _command_fields(type_name: str, names: Sequence[str]) -> list[Parameter]:
 def _integrals(dynamics: Dynamics) -> list[Parameter]:
     """Return the parameters of actions that are speeds and sent as positions."""
     text = (
-        "Name of the state that is the position of which {name} is the speed. If given, the "
-        "position that follows from {name} is sent, from the measured one on; if empty, {name}."
+        "Name of the state whose speed {name} is. If given, the position that follows from {name} "
+        "is sent, beginning at the measured one. If empty, {name} is sent."
     )
     return [
         Parameter(f"command.integrate.{name}", "", text.format(name=name), when=INACTIVE)

@@ -197,8 +197,8 @@ GOAL_CHECKER = (
     Parameter(
         "plugin",
         SIMPLE_GOAL_CHECKER,
-        "Nav2's name of the goal checker. With the stopped one, speeds have limits of its own, "
-        "and else drive.speed_tolerance and drive.yaw_rate_tolerance.",
+        "Nav2's name of the goal checker. The StoppedGoalChecker has its own limits of speed; "
+        "the other one uses drive.speed_tolerance and drive.yaw_rate_tolerance.",
         choices=(SIMPLE_GOAL_CHECKER, STOPPED_GOAL_CHECKER),
         when=INACTIVE,
     ),
@@ -219,7 +219,7 @@ GOAL_CHECKER = (
     Parameter(
         "stateful",
         True,
-        "Whether the distance to the goal does not count any more once it was within tolerance.",
+        "Whether the position counts as reached from the first time that it is within tolerance.",
     ),
     Parameter(
         "trans_stopped_velocity",

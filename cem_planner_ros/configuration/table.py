@@ -31,8 +31,8 @@ TABLE = (
         "command_phase",
         0.0,
         "Share of the control period that must pass before the command is sent; 0 sends it as"
-        " soon as it is planned. A larger share makes the commands more evenly spaced and the"
-        " state they are planned from older.",
+        " soon as it is planned. With a larger share, commands are more evenly spaced, and they"
+        " are planned from older states.",
         low=0.0,
         high=0.7,
     ),

@@ -61,7 +61,7 @@ class GoalPose(Cost):
         Parameter(
             "within",
             1.0,
-            "Length of the path that is left below which the cost is active while there is a path.",
+            "While there is a path, the cost counts only where at most this length of it remains.",
             unit="m",
             low=0.0,
         ),

@@ -42,11 +42,10 @@ def action_parameters(dynamics: Dynamics) -> tuple[Parameter, ...]:
             [MIDDLE] * len(dynamics.action_names),
             "",
             None,
-            "The {name} with which the search begins, also after a reset. middle is halfway "
-            "between action.low and action.high, measured the value that the state in "
-            "action.measured_by has then, reference the value that a cost track or pose wants of "
-            "this state at the begin of the plan, keyframe:NAME the one in a keyframe of a MuJoCo "
-            "file.",
+            "The {name} with which the search begins, also after a reset: a number; middle, "
+            "halfway between action.low and action.high; measured, the value of the state in "
+            "action.measured_by; reference, the value that a cost track or pose wants of this "
+            "state; or keyframe:NAME, that of a keyframe of a MuJoCo file.",
         ),
         (
             "std",
@@ -62,8 +61,8 @@ def action_parameters(dynamics: Dynamics) -> tuple[Parameter, ...]:
             "",
             0.0,
             "Smallest standard deviation of {name}; 0 takes planner.std_min as a share of half "
-            "the range, or, with action.std, the same share of action.std as planner.std_min "
-            "is of planner.std_initial.",
+            "the range. Where action.std is given, 0 takes action.std times planner.std_min / "
+            "planner.std_initial.",
         ),
     )
     parameters = tuple(

@@ -198,9 +198,9 @@ _DECLARED = (
     Parameter(
         "planner.control_cost",
         Search.control_cost,
-        "The control cost of MPPI, gamma, in units of the cost: candidates v are weighed by their "
-        "cost plus gamma u' Sigma^-1 (v - u), u the mean, which draws the mean to zero. The MPPI "
-        "paper has gamma = temperature, Nav2 a twentieth of it; 0 leaves the term out.",
+        "The control cost of MPPI, gamma, in units of the cost. It draws the mean u to zero: "
+        "gamma u' Sigma^-1 (v - u) is added to the cost of each candidate v. The MPPI paper has "
+        "gamma = temperature, Nav2 a twentieth of it; 0 leaves the term out.",
         low=0.0,
         high=1e9,
         when=INACTIVE,
@@ -224,8 +224,8 @@ _DECLARED = (
     Parameter(
         "planner.std_carry",
         Search.std_carry,
-        "Weight of the last period's standard deviation, shifted in time, in that of the "
-        "first iteration of a period. 0 begins with std_initial (iCEM).",
+        "Weight of the last period's standard deviation, shifted in time, where a period begins; "
+        "std_initial has the rest. 0 begins with std_initial (iCEM).",
         low=0.0,
         high=1.0,
     ),
