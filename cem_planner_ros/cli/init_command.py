@@ -35,8 +35,8 @@ MOST_THREADS = 4
 
 MOTORS = (
     " For motors whose forces have to change at once, in contacts, config/half_cheetah.yaml has "
-    "the preset, and for motors that raise a heavy body the same with noise_beta 2, "
-    "and elites 4 with about 32 samples in all iterations (docs/tuning.md)."
+    "the preset, and for motors that raise a heavy body the same with noise_beta 4 and elites 5; "
+    "take 4 elites with about 32 samples in all iterations (docs/tuning.md)."
 )
 
 
