@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> int:
             f"  in {file}"
         )
     print(f"  cost of a plan from {start}: {shares}")
-    print(f"  invalid candidates (NaN or infinite cost) from {start}: {_percent(invalid)}")
+    print(f"  invalid candidates (NaN or infinite cost) from {start}: {percent(invalid)}")
     p50, p99 = np.percentile(times, [50, 99])
     if len(times) < PLANS:
         print(f"  {_timed(len(times), plan, planner)}")
@@ -115,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
     warnings = [slow] if slow else []
     if invalid:
         warnings.append(
-            f"{_percent(invalid)} of the candidates from {start} have a NaN or infinite cost "
+            f"{percent(invalid)} of the candidates from {start} have a NaN or infinite cost "
             "and count for nothing: look at the model, the costs and the action bounds"
         )
     resolve = partial(absolute, node=name, namespace=namespace)
@@ -142,13 +142,13 @@ def _timed(count: int, plan: Plan, planner: Planner) -> str:
     text = f"plans take long, so only {count} of {PLANS} were timed, in {PATIENCE:g} s"
     done = (plan.iterations - 1 + plan.simulated_share) / planner.search.iterations
     if count == 1 and done < 1.0:
-        text += f"; it ended after {_percent(done)} of its candidates, and its time is for all"
+        text += f"; it ended after {percent(done)} of its candidates, and its time is for all"
     return text
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """Return a share in percent; what is not zero does not become it."""
-    return f"{100.0 * share:.2g} %"
+    return f"{100.0 * share:.3g} %"
 
 
 def too_slow(iterations: int, plan_time: float, budget: float, in_batches: int = 0) -> str:

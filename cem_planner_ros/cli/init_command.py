@@ -14,8 +14,9 @@ from typing import Any
 
 import yaml
 
+from cem_planner_ros.cli.check_command import percent
 from cem_planner_ros.cli.plan_fitting import fitted, iteration_time, larger_step
-from cem_planner_ros.cli.starting_points import TASKS, StartingPoint, starting_point
+from cem_planner_ros.cli.starting_points import KNOT, QUICK, TASKS, StartingPoint, starting_point
 from cem_planner_ros.configuration import Configuration, configure
 from cem_planner_ros.configuration.state_sources import source_name
 from cem_planner_ros.dynamics.base import Dynamics
@@ -114,6 +115,8 @@ def of_file(
     if step:
         model, point, sections = _first({**given, "time_step": step}, task, keyframe)
         planner = _configured(sections).planner()
+    unstable = planner.plan(model.rest_state, 0.0).invalid_share
+    planner.reset()
     seconds = measure(planner)
     fraction = configuration.values["budget_fraction"]
     rate = sections["control_rate"]
@@ -138,7 +141,13 @@ def of_file(
             else ""
         ),
         "action": "Where the search begins, how far it looks around there, and what is commanded "
-        "when no plan may be used.",
+        "when no plan may be used."
+        + (
+            f" Forces around there speed a joint up by {QUICK:g} rad/s (or m/s) in {KNOT:g} s at "
+            "most, in most poses: larger ones make candidates wild."
+            if has_motors and point.task == "reach"
+            else ""
+        ),
         "costs": "What the planner minimises; each name has a section below.",
         "state": "Topics with the state. Messages name joints as the file does.",
         "command": f"The {servo} of {', '.join(model.action_names)}, in this order, as the forward "
@@ -154,7 +163,14 @@ def of_file(
         f"-p planner_file:=ROBOT.yaml{start}",
         "    planner_node --ros-args --params-file ROBOT.yaml",
     ]
-    return _finished(head, sections, notes, _lacking(model, point))
+    lacking = _lacking(model, point)
+    if unstable:
+        lacking.append(
+            f"MuJoCo cannot simulate {percent(unstable)} of the candidates from rest: lower "
+            f"action.std, or give file '{file}' a smaller timestep than {of_the_file:g} s or "
+            'integrator="implicitfast"'
+        )
+    return _finished(head, sections, notes, lacking)
 
 
 def _first(

@@ -10,7 +10,7 @@ import numpy as np
 
 from cem_planner_ros.cli import first_costs
 from cem_planner_ros.cli.first_costs import StartingPoint, arm_joints, short
-from cem_planner_ros.dynamics.mjcf import OF_A_JOINT
+from cem_planner_ros.dynamics.mjcf import OF_A_JOINT, ONE_AXIS, is_single
 from cem_planner_ros.dynamics.mujoco import Mujoco
 from cem_planner_ros.errors import ConfigurationError
 
@@ -34,6 +34,12 @@ HORIZONS = {"walk": 0.4, "stand": 0.5, "hover": 0.5, "move": 1.0}
 
 MOST_REACH = 1.0
 """Largest distance of a servo from its nominal position, rad or m, in tasks with legs."""
+
+QUICK, KNOT = 3.0, 0.1
+"""Speed that a force of the search around gives a joint of an arm in a time; rad/s or m/s, s."""
+
+POSES = 32
+"""Number of poses in which the inertia of a joint is computed."""
 
 FEW_ACTIONS = 4
 """Most actions of a robot whose search can afford many candidates."""
@@ -192,12 +198,13 @@ def _set_actions(point: StartingPoint, model: Mujoco, data: mujoco.MjData, pose:
             near[name] = max(low, center - MOST_REACH), min(high, center + MOST_REACH)
         for place, side in enumerate(("low", "high")):
             point.action[side] = {name: short(both[place]) for name, both in near.items()}
+    most = _forces(model) if point.task == "reach" else {}
     near_by = 0.25 if point.task == "walk" else 0.15  # rad or m
     point.action["std"] = {
         name: short(
             min(near_by, 0.3 * (high - low))
             if name in positions
-            else point.planner["std_initial"] * 0.5 * (high - low)
+            else min(point.planner["std_initial"] * 0.5 * (high - low), most.get(name, np.inf))
         )
         for name, (low, high) in bounds.items()
     }
@@ -207,6 +214,36 @@ def _set_actions(point: StartingPoint, model: Mujoco, data: mujoco.MjData, pose:
             safe[name] = short(np.clip(held[name] if point.task == "hover" else 0.0, low, high))
     if safe:
         point.action["safe"] = safe
+
+
+def _forces(model: Mujoco) -> dict[str, float]:
+    """
+    Return the controls whose forces speed a joint up to QUICK in KNOT, against its damping.
+
+    Without this limit a wrist, whose inertia is small, turns at hundreds of rad/s in candidates,
+    or MuJoCo cannot simulate them. The inertia is the median over POSES random poses.
+    """
+    import mujoco
+
+    physics, data = model.model, mujoco.MjData(model.model)
+    joints = np.flatnonzero(np.isin(physics.jnt_type, ONE_AXIS))
+    is_limited = physics.jnt_limited[joints, None].astype(bool)
+    low, high = np.where(is_limited, physics.jnt_range[joints], (-np.pi, np.pi)).T
+    random, units = np.random.default_rng(0), np.eye(physics.nv)
+    inertias = np.zeros((POSES, physics.nv, physics.nv))
+    for pose in inertias:
+        data.qpos[physics.jnt_qposadr[joints]] = random.uniform(low, high)
+        mujoco.mj_fwdPosition(physics, data)
+        for row, unit in zip(pose, units, strict=True):
+            mujoco.mj_mulM(physics, data, row, unit)
+    inertia = np.median(inertias.diagonal(axis1=1, axis2=2), axis=0)
+    found = {}
+    for name, index in zip(model.action_names, model.actuators, strict=True):
+        gain = abs(physics.actuator_gainprm[index][0] * physics.actuator_gear[index][0])
+        if name not in model.measured_by and is_single(physics, index) and gain:
+            dof = physics.jnt_dofadr[physics.actuator_trnid[index][0]]
+            found[name] = QUICK * (inertia[dof] / KNOT + physics.dof_damping[dof].item()) / gain
+    return found
 
 
 def _holding(model: Mujoco, data: mujoco.MjData) -> np.ndarray:

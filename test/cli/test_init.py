@@ -149,6 +149,34 @@ def test_an_arm_reaches(made):
     assert math.hypot(end["hand_x"] - 0.4, end["hand_z"] - 0.8) < 0.12
 
 
+def test_a_wrist_of_little_inertia_is_not_spun_in_candidates(made):
+    wrist = """<body name="wrist" pos="0.3 0 0"><joint name="wrist" axis="1 0 0"/>
+      <inertial pos="0.05 0 0" mass="0.2" diaginertia="0.001 0.002 0.002"/></body>"""
+    motor = '<motor name="w" joint="wrist" gear="2" ctrlrange="-6 6"/></actuator>'
+    text = ARM.format(site=SITE + wrist, more="").replace("</actuator>", motor)
+    configuration, text, warnings = made(text)
+    assert warnings == []
+    assert "larger ones make candidates wild" in text
+    # 3 rad/s in 0.1 s, by a gear of 2.
+    assert configuration.values["action.std.w"] == pytest.approx(3.0 * 0.001 / 0.1 / 2.0)
+    planner = configuration.planner()
+    planner.plan(configuration.dynamics.rest_state, 0.0)
+    row = configuration.dynamics.state_names.index("wrist_dot")
+    assert np.abs(planner.candidates().states[:, row]).max() < 50.0  # With a std of 0.9: 900.
+
+
+def test_a_file_that_mujoco_cannot_simulate_is_told(made):
+    fast = ARM.format(site=SITE, more="").replace(
+        '<motor name="e" joint="elbow" ctrlrange="-6 6"/>',
+        '<velocity name="e" joint="elbow" kv="50" ctrlrange="-6 6"/>',
+    )
+    _, _, (warning,) = made(fast)
+    assert "MuJoCo cannot simulate 100 % of the candidates from rest" in warning
+    assert "a smaller timestep than 0.005 s or integrator" in warning
+    _, _, warnings = made(fast.replace("timestep", 'integrator="implicitfast" timestep'))
+    assert warnings == []
+
+
 def test_without_a_site_the_last_body_is_the_hand_and_objects_have_topics_of_their_own(made):
     configuration, _, _ = made(ARM.format(site="", more=CUP))
     value = configuration.values
