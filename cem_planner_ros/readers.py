@@ -180,6 +180,19 @@ def euler(x: float, y: float, z: float, w: float) -> tuple[float, float, float]:
     )
 
 
+def quaternion(roll: float, pitch: float, yaw: float) -> tuple[float, float, float, float]:
+    """Return (x, y, z, w) of the rotation Rz(yaw) Ry(pitch) Rx(roll), angles in rad (REP-103)."""
+    cr, sr = math.cos(roll / 2), math.sin(roll / 2)
+    cp, sp = math.cos(pitch / 2), math.sin(pitch / 2)
+    cy, sy = math.cos(yaw / 2), math.sin(yaw / 2)
+    return (
+        sr * cp * cy - cr * sp * sy,
+        cr * sp * cy + sr * cp * sy,
+        cr * cp * sy - sr * sp * cy,
+        cr * cp * cy + sr * sp * sy,
+    )
+
+
 def offsets(entries: list[tuple[str | None, ...]]) -> np.ndarray:
     """Return the offsets of the fields of a joint state, from their groups in JOINT_STATE."""
     return np.array([float(f"{sign or '+'}{number or 0}") for *_, sign, number in entries])

@@ -20,6 +20,7 @@ from cem_planner_ros.fields import (
     REFERENCE_TYPES,
 )
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
+from cem_planner_ros.readers import quaternion
 
 POSE_TYPES = tuple(
     name for name, grammar in REFERENCE_TYPES.items() if grammar in (POSE, BODY_TRAJECTORY)
@@ -123,15 +124,8 @@ class PoseTracking(TrackingCost):
 
     def _targets(self) -> np.ndarray:
         place = [self.value(f"target.{axis}") for axis in POSITION]
-        half = [0.5 * self.value(f"target.{angle}") for angle in ANGLES]
-        (cr, cp, cy), (sr, sp, sy) = np.cos(half), np.sin(half)
-        turn = (
-            cr * cp * cy + sr * sp * sy,
-            sr * cp * cy - cr * sp * sy,
-            cr * sp * cy + sr * cp * sy,
-            cr * cp * sy - sr * sp * cy,
-        )
-        return np.array([*place, *turn])
+        x, y, z, w = quaternion(*(self.value(f"target.{angle}") for angle in ANGLES))
+        return np.array([*place, w, x, y, z])
 
     def _type(self) -> str:
         return self.type

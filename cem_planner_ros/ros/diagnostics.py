@@ -19,7 +19,7 @@ from cem_planner_ros.control.ladder import FALLBACK, FRESH, STATUSES, STOPPED
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import CAUSES, PAUSED, RESTING, Tick
 from cem_planner_ros.planning.plan import Candidates, Plan
-from cem_planner_ros.ros.messages import quaternion
+from cem_planner_ros.readers import quaternion
 
 STATISTICS = (
     "status",

@@ -34,7 +34,7 @@ from cem_planner_ros.fields import (
     WORLD,
     part_of,
 )
-from cem_planner_ros.readers import SHORTEST, offsets, rotate, unit_quaternion
+from cem_planner_ros.readers import SHORTEST, offsets, quaternion, rotate, unit_quaternion
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """QoS of a latched topic: later subscribers receive the last message."""
@@ -219,16 +219,3 @@ def _orientation(given: Mapping[str, float]) -> tuple[float, float, float, float
     if length < SHORTEST:  # Of a state that is all zero.
         return 0.0, 0.0, 0.0, 1.0
     return x / length, y / length, z / length, w / length
-
-
-def quaternion(roll: float, pitch: float, yaw: float) -> tuple[float, float, float, float]:
-    """Return (x, y, z, w) of the rotation Rz(yaw) Ry(pitch) Rx(roll), angles in rad (REP-103)."""
-    cr, sr = math.cos(roll / 2), math.sin(roll / 2)
-    cp, sp = math.cos(pitch / 2), math.sin(pitch / 2)
-    cy, sy = math.cos(yaw / 2), math.sin(yaw / 2)
-    return (
-        sr * cp * cy - cr * sp * sy,
-        cr * sp * cy + sr * cp * sy,
-        cr * cp * sy - sr * sp * cy,
-        cr * cp * cy + sr * sp * sy,
-    )

@@ -12,7 +12,7 @@ import numpy as np
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.reference_path import ReferencePath
-from cem_planner_ros.ros.messages import quaternion
+from cem_planner_ros.readers import quaternion
 
 
 def nav2_type(kind: str, name: str, parameter: str) -> type:

@@ -28,8 +28,8 @@ from std_srvs.srv import SetBool, Trigger
 
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.plugins.parameter import Parameter
+from cem_planner_ros.readers import quaternion
 from cem_planner_ros.ros.declaring import declaration, python_value
-from cem_planner_ros.ros.messages import quaternion
 from cem_planner_ros.ros.stop_button import StopButton
 
 ANSWER_TIMEOUT = 5.0

@@ -23,8 +23,7 @@ from rclpy.action import ActionClient
 
 from cem_planner_ros.configuration import load_yaml
 from cem_planner_ros.paths import share
-from cem_planner_ros.readers import stamp_of
-from cem_planner_ros.ros.messages import quaternion
+from cem_planner_ros.readers import quaternion, stamp_of
 
 pytestmark = pytest.mark.timeout(300)  # The first test builds and compiles.
 

@@ -214,7 +214,7 @@ def test_a_part_of_a_state_is_read_from_a_message_that_lacks_the_rest():
 
 @pytest.mark.parametrize("length", [1e-3, 0.5, 1.0, 2.0, 1e200])
 def test_a_quaternion_of_any_length_is_the_same_rotation(length):
-    angles = readers.euler(*(length * number for number in messages.quaternion(0.3, -0.2, 1.5)))
+    angles = readers.euler(*(length * number for number in readers.quaternion(0.3, -0.2, 1.5)))
     np.testing.assert_allclose(angles, (0.3, -0.2, 1.5), atol=1e-9)
     message = Odometry()
     turn = message.pose.pose.orientation
@@ -247,7 +247,7 @@ def test_an_array_too_short_and_an_orientation_that_is_none_are_refused():
 
 @given(roll=angle, pitch=st.floats(-1.5, 1.5), yaw=angle)
 def test_euler_inverts_quaternion(roll, pitch, yaw):
-    angles = readers.euler(*messages.quaternion(roll, pitch, yaw))
+    angles = readers.euler(*readers.quaternion(roll, pitch, yaw))
     np.testing.assert_allclose(angles, (roll, pitch, yaw), atol=1e-6)
 
 

@@ -15,8 +15,8 @@ from standin_node import StandInNode
 
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.paths import share
+from cem_planner_ros.readers import quaternion
 from cem_planner_ros.ros.frames import Frames
-from cem_planner_ros.ros.messages import quaternion
 from cem_planner_ros.ros.moving_obstacles_input import moving_obstacles_message
 from cem_planner_ros.ros.surroundings_input import SurroundingsInput
 

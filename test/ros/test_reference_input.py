@@ -23,8 +23,8 @@ from trajectory_msgs.msg import (
 )
 
 from cem_planner_ros.configuration import configure
+from cem_planner_ros.readers import quaternion
 from cem_planner_ros.ros.frames import Frames
-from cem_planner_ros.ros.messages import quaternion
 from cem_planner_ros.ros.reference_input import ReferenceInput
 
 NOW = 1000.0

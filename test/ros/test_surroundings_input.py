@@ -21,9 +21,8 @@ from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.surroundings import GoalTolerance
 from cem_planner_ros.paths import share
-from cem_planner_ros.readers import FrameError, MessageError
+from cem_planner_ros.readers import FrameError, MessageError, quaternion
 from cem_planner_ros.ros.frames import Frames
-from cem_planner_ros.ros.messages import quaternion
 from cem_planner_ros.ros.surroundings_input import SurroundingsInput
 
 CONFIGURATION = configure(load_yaml(share("config") / "drive.yaml") | {"planner.device": "cpu"})
