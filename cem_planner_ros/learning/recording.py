@@ -86,9 +86,8 @@ class BagWriter:
         rows = {kind: np.zeros(len(self._joints)) for kind in ("position", "velocity", "effort")}
         for (kind, joint, *_), value in zip(self._entries, state - self._added, strict=True):
             rows[kind][self._joints.index(joint)] = value
-        stamp = types["builtin_interfaces/msg/Time"](
-            sec=int(time), nanosec=round((time - int(time)) * 1e9) % 10**9
-        )
+        seconds, nanoseconds = divmod(round(1e9 * time), 10**9)
+        stamp = types["builtin_interfaces/msg/Time"](sec=seconds, nanosec=nanoseconds)
         header = types["std_msgs/msg/Header"](stamp=stamp, frame_id="")
         message = types["sensor_msgs/msg/JointState"](header=header, name=self._joints, **rows)
         self._made("state", time if arrival is None else arrival, message)

@@ -34,10 +34,10 @@ def message(times, positions, velocities, yaws) -> MultiDOFJointTrajectory:
     """Return the trajectory as a message without a stamp: it begins when it comes."""
     result = MultiDOFJointTrajectory(joint_names=["base_link"])
     for time, place, velocity, yaw in zip(times, positions, velocities, yaws, strict=True):
-        seconds = int(time)
+        seconds, nanoseconds = divmod(round(1e9 * time), 10**9)
         half = 0.5 * yaw
         point = MultiDOFJointTrajectoryPoint(
-            time_from_start=Duration(sec=seconds, nanosec=round(1e9 * (time - seconds)))
+            time_from_start=Duration(sec=seconds, nanosec=nanoseconds)
         )
         point.transforms = [
             Transform(

@@ -153,6 +153,13 @@ def test_stamps_that_go_back_are_not_used(bag, task, oscillator):
     assert data.statistics["seconds"] == pytest.approx(30.0, abs=0.2)
 
 
+def test_a_stamp_just_before_a_full_second_is_not_a_second_early(bag, task):
+    times = np.array([4.0, 4.5, 5.0 - 1e-10, 5.5])
+    folder = bag(times, np.zeros((4, 2)), np.zeros((4, 1)), arrivals=times + 0.01)
+    found, _ = bags.read(folder, task).states
+    np.testing.assert_allclose(found, times, atol=1e-8)
+
+
 def test_robots_that_cannot_be_told_apart_are_refused(bag, tmp_path, task, oscillator):
     times, states, _ = oscillator(20.0)
     both = replace(task, topics={"state": "a/joint_states", "command": "b/joint_states"})
