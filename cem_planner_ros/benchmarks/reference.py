@@ -21,11 +21,10 @@ class PlainCEM:
         samples: int,
         horizon: int,
         iterations: int,
-        elites: int = 100,
         device: torch.device | str = "cpu",
     ):
         self.samples, self.horizon, self.iterations = samples, horizon, iterations
-        self.elites = min(elites, samples)
+        self.elites = min(100, samples)
         self.device = torch.device(device)
         self.generator = torch.Generator(self.device)
 

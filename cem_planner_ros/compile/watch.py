@@ -176,10 +176,9 @@ class _Gone:
 _GONE = _Gone()
 
 
-def _words(value: object, article: str = "another") -> str:
-    return (
-        repr(value) if isinstance(value, (*_PLAIN, _Gone)) else f"{article} {type(value).__name__}"
-    )
+def _words(value: object) -> str:
+    is_told = isinstance(value, (*_PLAIN, _Gone))
+    return repr(value) if is_told else f"another {type(value).__name__}"
 
 
 def _called(function: Callable[[], object]) -> dict[types.CodeType, dict]:

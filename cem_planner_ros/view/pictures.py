@@ -44,9 +44,9 @@ def distance_image(distance: np.ndarray) -> np.ndarray:
     return image
 
 
-def thinned(cells: np.ndarray, combine: np.ufunc, most: int = MOST_PIXELS) -> np.ndarray:
-    """Return cells with at most `most` in a row and a column; several become one by `combine`."""
-    step = math.ceil(max(cells.shape) / most)
+def thinned(cells: np.ndarray, combine: np.ufunc) -> np.ndarray:
+    """Return cells with at most MOST_PIXELS in a row or column; several become one by `combine`."""
+    step = math.ceil(max(cells.shape) / MOST_PIXELS)
     if step > 1:
         for axis, size in enumerate(cells.shape):
             cells = combine.reduceat(cells, np.arange(0, size, step), axis)

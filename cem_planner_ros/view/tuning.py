@@ -141,8 +141,8 @@ class Tuning:
         if old:
             self._send(old, functools.partial(self._answered, list(old)))
 
-    def yaml(self, note: str = "") -> str:
-        """Return all values as a parameter file, with a note and what was changed above them."""
+    def yaml(self) -> str:
+        """Return all values as a parameter file, with what was changed above them."""
         with self._lock:
             changes, values = self.changes, dict(self.values)
         tree: dict[str, Any] = {}
@@ -155,8 +155,7 @@ class Tuning:
             for group in groups:
                 place = place.setdefault(group, {})
             place[leaf] = value
-        lines = [f"# {line}" for line in note.splitlines()]
-        lines += [f"# {name} was {before!r}" for name, (before, _) in changes.items()]
+        lines = [f"# {name} was {before!r}" for name, (before, _) in changes.items()]
         text = yaml.safe_dump({"/**": {"ros__parameters": tree}}, sort_keys=False)
         return "\n".join([*lines, text])
 

@@ -246,9 +246,9 @@ def test_a_distance_field_is_dark_within_obstacles_and_white_far_from_them():
 def test_a_large_map_is_thinned_and_keeps_its_obstacles():
     cells = np.zeros((1000, 30), np.int8)
     cells[777, 11] = 100
-    small = pictures.thinned(cells, np.maximum, 300)
-    assert small.shape == (250, 8)
-    assert np.argwhere(small == 100).tolist() == [[194, 2]]
+    small = pictures.thinned(cells, np.maximum)
+    assert small.shape == (500, 15)
+    assert np.argwhere(small == 100).tolist() == [[388, 5]]
 
 
 def lines(page, name):
