@@ -144,9 +144,9 @@ def plan_times(device: str, quick: bool, profiles: bool = False) -> Iterator[dic
             "name": name,
             "backend": planner.execution.name,
             "threads": configuration.values["planner.threads"],
-            "plan_ms": _quantiles(times),
+            "plan_ms": machine.quantiles(times, digits=2),
             **machine.on_gpu(planner, plan, profiles),
-            "costmap_ms": _quantiles(update),
+            "costmap_ms": machine.quantiles(update, digits=2),
         }
 
 
@@ -183,13 +183,9 @@ def marker_times(quick: bool) -> dict | None:
         times.append(1e3 * (time.process_time() - began))
     node.destroy_node()
     rclpy.shutdown()
-    return {"name": f"markers of {CANDIDATES} x 56", "marker_ms": _quantiles(times)}
-
-
-def _quantiles(times: list[float]) -> dict[str, float]:
     return {
-        name: round(float(np.percentile(times, share)), 2)
-        for name, share in (("p50", 50), ("p99", 99))
+        "name": f"markers of {CANDIDATES} x 56",
+        "marker_ms": machine.quantiles(times, digits=2),
     }
 
 
@@ -227,7 +223,7 @@ def drive(
         "path_error_m": round(float(np.mean(off)), 3),
         "jerk": round(_rms(jerk), 2),
         **_smoothness(configuration, run.commands),
-        "plan_ms": _quantiles([1e3 * took for took in run.plan_times]),
+        "plan_ms": machine.quantiles([1e3 * took for took in run.plan_times], digits=2),
     }
 
 

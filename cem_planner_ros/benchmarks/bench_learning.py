@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from cem_planner_ros.benchmarks import machine
+from cem_planner_ros.benchmarks.part import mean_and_std
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.costs.quadratic import Quadratic
 from cem_planner_ros.dynamics.base import Dynamics
@@ -109,7 +110,7 @@ def _row(name: str, results: list[tuple[float, bool]]) -> dict:
     costs = [cost for cost, _ in results]
     return {
         "name": name,
-        "cost": {"mean": round(float(np.mean(costs)), 1), "std": round(float(np.std(costs)), 1)},
+        "cost": mean_and_std(costs),
         "costs": [round(cost, 1) for cost in costs],
         "successes": sum(up for _, up in results),
         "seeds": len(results),

@@ -154,6 +154,8 @@ def figures(recording: LoopRecording, rate: float, seconds: float) -> dict:
     column = recording.column
     latency, plan = column("latency_ms"), column("plan_ms")
     iterations = column("iterations")
+    jitter = np.abs(column("interval_ms") - period_ms)
+    names = tuple(machine.PERCENT)
     own_count = column("missing")[-1] - column("missing")[0]
     since = min(FIRST_MINUTE, seconds / 2)
     memory = np.array([mb for elapsed, mb in recording.memory if elapsed >= since])
@@ -165,10 +167,10 @@ def figures(recording: LoopRecording, rate: float, seconds: float) -> dict:
         "late": int(column("late").sum()),
         "missing": max(int(own_count), missing(recording.commands, rate)),
         "previous_plan": int((column("status") == STATUSES.index(PREVIOUS_PLAN)).sum()),
-        "latency_ms": _quantiles(latency),
-        "latency_less_plan_ms": _quantiles(latency - plan),
-        "jitter_ms": _quantiles(np.abs(column("interval_ms") - period_ms)),
-        "plan_ms": _quantiles(column("plan_ms")),
+        "latency_ms": machine.quantiles(latency, names),
+        "latency_less_plan_ms": machine.quantiles(latency - plan, names),
+        "jitter_ms": machine.quantiles(jitter, names),
+        "plan_ms": machine.quantiles(plan, names),
         "iterations": {"p50": float(np.median(iterations)), "min": int(iterations.min())},
         "rss_growth_mb": round(float(memory[-1] - memory[0]), 3) if memory.size else 0.0,
         "cpu_share": round((busy_last - busy_first) / max(1e-9, last - first), 3),
@@ -370,13 +372,3 @@ def stolen_seconds() -> float:
     """Return the time that the host of a virtual machine took from it, s (Linux: /proc/stat)."""
     cpu = Path("/proc/stat").read_text().splitlines()[0].split()
     return int(cpu[8]) / os.sysconf("SC_CLK_TCK")
-
-
-def _quantiles(values: np.ndarray) -> dict[str, float | None]:
-    """Return p50, p99 and max of the numbers that are not NaN."""
-    numbers = values[~np.isnan(values)]
-    quantiles = np.percentile(numbers, [50, 99, 100]) if numbers.size else [None] * 3
-    return {
-        name: None if value is None else round(float(value), 3)
-        for name, value in zip(("p50", "p99", "max"), quantiles, strict=True)
-    }

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cem_planner_ros.benchmarks import machine
+from cem_planner_ros.benchmarks.part import mean_and_std
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.learning import policy_search
 from cem_planner_ros.paths import share
@@ -64,16 +66,13 @@ def run(quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
 
 def _row(name: str, configuration: Configuration, seeds: range, fails: bool) -> dict:
     results = [_balance(configuration, seed, fails) for seed in seeds]
-    costs = [cost for cost, _, _ in results]
     times = 1e3 * np.concatenate([plan_times for _, _, plan_times in results])
     return {
         "name": name,
-        "cost": {"mean": round(float(np.mean(costs)), 1), "std": round(float(np.std(costs)), 1)},
+        "cost": mean_and_std([cost for cost, _, _ in results]),
         "successes": sum(up for _, up, _ in results),
         "seeds": len(results),
-        "plan_ms": {
-            q: round(float(np.percentile(times, p)), 3) for q, p in (("p50", 50), ("p99", 99))
-        },
+        "plan_ms": machine.quantiles(times),
     }
 
 

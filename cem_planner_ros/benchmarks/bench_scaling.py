@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cem_planner_ros.benchmarks import machine
 from cem_planner_ros.benchmarks.bench_plan import THREADS, Workload
 from cem_planner_ros.compile.cpp_execution import CppExecution
 
@@ -48,7 +49,6 @@ def run(device: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
                 if spent is not None:
                     own = 1e3 * (spent - before).numpy()
                     phases.append((*own, times[-1] - own.sum()))
-            p50, p99 = (round(float(x), 4) for x in np.percentile(times, [50, 99]))
             medians = np.median(phases, 0).round(4).tolist() if phases else []
             yield {
                 "name": f"cartpole, {axis} {size}",
@@ -56,7 +56,7 @@ def run(device: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
                 "size": size,
                 "device": device,
                 "backend": planner.execution.name,
-                "plan_ms": {"p50": p50, "p99": p99},
+                "plan_ms": machine.quantiles(times, digits=4),
                 "phases_ms": dict(zip(PHASES, medians, strict=False)),
             }
 

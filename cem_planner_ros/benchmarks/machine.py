@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,9 @@ import torch
 
 from cem_planner_ros.compile.plan_graph import GraphExecution
 from cem_planner_ros.planning.planner import Planner
+
+PERCENT = {"p50": 50, "p99": 99, "max": 100}
+"""Quantiles of the results by their names."""
 
 
 def describe() -> dict[str, object]:
@@ -114,13 +117,15 @@ def interleaved(
                 times[name].append(1e3 * (now - began))
                 if now > end:
                     break
+    return {name: quantiles(values, tuple(PERCENT), 4) for name, values in times.items()}
+
+
+def quantiles(
+    values: Sequence[float] | np.ndarray, names: Sequence[str] = ("p50", "p99"), digits: int = 3
+) -> dict[str, float | None]:
+    """Return quantiles of PERCENT of the numbers that are not NaN; None each if there are none."""
+    numbers = np.asarray(values)[~np.isnan(values)]
     return {
-        name: dict(
-            zip(
-                ("p50", "p99", "max"),
-                (round(float(v), 4) for v in np.percentile(values, [50, 99, 100])),
-                strict=True,
-            )
-        )
-        for name, values in times.items()
+        name: round(float(np.percentile(numbers, PERCENT[name])), digits) if numbers.size else None
+        for name in names
     }

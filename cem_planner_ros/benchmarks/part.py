@@ -47,11 +47,16 @@ def costs(seeds: Sequence[int], found: Sequence[float]) -> dict[str, object]:
     """Return what the row of a method says of the costs of its runs, one for each seed."""
     return {
         "seeds": len(seeds),
-        "cost": {"mean": round(float(np.mean(found)), 1), "std": round(float(np.std(found)), 1)},
+        "cost": mean_and_std(found),
         "cost_of_seed": {
             str(seed): round(float(cost), 1) for seed, cost in zip(seeds, found, strict=True)
         },
     }
+
+
+def mean_and_std(costs: Sequence[float]) -> dict[str, float]:
+    """Return what a row says of the costs of several runs."""
+    return {"mean": round(float(np.mean(costs)), 1), "std": round(float(np.std(costs)), 1)}
 
 
 class Progress:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import torch
 
+from cem_planner_ros.benchmarks import machine
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.control.integration import Integration
 from cem_planner_ros.control.ladder import STOPPED
@@ -235,9 +236,8 @@ def flying(plant: MujocoPlant) -> np.ndarray:
 def timing(configuration: Configuration, run: Lockstep) -> dict[str, object]:
     """Return the real times of the plans of a run, ms, and how many took longer than a period."""
     times, period = np.array(run.plan_times), 1.0 / configuration.values["control_rate"]
-    p50, p99 = np.percentile(1e3 * times, (50, 99))
     return {
-        "plan_ms": {"p50": round(float(p50), 2), "p99": round(float(p99), 2)},
+        "plan_ms": machine.quantiles(1e3 * times, digits=2),
         "period_ms": round(1e3 * period, 2),
         "late": int((times > period).sum()),
     }

@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from pathlib import Path
 
-import numpy as np
-
+from cem_planner_ros.benchmarks.machine import PERCENT, quantiles
 from cem_planner_ros.cli.demo_scenario import DemoRecording, Scenario
 from cem_planner_ros.control.ladder import PREVIOUS_PLAN, STATUSES
 from cem_planner_ros.dynamics.base import Dynamics
@@ -21,21 +19,10 @@ MOST_PANELS = 4
 def timing(recording: DemoRecording, period: float) -> dict:
     """Return what the summary says of times, in ms, and of commands."""
     statistics = [s for _, s in recording.statistics]
-
-    def quantiles(values: list[float], *names: str) -> dict[str, float | None]:
-        numbers = np.array([v for v in values if not math.isnan(v)])
-        share = {"p50": 50, "p99": 99, "max": 100}
-        return {
-            name: round(float(np.percentile(numbers, share[name])), 3) if numbers.size else None
-            for name in names
-        }
-
     return {
-        "plan_ms": quantiles([s["plan_ms"] for s in statistics], "p50", "p99", "max"),
-        "state_age_ms": quantiles([s["state_age_ms"] for s in statistics], "p50", "p99"),
-        "period_jitter_ms": quantiles(
-            [abs(s["interval_ms"] - 1e3 * period) for s in statistics], "p50", "p99"
-        ),
+        "plan_ms": quantiles([s["plan_ms"] for s in statistics], tuple(PERCENT)),
+        "state_age_ms": quantiles([s["state_age_ms"] for s in statistics]),
+        "period_jitter_ms": quantiles([abs(s["interval_ms"] - 1e3 * period) for s in statistics]),
         "commands": len(recording.actions),
         "late": int(sum(s["late"] for s in statistics)),
         "missing": int(statistics[-1]["missing"] - statistics[0]["missing"]) if statistics else 0,
