@@ -157,17 +157,17 @@ def from_bag(folder: Path, file: Path, configuration: Configuration) -> Recorded
     content = bags.read(folder, task.load(file))
     states, commands = content.states, content.commands
     begin = np.searchsorted(states.times, commands.times, side="right") - 1
-    usable = (begin >= 0) & np.isfinite(commands.values).all(1)
-    usable &= np.isfinite(states.values[begin]).all(1)
+    is_finite = np.isfinite(commands.values).all(1)
+    usable = (begin >= 0) & is_finite & np.isfinite(states.values[begin]).all(1)
+    usable[1:] &= is_finite[:-1]
     usable[:1] = False  # The action before the first command is not known.
     kept = np.flatnonzero(usable)
     if not kept.size:
         raise ConfigurationError(
-            f"bag '{folder}' has no command after a state, expected both over the same time"
+            f"bag '{folder}' has no command after a state and another command, expected both over "
+            "the same time"
         )
     previous = commands.values[kept - 1]
-    keep = np.isfinite(previous).all(1)
-    kept, previous = kept[keep], previous[keep]
     times, origin = commands.times[kept], commands.times[kept[0]]
     notes, names = list(content.notes), configuration.dynamics.action_names
     made = bags.tables(folder, "/plan")

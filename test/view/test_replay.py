@@ -181,6 +181,17 @@ def test_a_bag_has_a_period_for_each_command_with_its_plan(bag, run, configurati
     assert Replay(found, configuration).again(2).candidates.costs.size
 
 
+@pytest.mark.parametrize("commands", [[1.0], [1.0, np.nan, np.nan], [np.nan, 1.0, np.nan]])
+def test_a_bag_without_two_commands_in_a_row_is_refused(tmp_path, configuration, commands):
+    pytest.importorskip("rosbags")
+    with BagWriter(tmp_path / "bag", task.load(FILE)) as writer:
+        for index, command in enumerate(commands):
+            writer.state(100.0 + index, np.zeros(4))
+            writer.command(100.1 + index, np.array([command]))
+    with pytest.raises(ConfigurationError, match="no command after a state and another command"):
+        recorded_run.from_bag(tmp_path / "bag", FILE, configuration)
+
+
 def test_a_bag_without_plans_says_so_and_is_planned_again(bag, configuration):
     found = recorded_run.from_bag(bag(False), FILE, configuration)
     assert any("no plans" in note for note in found.notes)
