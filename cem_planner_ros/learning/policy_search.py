@@ -148,6 +148,8 @@ def make(name: str, max_steps: int | None) -> Any:
 
 def _untrained(name: str, environment: Any) -> LinearPolicy:
     """Return a policy with zero weights for the spaces of an environment."""
+    from gymnasium.spaces import Box, Discrete
+
     seen, done = environment.observation_space, environment.action_space
     if seen.shape is None or len(seen.shape) != 1:
         raise ConfigurationError(
@@ -155,13 +157,16 @@ def _untrained(name: str, environment: Any) -> LinearPolicy:
         )
     known = KNOWN.get(name.partition("-")[0])
     states = known[0] if known else tuple(f"observation{i}" for i in range(seen.shape[0]))
-    if hasattr(done, "n"):
+    if isinstance(done, Discrete):
         actions = known[1] if known else ("choice",)
-        levels = known[2] if known else [(float(i),) for i in range(int(done.n))]
+        levels = known[2] if known else [(float(done.start + i),) for i in range(int(done.n))]
         zeros = np.zeros((len(states) + 1, int(done.n)))
         return LinearPolicy(states, actions, zeros, zeros, np.array(levels))
-    if done.shape is None or len(done.shape) != 1:
-        raise ConfigurationError(f"--env {name}: actions are {done}, allowed: choices or vectors")
+    if not isinstance(done, Box) or len(done.shape) != 1:
+        raise ConfigurationError(
+            f"--env {name}: actions are {done}, allowed: choices (Discrete) or vectors (Box of one "
+            "dimension)"
+        )
     zeros = np.zeros((len(states) + 1, done.shape[0]))
     return LinearPolicy(states, tuple(f"action{i}" for i in range(done.shape[0])), zeros, zeros)
 
@@ -174,7 +179,7 @@ def _episode(environment: Any, policy: LinearPolicy, weights: np.ndarray) -> flo
     while not over:
         scores = observation @ weights[:-1] + weights[-1]
         if policy.levels is not None:
-            action = int(np.argmax(scores))
+            action = int(space.start + np.argmax(scores))
         else:
             action = np.clip(scores, space.low, space.high).astype(space.dtype)
         observation, reward, terminated, truncated, _ = environment.step(action)

@@ -78,6 +78,52 @@ def test_what_cannot_be_searched_is_explained_at_once(arguments, text, capsys, m
     assert "Traceback" not in error
 
 
+@pytest.fixture
+def registered():
+    """A function that registers an environment with some actions, and returns its name."""
+    gymnasium = pytest.importorskip("gymnasium")
+    made = []
+
+    class Environment(gymnasium.Env):
+        observation_space = gymnasium.spaces.Box(-1.0, 1.0, (2,))
+
+        def __init__(self, actions):
+            self.action_space = actions
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            return np.zeros(2, np.float32), {}
+
+        def step(self, action):
+            assert self.action_space.contains(action)
+            return np.zeros(2, np.float32), 1.0, True, False, {}
+
+    def register(actions):
+        made.append(f"Made{len(made)}-v0")
+        gymnasium.register(made[-1], lambda: Environment(actions))
+        return made[-1]
+
+    yield register
+    for name in made:
+        del gymnasium.registry[name]
+
+
+def test_choices_may_begin_with_another_number_than_zero(registered):
+    spaces = pytest.importorskip("gymnasium.spaces")
+    few = policy_search.PolicySearchSettings(candidates=3, iterations=1)
+    found = policy_search.search(registered(spaces.Discrete(2, start=-1)), few)
+    assert found.policy.levels.tolist() == [[-1.0], [0.0]]
+
+
+@pytest.mark.parametrize("kind", ["MultiDiscrete", "MultiBinary"])
+def test_actions_of_several_choices_are_refused(registered, kind):
+    spaces = pytest.importorskip("gymnasium.spaces")
+    with pytest.raises(ConfigurationError, match=r"actions are Multi.*, allowed: choices"):
+        policy_search.search(
+            registered(getattr(spaces, kind)([2, 3])), policy_search.PolicySearchSettings()
+        )
+
+
 def test_without_gymnasium_it_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "gymnasium", None)
     assert search_policy("--env", "CartPole-v1") == 1
