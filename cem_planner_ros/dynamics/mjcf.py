@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from collections.abc import Collection, Iterable, Sequence
@@ -31,6 +32,10 @@ REMEDIES = {
 }
 """What to do about errors of MuJoCo, by a pattern of their text; the first one counts."""
 
+_logger = logging.getLogger(__name__)
+_told: set[str] = set()
+"""The kinds of warnings of MuJoCo that were logged."""
+
 OF_A_JOINT = (0, 1)
 """mjTRN_JOINT and mjTRN_JOINTINPARENT: transmissions to a joint."""
 
@@ -56,6 +61,7 @@ def load(
     """
     import mujoco
 
+    mujoco.set_mju_user_warning(_tell_once)
     told: list[str] = [] if remarks is None else remarks
     try:
         spec = parse(file)
@@ -88,6 +94,18 @@ def load(
             "actuatorgroupdisable), expected that one acts"
         )
     return model
+
+
+def _tell_once(text: str) -> None:
+    """
+    Log a warning of MuJoCo, such as of an unstable simulation, once for each kind.
+
+    MuJoCo itself would print each one, and write it into a file in the present folder.
+    """
+    kind = re.split(r"\d", text)[0]
+    if kind not in _told:
+        _told.add(kind)
+        _logger.warning("MuJoCo says: %s (warnings of this kind end here)", text)
 
 
 def _compiled(spec: mujoco.MjSpec, told: list[str]) -> mujoco.MjModel:

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import logging
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,24 +13,8 @@ import torch
 from cem_planner_ros.dynamics.physics_file import PhysicsFile
 from cem_planner_ros.plugins.parameter import INACTIVE, Parameter
 
-_logger = logging.getLogger(__name__)
-_told: set[str] = set()
-"""The kinds of warnings of MuJoCo that were logged."""
-
 KEPT_SIZES = 8
 """Most sizes of rollouts for which arrays are kept."""
-
-
-def _tell_once(text: str) -> None:
-    """
-    Log a warning of MuJoCo, such as of an unstable candidate, once for each kind.
-
-    MuJoCo itself would print each one, and write it into a file in the present folder.
-    """
-    kind = re.split(r"\d", text)[0]
-    if kind not in _told:
-        _told.add(kind)
-        _logger.warning("MuJoCo says of a candidate: %s (warnings of this kind end here)", text)
 
 
 class Mujoco(PhysicsFile):
@@ -63,7 +45,6 @@ class Mujoco(PhysicsFile):
         import mujoco
         from mujoco.rollout import Rollout
 
-        mujoco.set_mju_user_warning(_tell_once)
         self._kept: dict[tuple[int, int], tuple[np.ndarray, ...]] = {}
         is_whole = len(self.actuators) == self.model.nu
         self._columns = slice(self.model.nu) if is_whole else self.actuators

@@ -115,6 +115,7 @@ class SimulatorNode(Node):
             if self._robot.has_pedestrians:
                 self._moving_publisher = self.create_publisher(PointCloud2, "moving_obstacles", 1)
             self._next_scan = 0.0
+        self._restarts = 0
         self._touched: tuple[str, ...] = ()
         if hasattr(self._plant, "touched"):
             self._touched_publisher = self.create_publisher(Bool, "touched", LATCHED)
@@ -250,6 +251,7 @@ class SimulatorNode(Node):
                 message.header.stamp, message.header.frame_id = stamp, "odom"
                 self._on_the_way.append((due, self._moving_publisher, message))
         self._publish_touched()
+        self._tell_restart()
         while self._on_the_way and self._on_the_way[0][0] <= now:
             _, publisher, message = self._on_the_way.popleft()
             publisher.publish(message)
@@ -283,6 +285,16 @@ class SimulatorNode(Node):
             self._touched = touched
             self.get_logger().warning(f"the robot touched {self._touched[-1]}")
             self._touched_publisher.publish(Bool(data=True))
+
+    def _tell_restart(self) -> None:
+        restarts = getattr(self._plant, "restarts", 0)
+        if restarts != self._restarts:
+            self._restarts = restarts
+            self.get_logger().error(
+                "the simulation became unstable and began again: give the model_file a smaller "
+                'timestep or integrator="implicitfast", or send smaller commands',
+                throttle_duration_sec=1.0,
+            )
 
 
 def _make_plant(value: Mapping[str, Any], planner: Mapping[str, Any]) -> Plant:

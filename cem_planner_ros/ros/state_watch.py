@@ -42,6 +42,8 @@ class StateWatch:
         self._clock = clock
         self._last: StateSample | None = None
         self._arrivals: deque[float] = deque(maxlen=REMEMBERED)
+        self._awaited: deque[bool] = deque(maxlen=REMEMBERED)
+        self._is_awaited = False
         self._heard = -math.inf
         self._dropped: Counter[str] = Counter()
         self.frame = ""
@@ -61,8 +63,11 @@ class StateWatch:
         """Note the newest state, once a period."""
         last = self._last
         if sample is None or (last is not None and sample.time == last.time):
+            self._is_awaited = True
             return  # Parts of the state that came later do not make it newer.
         self._last = sample
+        self._awaited.append(self._is_awaited)
+        self._is_awaited = False
         self._arrivals.append(self._clock())
         if last is None or not self._rows.size:
             return
@@ -90,6 +95,7 @@ class StateWatch:
         """Start again: the node is activated, or the clock was set."""
         self._last = None
         self._arrivals.clear()
+        self._awaited.clear()
         self._heard = self._jumped = -math.inf
 
     @property
@@ -99,8 +105,8 @@ class StateWatch:
 
     @property
     def rate(self) -> float:
-        """Present rate of states, Hz; NaN if it is unknown."""
-        return rate_of([*self._arrivals], self._clock())
+        """Present rate of states, Hz; NaN if it is unknown, as with a new one in each period."""
+        return rate_of([*self._arrivals], self._clock()) if any(self._awaited) else math.nan
 
     @property
     def silence(self) -> float:

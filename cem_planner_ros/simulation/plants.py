@@ -153,6 +153,8 @@ class MujocoPlant:
         limits = control_range(self._model)[0][self._actuators]
         self.action_range = 0.5 * (limits[:, 1] - limits[:, 0])
         self._surplus = 0.0
+        self.restarts = 0
+        """How often the simulation became unstable; it then begins again at the file's pose."""
         self._moves = self._model.body_weldid[self._model.geom_bodyid] != 0
         self._is_ground = self._model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE
         self._touched: dict[str, None] = {}
@@ -224,7 +226,9 @@ class MujocoPlant:
         steps = int((self._surplus + duration) / step + 1e-9)
         self._surplus += duration - steps * step
         for _ in range(steps):
+            before = self._data.time
             self._mujoco.mj_step(self._model, self._data)
+            self.restarts += self._data.time < before
             if self._pushes:
                 self._end_step_of_pushes()
             if self._data.ncon:

@@ -244,6 +244,25 @@ def test_a_floating_robot_is_pushed_by_a_topic(make, observer):
     spin_until(node, lambda: odometry[-1][1].pose.pose.position.y > 0.1)
 
 
+def test_a_simulation_that_becomes_unstable_is_told(make, tmp_path, monkeypatch, capfd):
+    pytest.importorskip("mujoco")
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "slider.xml"
+    stiff = '<velocity name="push" joint="slide" kv="100000"/>'
+    file.write_text(SLIDER.replace('<motor name="push" joint="slide"/>', stiff))
+    node = make(plant="mujoco", model_file=str(file))
+    pusher = node.create_publisher(Float64MultiArray, "effort", 1)
+    said = []
+
+    def is_told():
+        pusher.publish(Float64MultiArray(data=[1.0]))
+        said.append(capfd.readouterr().err)
+        return "the simulation became unstable and began again" in "".join(said)
+
+    spin_until(node, is_told)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["slider.xml"]  # No log of MuJoCo.
+
+
 def test_the_odometry_of_a_floating_robot_is_on_the_topic_of_the_planner(
     make, write_yaml, drive, capfd
 ):

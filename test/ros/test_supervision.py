@@ -101,6 +101,17 @@ def test_how_often_states_come_is_known_from_three_on_and_while_they_come():
     assert too_rare(20.0, 0.1) == too_rare(math.nan, 0.1) == ""
 
 
+@pytest.mark.parametrize(("looks", "rate"), [(2, 5.0), (1, math.nan)])
+def test_the_rate_of_states_is_unknown_with_a_new_one_in_each_period(looks, rate):
+    """At 200 Hz, they seemed to come at the rate of plans, and too rarely for slow ones."""
+    now = 0.0
+    watch = StateWatch({}, lambda: now)
+    for tick in range(20):
+        now = 0.2 / looks * tick
+        watch.see(StateSample(np.zeros(2), float(tick // looks)))
+    assert watch.rate == pytest.approx(rate, nan_ok=True)
+
+
 @pytest.mark.parametrize(
     ("angles", "is_told"),
     [
