@@ -5,13 +5,18 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
+import time
 from collections.abc import Mapping
 
 from cem_planner_ros.cli.get_command import add_node, remote
 
 CLEAR = "\033[H\033[J"
 """Terminal codes: move to the top left, and clear the rest."""
+
+SILENCE = 5.0
+"""Time without diagnostics after which that is told, s; a planner sends them every second."""
 
 KEYS = (
     "lifecycle",
@@ -70,9 +75,17 @@ def run(options: argparse.Namespace) -> int:
         node.node.create_subscription(
             Float64MultiArray, f"{node.full_name}/statistics", on_statistics, 1
         )
+        silent_at = time.monotonic() + SILENCE
         try:
             while not options.count or shown < options.count:
                 node.spin()
+                if not shown and time.monotonic() > silent_at:
+                    silent_at = math.inf
+                    print(
+                        f"waiting: nothing of '{node.full_name}' on '/diagnostics' in "
+                        f"{SILENCE:g} s, so it is no planner, or one that compiles",
+                        file=sys.stderr,
+                    )
         except KeyboardInterrupt:
             print()
     return 0

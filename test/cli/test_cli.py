@@ -421,7 +421,7 @@ def test_bench_refuses_a_device_that_is_not_there(capsys):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--duration", "1"], "--duration is 1, allowed: at least 2 s"),
+        (["--duration", "1"], "--duration is 1, allowed: at least 4 s"),
         (["--duration", "nan"], "--duration is nan"),
         (["--seed", "-1"], "--seed is -1"),
     ],

@@ -115,3 +115,16 @@ def test_watching_ends_cleanly_at_ctrl_c(planner, interruptible):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60.0)
     assert (process.returncode, err) == (0, "")
+
+
+def test_watching_what_is_no_planner_says_so(elsewhere, interruptible):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cem_planner_ros", "watch", "elsewhere"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert "waiting: nothing of '/elsewhere' on '/diagnostics' in 5 s" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60.0)
+    assert process.returncode == 0
