@@ -315,7 +315,7 @@ class PlannerNode(LifecycleNode):
         execution, device = self.ready.planner.execution, self.ready.configuration.device
         std, elites = self.topics.reports.spread
         facts = {
-            "execution": f"{execution.name} {execution.reason}".strip(),
+            "execution": ": ".join(filter(None, (execution.name, execution.reason))),
             "device": str(device),
             "search std (%)": f"{100 * std:.2f}",
             "elite spread (%)": f"{100 * elites:.2f}",

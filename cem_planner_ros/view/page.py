@@ -100,7 +100,8 @@ class Page:
             disabled=read_only,
             hint="Only the safe command is sent, until it is released and the node activated.",
         )
-        self._is_pressed, self._stop_shown = False, -math.inf
+        self._is_pressed: bool | None = None  # Not known yet.
+        self._stop_shown = -math.inf
         self._stop_said = gui.add_html("")
         with gui.add_folder("Operation"):
             self._buttons()
@@ -133,7 +134,7 @@ class Page:
     def _buttons(self) -> None:
         gui, operating = self.server.gui, self._operating
         off = self._read_only
-        release = gui.add_button("Release the emergency stop", disabled=off)
+        self._release = gui.add_button("Release the emergency stop", disabled=off)
         lifecycle = gui.add_button_group("Lifecycle", LIFECYCLE, disabled=off)
         control = gui.add_button_group(
             "Control",
@@ -150,7 +151,7 @@ class Page:
         async def _(_: viser.GuiEvent) -> None:
             operating.emergency_stop(True)
 
-        @release.on_click
+        @self._release.on_click
         async def _(_: viser.GuiEvent) -> None:
             operating.emergency_stop(False)
 
@@ -224,11 +225,11 @@ class Page:
         is_pressed = values.get("emergency stop") == "pressed"
         is_old = time.monotonic() < self._stop_shown + OWN_STOP
         if is_pressed != self._is_pressed and not is_old:  # Somebody else pressed or released it.
-            said = "pressed" if is_pressed else "released"
-            self.show_stop(f"the emergency stop is {said}", is_pressed=is_pressed)
+            said = f"the emergency stop is {'pressed' if is_pressed else 'released'}"
+            is_news = is_pressed or self._is_pressed is not None
+            self.show_stop(said if is_news else "", is_pressed=is_pressed)
         self._diagnostics.content = (
-            f"<div style='font-size:0.8em;padding:0.5em'><b style='color:{LEVELS[level]}'>"
-            f"{html.escape(message)}</b><table>{rows}</table></div>"
+            f"<div style='font-size:0.8em;padding:0.5em'><table>{rows}</table></div>"
         )
 
     def show_plots(self) -> None:
@@ -249,6 +250,7 @@ class Page:
         content = _badge(text, colour) if text else ""
         if content != self._stop_said.content:
             self._stop_said.content = content
+        self._release.disabled = self._read_only or not is_pressed
 
 
 def predicted(state: str) -> str:

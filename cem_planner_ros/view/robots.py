@@ -134,7 +134,8 @@ class Robot:
         self._qpos = [place for place, _, _ in moved]
         self._states = [row for _, row, _ in moved]
         self._offsets = np.array([offset for _, _, offset in moved])
-        is_planar = {"x", "y", "yaw"} <= rows.keys()
+        self.is_planar = is_planar = {"x", "y", "yaw"} <= rows.keys()
+        """Whether its states are a pose in the plane."""
         self.is_moved |= is_planar
         self._yaw = rows["yaw"] if is_planar and "yaw" not in used else None
         self._whole = [rows["x"], rows["y"]] if is_planar and "x" not in used else None

@@ -26,8 +26,11 @@ GHOSTS = 4
 FOOTPRINTS = 6
 """Number of footprints along a plan."""
 
-CAMERA = (1.2, -3.2, 1.8)
-"""Where the camera is at the beginning, m."""
+CAMERA, LOOK_AT = np.array([1.2, -3.2, 1.8]), np.array([0.0, 0.0, 0.4])
+"""Where the camera is for a robot as large as LARGE, and the point that it looks at, m."""
+
+LARGE, NEAREST_CAMERA = 2.0, 0.5
+"""Extent of a robot, m, and the share of the distance at which the camera is for small ones."""
 
 PLAN, OTHER, PATH = (25, 100, 255), (255, 127, 14), (120, 120, 120)
 GOAL, OUTLINE = (200, 30, 160), (60, 60, 60)
@@ -74,7 +77,8 @@ class Scene:
         self._scene.add_grid(
             f"{WORLD}/grid", 200.0, 200.0, cell_color=(225, 225, 225), fade_distance=40.0
         )
-        server.initial_camera.position, server.initial_camera.look_at = CAMERA, (0.0, 0.0, 0.4)
+        self._extent = 0.0
+        self._aim(LARGE)
         self._robot: Robot | None = None
         self._bodies: dict[int, viser.SceneNodeHandle] = {}
         self._ghosts: dict[int, viser.BatchedMeshHandle] = {}
@@ -101,6 +105,16 @@ class Scene:
     def _on_disconnect(self, client: viser.ClientHandle) -> None:
         self._is_dragged = False  # A browser that is gone drops nothing.
 
+    def _aim(self, extent: float) -> None:
+        """Put the cameras of all browsers where a robot of this extent, m, is well seen."""
+        if extent == self._extent:  # Somebody may have moved a camera since.
+            return
+        self._extent = extent
+        share = min(max(extent / LARGE, NEAREST_CAMERA), 1.0)
+        clients = self._server.get_clients().values()
+        for camera in (self._server.initial_camera, *(client.camera for client in clients)):
+            camera.position, camera.look_at = share * CAMERA, share * LOOK_AT
+
     def use(self, robot: Robot | None) -> None:
         """Draw another robot, or none."""
         with self._server.atomic():
@@ -110,6 +124,8 @@ class Scene:
             self._robot = robot
             if robot is not None:
                 self._add(robot)
+                # Of a robot that drives, the way to its goal is to be seen too.
+                self._aim(LARGE if robot.is_planar else robot.model.stat.extent)
 
     def _add(self, robot: Robot) -> None:
         # Imported with the first robot: it takes a good part of a second.

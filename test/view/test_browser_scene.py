@@ -12,7 +12,8 @@ pytest.importorskip("selenium", reason="selenium is not installed")
 
 from browsers import needs_browser
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import Point, PoseStamped
+from geometry_msgs.msg import Pose as RosPose
 from nav_msgs.msg import Path as NavPath
 from std_msgs.msg import Float64MultiArray
 
@@ -37,6 +38,9 @@ AXIS = (249, 45, 104)
 """Colour of the arrow along x by which a goal is dragged."""
 
 
+REACH = PoseStamped(pose=RosPose(position=Point(x=0.45, y=-0.3, z=0.4)))
+
+
 @pytest.mark.parametrize(
     ("plant", "planner"),
     [
@@ -45,8 +49,10 @@ AXIS = (249, 45, 104)
         ("quadrotor_flight_simulator.yaml", "quadrotor_flight.yaml"),
     ],
 )
-def test_a_robot_is_shown_with_its_candidates(begin, browser, plant, planner):
+def test_a_robot_is_shown_with_its_candidates(begin, browser, observer, plant, planner):
     begin(("simulator", plant), ("planner", planner))
+    poses = observer.node.create_publisher(PoseStamped, "/tip_pose", 1)
+    observer.node.create_timer(0.1, lambda: poses.publish(REACH))
     browser.sees("fresh")
     browser.middle_of()
     browser.keep_screenshot(f"view_{planner.removesuffix('.yaml')}.png")
