@@ -19,7 +19,7 @@ help:
 	@echo "                or drive a robot around obstacles: SCENARIO=diff_drive,"
 	@echo "                fly a figure of eight: SCENARIO=quadrotor, or reach around a column: SCENARIO=arm"
 	@echo "                or walk on four legs: SCENARIO=quadruped"
-	@echo "                SEED=0 DURATION=10 REPORT=report; VIEW=1 for a page in a browser"
+	@echo "                SEED=0 DURATION=10 REPORT=report; VIEW=1 (or a port) for a page in a browser"
 	@echo "make test       set up, then run every check and test, two at a time: JOBS=2"
 	@echo "make test-fast  those that take two minutes: no ROS, no processes, hardly a compiler"
 	@echo "make test-extras  those that need heavy packages, which it installs, or a browser"
@@ -41,7 +41,7 @@ REPORT ?= report
 
 demo: install
 	@$(BIN)/python -m cem_planner_ros demo --scenario "$(SCENARIO)" --seed "$(SEED)" \
-		$(if $(DURATION),--duration "$(DURATION)") $(if $(VIEW),--view) --report "$(REPORT)"
+		$(if $(DURATION),--duration "$(DURATION)") $(if $(VIEW),--view $(filter-out 1,$(VIEW))) --report "$(REPORT)"
 
 # How many tests run at a time: most of them wait for something.
 JOBS ?= 2

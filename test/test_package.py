@@ -10,6 +10,8 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 OF_ROSDEP = set(
@@ -110,10 +112,18 @@ def test_make_help_lists_every_target():
     assert set(re.findall(r'@echo "make ([\w-]+)', makefile)) == set(targets)
 
 
-def test_a_report_folder_may_have_a_space_in_its_name():
-    words = ["make", "--dry-run", "--old-file=install", "demo", "REPORT=my report"]
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [
+        ("REPORT=my report", ["--report", "my report"]),
+        ("VIEW=1", ["--view", "--report", "report"]),
+        ("VIEW=8081", ["--view", "8081", "--report", "report"]),
+    ],
+)
+def test_variables_of_make_demo_are_options_of_the_demo(given, options):
+    words = ["make", "--dry-run", "--old-file=install", "demo", given]
     said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert "my report" in shlex.split(said)
+    assert shlex.split(said)[-len(options) :] == options
 
 
 def test_every_source_file_names_its_licence():
