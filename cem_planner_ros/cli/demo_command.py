@@ -269,7 +269,7 @@ def _record(
     node.create_subscription(Float64MultiArray, "/cem_planner/statistics", on_statistics, 50)
     scenario.watch(node, configuration, recording)
     started = time.monotonic()
-    label_of_command = f"command {demo_report.action_labels(configuration.dynamics)[0]}"
+    command = f"command {demo_report.action_labels(configuration.dynamics)[0]}"
     try:
         with _progress(duration) as progress:
             while not recording.now >= duration:
@@ -282,13 +282,14 @@ def _record(
                     progress(0.0, "starting: compiling the planner")
                 elif recording.states and recording.statistics:
                     state, action = recording.states[-1][1], recording.actions[-1:]
-                    text = "  ".join(
-                        f"{label} {get(state):+.2f}" for label, get in scenario.signals
-                    )
+                    told = [
+                        demo_report.reading(label, f"{get(state):+.2f}")
+                        for label, get in scenario.signals
+                    ]
+                    told.append(f"plan {recording.statistics[-1][1]['plan_ms']:.1f} ms")
                     if action and len(action[0][1]) <= demo_report.MOST_PANELS:
-                        text += f"  {label_of_command} {action[0][1][0]:+.1f}"
-                    plan = recording.statistics[-1][1]["plan_ms"]
-                    progress(recording.now, f"{text}  plan {plan:.1f} ms")
+                        told.append(demo_report.reading(command, f"{action[0][1][0]:+.1f}"))
+                    progress(recording.now, "  ".join(told))
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
@@ -300,14 +301,19 @@ def _progress(duration: float) -> Iterator[Callable[[float, str], None]]:
     """Yield a function that shows elapsed time and a text: a bar on a terminal, else some lines."""
     try:
         from rich.progress import BarColumn, Progress, TextColumn
+        from rich.table import Column
     except ImportError:
         terminal = False
     else:
         terminal = sys.stdout.isatty()
     if terminal:
-        # Units are in brackets, which would be markup.
-        text = TextColumn("{task.description}", markup=False)
-        columns = (TextColumn("{task.completed:4.1f} s"), BarColumn(20), text)
+        # On a narrow terminal the bar gets shorter, then the end of the text is cut off.
+        whole, cut = (Column(no_wrap=True, min_width=width) for width in (6, None))
+        columns = (
+            TextColumn("{task.completed:4.1f} s", table_column=whole),
+            BarColumn(20),
+            TextColumn("{task.description}", table_column=cut, markup=False),
+        )
         with Progress(*columns) as bar:
             task = bar.add_task("", total=duration)
             yield lambda elapsed, text: bar.update(task, completed=elapsed, description=text)

@@ -74,6 +74,12 @@ def show(scenario: Scenario, summary: dict, problems: list[str], report: Path) -
     Console(markup=False, emoji=False).print(table)
 
 
+def reading(label: str, number: str) -> str:
+    """Return a number with its name and unit: "z 0.31 m" for the label "z [m]"."""
+    name, _, unit = label.removesuffix("]").partition(" [")
+    return f"{name} {number} {unit}".rstrip()
+
+
 def action_labels(dynamics: Dynamics) -> list[str]:
     """Return the name of each action with its unit in brackets, if it has one."""
     named = zip(dynamics.action_names, dynamics.action_units, strict=True)

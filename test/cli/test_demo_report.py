@@ -21,19 +21,25 @@ from cem_planner_ros.ros import node_processes
 SHOW = """
 from cem_planner_ros.cli.demo_command import _progress
 with _progress(8.0) as show:
-    show(1.0, "height [m] +0.31")
+    show(
+        1.0,
+        "x -0.28 m  y +0.22 m  z +1.13 m  speed [m/s] +0.33  plan 2.3 ms  command thrust 9.8 m/s^2"
+    )
 """
 
 
-def test_a_terminal_shows_units(tmp_path):
-    """In brackets, which rich takes for markup."""
+def test_a_terminal_of_80_columns_shows_time_and_units():
+    """Units in brackets were markup for rich, and long texts took the place of the time."""
     pytest.importorskip("rich")
     side, other = pty.openpty()
-    subprocess.run([sys.executable, "-c", SHOW], stdout=other, check=True, timeout=120.0)
+    environment = os.environ | {"COLUMNS": "80"}
+    words = [sys.executable, "-c", SHOW]
+    subprocess.run(words, stdout=other, check=True, timeout=120.0, env=environment)
     os.close(other)
     shown = os.read(side, 65536).decode()
     os.close(side)
-    assert "height [m] +0.31" in shown
+    assert "1.0 s" in shown
+    assert "speed [m/s] +0.33  plan 2.3 ms" in shown
 
 
 def test_the_table_shows_what_is_in_brackets(tmp_path, capsys):
@@ -48,6 +54,8 @@ def test_the_table_shows_what_is_in_brackets(tmp_path, capsys):
 
 
 def test_commands_have_units():
+    assert demo_report.reading("force [N]", "+3.1") == "force +3.1 N"
+    assert demo_report.reading("hip", "+3.1") == "hip +3.1"
     assert demo_report.action_labels(CartPole()) == ["force [N]"]
     assert demo_report.action_labels(Pendulum()) == ["torque [Nm]"]
 
