@@ -123,15 +123,16 @@ def of_file(
     sections["planner"], slower = fitted(point.planner, rate, seconds, fraction)
     if slower < rate:  # The plan is a spline, which is sent as often as was wanted.
         sections["control_rate"], sections["command"]["rate"] = slower, rate
+    apart = point.planner["knot_spacing"] * point.planner["dt"]
     servo = "set-points" if model.measured_by else "forces"
     has_motors = not model.measured_by and point.task != "hover"
     notes = point.notes | {
         "control_rate": "Plans per second. `check` says how long a plan takes here.",
-        "planner": "The search: candidates are splines with knots 0.1 s apart. An iteration with "
-        f"{point.planner['samples']} samples and a horizon of {point.planner['horizon']} took "
-        f"{1e3 * seconds:.3g} ms on this machine; the numbers below are such that plans are on "
-        "time here. More samples and iterations give better plans and take longer."
-        + (MOTORS if has_motors else ""),
+        "planner": f"The search: candidates are splines with knots {apart:.2g} s apart. An "
+        f"iteration with {point.planner['samples']} samples and a horizon of "
+        f"{point.planner['horizon']} took {1e3 * seconds:.3g} ms on this machine; the numbers "
+        "below are such that plans are on time here. More samples and iterations give better "
+        "plans and take longer." + (MOTORS if has_motors else ""),
         "dynamics": "The physics. Costs can use the sensors of the file, and those that "
         "`outputs` adds."
         + (

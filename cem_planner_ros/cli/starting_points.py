@@ -154,8 +154,10 @@ def _set_search(point: StartingPoint, model: Mujoco) -> None:
     step = model.model.opt.timestep
     dt = max(1, round(0.02 / step)) * step
     many = len(model.action_names) > FEW_ACTIONS
-    # Contacts need many short plans and quick changes, an arm that reaches needs precision.
+    # Contacts need many short plans and quick changes, an arm that reaches needs precision, and
+    # fingers that move an object need long strokes: few knots (docs/benchmarks.md).
     touches = many and point.task != "reach"
+    pushes = touches and point.task == "move"
     horizon = max(4, round(HORIZONS.get(point.task, 0.5 if many else 0.8) / dt))
     point.planner = {
         "samples": 32 if touches else 24 if many else 64,
@@ -164,11 +166,11 @@ def _set_search(point: StartingPoint, model: Mujoco) -> None:
         "horizon": horizon,
         "dt": short(dt),
         "order": 3,
-        "knot_spacing": max(1, round(0.1 / dt)),
+        "knot_spacing": max(1, round((0.32 if pushes else 0.1) / dt)),
         "std_initial": 0.1 if point.task == "hover" else 0.3 if many else 0.15,
     }
     if touches:
-        point.planner["noise_beta"] = 0.25
+        point.planner["noise_beta"] = 0.0 if pushes else 0.25
 
 
 def _set_actions(point: StartingPoint, model: Mujoco, data: mujoco.MjData, pose: int) -> None:

@@ -194,6 +194,21 @@ def test_an_object_is_moved_to_where_it_is_and_that_is_to_be_changed(made):
     assert value["planner.horizon"] * value["planner.dt"] == pytest.approx(1.0)
 
 
+def test_fingers_that_move_an_object_make_long_strokes(made):
+    fingers = "".join(
+        f'<body pos="{0.05 * n} 0 0.1"><joint name="f{n}"/><geom size="0.02 0.02 0.1" type="box"/>'
+        "</body>"
+        for n in range(5)
+    )
+    servos = "".join(f'<position joint="f{n}" kp="1" ctrlrange="-1 1"/>' for n in range(5))
+    hand = f"<mujoco><worldbody>{fingers}{CUP}</worldbody><actuator>{servos}</actuator></mujoco>"
+    configuration, text, _ = made(hand, "move")
+    value = configuration.values
+    assert value["planner.knot_spacing"] * value["planner.dt"] == pytest.approx(0.32)
+    assert "knots 0.32 s apart" in text
+    assert value["planner.noise_beta"] == 0.0
+
+
 def test_a_drone_hovers(made):
     configuration, text, _ = made(DRONE)
     assert "The task 'hover'" in text
