@@ -351,7 +351,7 @@ def test_what_was_compiled_is_no_longer_true_and_the_log_says_once_how_planning_
 
     watch.wait_until(said)
     watch.wait(FRESH)
-    assert "execution=eager a plugin changes" in watch.diagnosis()
+    assert "execution=eager: a plugin changes" in watch.diagnosis()
     (line,) = said()
     assert "Pulled.pull is 0.125, and was 0.0" in line
     assert capfd.readouterr().err.count("Pulled.pull is 0.125, and was 0.0") == 1
