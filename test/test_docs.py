@@ -167,7 +167,8 @@ def test_pages_that_are_made_from_the_code_are_up_to_date(name):
     assert module.page() == module.TARGET.read_text(), "make reference"
 
 
-SCREENSHOTS = {f"view_{what}" for what in ("cartpole", "distance", "drive", "plots", "replay")}
+SHOWN = ("arm", "cartpole", "distance", "drive", "plots", "replay")
+SCREENSHOTS = {f"view_{what}" for what in SHOWN}
 """Pictures that tests of the page in a browser take."""
 
 
