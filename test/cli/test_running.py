@@ -104,13 +104,17 @@ def test_a_node_that_controls_is_watched_with_its_cost_terms(
         assert line.removeprefix(f"  {key}").strip()
 
 
-def test_watching_ends_cleanly_at_ctrl_c(planner, interruptible):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cem_planner_ros", "watch", "cem_planner"],
+def start_to_watch(name):
+    return subprocess.Popen(
+        [sys.executable, "-m", "cem_planner_ros", "watch", name],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def test_watching_ends_cleanly_at_ctrl_c(planner, interruptible):
+    process = start_to_watch("cem_planner")
     assert "/cem_planner: not controlling" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60.0)
@@ -118,12 +122,7 @@ def test_watching_ends_cleanly_at_ctrl_c(planner, interruptible):
 
 
 def test_watching_what_is_no_planner_says_so(elsewhere, interruptible):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cem_planner_ros", "watch", "elsewhere"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start_to_watch("elsewhere")
     assert "waiting: nothing of '/elsewhere' on '/diagnostics' in 5 s" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60.0)
