@@ -5,7 +5,12 @@
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription
 from launch.conditions import IfCondition
-from launch.substitutions import EqualsSubstitution, LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import (
+    EqualsSubstitution,
+    IfElseSubstitution,
+    LaunchConfiguration,
+    PathJoinSubstitution,
+)
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
@@ -14,28 +19,35 @@ SCENARIOS = (
     "ackermann",
     "arm",
     "cartpole",
+    "cartpole_learned",
     "diff_drive",
     "diff_drive_lag",
+    "diff_drive_pose",
     "double_integrator",
-    "drive",
     "half_cheetah",
     "pendulum",
     "planar_arm",
     "quadrotor",
-    "quadrotor_flight",
+    "quadrotor_hover",
     "quadruped",
     "single_track",
 )
-"""Each has NAME.yaml and NAME_simulator.yaml in config/."""
+"""Each, but for two, has NAME.yaml and NAME_simulator.yaml in config/. `demo` has some of them."""
 
 
 def generate_launch_description():
     """Return the simulator node, planner.launch.py, and for a lidar what makes its costmap."""
     share = FindPackageShare("cem_planner_ros")
     scenario = LaunchConfiguration("scenario")
+    # drive.yaml is for any robot that drives, and a learned model drives the same cart-pole.
+    has_lidar = EqualsSubstitution(scenario, "diff_drive")
+    planner = IfElseSubstitution(has_lidar, "drive", scenario)
+    plant = IfElseSubstitution(
+        EqualsSubstitution(scenario, "cartpole_learned"), "cartpole", planner
+    )
     # Jazzy's PathJoinSubstitution takes no list within the list.
-    default_file = [PathJoinSubstitution([share, "config", scenario]), ".yaml"]
-    simulator_file = [PathJoinSubstitution([share, "config", scenario]), "_simulator.yaml"]
+    default_file = [PathJoinSubstitution([share, "config", planner]), ".yaml"]
+    simulator_file = [PathJoinSubstitution([share, "config", plant]), "_simulator.yaml"]
     arguments = {
         "namespace": ("", "Namespace of both nodes."),
         "params_file": (default_file, "YAML file with the planner's parameters."),
@@ -80,7 +92,7 @@ def generate_launch_description():
                 namespace=value["namespace"],
                 parameters=[[PathJoinSubstitution([share, "config"]), "/drive_mapper.yaml"]],
                 output="screen",
-                condition=IfCondition(EqualsSubstitution(scenario, "drive")),
+                condition=IfCondition(has_lidar),
             ),
             # A group that forwards nothing hides use_sim_time: the plant has no clock of its own.
             GroupAction(

@@ -248,7 +248,7 @@ LEVEL = (1.0, 0.0, 0.0, 0.0)
 
 EPISODES: Mapping[str, tuple[str, Callable[[Configuration, Planner, int], dict[str, object]]]] = {
     "arm": ("arm.yaml", reach),
-    "quadrotor": ("quadrotor_flight.yaml", fly),
+    "quadrotor": ("quadrotor.yaml", fly),
     "quadruped": ("quadruped.yaml", walk),
 }
 """{robot: (file of the planner, function of configuration, planner and seed)}."""

@@ -24,10 +24,7 @@ LOOK = 0.02
 class QuadrotorScenario(Scenario):
     """A quadrotor flies a figure of eight whose shape changes every second."""
 
-    files: ClassVar = {
-        "simulator": "quadrotor_flight_simulator.yaml",
-        "planner": "quadrotor_flight.yaml",
-    }
+    files: ClassVar = {"simulator": "quadrotor_simulator.yaml", "planner": "quadrotor.yaml"}
     duration = 24.0
     min_duration = APPROACH + figure_eight.SETTLE + 1.0
     signals = (

@@ -316,7 +316,7 @@ def driving() -> pyplot.Figure:
 
 def flight() -> pyplot.Figure:
     """Draw the quadrotor on a figure of eight that changes every second, from above."""
-    configuration, planner = robot_episodes.prepared("quadrotor_flight.yaml")
+    configuration, planner = robot_episodes.prepared("quadrotor.yaml")
     times, way, _ = robot_episodes.flown(configuration, planner, 0, 12.0)
     wanted = FigureOfEight(0).position(times[times >= 0.0])
     drawn, axis = figure(size=(7.0, 3.6))

@@ -58,9 +58,9 @@ def test_a_posture_as_the_safe_action_is_told(arm):
 
 
 def test_a_thrust_that_does_not_hold_is_told_and_a_standstill_is_not():
-    (text,) = warnings(shipped("quadrotor", action__safe__thrust=0.0))
+    (text,) = warnings(shipped("quadrotor_hover", action__safe__thrust=0.0))
     assert "the model moves 'z_dot' by -9" in text
-    for name in ("quadrotor", "diff_drive", "single_track", "cartpole", "half_cheetah"):
+    for name in ("quadrotor_hover", "diff_drive_pose", "single_track", "cartpole", "half_cheetah"):
         assert warnings(shipped(name)) == []
 
 

@@ -281,7 +281,7 @@ def test_values_set_together_are_checked_together():
     assert changed.action("low") == [20.0]
 
 
-@pytest.mark.parametrize("name", ["cartpole", "diff_drive", "planner"])
+@pytest.mark.parametrize("name", ["cartpole", "diff_drive_pose", "planner"])
 def test_shipped_files_are_right(name):
     path = CONFIG / f"{name}.yaml"
     configure(load_yaml(path) | {"planner.device": "cpu"}, str(path))

@@ -23,7 +23,7 @@ TASKS = {
         8.0,
         lambda s: np.abs(s[-1, :2] - [2.0, 1.0]).max() < 0.1 and np.abs(s[:, 2:]).max() < 0.55,
     ),
-    "diff_drive": (
+    "diff_drive_pose": (
         8.0,
         lambda s: np.abs(s[-1, :2] - [2.0, 1.0]).max() < 0.1 and abs(s[-1, 2]) < 0.3,
     ),
@@ -39,7 +39,7 @@ TASKS = {
         6.0,
         lambda s: abs(s[-1, 1] - 3.5) < 0.2 and abs(s[-1, 2]) < 0.05 and abs(s[-1, 3] - 15.0) < 1.0,
     ),
-    "quadrotor": (5.0, lambda s: np.abs(s[-1, :3] - [2.0, 1.0, 1.5]).max() < 0.15),
+    "quadrotor_hover": (5.0, lambda s: np.abs(s[-1, :3] - [2.0, 1.0, 1.5]).max() < 0.15),
     "planar_arm": (
         4.0,
         lambda s: abs(wrapped(s[-1, 0] - np.pi / 2)) < 0.2 and abs(wrapped(s[-1, 1])) < 0.2,

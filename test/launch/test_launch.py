@@ -73,7 +73,7 @@ def quadruped(include):
 
 @launch_pytest.fixture
 def quadrotor(include):
-    return include("simulation.launch.py", scenario="quadrotor_flight")
+    return include("simulation.launch.py", scenario="quadrotor")
 
 
 @pytest.fixture
@@ -118,7 +118,10 @@ def test_simulation_swings_the_cartpole_up(node):
 def test_simulation_drives_the_robot_to_its_pose(node):
     poses = []
     node.create_subscription(Odometry, "odom", lambda m: poses.append(m.pose.pose.position), 10)
-    spin_until(node, lambda: poses and math.hypot(poses[-1].x - 2.0, poses[-1].y - 1.0) < 0.1)
+    goal = PoseStamped(pose=Pose(position=Point(x=1.0)))
+    goal.header.frame_id = "odom"
+    repeat(node, "goal_pose", goal)
+    spin_until(node, lambda: poses and math.hypot(poses[-1].x - 1.0, poses[-1].y) < 0.15)
 
 
 def repeat(node, topic, message):

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cem_planner_ros.cli.scenarios import SCENARIOS as DEMOS
+
 launch = pytest.importorskip("launch", reason="launch is not on PyPI: needs a ROS 2 installation")
 pytest.importorskip("launch_ros", reason="launch_ros is not on PyPI: needs a ROS 2 installation")
 
@@ -139,6 +141,19 @@ def test_a_scenario_starts_its_world_robot_bridge_and_planner(start, scenario):
         _, mapper = started["costmap_node"]
         assert mapper["use_sim_time"] is True
         assert mapper["size"] > 0
+
+
+@pytest.mark.parametrize("name", DEMOS)
+def test_a_scenario_has_the_nodes_and_files_of_its_demo(start, name):
+    nodes = {"simulator": "simulator_node", "mapper": "costmap_node", "planner": "planner_node"}
+    started, files = start("simulation", scenario=name), DEMOS[name].files
+    assert set(started) == {nodes[node] for node in files}
+    for node, file in files.items():
+        (section,) = yaml.safe_load((ROOT / "config" / file).read_text()).values()
+        _, parameters = started[nodes[node]]
+        assert section["ros__parameters"].items() <= parameters.items()
+    planner_file = started["simulator_node"][1]["planner_file"]
+    assert Path(planner_file).samefile(ROOT / "config" / files["planner"])
 
 
 def test_the_lidar_s_frame_is_where_the_lidar_is(start):

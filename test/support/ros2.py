@@ -37,10 +37,12 @@ def launch(file, *arguments):
     name = given.pop("scenario", "cartpole")
     if given:
         sys.exit(f"ros2: unknown arguments {given}")
+    planner = "drive" if name == "diff_drive" else name
+    plant = "cartpole" if name == "cartpole_learned" else planner
     nodes = [
-        ("simulator_node", f"{name}_simulator.yaml", "-p", f"planner_file:=config/{name}.yaml"),
-        *([("costmap_node", "drive_mapper.yaml")] if name == "drive" else []),
-        ("planner_node", f"{name}.yaml"),
+        ("simulator_node", f"{plant}_simulator.yaml", "-p", f"planner_file:=config/{planner}.yaml"),
+        *([("costmap_node", "drive_mapper.yaml")] if name == "diff_drive" else []),
+        ("planner_node", f"{planner}.yaml"),
     ]
     command = "{0} --ros-args --params-file config/{1}".format
     started = [

@@ -46,7 +46,7 @@ REACH = PoseStamped(pose=RosPose(position=Point(x=0.45, y=-0.3, z=0.4)))
     [
         ("arm_simulator.yaml", "arm.yaml"),
         ("quadruped_simulator.yaml", "quadruped.yaml"),
-        ("quadrotor_flight_simulator.yaml", "quadrotor_flight.yaml"),
+        ("quadrotor_simulator.yaml", "quadrotor.yaml"),
     ],
 )
 def test_a_robot_is_shown_with_its_candidates(begin, browser, observer, plant, planner):
