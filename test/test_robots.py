@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cem_planner_ros.cli.init_command import of_file
+from cem_planner_ros.cli.plan_fitting import IterationTime
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.simulation.lockstep import Lockstep
 
@@ -84,7 +85,7 @@ def test_a_go1_walks():
 def test_a_go1_of_init_walks_where_it_looks(tmp_path, heading):
     """As docs/robots/quadruped.md has it: the file of init, and the gait, follow a command."""
     needs("mjlab")
-    text, _ = of_file("go1_scene.xml", "walk", measure=lambda planner: 0.0)
+    text, _ = of_file("go1_scene.xml", "walk", measure=lambda planner: IterationTime(0.0))
     (tmp_path / "walk.yaml").write_text(text)
     gait = {"policy.file": "go1_trot.yaml", "policy.candidates": 16}
     command = {"velocity.topic": "", "velocity.target.forward": 0.5}

@@ -15,7 +15,13 @@ from typing import Any
 import yaml
 
 from cem_planner_ros.cli.check_command import percent
-from cem_planner_ros.cli.plan_fitting import fitted, iteration_time, larger_step
+from cem_planner_ros.cli.plan_fitting import (
+    BUSY,
+    IterationTime,
+    fitted,
+    iteration_time,
+    larger_step,
+)
 from cem_planner_ros.cli.starting_points import KNOT, QUICK, TASKS, StartingPoint, starting_point
 from cem_planner_ros.configuration import Configuration, configure
 from cem_planner_ros.configuration.state_sources import source_name
@@ -95,13 +101,13 @@ def of_file(
     task: str = "",
     keyframe: str = "",
     allow_missing_meshes: bool = False,
-    measure: Callable[[Planner], float] = iteration_time,
+    measure: Callable[[Planner], IterationTime] = iteration_time,
 ) -> tuple[str, list[str]]:
     """
     Return a first parameter file for the robot of an MJCF or URDF file, and what to look at.
 
     With `allow_missing_meshes`, what only collides is left out if its meshes are missing. `measure`
-    returns the time of an iteration of a planner, s. Raises ConfigurationError if the file cannot
+    returns the time of an iteration of a planner. Raises ConfigurationError if the file cannot
     be a model, or cannot have the task.
     """
     given: dict[str, Any] = {"file": file}
@@ -117,10 +123,10 @@ def of_file(
         planner = _configured(sections).planner()
     unstable = planner.plan(model.rest_state, 0.0).invalid_share
     planner.reset()
-    seconds = measure(planner)
+    took = measure(planner)
     fraction = configuration.values["budget_fraction"]
     rate = sections["control_rate"]
-    sections["planner"], slower = fitted(point.planner, rate, seconds, fraction)
+    sections["planner"], slower = fitted(point.planner, rate, took.seconds, fraction)
     if slower < rate:  # The plan is a spline, which is sent as often as was wanted.
         sections["control_rate"], sections["command"]["rate"] = slower, rate
     apart = point.planner["knot_spacing"] * point.planner["dt"]
@@ -130,9 +136,9 @@ def of_file(
         "control_rate": "Plans per second. `check` says how long a plan takes here.",
         "planner": f"The search: candidates are splines with knots {apart:.2g} s apart. An "
         f"iteration with {point.planner['samples']} samples and a horizon of "
-        f"{point.planner['horizon']} took {1e3 * seconds:.3g} ms on this machine; the numbers "
-        "below are such that plans are on time here. More samples and iterations give better "
-        "plans and take longer." + (MOTORS if has_motors else ""),
+        f"{point.planner['horizon']} takes {1e3 * took.seconds:.3g} ms on this machine; "
+        "the numbers below are such that plans are on time here. More samples and iterations give "
+        "better plans and take longer." + (MOTORS if has_motors else ""),
         "dynamics": "The physics. Costs can use the sensors of the file, and those that "
         "`outputs` adds."
         + (
@@ -170,6 +176,15 @@ def of_file(
             f"MuJoCo cannot simulate {percent(unstable)} of the candidates from rest: lower "
             f"action.std, or give file '{file}' a smaller timestep than {of_the_file:g} s or "
             'integrator="implicitfast"'
+        )
+    if took.waited > BUSY:
+        samples = sections["planner"]["samples"]
+        lacking.append(
+            f"other programs keep this machine busy: {percent(took.waited)} of the time the "
+            "planner waited for a processor. An iteration takes about "
+            f"{1e3 * took.seconds:.3g} ms without them, for which planner.samples became "
+            f"{samples}: run init again when the machine is idle, or change planner.samples and "
+            "ask check"
         )
     return _finished(head, sections, notes, lacking)
 

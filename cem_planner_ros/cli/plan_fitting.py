@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +29,9 @@ SHARE = 0.6
 PLANS = 5
 PATIENCE = 1.5
 """Number of plans that are timed, and the time after which no more are, s."""
+
+BUSY = 0.2
+"""Share of the time waiting for a processor from which real times say little."""
 
 RATES = (50.0, 40.0, 25.0, 20.0, 12.5, 10.0)
 """Rates of commands to choose from, Hz."""
@@ -88,14 +93,47 @@ def _ends(
     return signals[-1][: len(state)].double().numpy()
 
 
-def iteration_time(planner: Planner) -> float:
+class IterationTime(NamedTuple):
     """
-    Return the time of an iteration, s, in plans from rest.
+    The time of an iteration.
 
-    It is the shortest one, since other processes only make it longer.
+    Attributes:
+        seconds: on a machine that does nothing else, s.
+        waited: share of their time that the threads were ready but had no processor, as other
+            programs had it.
     """
+
+    seconds: float
+    waited: float = 0.0
+
+
+def iteration_time(planner: Planner) -> IterationTime:
+    """
+    Measure the time of an iteration in plans from rest with a MuJoCo model.
+
+    It is the shortest one, or, on a busy machine, the processor time of each of the threads.
+    """
+    model = planner.dynamics
+    assert isinstance(model, Mujoco)
+    before = _scheduled()
     timed = timed_plans(planner, PLANS, PATIENCE)
-    return min(seconds for _, seconds in timed) / planner.search.iterations
+    ran, waited = (now - then for now, then in zip(_scheduled(), before, strict=True))
+    share = max(waited, 0) / max(ran + waited, 1)
+    seconds = min(seconds for _, seconds in timed) / planner.search.iterations
+    if share > BUSY:
+        iterations = sum(plan.iterations - 1 + plan.simulated_share for plan, _ in timed)
+        seconds = min(seconds, 1e-9 * ran / iterations / int(model.threads))
+    return IterationTime(seconds, share)
+
+
+def _scheduled() -> tuple[int, int]:
+    """Return how long all threads ran, and were ready without a processor, ns; Linux counts it."""
+    ran = waited = 0
+    for file in Path("/proc/self/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):  # A thread that ended meanwhile.
+            numbers = file.read_text().split()
+            ran, waited = ran + int(numbers[0]), waited + int(numbers[1])
+    return ran, waited
 
 
 def fitted(

@@ -35,8 +35,11 @@ HORIZONS = {"walk": 0.4, "stand": 0.5, "hover": 0.5, "move": 1.0}
 MOST_REACH = 1.0
 """Largest distance of a servo from its nominal position, rad or m, in tasks with legs."""
 
-QUICK, KNOT = 3.0, 0.1
-"""Speed that a force of the search around gives a joint of an arm in a time; rad/s or m/s, s."""
+KNOT, STROKE = 0.1, 0.32
+"""Time between two knots of a plan, and that of fingers that move an object, s."""
+
+QUICK = 3.0
+"""Speed to which a force of the search brings a joint of an arm within KNOT, rad/s or m/s."""
 
 POSES = 32
 """Number of poses in which the inertia of a joint is computed."""
@@ -166,7 +169,7 @@ def _set_search(point: StartingPoint, model: Mujoco) -> None:
         "horizon": horizon,
         "dt": short(dt),
         "order": 3,
-        "knot_spacing": max(1, round((0.32 if pushes else 0.1) / dt)),
+        "knot_spacing": max(1, round((STROKE if pushes else KNOT) / dt)),
         "std_initial": 0.1 if point.task == "hover" else 0.3 if many else 0.15,
     }
     if touches:

@@ -3,6 +3,11 @@
 """The command init: a first parameter file that check accepts."""
 
 import math
+import os
+import subprocess
+import sys
+from time import monotonic, thread_time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +17,9 @@ import yaml
 from cem_planner_ros import cli
 from cem_planner_ros.cli.check_command import too_slow
 from cem_planner_ros.cli.init_command import of_file, of_plugin
-from cem_planner_ros.cli.plan_fitting import fitted
+from cem_planner_ros.cli.plan_fitting import IterationTime, fitted, iteration_time
 from cem_planner_ros.configuration import configure, load_yaml
+from cem_planner_ros.dynamics.mujoco import Mujoco
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import share
 
@@ -45,8 +51,8 @@ DRONE = """<mujoco><option timestep="0.01"/><worldbody><body name="frame" pos="0
 
 
 def at_once(planner):
-    """The time of an iteration, s, on a machine on which every plan is on time."""
-    return 0.0
+    """The time of an iteration on a machine on which every plan is on time."""
+    return IterationTime(0.0)
 
 
 @pytest.fixture
@@ -375,7 +381,7 @@ def test_every_robot_gets_a_file_that_is_right_and_on_time(file, tmp_path):
 
     def measure(planner):
         seen.append(planner.search)
-        return seconds
+        return IterationTime(seconds)
 
     text, warnings = of_file(file, measure=measure)
     written = tmp_path / "robot.yaml"
@@ -404,6 +410,60 @@ def test_a_slower_machine_gets_less_to_do():
     assert (less["samples"], less["horizon"], rate) == (32, 40, 20.0)
     less, rate = fitted(search, 50.0, 99.0, 0.8)
     assert (less["samples"], less["horizon"], rate) == (8, 24, 5.0)
+
+
+def test_a_busy_machine_is_told_once_and_its_search_is_not_made_smaller(tmp_path):
+    file = tmp_path / "arm.xml"
+    file.write_text(ARM.format(site=SITE, more=""))
+    (alone, _), (busy, warnings) = (
+        of_file(str(file), measure=lambda planner, waited=waited: IterationTime(0.01, waited))
+        for waited in (0.02, 0.5)
+    )
+    assert busy == alone
+    (said,) = (text for text in warnings if "busy" in text)
+    assert "50 % of the time" in said
+    planner = yaml.safe_load(busy)["/**"]["ros__parameters"]["planner"]
+    assert f"planner.samples became {planner['samples']}:" in said
+    assert "run init again" in said
+
+
+class Calculating:
+    """A planner, of whose plans each needs 20 ms of a processor."""
+
+    search = SimpleNamespace(iterations=2)
+
+    def __init__(self):
+        self.dynamics, self.times = Mujoco({"file": "cartpole.xml"}), []
+
+    def plan(self, state, time, until):
+        began, end = monotonic(), thread_time() + 0.02
+        while thread_time() < end:
+            pass
+        self.times.append(monotonic() - began)
+        return SimpleNamespace(iterations=2, simulated_share=1.0)
+
+    def reset(self):
+        pass
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux has processors to choose")
+def test_the_time_of_an_iteration_is_that_without_other_programs():
+    """Another process wants the processor all the time."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    planner = Calculating()
+    other = subprocess.Popen(
+        [sys.executable, "-c", "print(flush=True)\nwhile True: pass"], stdout=-1
+    )
+    try:
+        other.stdout.readline()
+        took = iteration_time(planner)
+    finally:
+        other.kill()
+        other.communicate()
+        os.sched_setaffinity(0, allowed)
+    assert took.waited > 0.2
+    assert 0.0 < took.seconds < 0.8 * np.mean(planner.times[1:]) / planner.search.iterations
 
 
 def test_a_needlessly_small_time_step_is_made_larger_and_the_file_stays(made):

@@ -19,6 +19,7 @@ from sensor_msgs.msg import JointState, LaserScan, PointCloud2
 from std_msgs.msg import Bool, Float64MultiArray
 
 from cem_planner_ros.cli.init_command import of_file
+from cem_planner_ros.cli.plan_fitting import IterationTime
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.dynamics.mjcf import load
 from cem_planner_ros.errors import ConfigurationError
@@ -294,7 +295,7 @@ def puppet(tmp_path, write_yaml):
     pytest.importorskip("mujoco")
     file = tmp_path / "puppet.xml"
     file.write_text(PUPPET)
-    text, _ = of_file(str(file), measure=lambda planner: 0.0)
+    text, _ = of_file(str(file), measure=lambda planner: IterationTime(0.0))
     values = yaml.safe_load(text)["/**"]["ros__parameters"]
     values["dynamics"]["mocap_topics"] = ["hand: /hand_pose"]
     planner = tmp_path / "puppet.yaml"
