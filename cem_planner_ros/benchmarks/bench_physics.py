@@ -1,6 +1,6 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
-"""Plans of a robot with legs in a physics engine, and how many candidates fit into a period."""
+"""Plans of a robot with legs in a physics engine: how many candidates fit, and what they gain."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,9 @@ import torch
 
 from cem_planner_ros.benchmarks import machine
 from cem_planner_ros.benchmarks.bench_plan import THREADS
+from cem_planner_ros.benchmarks.example_tasks import TASKS
+from cem_planner_ros.benchmarks.part import costs
+from cem_planner_ros.benchmarks.robot_tasks import episode
 from cem_planner_ros.costs.actions import ActionRate
 from cem_planner_ros.costs.barrier import Barrier
 from cem_planner_ros.costs.quadratic import Quadratic
@@ -33,6 +37,11 @@ HORIZON, DT = 25, 0.02
 SAMPLES = {"cpu": (8, 16, 32, 64, 128), "cuda": (256, 1024, 4096, 16384)}
 RATES = (25.0, 50.0)
 """Hz of control."""
+
+ENGINES = {"cpu": "mujoco", "cuda": "mujoco_warp"}
+
+SEEDS = range(3)
+"""Of walks."""
 
 SHARE = 0.8
 """Share of the period in which a plan is made, as in the default of budget_fraction."""
@@ -74,16 +83,67 @@ def run(device: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
                 yield from _robot(robot, file, device, exact, quick, say)
 
 
+def walks(device: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict]:
+    """
+    Yield what walking costs the Go1 of examples/robots with as many candidates as fit.
+
+    So engines are compared at equal time rather than at equal rollouts. The row is that of the most
+    candidates of SAMPLES with which the median time of a plan fits, or of the fewest where none
+    fits; the CPU has one thread. There is none where mjlab, which has the robot, is not installed.
+    """
+    torch.set_num_threads(1)
+    if not _is_installed(GO1):
+        return
+    task, engine = TASKS["go1"], ENGINES[device]
+    period, row = task.problem().period, {}
+    for samples in SAMPLES[device][: 1 if quick else None]:
+        say(f"go1 walks, {samples} candidates")
+        planner = task.preset(samples, 0, device=device, engine=engine)
+        times = _plan_times(planner, 0.5 if quick else 5.0)
+        if row and 1e-3 * times["p50"] > SHARE * period:
+            break  # More candidates do not fit either.
+        row = {"samples": samples, "horizon": planner.search.horizon, "plan_ms": times}
+    seeds, found = SEEDS[: 1 if quick else None], []
+    for seed in seeds:
+        say(f"go1 walks, {row['samples']} candidates, seed {seed}")
+        planner = task.preset(row["samples"], seed, device=device, engine=engine)
+        found.append(-episode(task, partial(_act, planner), seed))
+    name = f"go1 walks, {1.0 / period:g} Hz"
+    yield {"name": name, "engine": engine, **row, **costs(seeds, found)}
+
+
+def _act(planner: Planner, state: np.ndarray, time: float) -> np.ndarray:
+    """Return the action (nu,) to send in a state (nx,)."""
+    return planner.plan(state, time).actions[0]
+
+
+def _plan_times(planner: Planner, seconds: float) -> dict[str, float]:
+    """Return the times of plans of a Go1 that stands, ms."""
+    state, times = planner.dynamics.rest_state, itertools.count()
+
+    def plan() -> None:
+        planner.plan(state, planner.search.dt * next(times))
+
+    return machine.interleaved({"plan": plan}, rounds=1, seconds=seconds)["plan"]
+
+
 def robots(folder: Path) -> dict[str, str]:
     """Return the file of each robot by its name; files that are made are in `folder`."""
     found = {"quadruped": "quadruped.xml"}
-    try:
-        find(GO1)
-    except ConfigurationError:
-        return found  # mjlab is not installed.
+    if not _is_installed(GO1):
+        return found
     scene = folder / "go1.xml"
     scene.write_text(SCENE)
     return {"go1": str(scene)} | found
+
+
+def _is_installed(file: str) -> bool:
+    """Return whether the package is there that a file is in."""
+    try:
+        find(file)
+    except ConfigurationError:
+        return False
+    return True
 
 
 def _robot(
@@ -131,7 +191,7 @@ def _plans(file: str, device: str, exact: bool, samples: int, seconds: float) ->
     if "physics" in processor:
         shares = {"rest_share": round(1.0 - processor["physics"] / processor["plan"], 3)}
     return {
-        "engine": "mujoco" if device == "cpu" else "mujoco_warp",
+        "engine": ENGINES[device],
         "device": device,
         "deterministic": exact,
         "samples": samples,

@@ -30,12 +30,12 @@ def run(part: Part, say: Callable[[str], None], workers: Workers | None = None) 
         say: is told what is measured next.
         workers: run the episodes; None for this process.
     """
-    seeds = part.seeds_or(5)
-    most = 1 if part.quick and part.rollouts is None else None
+    seeds, first = part.seeds_or(5), slice(1 if part.quick else None)
+    chosen = () if part.rollouts is None else (part.rollouts,)
     cases = [
         (name, rollouts, method)
-        for name in part.tasks(TASKS)[: 1 if part.quick else None]
-        for rollouts in (TASKS[name].rollouts or ROLLOUTS)[:most]
+        for name in part.tasks(TASKS)[first]
+        for rollouts in (chosen or TASKS[name].rollouts or ROLLOUTS)[first]
         for method in METHODS
         if part.includes(method, rollouts) and has(method, name)
     ]

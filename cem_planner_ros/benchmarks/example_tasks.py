@@ -36,11 +36,14 @@ class ExampleTask(RobotTask):
 
     name: str
 
-    def configuration(self, **settings: Any) -> Configuration:
-        """Return the configuration of its file, with other settings of the search."""
+    def configuration(
+        self, device: str = "cpu", engine: str = "mujoco", **settings: Any
+    ) -> Configuration:
+        """Return the configuration of its file, with another engine and settings of the search."""
         folder = share("examples") / "robots"
         values = load_yaml(folder / f"{self.name}.yaml")
-        values |= {"planner.device": "cpu", "dynamics.threads": 1}
+        values |= {"planner.device": device, "dynamics.plugin": engine}
+        values.pop("dynamics.threads", None)  # One is the default.
         values["dynamics.file"] = str(folder / values["dynamics.file"])
         values |= {f"planner.{name}": value for name, value in settings.items()}
         with _on_path(folder):
@@ -63,11 +66,11 @@ class ExampleTask(RobotTask):
             nominal_action(model, costs, limits["nominal"], low, high).action,
         )
 
-    def preset(self, rollouts: int, seed: int) -> Planner:
-        """Return the planner of the file, with the budget."""
+    def preset(self, rollouts: int, seed: int, **engine: str) -> Planner:
+        """Return the planner of the file, with the budget; `engine` as in `configuration`."""
         settings = search_of(self.configuration().values)
         samples = samples_within(rollouts, settings)
-        return self.configuration(samples=samples, seed=seed).planner()
+        return self.configuration(**engine, samples=samples, seed=seed).planner()
 
 
 @contextmanager

@@ -108,6 +108,7 @@ def parts(quick: bool, say: Callable[[str], None]) -> dict[str, Callable[[], obj
         "dynamics": lambda: list(bench_dynamics.run("cuda", True, say)),
         "loop": lambda: bench_loop.run(RATE, SECONDS / 4 if quick else SECONDS, say, device="cuda"),
         "physics": lambda: list(bench_physics.run("cuda", True, say)),
+        "walks": lambda: list(bench_physics.walks("cuda", quick, say)),
     }
 
 

@@ -29,7 +29,13 @@ from cem_planner_ros.benchmarks import (
     robot_episodes,
 )
 from cem_planner_ros.benchmarks.part import Part
-from cem_planner_ros.cli.bench_table import table, table_of_robots, table_of_runs, write
+from cem_planner_ros.cli.bench_table import (
+    table,
+    table_of_robots,
+    table_of_runs,
+    table_of_walks,
+    write,
+)
 from cem_planner_ros.cli.hired_workers import OPTIONS as JOBS
 from cem_planner_ros.cli.hired_workers import hire
 from cem_planner_ros.errors import ConfigurationError
@@ -72,11 +78,13 @@ def _scaling(options: argparse.Namespace, say: Say) -> dict:
 
 def _quality(options: argparse.Namespace, say: Say) -> dict:
     suite = SUITES[options.suite]
-    for name, value, allowed in (
-        ("--task", options.task, suite.TASKS),
-        ("--method", options.method, suite.METHODS),
-        ("--rollouts", options.rollouts, suite.ROLLOUTS),
-    ):
+    chosen = {"--task": suite.TASKS, "--method": suite.METHODS}
+    if suite is bench_quality:
+        chosen["--rollouts"] = suite.ROLLOUTS
+    elif options.rollouts is not None and options.rollouts < 1:
+        raise ConfigurationError(f"--rollouts is {options.rollouts}, allowed: from 1")
+    for name, allowed in chosen.items():
+        value = getattr(options, name.removeprefix("--"))
         if value not in (None, *allowed):
             raise ConfigurationError(
                 f"{name} is '{value}', allowed with --suite {options.suite}: "
@@ -120,7 +128,7 @@ def _dynamics(options: argparse.Namespace, say: Say) -> dict:
 
 def _physics(options: argparse.Namespace, say: Say) -> dict:
     _check_device(options)
-    return table(
+    plans = table(
         (
             *(("plan", 24), ("engine", 12), ("exact", 6), ("p50 ms", 9), ("p99", 9), ("CPU", 9)),
             ("fit into a period", 24),
@@ -132,6 +140,8 @@ def _physics(options: argparse.Namespace, say: Say) -> dict:
             ", ".join(f"{r} {most['p99']}" for r, most in row["candidates_per_period"].items()),
         ),
     )
+    walks = table_of_walks(bench_physics.walks(options.device, options.quick, say))
+    return plans | {"walks": walks["rows"]}
 
 
 def _loop(options: argparse.Namespace, say: Say) -> dict:
@@ -275,7 +285,8 @@ SUITE = {
     "--method": {"metavar": "NAME", "help": "only this method"},
     "--rollouts": {
         **{"type": int, "metavar": "N"},
-        "help": "only the budget of so many rollouts in a control period, over all iterations",
+        "help": "only so many rollouts in a control period, over all iterations: a budget of the "
+        "plants, or any number for robots",
     },
     "--seeds": {
         **{"type": int, "nargs": "+", "metavar": "SEED"},

@@ -57,6 +57,18 @@ def table_of_runs(second: tuple[str, int], rows: Iterable[dict]) -> dict:
     )
 
 
+def table_of_walks(rows: Iterable[dict]) -> dict:
+    """Print what walking costs with as many candidates as fit into a period."""
+    return table(
+        (("robot", 24), ("engine", 12), ("N", 6), ("p50 ms", 9), ("cost", 9), ("std", 9)),
+        rows,
+        lambda row: (
+            *(row["name"], row["engine"], row["samples"]),
+            *(row["plan_ms"]["p50"], *row["cost"].values()),
+        ),
+    )
+
+
 def table_of_robots(rows: Iterable[dict]) -> dict:
     """Print runs of the robots of the demos."""
     return table(

@@ -1,5 +1,8 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import importlib.util
+
 import pytest
 
 pytest.importorskip("mujoco")
@@ -24,3 +27,19 @@ def test_a_row_for_each_number_of_candidates_says_how_many_fit(monkeypatch):
         slow, fast = row["candidates_per_period"].values()
         assert slow == {"p50": samples, "p99": samples}
         assert fast == {"p50": 0, "p99": 0}
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize(("share", "samples"), [(1e9, 16), (1e-9, 8)])
+def test_a_robot_walks_with_the_most_candidates_that_fit(monkeypatch, share, samples):
+    if importlib.util.find_spec("mjlab") is None:
+        pytest.skip("needs the files of mjlab")
+    short = dataclasses.replace(bench_physics.TASKS["go1"], steps=2)
+    monkeypatch.setitem(bench_physics.TASKS, "go1", short)
+    monkeypatch.setattr(bench_physics, "SAMPLES", {"cpu": (8, 16)})
+    monkeypatch.setattr(bench_physics, "_plan_times", lambda planner, seconds: {"p50": 1.0})
+    monkeypatch.setattr(bench_physics, "SHARE", share)
+    (row,) = bench_physics.walks("cpu", False, lambda text: None)
+    assert (row["name"], row["engine"], row["samples"]) == ("go1 walks, 25 Hz", "mujoco", samples)
+    assert row["seeds"] == 3
+    assert row["cost"]["mean"] > 0.0

@@ -164,17 +164,17 @@ def test_bench_quality_compares_methods_on_robots(bench, tmp_path, capsys):
 @pytest.mark.filterwarnings("ignore:compiler attribute 'settotalmass'")
 def test_bench_quality_measures_the_chosen_part(bench, tmp_path, capsys):
     file = tmp_path / "rows.json"
-    bench("--method", "icem", "--rollouts", 80, "--seeds", 7, 9, "--json", file)
+    bench("--method", "icem", "--rollouts", 90, "--seeds", 7, 9, "--json", file)
     (row,) = json.loads(file.read_text())["rows"]
-    assert (row["method"], row["rollouts"], row["seeds"]) == ("icem", 80, 2)
+    assert (row["method"], row["rollouts"], row["seeds"]) == ("icem", 90, 2)
     costs = row["cost_of_seed"]
     assert list(costs) == ["7", "9"]
     assert row["cost"]["mean"] == pytest.approx(sum(costs.values()) / 2, abs=0.1)
     assert "icem, seed 9: 50 % done" in capsys.readouterr().err
     with pytest.raises(bench_command.ConfigurationError, match=r"'cartpole', allowed .*Hopper"):
         bench("--task", "cartpole")
-    with pytest.raises(bench_command.ConfigurationError, match=r"'90', allowed .*60, 80"):
-        bench("--rollouts", 90)
+    with pytest.raises(bench_command.ConfigurationError, match="0, allowed: from 1"):
+        bench("--rollouts", 0)
     with pytest.raises(bench_command.ConfigurationError, match=r"'cem', allowed .*preset"):
         bench("--method", "cem")
 
