@@ -146,11 +146,10 @@ class Commander:
         """
         if not self._stop_action.is_placed:
             return None
-        return (
-            self.last_action
-            if self._stop_action.is_starting
-            else self._choice.safe_action(self.state)
-        )
+        if not self._stop_action.is_starting:
+            return self._choice.safe_action(self.state)
+        limits = self._settings.limits
+        return np.clip(self.last_action, limits.low, limits.high)
 
     def begin(self, time: float) -> None:
         """Begin a schedule of periods at `time`."""
@@ -164,9 +163,9 @@ class Commander:
             self.ladder.stop()
             self.last_plan = None
             self._stop_action.forget()
-            self._published = self._completed = self._looked = math.nan
             self._sent = SentCommands(self.last_action, self._settings.lag)
             if begin is not None:
+                self._published = self._completed = self._looked = math.nan
                 self.due = begin
 
     def halt(self, cause: str) -> None:
@@ -180,15 +179,25 @@ class Commander:
             cause: PAUSED or EMERGENCY_STOP; "" to control again.
         """
         self.halted = cause
-        if not cause:
-            return
+        if cause:
+            self.stop()
+
+    def stop(self) -> None:
+        """
+        Send the safe action now, and go to `stopped`; any thread may call it.
+
+        Raises what sending raises; the safe action is then sent in the next period.
+        """
         with self._lock:  # Waits for a command that is being sent now.
+            self.ladder.stop()
+            self.followed = None
             action = self.stop_action()
-            if not self.is_closed and action is not None:
-                self.followed = None
-                self._send(action)
-                self.last_action = action
-                self._sent.add(self._clock() + self._settings.actuation_delay, action)
+            if self.is_closed or action is None:
+                return
+            self._send(action)
+            self.last_action = action
+            self._published = self._looked = self._clock()
+            self._sent.add(self._published + self._settings.actuation_delay, action)
 
     def close(self) -> None:
         """Send nothing more, from any thread."""

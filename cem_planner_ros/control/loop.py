@@ -279,7 +279,7 @@ class ControlLoop:
         steady = self._steady()
         try:
             plan, state, applied = self._plan(sample, effect, scheduled)
-        except Exception as error:  # A plugin may raise anything; the robot must stop.
+        except BaseException as error:  # A plugin may raise anything; the robot must stop.
             cause = PLAN_FAILED
             if is_device_failure(error):
                 cause, self._failed = DEVICE_FAILED, self.planner
@@ -383,7 +383,7 @@ def _iteration_times(first: float) -> Quantile:
     return Quantile(HIGH, [first] * 20 if first else ())
 
 
-def is_device_failure(error: Exception) -> bool:
+def is_device_failure(error: BaseException) -> bool:
     """Return whether a device ran out of memory or was lost, so that another one may help."""
     full = torch.cuda.OutOfMemoryError
     kinds = (full, getattr(torch, "AcceleratorError", full))

@@ -12,6 +12,8 @@ from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
+from cem_planner_ros.readers import stamp_of
+
 LOOK_AGAIN = 0.1
 """Time between two looks at the publishers, s."""
 
@@ -32,8 +34,9 @@ class AnyDurabilitySubscription:
     logs that the quality of service is incompatible. Therefore a volatile subscription receives the
     messages of all publishers. When a transient-local publisher appears, a transient-local
     subscription is added until it has received the earlier messages. It also receives new messages
-    in this time, so none is lost; a message that comes twice is taken once. Only a volatile
-    publisher that exists in this time still logs the incompatibility.
+    in this time, so none is lost. A message that comes twice is taken once if it has a stamp, else
+    twice: another press of an emergency stop equals the one before. Only a volatile publisher that
+    exists in this time still logs the incompatibility.
 
     Args:
         node: the node that subscribes.
@@ -145,8 +148,5 @@ class AnyDurabilitySubscription:
 
 
 def _is_same(one, other) -> bool:
-    """Return whether two messages are the same message, received twice."""
-    header = getattr(one, "header", None)
-    if header is not None and (header.stamp.sec or header.stamp.nanosec):
-        return header == other.header  # Compare less than a whole large grid.
-    return one == other
+    """Return whether two messages are the same message, received twice: both have its stamp."""
+    return stamp_of(one) is not None and one.header == other.header

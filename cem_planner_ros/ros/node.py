@@ -343,7 +343,7 @@ class PlannerNode(LifecycleNode):
             )
         warnings += [text for text in self._supervision.warnings if text not in warnings]
         if self._supervision.clock_stands:
-            self._send_safe()  # The loop waits for the clock, but the plant may not wait.
+            self.loop.commander.stop()  # The loop waits for the clock, but the plant may not wait.
         return warnings
 
     def _send_safe(self) -> None:

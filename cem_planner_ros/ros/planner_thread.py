@@ -136,7 +136,7 @@ class PlannerThread:
                 warn=self._log.warning,
             ):
                 loop.run(stop)
-        except Exception as error:
+        except BaseException as error:  # Whatever it is, the robot must stop.
             loop.problem = f"the control loop ended: {describe(error)}"
             self._log.fatal(f"the control loop ended:\n{traceback.format_exc()}")
             if not loop.commander.is_closed:

@@ -291,6 +291,14 @@ def test_the_reason_of_a_plugin_that_raises_names_file_and_line(bench):
     assert bench.period().reason == f"RuntimeError: no contact, in {__file__}:{line}"
 
 
+def test_a_plugin_that_wants_to_end_the_process_only_fails(bench):
+    bench.period()
+    bench.planner.error = SystemExit("no licence")
+    tick = bench.period()
+    assert (tick.status, tick.cause) == (PREVIOUS_PLAN, control.PLAN_FAILED)
+    assert tick.reason.startswith("SystemExit: no licence")
+
+
 def test_a_state_that_cannot_be_predicted_is_not_planned_from(bench):
     bench.planner.predict = lambda *given: np.full((2, 4), np.nan)
     plans = bench.planner.plans
@@ -993,6 +1001,30 @@ def test_a_halt_is_sent_at_once_and_after_a_command_that_is_being_sent(bench):
     assert len(bench.sent) == sent + 1
 
 
+def test_after_a_halt_within_a_period_the_way_up_is_that_after_any_stop():
+    bench = Bench(recover_periods=3, action__rate__x_ddot=1.0)
+    while bench.period().action[0] < 1.0:
+        pass
+    bench.clock.time += 0.05
+    bench.loop.commander.halt(control.PAUSED)
+    bench.loop.commander.halt("")
+    ticks = [bench.period() for _ in range(4)]
+    assert [tick.status for tick in ticks] == [STOPPED, STOPPED, FRESH, FRESH]
+    np.testing.assert_allclose([tick.action[0] for tick in ticks], [-0.5, -0.5, -0.4, -0.3])
+
+
+def test_the_rate_counts_from_the_command_of_a_halt():
+    bench = Bench(action__rate__x_ddot=1.0)
+    bench.period()
+    bench.clock.time += 0.06
+    bench.loop.commander.halt(control.PAUSED)
+    bench.loop.commander.halt("")
+    halted = bench.sent[-1]
+    assert bench.period().status == FRESH
+    elapsed = bench.sent[-1][0] - halted[0]
+    assert bench.sent[-1][1][0] == pytest.approx(halted[1][0] + elapsed)
+
+
 def test_a_halt_waits_for_the_command_that_is_being_sent(bench, wait_until):
     begun, go_on = threading.Event(), threading.Event()
 
@@ -1236,6 +1268,10 @@ def test_the_first_commands_keep_their_rate_from_what_is_measured():
     np.testing.assert_allclose(bench.loop.commander.stop_action(), [0.5, 0.0])
     bench.loop.commander.halt(control.EMERGENCY_STOP)
     np.testing.assert_allclose(bench.sent[-1][1], [0.5, 0.0])
+    narrower = CONFIGURATION.values | rate | {"action.high.x_ddot": 0.25}
+    bench.loop.change(configure(narrower | {"action.measured_by.x_ddot": "x"}))
+    bench.loop.commander.halt(control.EMERGENCY_STOP)
+    np.testing.assert_allclose(bench.sent[-1][1], [0.25, 0.0])
 
 
 def test_costs_are_told_the_time_that_states_are_stamped_with():

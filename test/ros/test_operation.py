@@ -82,6 +82,26 @@ def test_emergency_stop_lasts_until_released_and_activated_again(
     wait_until(lambda: statistics.status == FRESH)
 
 
+@pytest.mark.parametrize("durability", list(DurabilityPolicy)[1:3])
+def test_a_button_stops_again_after_a_service_released_what_it_pressed(
+    node, observer, states, statistics, wait_until, durability
+):
+    qos = QoSProfile(depth=1, durability=durability)
+    button = observer.node.create_publisher(Bool, "/cem_planner/emergency_stop", qos)
+    node().autostart()
+    wait_until(lambda: button.get_subscription_count() > 0)
+    for _ in range(2):
+        wait_until(lambda: statistics.status == FRESH)
+        button.publish(Bool(data=True))
+        wait_until(lambda: statistics.cause == EMERGENCY_STOP)
+        released = observer.call(
+            SetBool, "/cem_planner/emergency_stop", SetBool.Request(data=False)
+        )
+        assert released.success
+        assert observer.transition("deactivate")
+        assert observer.transition("activate")
+
+
 def test_releasing_the_emergency_stop_alone_does_not_move_the_plant(
     node, observer, states, statistics, commands, wait_until
 ):
