@@ -138,18 +138,9 @@ class Commander:
                 self._sent = SentCommands(self.last_action, self._settings.lag)
 
     def stop_action(self) -> np.ndarray | None:
-        """
-        Return the action (nu,) that stops the plant now, without a jump at the start.
-
-        It is the safe action, or None if that depends on a state and no state has come yet. Nothing
-        must be sent then.
-        """
-        if not self._stop_action.is_placed:
-            return None
-        if not self._stop_action.is_starting:
-            return self._choice.safe_action(self.state)
-        limits = self._settings.limits
-        return np.clip(self.last_action, limits.low, limits.high)
+        """Return what `StopAction.now` does; None if nothing must be sent."""
+        state = None if self.state is None else self.state.state
+        return self._stop_action.now(state, self.last_action)
 
     def begin(self, time: float) -> None:
         """Begin a schedule of periods at `time`."""

@@ -63,6 +63,22 @@ class StopAction:
             self._action = self._safe.at(state)
         return self._action
 
+    def now(self, state: np.ndarray | None, before: np.ndarray) -> np.ndarray | None:
+        """
+        Return the action (nu,) that stops the plant now, without a jump at the start.
+
+        It is the safe action, or None if that depends on a state and no state has come yet.
+
+        Args:
+            state: (nx,), the newest one.
+            before: (nu,), the last command.
+        """
+        if not self.is_placed:
+            return None
+        if self.is_starting:
+            return np.clip(before, self._limits.low, self._limits.high)
+        return self.action(state)
+
     def paced(self, action: np.ndarray, before: np.ndarray, elapsed: float) -> np.ndarray:
         """
         Return the safe action, rate-limited on the way from the starting value.
