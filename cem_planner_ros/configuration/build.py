@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,42 +87,100 @@ def load(file: str | Path, **values: Any) -> Planner:
 
 
 def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configuration:
-    values = {
-        name: value
-        for name, value in values.items()
-        if name.partition(".")[0] not in ROS_PARAMETERS
-    }
-    values = spelled_out(values)
-    problems: list[str] = []
-    parameters: dict[str, Parameter] = {}
-    checked: dict[str, Any] = {}
-    wrong: set[str] = set()
+    found = _Checked(values)
+    found.declare(TABLE)
+    _declare_sources(found)
+    device = _device(found)
+    dynamics = found.plugin(
+        "dynamics",
+        "dynamics",
+        lambda cls: cls.parameters,
+        lambda cls, own: cls(own, device=device),
+    )
+    costs: dict[str, Cost] = {}
+    if isinstance(dynamics, Dynamics):
+        _declare_of_model(found, dynamics)
+        costs = _costs(found, dynamics, device)
+        inputs = {name for cost in costs.values() for name in cost.inputs}
+        if inputs:
+            _declare_driving(found, dynamics, costs, inputs)
+        found.problems += _unknown_names(found, costs, leftover)
+        found.problems += cross_check(found.checked, dynamics, costs, found.wrong)
+        found.problems += policy_problems(found.checked, dynamics, costs)
+        found.problems += reference_problems(costs)
+    if found.problems:
+        raise ConfigurationError("\n".join(found.problems), found.parameters)
+    assert isinstance(dynamics, Dynamics)  # Else there is a problem.
+    file = found.checked["policy.file"]
+    policy = load_policy(find(file)) if file else None
+    return Configuration(found.checked, found.parameters, dynamics, costs, device, policy)
 
-    def declare(declared: Iterable[Parameter]) -> None:
+
+class _Checked:
+    """
+    The parameters that are known so far, and what is wrong with their values.
+
+    Attributes:
+        values: what was given, by full name.
+        parameters: what was declared, by full name.
+        checked: the value of each parameter, or its default if the value is wrong.
+        wrong: names of parameters with wrong values.
+        problems: one line for each mistake.
+    """
+
+    def __init__(self, values: Mapping[str, Any]):
+        self.values = spelled_out(
+            {
+                name: value
+                for name, value in values.items()
+                if name.partition(".")[0] not in ROS_PARAMETERS
+            }
+        )
+        self.parameters: dict[str, Parameter] = {}
+        self.checked: dict[str, Any] = {}
+        self.wrong: set[str] = set()
+        self.problems: list[str] = []
+
+    def declare(self, declared: Iterable[Parameter]) -> None:
+        """Check the values of parameters."""
         for parameter in declared:
-            parameters[parameter.name] = parameter
+            name = parameter.name
+            self.parameters[name] = parameter
             try:
-                checked[parameter.name] = parameter.check(
-                    values.get(parameter.name, parameter.default)
-                )
+                self.checked[name] = parameter.check(self.values.get(name, parameter.default))
             except ConfigurationError as error:
-                problems.append(str(error))
-                wrong.add(parameter.name)
-                checked[parameter.name] = parameter.default
+                self.problems.append(str(error))
+                self.wrong.add(name)
+                self.checked[name] = parameter.default
 
-    def plugin(kind: str, prefix: str, declared_by, make) -> Dynamics | Cost | None:
-        """Load the plugin that PREFIX.plugin names, and make it from its parameters."""
-        nonlocal values
+    def plugin(
+        self,
+        kind: str,
+        prefix: str,
+        declared_by: Callable[[Any], Sequence[Parameter]],
+        make: Callable[[Any, dict[str, Any]], Dynamics | Cost],
+    ) -> Dynamics | Cost | None:
+        """
+        Load the plugin that PREFIX.plugin names, and make it; None if that cannot be.
+
+        Args:
+            kind: "dynamics" or "costs".
+            prefix: of the names of its parameters.
+            declared_by: returns the parameters of its class.
+            make: returns an instance, given the class and the values of its parameters.
+        """
+        name = self.checked[f"{prefix}.plugin"]
         try:
-            plugin_class = loading.load(kind, checked[f"{prefix}.plugin"])
+            plugin_class = loading.load(kind, name)
             declared = declared_by(plugin_class)
             under = [parameter.under(prefix) for parameter in declared]
             for parameter in under:
                 if parameter.has_entries:
-                    values = with_entries(values, parameter.name)
-            declare(under)
-            own = {p.name: checked[f"{prefix}.{p.name}"] for p in declared}
-            made = make(plugin_class, own)
+                    self.values = with_entries(self.values, parameter.name)
+            self.declare(under)
+            made = make(
+                plugin_class, {p.name: self.checked[f"{prefix}.{p.name}"] for p in declared}
+            )
             if "_numbers" not in vars(made):
                 raise ConfigurationError(
                     f"{type(made).__name__}.__init__ does not call super().__init__, expected that "
@@ -133,93 +191,104 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
                 made.check()
             return made
         except ConfigurationError as error:
-            problems.append(_of_plugin(prefix, str(error), parameters))
+            self.problems.append(_of_plugin(prefix, str(error), self.parameters))
         except (Exception, SystemExit) as error:  # A plugin's constructor may raise any error.
-            problems.append(
-                f"parameter '{prefix}.plugin': {checked[f'{prefix}.plugin']!r} cannot be made: "
-                f"{describe(error)}"
+            self.problems.append(
+                f"parameter '{prefix}.plugin': {name!r} cannot be made: {describe(error)}"
             )
         return None
 
-    declare(TABLE)
-    source_problems = name_problems(checked["state.sources"])
-    if source_problems:
-        problems += source_problems
-        wrong.add("state.sources")
-        checked["state.sources"] = []
-    for name in checked["state.sources"]:
-        declare(parameter.under(f"state.{name}") for parameter in SOURCE)
-    try:
-        device = usable_device(checked["planner.device"])
-    except ConfigurationError as error:
-        problems.append(str(error))
-        device = torch.device("cpu")
-    dynamics = plugin(
-        "dynamics",
-        "dynamics",
-        lambda cls: cls.parameters,
-        lambda cls, own: cls(own, device=device),
-    )
-    costs: dict[str, Cost] = {}
-    if dynamics is not None:
-        declare(action_parameters(dynamics))
-        declare(_low_passes(dynamics))
-        declare(_spreads(dynamics))
-        declare(field_parameters(checked, values, dynamics.state_names))
-        declare(_command_fields(checked["command.type"], dynamics.action_names))
-        declare(_integrals(dynamics))
-        for name in checked["costs"]:
-            if name in _RESERVED or "." in name or name in costs:
-                problems.append(
-                    f"parameter 'costs' is {checked['costs']!r}, allowed: different names without "
-                    f"a dot, none of {', '.join(sorted(_RESERVED))}"
-                )
-                break
-            declare([_cost_plugin(name)])
-            cost = plugin(
-                "costs",
-                name,
-                lambda cls: cls.parameters_for(dynamics),
-                lambda cls, own: cls(dynamics, own, device=device),
-            )
-            if cost is not None:
-                costs[name] = cost
-        inputs = {name for cost in costs.values() for name in cost.inputs}
-        if inputs:
-            declare(DRIVING)
-            problems += driving_problems(dynamics, costs)
-            problems += driving_topic_problems(checked, inputs)
-            if checked["drive.follow_path"]:
-                declare(FOLLOW_PATH)
-                problems += follow_path_problems(checked, costs)
-                for kind, declared in (("goal", GOAL_CHECKER), ("progress", PROGRESS_CHECKER)):
-                    for name in checked[f"{kind}_checker_plugins"]:
-                        declare(parameter.under(name) for parameter in declared)
-        unknown = set(values) - set(parameters) - set(leftover)
-        for name in sorted({name.partition(".")[0] for name in unknown if ".plugin" in name}):
-            unknown = {other for other in unknown if not other.startswith(f"{name}.")}
-            if not isinstance(values.get("costs"), list):
-                continue
-            hint = did_you_mean(name, [*checked["costs"], "dynamics"])
-            problems.append(
-                f"parameter '{name}.plugin' is given, but 'costs', which is {checked['costs']!r}, "
-                f"does not name '{name}'{hint}"
-            )
-        # Parameters of a cost with a broken plugin are not unknown, only not known yet.
-        broken = tuple(f"{name}." for name in checked["costs"] if name not in costs)
-        unknown = {name for name in unknown if not name.startswith(broken)}
-        strays = of_no_source(unknown, checked["state.sources"])
-        unknown = {name for name in unknown if not name.startswith(tuple(strays))}
-        if "state.sources" not in wrong:
-            problems += strays.values()
-        problems += _unknown(unknown, values, parameters)
-        problems += cross_check(checked, dynamics, costs, wrong)
-        problems += policy_problems(checked, dynamics, costs)
-        problems += reference_problems(costs)
+
+def _declare_sources(found: _Checked) -> None:
+    """Declare the parameters of each source of the state; none if a name of one is wrong."""
+    problems = name_problems(found.checked["state.sources"])
     if problems:
-        raise ConfigurationError("\n".join(problems), parameters)
-    policy = load_policy(find(checked["policy.file"])) if checked["policy.file"] else None
-    return Configuration(checked, parameters, dynamics, costs, device, policy)
+        found.problems += problems
+        found.wrong.add("state.sources")
+        found.checked["state.sources"] = []
+    for name in found.checked["state.sources"]:
+        found.declare(parameter.under(f"state.{name}") for parameter in SOURCE)
+
+
+def _device(found: _Checked) -> torch.device:
+    """Return the device to plan on; the CPU if the wanted one cannot be used."""
+    try:
+        return usable_device(found.checked["planner.device"])
+    except ConfigurationError as error:
+        found.problems.append(str(error))
+        return torch.device("cpu")
+
+
+def _declare_of_model(found: _Checked, dynamics: Dynamics) -> None:
+    """Declare what depends on the states and actions of the model."""
+    found.declare(action_parameters(dynamics))
+    found.declare(_low_passes(dynamics))
+    found.declare(_spreads(dynamics))
+    found.declare(field_parameters(found.checked, found.values, dynamics.state_names))
+    found.declare(_command_fields(found.checked["command.type"], dynamics.action_names))
+    found.declare(_integrals(dynamics))
+
+
+def _costs(found: _Checked, dynamics: Dynamics, device: torch.device) -> dict[str, Cost]:
+    """Return the costs by name, without those that cannot be made."""
+    names, costs = found.checked["costs"], {}
+    for name in names:
+        if name in _RESERVED or "." in name or name in costs:
+            found.problems.append(
+                f"parameter 'costs' is {names!r}, allowed: different names without a dot, none of "
+                f"{', '.join(sorted(_RESERVED))}"
+            )
+            break
+        found.declare([_cost_plugin(name)])
+        cost = found.plugin(
+            "costs",
+            name,
+            lambda cls: cls.parameters_for(dynamics),
+            lambda cls, own: cls(dynamics, own, device=device),
+        )
+        if isinstance(cost, Cost):
+            costs[name] = cost
+    return costs
+
+
+def _declare_driving(
+    found: _Checked, dynamics: Dynamics, costs: Mapping[str, Cost], inputs: Collection[str]
+) -> None:
+    """Declare the parameters of a mobile robot, whose costs use `inputs`."""
+    checked = found.checked
+    found.declare(DRIVING)
+    found.problems += driving_problems(dynamics, costs)
+    found.problems += driving_topic_problems(checked, inputs)
+    if not checked["drive.follow_path"]:
+        return
+    found.declare(FOLLOW_PATH)
+    found.problems += follow_path_problems(checked, costs)
+    for kind, declared in (("goal", GOAL_CHECKER), ("progress", PROGRESS_CHECKER)):
+        for name in checked[f"{kind}_checker_plugins"]:
+            found.declare(parameter.under(name) for parameter in declared)
+
+
+def _unknown_names(found: _Checked, costs: Collection[str], leftover: Collection[str]) -> list[str]:
+    """Return the mistakes of values whose names are unknown, except for `leftover`."""
+    problems, values, checked = [], found.values, found.checked
+    unknown = set(values) - set(found.parameters) - set(leftover)
+    for name in sorted({name.partition(".")[0] for name in unknown if ".plugin" in name}):
+        unknown = {other for other in unknown if not other.startswith(f"{name}.")}
+        if not isinstance(values.get("costs"), list):
+            continue
+        hint = did_you_mean(name, [*checked["costs"], "dynamics"])
+        problems.append(
+            f"parameter '{name}.plugin' is given, but 'costs', which is {checked['costs']!r}, "
+            f"does not name '{name}'{hint}"
+        )
+    # Parameters of a cost with a broken plugin are not unknown, only not known yet.
+    broken = tuple(f"{name}." for name in checked["costs"] if name not in costs)
+    unknown = {name for name in unknown if not name.startswith(broken)}
+    strays = of_no_source(unknown, checked["state.sources"])
+    unknown = {name for name in unknown if not name.startswith(tuple(strays))}
+    if "state.sources" not in found.wrong:
+        problems += strays.values()
+    return problems + _unknown(unknown, values, found.parameters)
 
 
 def _unknown(

@@ -297,7 +297,8 @@ OF_TEXT = {
 
 
 COLLECTED = re.compile(
-    r"problems?$|^cross_check$|^_configure$|^of_no_source$|^read$|^_unknown$|^_missing$|^_broken$"
+    r"problems?$|^cross_check$|^plugin$|^_costs$|^of_no_source$|^read$|^_unknown(_names)?$"
+    r"|^_missing$|^_broken$"
 )
 """Functions that return texts of refusals, or collect them."""
 
