@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,6 +29,9 @@ from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.paths import lock_folder
 from cem_planner_ros.readers import stamp_of
 from cem_planner_ros.ros import node_processes
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
 
 DISCOVERY = 1.5
 """Time in which nodes of the same machine find each other, s."""
@@ -212,16 +216,45 @@ def _record(
     """Listen for `duration` s from the first planned command on, and show progress."""
     import rclpy
     from rclpy.node import Node
+
+    from cem_planner_ros.ros.process import light_executor
+
+    rclpy.init(args=[])
+    node = Node("demo")
+    executor = light_executor()
+    executor.add_node(node)
+    recording = DemoRecording()
+    _listen(node, configuration, recording)
+    scenario.watch(node, configuration, recording)
+    started = time.monotonic()
+    try:
+        with _progress(duration) as progress:
+            while not recording.now >= duration:
+                if recording.now >= 0.0 and scenario.is_over(recording):
+                    break
+                node_processes.spin_once(executor)
+                node_processes.check(running, logs)
+                if math.isnan(recording.began):
+                    node_processes.check_ready(logs, time.monotonic() - started)
+                    progress(0.0, "starting: compiling the planner")
+                elif recording.states and recording.statistics:
+                    progress(recording.now, _readings(scenario, configuration, recording))
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return recording
+
+
+def _listen(node: Node, configuration: Configuration, recording: DemoRecording) -> None:
+    """Let a node record states, commands and statistics."""
     from std_msgs.msg import Float64MultiArray
 
     from cem_planner_ros.readers import command_reader, part_reader
     from cem_planner_ros.ros.diagnostics import STATISTICS
     from cem_planner_ros.ros.messages import message_class
-    from cem_planner_ros.ros.process import light_executor
 
     value = configuration.values
     read_action = command_reader(value["command.type"], configuration.fields("command"))
-    recording = DemoRecording()
     newest = np.full(len(configuration.dynamics.state_names), np.nan)
     fresh = float(STATUSES.index(FRESH))
 
@@ -257,43 +290,24 @@ def _record(
         elif statistics["status"] == fresh:
             recording.began = time.monotonic()
 
-    rclpy.init(args=[])
-    node = Node("demo")
-    executor = light_executor()
-    executor.add_node(node)
     for source in configuration.sources:
         hear_state(source)
     node.create_subscription(
         message_class(value["command.type"]), value["command.topic"], on_action, 50
     )
     node.create_subscription(Float64MultiArray, "/cem_planner/statistics", on_statistics, 50)
-    scenario.watch(node, configuration, recording)
-    started = time.monotonic()
-    command = f"command {demo_report.action_labels(configuration.dynamics)[0]}"
-    try:
-        with _progress(duration) as progress:
-            while not recording.now >= duration:
-                if recording.now >= 0.0 and scenario.is_over(recording):
-                    break
-                node_processes.spin_once(executor)
-                node_processes.check(running, logs)
-                if math.isnan(recording.began):
-                    node_processes.check_ready(logs, time.monotonic() - started)
-                    progress(0.0, "starting: compiling the planner")
-                elif recording.states and recording.statistics:
-                    state, action = recording.states[-1][1], recording.actions[-1:]
-                    told = [
-                        demo_report.reading(label, f"{get(state):+.2f}")
-                        for label, get in scenario.signals
-                    ]
-                    told.append(f"plan {recording.statistics[-1][1]['plan_ms']:.1f} ms")
-                    if action and len(action[0][1]) <= demo_report.MOST_PANELS:
-                        told.append(demo_report.reading(command, f"{action[0][1][0]:+.1f}"))
-                    progress(recording.now, "  ".join(told))
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
-    return recording
+
+
+def _readings(scenario: Scenario, configuration: Configuration, recording: DemoRecording) -> str:
+    """Return what progress says: signals, time of the plan, and the command if it is short."""
+    state = recording.states[-1][1]
+    told = [demo_report.reading(label, f"{get(state):+.2f}") for label, get in scenario.signals]
+    told.append(f"plan {recording.statistics[-1][1]['plan_ms']:.1f} ms")
+    action = recording.actions[-1:]
+    if action and len(action[0][1]) <= demo_report.MOST_PANELS:
+        command = f"command {demo_report.action_labels(configuration.dynamics)[0]}"
+        told.append(demo_report.reading(command, f"{action[0][1][0]:+.1f}"))
+    return "  ".join(told)
 
 
 @contextlib.contextmanager

@@ -9,13 +9,18 @@ import contextlib
 import math
 import signal
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.ros import node_processes
+
+if TYPE_CHECKING:
+    from cem_planner_ros.learning.recording import BagWriter
+    from cem_planner_ros.learning.task import Task
 
 WAIT = 60.0
 """Time in which the first state and the first command must come, s."""
@@ -87,9 +92,14 @@ def run(options: argparse.Namespace) -> int:
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         with recording.BagWriter(options.out, task) as writer:
-            counts = _record(options, task, writer)
+            recorder = Recorder(task, writer, options.random, options.seed)
+            try:
+                recorder.run(options.seconds)
+            finally:
+                recorder.close()
     finally:
         rclpy.try_shutdown()
+    counts = recorder.counts
     states = " and ".join(str(counts[channel]) for channel in task.state_channels)
     print(
         f"wrote {options.out}: {states} states and {counts['command']} commands in "
@@ -98,121 +108,159 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _record(options: argparse.Namespace, task, writer) -> dict[str, int]:
-    """Record for some seconds from when all topics have been heard; return counts by channel."""
-    from rclpy.duration import Duration
-    from rclpy.node import Node
-    from rclpy.qos import qos_profile_sensor_data
-    from rclpy.serialization import deserialize_message
+class Recorder:
+    """
+    A node that writes what it hears, and sends random commands in turn with those of others.
 
-    from cem_planner_ros.readers import command_reader, part_reader
-    from cem_planner_ros.ros import endpoints
-    from cem_planner_ros.ros.messages import command_writer, message_class
-    from cem_planner_ros.ros.process import light_executor
+    Args:
+        task: topics, types and fields.
+        writer: writes the messages.
+        random: share of the time in which random commands are sent.
+        seed: of the random commands.
 
-    kinds = {channel: message_class(kind) for channel, kind in task.types.items()}
-    read_parts = {
-        channel: part_reader(task.types[channel], task.fields[channel])
-        for channel in task.state_channels
-    }
-    read = command_reader(task.types["command"], task.fields["command"])
-    write = command_writer(task.types["command"], task.fields["command"], 1.0 / task.rate)
-    random = np.random.default_rng(options.seed)
-    counts, heard = dict.fromkeys(kinds, 0), dict.fromkeys(kinds, -math.inf)
-    began, action, ticks = math.inf, np.zeros(len(task.action_names)), 0
-    last: dict[str, bytes] = {}
-    node = Node("record")
-    if options.random:  # Else it would look as if there was one more who commands.
-        publisher = node.create_publisher(kinds["command"], task.topics["command"], 1)
+    Attributes:
+        counts: number of messages written, by channel.
+    """
 
-    def send(values: np.ndarray) -> None:
-        publisher.publish(write(values, node.get_clock().now().to_msg(), ""))
+    def __init__(self, task: Task, writer: BagWriter, random: float, seed: int):
+        from rclpy.node import Node
+        from rclpy.qos import qos_profile_sensor_data
 
-    def is_random() -> bool:
-        now = time.monotonic()
-        # Others have to be heard before they are taken turns with.
-        in_turn = options.random == 1.0 or (now - began) % CYCLE < options.random * CYCLE
-        return in_turn and all(now - heard[channel] < SILENCE for channel in read_parts)
+        from cem_planner_ros.readers import command_reader, part_reader
+        from cem_planner_ros.ros.messages import command_writer, message_class
 
-    def note(channel: str) -> Callable[[bytes], None]:
-        def on_message(raw: bytes) -> None:
-            last[channel] = raw
-            heard[channel] = time.monotonic()
-            if heard[channel] >= began:
-                writer.write(channel, time.time(), raw)
-                counts[channel] += 1
-            if channel == "command" and is_random():
-                try:
-                    other = not np.allclose(read(deserialize_message(raw, kinds[channel])), action)
-                except ValueError:  # What cannot be read is not ours.
-                    other = True
-                if other:
-                    send(action)
+        self._task, self._writer, self._share = task, writer, random
+        self._kinds = {channel: message_class(kind) for channel, kind in task.types.items()}
+        self._read_parts = {
+            channel: part_reader(task.types[channel], task.fields[channel])
+            for channel in task.state_channels
+        }
+        command = task.types["command"], task.fields["command"]
+        self._read, self._write = command_reader(*command), command_writer(*command, 1 / task.rate)
+        self._random = np.random.default_rng(seed)
+        self._action, self._ticks = np.zeros(len(task.action_names)), 0
+        self._began = math.inf
+        self._heard = dict.fromkeys(self._kinds, -math.inf)
+        self._last: dict[str, bytes] = {}
+        self.counts = dict.fromkeys(self._kinds, 0)
+        self._told: dict[str, list[str]] = {}
+        self._node = Node("record")
+        if random:  # Else it would look as if there was one more who commands.
+            topic = task.topics["command"]
+            self._publisher = self._node.create_publisher(self._kinds["command"], topic, 1)
+            self._node.create_timer(1.0 / task.rate, self._on_period)
+        for channel, kind in self._kinds.items():
+            hear, topic = partial(self._on_message, channel), task.topics[channel]
+            self._node.create_subscription(kind, topic, hear, qos_profile_sensor_data, raw=True)
 
-        return on_message
+    def run(self, seconds: float) -> None:
+        """
+        Record for so long from when all topics have been heard.
 
-    def newest_state() -> np.ndarray | None:
-        """Return the last state (nx,), for the safe command; None if a part of it is unknown."""
-        state = np.full(len(task.state_names), np.nan)
-        for channel, read_part in read_parts.items():
-            rows = [task.state_names.index(name) for name in task.fields[channel]]
-            with contextlib.suppress(ValueError, KeyError):  # What cannot be read says nothing.
-                state[rows] = read_part(deserialize_message(last[channel], kinds[channel]))
-        return None if np.isnan(state).any() else state
+        Raises ConfigurationError if one of them is silent for WAIT s.
+        """
+        from cem_planner_ros.ros.process import light_executor
 
-    def on_period() -> None:
-        nonlocal action, ticks
-        if not is_random():
-            return
-        if ticks % HOLD == 0:
-            action = random.uniform(task.action_low, task.action_high)
-        ticks += 1
-        send(action)
-
-    for channel, kind in kinds.items():
-        node.create_subscription(
-            kind, task.topics[channel], note(channel), qos_profile_sensor_data, raw=True
-        )
-    if options.random:
-        node.create_timer(1.0 / task.rate, on_period)
-    executor = light_executor()
-    executor.add_node(node)
-    started = looked = time.monotonic()
-    told: dict[str, list[str]] = {}
-    try:
-        while time.monotonic() < began + options.seconds:
+        executor = light_executor()
+        executor.add_node(self._node)
+        started = looked = time.monotonic()
+        while time.monotonic() < self._began + seconds:
             node_processes.spin_once(executor)
             now = time.monotonic()
-            if began == math.inf and min(heard.values()) > -math.inf:
-                began = now
-                print(f"recording for {options.seconds:g} s", flush=True)
-            if now > max(began, looked + 1.0):  # It takes a moment to find everybody.
+            if self._began == math.inf and min(self._heard.values()) > -math.inf:
+                self._began = now
+                print(f"recording for {seconds:g} s", flush=True)
+            if now > max(self._began, looked + 1.0):  # It takes a moment to find everybody.
                 looked = now
-                for channel, topic in task.topics.items():
-                    own = int(channel == "command" and options.random > 0.0)
-                    topic = node.resolve_topic_name(topic)
-                    found = endpoints.other_publishers(node, topic, own)
-                    if len(found) > 1 and found != told.get(channel):
-                        told[channel] = found
-                        print(
-                            f"WARNING: {len(found)} nodes publish on the {channel} topic "
-                            f"'{topic}': {', '.join(found)}; the bag will hold what all of "
-                            "them send",
-                            flush=True,
-                        )
-            silent = [channel for channel, when in heard.items() if when < now - WAIT]
-            if silent and now > started + WAIT:
-                raise ConfigurationError(
-                    f"no {silent[0]} on '{task.topics[silent[0]]}' "
-                    f"({task.types[silent[0]]}) in {WAIT:g} s: is the robot or the simulator "
-                    "running, with the same ROS_DOMAIN_ID? Only with --random 1 nobody else has "
-                    "to send commands"
-                )
-    finally:
-        if options.random:
-            safe = task.safe.at(newest_state())
+                self._warn_of_several()
+            if now > started + WAIT:
+                self._check_heard(now)
+
+    def close(self) -> None:
+        """Send the safe command if random ones were sent, and leave."""
+        from rclpy.duration import Duration
+
+        if self._share:
+            safe = self._task.safe.at(self._newest_state())
             if safe is not None:
-                send(safe)
-            publisher.wait_for_all_acked(Duration(seconds=0.5))
-        node.destroy_node()
-    return counts
+                self._send(safe)
+            self._publisher.wait_for_all_acked(Duration(seconds=0.5))
+        self._node.destroy_node()
+
+    def _on_message(self, channel: str, raw: bytes) -> None:
+        self._last[channel] = raw
+        self._heard[channel] = time.monotonic()
+        if self._heard[channel] >= self._began:
+            self._writer.write(channel, time.time(), raw)
+            self.counts[channel] += 1
+        if channel == "command" and self._is_random() and not self._is_own(raw):
+            self._send(self._action)
+
+    def _is_random(self) -> bool:
+        """Return whether it is the turn of random commands, and the state is heard."""
+        now = time.monotonic()
+        # Others have to be heard before they are taken turns with.
+        cycle = (now - self._began) % CYCLE
+        in_turn = self._share == 1.0 or cycle < self._share * CYCLE
+        return in_turn and all(now - self._heard[part] < SILENCE for part in self._read_parts)
+
+    def _is_own(self, raw: bytes) -> bool:
+        """Return whether a command is the one that was sent last."""
+        from rclpy.serialization import deserialize_message
+
+        try:
+            values = self._read(deserialize_message(raw, self._kinds["command"]))
+        except ValueError:  # What cannot be read is not ours.
+            return False
+        return np.allclose(values, self._action)
+
+    def _on_period(self) -> None:
+        if not self._is_random():
+            return
+        if self._ticks % HOLD == 0:
+            self._action = self._random.uniform(self._task.action_low, self._task.action_high)
+        self._ticks += 1
+        self._send(self._action)
+
+    def _send(self, values: np.ndarray) -> None:
+        now = self._node.get_clock().now().to_msg()
+        self._publisher.publish(self._write(values, now, ""))
+
+    def _newest_state(self) -> np.ndarray | None:
+        """Return the last state (nx,), for the safe command; None if a part of it is unknown."""
+        from rclpy.serialization import deserialize_message
+
+        state = np.full(len(self._task.state_names), np.nan)
+        for channel, read_part in self._read_parts.items():
+            rows = [self._task.state_names.index(name) for name in self._task.fields[channel]]
+            with contextlib.suppress(ValueError, KeyError):  # What cannot be read says nothing.
+                message = deserialize_message(self._last[channel], self._kinds[channel])
+                state[rows] = read_part(message)
+        return None if np.isnan(state).any() else state
+
+    def _warn_of_several(self) -> None:
+        """Say once who publishes on a topic, if several nodes do."""
+        from cem_planner_ros.ros import endpoints
+
+        for channel, topic in self._task.topics.items():
+            own = int(channel == "command" and self._share > 0.0)
+            topic = self._node.resolve_topic_name(topic)
+            found = endpoints.other_publishers(self._node, topic, own)
+            if len(found) > 1 and found != self._told.get(channel):
+                self._told[channel] = found
+                print(
+                    f"WARNING: {len(found)} nodes publish on the {channel} topic '{topic}': "
+                    f"{', '.join(found)}; the bag will hold what all of them send",
+                    flush=True,
+                )
+
+    def _check_heard(self, now: float) -> None:
+        """Raise ConfigurationError if a topic is silent."""
+        topics, types = self._task.topics, self._task.types
+        for channel, when in self._heard.items():
+            if when < now - WAIT:
+                raise ConfigurationError(
+                    f"no {channel} on '{topics[channel]}' ({types[channel]}) in {WAIT:g} s: is the "
+                    "robot or the simulator running, with the same ROS_DOMAIN_ID? Only with "
+                    "--random 1 nobody else has to send commands"
+                )
