@@ -4,23 +4,13 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
-import torch
-
 from cem_planner_ros.configuration import state_sources
-from cem_planner_ros.configuration.command_checks import (
-    command_problems,
-    integration_warnings,
-    std_warnings,
-)
-from cem_planner_ros.configuration.reference_checks import reference_warnings
-from cem_planner_ros.configuration.standstill import standstill_warnings
-from cem_planner_ros.configuration.topic_checks import absolute, topic_warnings
+from cem_planner_ros.configuration.command_checks import command_problems
 from cem_planner_ros.costs.base import INPUTS, Cost
 from cem_planner_ros.dynamics.action_parameters import MEASURED, MIDDLE, REFERENCE
 from cem_planner_ros.dynamics.base import Dynamics
@@ -29,10 +19,6 @@ from cem_planner_ros.fields import TOPIC
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.planning.planner_arguments import bounds_problem, follower, nominal_problem
 from cem_planner_ros.planning.settings import Search
-from cem_planner_ros.plugins.checking import ATTEMPTS, FAR, costs_nothing
-
-LONGEST_HELD = 2.0
-"""Number of model steps for which a command may be held without a warning."""
 
 
 def search_settings(value: Mapping[str, Any], dynamics: Dynamics) -> dict[str, Any]:
@@ -66,40 +52,8 @@ def cross_check(
         except ConfigurationError as error:
             problems.append(str(error))
     for name in dynamics.action_names:
-        low, high, safe = (value[f"action.{group}.{name}"] for group in ("low", "high", "safe"))
-        problem = bounds_problem(name, low, high)
-        if problem:
-            problems.append(problem)
-        elif safe != MEASURED and not low <= safe <= high:
-            problems.append(
-                f"parameter 'action.safe.{name}' is {safe}, allowed: from action.low.{name} to "
-                f"action.high.{name}, which are {low} and {high}"
-            )
-        state = value[f"action.measured_by.{name}"]
-        if state and state not in dynamics.state_names:
-            problems.append(
-                f"parameter 'action.measured_by.{name}' is {state!r}, allowed: one of the states "
-                f"{', '.join(dynamics.state_names)}, or empty"
-            )
-        elif safe == MEASURED and not state:
-            problems.append(
-                f"parameter 'action.safe.{name}' is {MEASURED}, allowed with "
-                f"action.measured_by.{name}, the state that measures what {name} commands"
-            )
-        problems += _nominal_problems(value, dynamics, costs, name)
-    if value["randomisation.samples"] > 1:
-        for it_has, what in (
-            (dynamics.members > 1, "has members already"),
-            (not dynamics.numbers, "has no numbers"),
-            (dynamics.rolls_out_itself, "rolls out by itself"),
-            (type(dynamics).begin_plan is not Dynamics.begin_plan, "remembers what came before"),
-        ):
-            if it_has:
-                problems.append(
-                    f"parameter 'randomisation.samples' is {value['randomisation.samples']}, "
-                    f"allowed: 1, as {value['dynamics.plugin']} {what}"
-                )
-                break
+        problems += _action_problems(value, dynamics, costs, name)
+    problems += _variant_problems(value, dynamics)
     if (value["policy.candidates"] or value["fallback"] == "policy") and not value["policy.file"]:
         problems.append(
             "parameter 'policy.file' is missing, allowed with policy.candidates or fallback "
@@ -127,6 +81,52 @@ def cross_check(
                 "joint_states, /robot/joint_states or ~/states"
             )
     return problems
+
+
+def _action_problems(
+    value: Mapping[str, Any], dynamics: Dynamics, costs: Mapping[str, Cost], name: str
+) -> list[str]:
+    """Return the mistakes of the parameters of an action."""
+    problems = []
+    low, high, safe = (value[f"action.{group}.{name}"] for group in ("low", "high", "safe"))
+    problem = bounds_problem(name, low, high)
+    if problem:
+        problems.append(problem)
+    elif safe != MEASURED and not low <= safe <= high:
+        problems.append(
+            f"parameter 'action.safe.{name}' is {safe}, allowed: from action.low.{name} to "
+            f"action.high.{name}, which are {low} and {high}"
+        )
+    state = value[f"action.measured_by.{name}"]
+    if state and state not in dynamics.state_names:
+        problems.append(
+            f"parameter 'action.measured_by.{name}' is {state!r}, allowed: one of the states "
+            f"{', '.join(dynamics.state_names)}, or empty"
+        )
+    elif safe == MEASURED and not state:
+        problems.append(
+            f"parameter 'action.safe.{name}' is {MEASURED}, allowed with "
+            f"action.measured_by.{name}, the state that measures what {name} commands"
+        )
+    return problems + _nominal_problems(value, dynamics, costs, name)
+
+
+def _variant_problems(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
+    """Return why a model cannot have variants, if it is to have some."""
+    if value["randomisation.samples"] == 1:
+        return []
+    for it_has, what in (
+        (dynamics.members > 1, "has members already"),
+        (not dynamics.numbers, "has no numbers"),
+        (dynamics.rolls_out_itself, "rolls out by itself"),
+        (type(dynamics).begin_plan is not Dynamics.begin_plan, "remembers what came before"),
+    ):
+        if it_has:
+            return [
+                f"parameter 'randomisation.samples' is {value['randomisation.samples']}, "
+                f"allowed: 1, as {value['dynamics.plugin']} {what}"
+            ]
+    return []
 
 
 def _nominal_problems(
@@ -273,89 +273,3 @@ def cpu_set(text: str) -> set[int]:
         raise ConfigurationError(
             f"parameter 'realtime.cpus' is {text!r}, allowed: numbers of CPUs, such as '2 3'"
         ) from None
-
-
-def warnings(
-    value: Mapping[str, Any],
-    dynamics: Dynamics,
-    costs: Mapping[str, Cost],
-    device: torch.device,
-    resolve: Callable[[str], str] = absolute,
-) -> list[str]:
-    """
-    Return warnings about values that have no effect or are probably not intended.
-
-    `resolve` returns the absolute name of a topic of the node.
-    """
-    variants = value["randomisation.samples"]
-    spreads = {name: value[f"randomisation.spread.{name}"] for name in dynamics.numbers}
-    spreads = {name: spread for name, spread in spreads.items() if spread}
-    found = [*dynamics.warnings(), *state_sources.warnings(value)]
-    guesses: dict[tuple[float, float], list[str]] = {}
-    for name, low, high in zip(
-        dynamics.action_names, dynamics.action_low, dynamics.action_high, strict=True
-    ):
-        is_default = (value[f"action.low.{name}"], value[f"action.high.{name}"]) == (low, high)
-        if name in dynamics.guessed_actions and is_default:
-            guesses.setdefault((low, high), []).append(name)
-        found += std_warnings(value, name)
-    found += [
-        f"action.low and action.high of {', '.join(names)} are {low:g} and {high:g}, a guess: the "
-        "model's file gives no control range (ctrlrange); set both to what the actuator takes"
-        for (low, high), names in guesses.items()
-    ]
-    found += standstill_warnings(value, dynamics, device)
-    found += integration_warnings(value, dynamics)
-    found += reference_warnings(value, dynamics, costs)
-    found += topic_warnings(value, dynamics, costs, resolve)
-    if variants > 1 and not spreads:
-        found.append(
-            f"randomisation.samples is {variants}, but every randomisation.spread is 0: the "
-            "variants are all the same"
-        )
-    for name, spread in spreads.items():
-        given = f"randomisation.spread.{name} is {spread}"
-        if variants == 1:
-            found.append(f"{given}, but randomisation.samples is 1: there are no variants")
-        elif value[f"dynamics.{name}"] == 0.0:
-            found.append(f"{given}, but dynamics.{name} is 0, and so it is in every variant")
-    if 0.0 < value["command.rate"] <= value["control_rate"]:
-        found.append(
-            f"command.rate is {value['command.rate']:g} Hz, not above control_rate, which is "
-            f"{value['control_rate']:g} Hz: it has no effect; raise it, or set it to 0"
-        )
-    period = 1.0 / max(value["control_rate"], value["command.rate"])
-    dt = value["planner.dt"]
-    if period > LONGEST_HELD * dt * (1.0 + 1e-9):
-        found.append(
-            f"control_rate is {value['control_rate']:.4g} Hz, so each command is held for "
-            f"{period:.4g} s, which is {period / dt:.3g} steps of planner.dt ({dt:.4g} s), but the "
-            "plan changes the action in each step: raise control_rate, or raise planner.dt to "
-            f"{period:.4g} s and lower planner.horizon"
-        )
-    if value["planner.risk"] != "mean" and variants == dynamics.members == 1:
-        found.append(
-            f"planner.risk is {value['planner.risk']}, but the model is one: it has no members "
-            "(randomisation.samples, or an ensemble)"
-        )
-    for name, cost in costs.items():
-        kind = type(cost)
-        if kind.stage is Cost.stage and kind.terminal is Cost.terminal:
-            found.append(
-                f"the cost '{name}' is always 0: {kind.__name__} has neither stage nor terminal, "
-                "expected at least one of them"
-            )
-        elif not cost.inputs and costs_nothing(cost, dynamics, device):
-            found.append(
-                f"the cost '{name}' is 0 in each of {ATTEMPTS} random states up to {FAR:g} from "
-                "zero: are its weights or its tolerances 0?"
-            )
-    for name, cost in costs.items():
-        for number in cost.numbers:
-            low, high = f"{name}.{number}", f"{name}.{number.replace('low.', 'high.', 1)}"
-            if number.startswith("low.") and value[low] > value.get(high, math.inf):
-                found.append(
-                    f"{low} is {value[low]}, above {high}, which is {value[high]}: every state "
-                    "costs"
-                )
-    return found

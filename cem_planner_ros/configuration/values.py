@@ -9,19 +9,19 @@ as the node.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from cem_planner_ros.configuration.cross_checks import cross_check, search_settings, warnings
+from cem_planner_ros.configuration.cross_checks import cross_check, search_settings
 from cem_planner_ros.configuration.state_sources import StateSource, sources
 from cem_planner_ros.configuration.topic_checks import absolute
+from cem_planner_ros.configuration.value_warnings import warnings
 from cem_planner_ros.control.control_settings import ControlSettings
 from cem_planner_ros.control.limits import CommandLimits, SafeAction, TurningLimit
 from cem_planner_ros.costs.base import Cost
@@ -140,7 +140,7 @@ class Configuration:
             "turning_radius": self._number(self.dynamics.radius_parameter),
             "wheel_base": self._number(self.dynamics.wheel_base_parameter),
         }
-        names = {field.name for field in dataclasses.fields(DriveSettings)} - set(elsewhere)
+        names = {field.name for field in fields(DriveSettings)} - set(elsewhere)
         return DriveSettings(**elsewhere, **{name: self.values[f"drive.{name}"] for name in names})
 
     def _number(self, parameter: str) -> float:
@@ -346,7 +346,7 @@ class Configuration:
         )
 
     def warnings(self, resolve: Callable[[str], str] = absolute) -> list[str]:
-        """Return what `cross_checks.warnings` does; `resolve` makes topics absolute."""
+        """Return what `value_warnings.warnings` does; `resolve` makes topics absolute."""
         return warnings(self.values, self.dynamics, self.costs, self.device, resolve)
 
     def matched_policy(self) -> MatchedPolicy | None:
