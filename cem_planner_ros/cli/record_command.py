@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-import signal
 import time
 from functools import partial
 from pathlib import Path
@@ -78,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigurationError(
             f"record needs rclpy: source a ROS 2 setup.bash, or `make install` ({error})"
         ) from error
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    node_processes.end_as_by_ctrl_c()
     if options.random:
         bounds = zip(task.action_names, task.action_low, task.action_high, strict=True)
         print(
@@ -96,7 +95,8 @@ def run(options: argparse.Namespace) -> int:
             try:
                 recorder.run(options.seconds)
             finally:
-                recorder.close()
+                with node_processes.uninterrupted():
+                    recorder.close()
     finally:
         rclpy.try_shutdown()
     counts = recorder.counts
@@ -139,6 +139,7 @@ class Recorder:
         self._read, self._write = command_reader(*command), command_writer(*command, 1 / task.rate)
         self._random = np.random.default_rng(seed)
         self._action, self._ticks = np.zeros(len(task.action_names)), 0
+        self._was_random = False
         self._began = math.inf
         self._heard = dict.fromkeys(self._kinds, -math.inf)
         self._last: dict[str, bytes] = {}
@@ -181,9 +182,7 @@ class Recorder:
         from rclpy.duration import Duration
 
         if self._share:
-            safe = self._task.safe.at(self._newest_state())
-            if safe is not None:
-                self._send(safe)
+            self._send_safe()
             self._publisher.wait_for_all_acked(Duration(seconds=0.5))
         self._node.destroy_node()
 
@@ -215,12 +214,20 @@ class Recorder:
         return np.allclose(values, self._action)
 
     def _on_period(self) -> None:
-        if not self._is_random():
+        self._was_random, before = self._is_random(), self._was_random
+        if not self._was_random:
+            if before:
+                self._send_safe()  # Others may be silent.
             return
         if self._ticks % HOLD == 0:
             self._action = self._random.uniform(self._task.action_low, self._task.action_high)
         self._ticks += 1
         self._send(self._action)
+
+    def _send_safe(self) -> None:
+        safe = self._task.safe.at(self._newest_state())
+        if safe is not None:
+            self._send(safe)
 
     def _send(self, values: np.ndarray) -> None:
         now = self._node.get_clock().now().to_msg()

@@ -4,13 +4,20 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
 
 import numpy as np
 
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.reference_messages import Transform
-from cem_planner_ros.readers import FrameError, euler, frame_name, rotate, unit_quaternion
+from cem_planner_ros.readers import (
+    FrameError,
+    MessageError,
+    euler,
+    frame_name,
+    rotate,
+    unit_quaternion,
+)
 
 STANDING = np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0])
 """The transform of a frame to itself."""
@@ -35,10 +42,11 @@ class FrameTree:
         for each in message.transforms:
             move, q = each.transform.translation, each.transform.rotation
             translation = np.array((move.x, move.y, move.z))
-            if np.isfinite(translation).all() and 0.0 < math.hypot(q.x, q.y, q.z, q.w) < math.inf:
+            with contextlib.suppress(MessageError):  # It is no rotation.
                 transform = translation, unit_quaternion(q.x, q.y, q.z, q.w)
-                child = frame_name(each.child_frame_id)
-                self._parents[child] = frame_name(each.header.frame_id), transform
+                if np.isfinite(translation).all():
+                    child = frame_name(each.child_frame_id)
+                    self._parents[child] = frame_name(each.header.frame_id), transform
 
     def transform_of(self, frame: str) -> Transform | None:
         """

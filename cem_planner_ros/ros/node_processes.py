@@ -10,11 +10,12 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.ros.process import ending_signals
 
 READY_TIMEOUT = 180.0
 """Time for compiling the planner, s; only torch.compile needs minutes."""
@@ -32,11 +33,12 @@ def isolate() -> None:
     """
     Choose a DDS domain on this machine only, so that no robot is reached.
 
-    From now on, SIGTERM ends this process as Ctrl-C does. Raises ConfigurationError without rclpy.
+    From now on, SIGTERM and SIGHUP end this process as Ctrl-C does. Raises ConfigurationError
+    without rclpy.
     """
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ.setdefault("ROS_DOMAIN_ID", str(random.SystemRandom().randint(1, 100)))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_as_by_ctrl_c()
     try:
         with interruptible_after():
             import rclpy  # noqa: F401
@@ -55,20 +57,38 @@ def spin_once(executor) -> None:
 @contextlib.contextmanager
 def interruptible_after() -> Iterator[None]:
     """
-    Let SIGINT and SIGTERM raise KeyboardInterrupt at the end of a block instead of within it.
+    Let a signal that ends a process raise KeyboardInterrupt at the end of a block, not within it.
 
     Inside rclpy or an import, the exception could become another error.
     """
     came: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda number, _: came.append(number)) for number in numbers]
+    with _handled_by(lambda number, _: came.append(number)):
+        yield
+    if came:
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ignore signals that end a process: a second Ctrl-C must not keep it from ending in order."""
+    with _handled_by(signal.SIG_IGN):
+        yield
+
+
+@contextlib.contextmanager
+def _handled_by(handler: Callable | signal.Handlers) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in ending_signals()}
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
-    if came:
-        raise KeyboardInterrupt
+        for number, usual in before.items():
+            signal.signal(number, usual)
+
+
+def end_as_by_ctrl_c() -> None:
+    """Let SIGTERM, and SIGHUP of a closed terminal, raise KeyboardInterrupt from now on."""
+    for number in {*ending_signals()} - {signal.SIGINT}:
+        signal.signal(number, signal.default_int_handler)
 
 
 @contextlib.contextmanager
@@ -104,18 +124,15 @@ def running(
             yield started
         finally:
             # A second Ctrl-C must not leave a process behind. Ending takes some seconds at most.
-            handled = (signal.SIGINT, signal.SIGTERM)
-            before = [signal.signal(number, signal.SIG_IGN) for number in handled]
-            # The planner starts last and ends first, so that its safe command reaches the plant.
-            for process in reversed(started.values()):
-                process.send_signal(signal.SIGINT)
-                try:
-                    process.wait(5.0)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-            for number, handler in zip(handled, before, strict=True):
-                signal.signal(number, handler)
+            with uninterrupted():
+                # The planner started last and ends first: its safe command must reach the plant.
+                for process in reversed(started.values()):
+                    process.send_signal(signal.SIGINT)
+                    try:
+                        process.wait(5.0)
+                    except subprocess.TimeoutExpired:
+                        process.kill()
+                        process.wait()
 
 
 def check(processes: Mapping[str, subprocess.Popen], logs: Path) -> None:

@@ -24,8 +24,19 @@ LISTEN = 0.2
 """Time between automatic configuring and activating, to receive a latched emergency stop, s."""
 
 
+def ending_signals() -> list[signal.Signals]:
+    """
+    Return the signals that end a process.
+
+    SIGHUP is one of them unless nohup ignores it: it comes when the terminal or the SSH connection
+    closes.
+    """
+    is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([] if is_ignored else [signal.SIGHUP])]
+
+
 def planner() -> int:
-    """Run the planner node until SIGINT or SIGTERM."""
+    """Run the planner node until a signal ends it."""
 
     def load() -> Callable:
         from cem_planner_ros.ros.node import PlannerNode
@@ -36,7 +47,7 @@ def planner() -> int:
 
 
 def simulator() -> int:
-    """Run the simulator node until SIGINT or SIGTERM."""
+    """Run the simulator node until a signal ends it."""
 
     def load() -> Callable:
         from cem_planner_ros.ros.simulator import SimulatorNode
@@ -47,7 +58,7 @@ def simulator() -> int:
 
 
 def mapper() -> int:
-    """Run the node that makes costmaps until SIGINT or SIGTERM."""
+    """Run the node that makes costmaps until a signal ends it."""
 
     def load() -> Callable:
         from cem_planner_ros.ros.mapper import MapperNode
@@ -58,7 +69,7 @@ def mapper() -> int:
 
 
 def viewer() -> int:
-    """Run the node that serves the page in a browser until SIGINT or SIGTERM."""
+    """Run the node that serves the page in a browser until a signal ends it."""
 
     def load() -> Callable:
         # The planner goes first where both want the same core.
@@ -89,7 +100,7 @@ def _run(name: str, load: Callable, start: Callable = lambda node, listen: None)
     # Registered first, so called last. Python's clean-up after that would take a second, mostly for
     # PyTorch's modules, and is not needed.
     atexit.register(lambda: _end(status[0]))
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = ending_signals()
     for number in numbers:
         signal.signal(number, lambda number, _: _end(0))
     from cem_planner_ros.ros.command_line import correction, usage, without_params_files

@@ -106,6 +106,36 @@ def test_an_interrupted_one_ends_with_the_safe_command_and_a_bag(
     assert len(found.states.times) > 0
 
 
+def test_random_commands_end_with_the_safe_one_when_no_state_comes_and_when_the_terminal_closes(
+    observer, start, write_yaml, drive, tmp_path, wait_until
+):
+    file = write_yaml(drive)
+    plant = start(
+        *("simulator", "-p", "plant:=model", "-p", f"planner_file:={file}"),
+        *("-p", "state_topic:=state", "-p", "command_topic:=command"),
+    )
+    commands = observer.listen(Float64MultiArray, "command")
+    options = ["--config", file, "--out", tmp_path / "bag", "--seconds", "100", "--random", "1"]
+    command = [sys.executable, "-m", "cem_planner_ros", "record", *map(str, options)]
+    process = subprocess.Popen(command)
+
+    def moves():
+        return commands and is_random(commands[-1][1].data)
+
+    try:
+        wait_until(moves, 60.0)
+        plant.popen.send_signal(signal.SIGSTOP)
+        wait_until(lambda: list(commands[-1][1].data) == SAFE)
+        plant.popen.send_signal(signal.SIGCONT)
+        wait_until(moves)
+        process.send_signal(signal.SIGHUP)
+        process.wait(timeout=90)
+        wait_until(lambda: ended_safely(commands))
+    finally:
+        process.kill()
+        process.wait()
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

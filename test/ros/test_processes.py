@@ -13,6 +13,7 @@ import torch
 from std_msgs.msg import Float64MultiArray
 
 from cem_planner_ros.control.ladder import FRESH, STATUSES, STOPPED
+from cem_planner_ros.ros.process import ending_signals
 
 SAFE = [0.125, 0.0]
 
@@ -47,11 +48,21 @@ def test_drives_a_plant_to_its_target_and_says_goodbye_safely(observer, planner,
     assert "Traceback" not in plant.output()
 
 
-def test_sigterm_sends_the_safe_command_last(observer, planner, states, wait_until):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_the_safe_command_is_the_last_one(observer, planner, states, wait_until, number):
     commands = observer.listen(Float64MultiArray, "command")
     wait_until(lambda: commands and list(commands[-1][1].data) != SAFE, 60.0)
-    assert planner.end(signal.SIGTERM) == 0
+    assert planner.end(number) == 0
     wait_until(lambda: list(commands[-1][1].data) == SAFE)
+
+
+def test_nohup_keeps_a_node_from_ending_with_its_terminal():
+    assert signal.SIGHUP in ending_signals()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert ending_signals() == [signal.SIGINT, signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
