@@ -11,7 +11,14 @@ from functools import partial
 import numpy as np
 import torch
 
-from cem_planner_ros.configuration import NODE_NAME, configure, load_yaml, planner_of, split_name
+from cem_planner_ros.configuration import (
+    NODE_NAME,
+    Configuration,
+    configure,
+    load_yaml,
+    planner_of,
+    split_name,
+)
 from cem_planner_ros.configuration.plan_timing import timed_plans
 from cem_planner_ros.configuration.topic_checks import absolute
 from cem_planner_ros.errors import ConfigurationError, describe
@@ -53,9 +60,21 @@ def run(options: argparse.Namespace) -> int:
     name, namespace = split_name(options.node)
     values = load_yaml(file, name, namespace)
     configuration = configure(values, file)
-    value = configuration.values
-    dynamics = configuration.dynamics
-    print(f"{file}: {len(value)} parameters, names, types and ranges are right")
+    print(f"{file}: {len(configuration.values)} parameters, names, types and ranges are right")
+    _print_names(configuration)
+    began = time.perf_counter()
+    configuration, planner, reason = planner_of(values, file)
+    _print_execution(configuration, planner, reason, time.perf_counter() - began)
+    warnings = _plan(configuration, planner)
+    resolve = partial(absolute, node=name, namespace=namespace)
+    for warning in warnings + configuration.warnings(resolve):
+        print(f"  warning: {warning}")
+    return 0
+
+
+def _print_names(configuration: Configuration) -> None:
+    """Print the model, the costs and the topics."""
+    value, dynamics = configuration.values, configuration.dynamics
     print(f"  dynamics  {value['dynamics.plugin']}: state {', '.join(dynamics.state_names)}")
     if dynamics.output_names:
         print(f"            outputs {', '.join(dynamics.output_names)}")
@@ -69,9 +88,12 @@ def run(options: argparse.Namespace) -> int:
     for name, source in configuration.reference_sources.items():
         fields = ", ".join(f"{signal} = {field}" for signal, field in source.fields.items())
         print(f"  reference of {name}: {source.topic} ({source.type}): {fields}")
-    began = time.perf_counter()
-    configuration, planner, reason = planner_of(values, file)
-    ready = time.perf_counter() - began
+
+
+def _print_execution(
+    configuration: Configuration, planner: Planner, reason: str, ready: float
+) -> None:
+    """Print what runs the planner and why; it was ready after so many s."""
     execution = planner.execution
     print(
         f"  execution {execution.name} on {configuration.device}: "
@@ -82,6 +104,11 @@ def run(options: argparse.Namespace) -> int:
         print(f"            {configuration.device} is faster: {reason}")
     if execution.reason:
         print(f"            because: {execution.reason}")
+
+
+def _plan(configuration: Configuration, planner: Planner) -> list[str]:
+    """Print costs and times of plans from rest; return warnings."""
+    value, dynamics, file = configuration.values, configuration.dynamics, configuration.file
     state = dynamics.rest_state
     start = "rest" if state.any() else "state zero"
     period = 1.0 / value["control_rate"]
@@ -110,7 +137,7 @@ def run(options: argparse.Namespace) -> int:
         f"  plan time p50 {p50:.2f} ms, p99 {p99:.2f} ms; the period is {1e3 * period:g} ms, "
         f"{budget:g} ms of it for planning"
     )
-    in_batches = planner.search.samples if execution.least_share < 1.0 else 0
+    in_batches = planner.search.samples if planner.execution.least_share < 1.0 else 0
     slow = too_slow(planner.search.iterations, p50, budget, in_batches)
     warnings = [slow] if slow else []
     if invalid:
@@ -118,10 +145,7 @@ def run(options: argparse.Namespace) -> int:
             f"{percent(invalid)} of the candidates from {start} have a NaN or infinite cost "
             "and count for nothing: look at the model, the costs and the action bounds"
         )
-    resolve = partial(absolute, node=name, namespace=namespace)
-    for warning in warnings + configuration.warnings(resolve):
-        print(f"  warning: {warning}")
-    return 0
+    return warnings
 
 
 def _plans(planner: Planner, period: float) -> tuple[Plan, list[float], float]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cem_planner_ros.configuration import configure, load_yaml, state_sources
+from cem_planner_ros.configuration.state_sources import StateSource
 from cem_planner_ros.configuration.table import TABLE
 from cem_planner_ros.control.limits import SafeAction
 from cem_planner_ros.errors import ConfigurationError
@@ -79,65 +80,24 @@ def load(file: Path, angles: Sequence[str] = ()) -> Task:
     Raises ConfigurationError if parameters are missing.
     """
     given = load_yaml(file)
-    if given.get("dynamics.plugin") != LEARNED:
-        configuration = configure(given | {"planner.device": "cpu"}, str(file))
-        values, model = configuration.values, configuration.dynamics
-        names, actions = model.state_names, configuration.fields("command")
-        low, high = configuration.action("low"), configuration.action("high")
-        units, angles = model.action_units, (*model.angle_names, *angles)
-        sources = configuration.sources
-        if any(row is not None for row in configuration.integrated_rows()):
-            raise ConfigurationError(
-                f"{file}: parameter 'command.integrate' sends positions in place of actions, "
-                "allowed for bags: empty, as a model learns from its actions"
-            )
-    else:
-        values = {parameter.name: parameter.default for parameter in TABLE} | given
-        actions = _group(given, "command.fields", file)
-        if values["state.sources"]:
-            raise ConfigurationError(
-                f"{file}: parameter 'state.sources' is {values['state.sources']}, allowed for a "
-                "model to learn: none, as its states are those of state.fields, in their order"
-            )
-        fields = _group(given, "state.fields", file)
-        names = tuple(fields)
-        values |= {f"state.fields.{name}": field for name, field in fields.items()}
-        for side, types, listed in (
-            ("state", STATE_TYPES, fields),
-            ("command", COMMAND_TYPES, actions),
-        ):
-            kind = values[f"{side}.type"]
-            for name, field in listed.items():
-                if kind not in types or not types[kind].match(str(field)):
-                    allowed = types[kind].words if kind in types else ", ".join(types)
-                    raise ConfigurationError(
-                        f"{file}: parameter '{side}.fields.{name}' is {field!r} of {kind}, "
-                        f"allowed: {allowed}"
-                    )
-        sources = state_sources.sources(values, names)
-        bounds = (_group(given, f"action.{side}", file) for side in ("low", "high"))
-        low, high = ([bound.get(name) for name in actions] for bound in bounds)
-        units = [""] * len(low)
-        if not all(isinstance(bound, (int, float)) for bound in (*low, *high)):
-            raise ConfigurationError(
-                f"{file}: parameters 'action.low' and 'action.high' have to bound each of "
-                f"{', '.join(actions)} with a number"
-            )
+    is_to_learn = given.get("dynamics.plugin") == LEARNED
+    found = _to_learn(given, file) if is_to_learn else _of_model(given, file)
+    values, names, actions = found.values, found.states, found.actions
     strangers = set(angles) - set(names)
     if strangers:
         raise ConfigurationError(
             f"--angle {min(strangers)} is no state, allowed: {', '.join(names)}"
         )
-    states = {f"state.{s.name}" if s.name else "state": s for s in sources}
+    states = {f"state.{s.name}" if s.name else "state": s for s in found.sources}
     return Task(
         topics={c: s.topic for c, s in states.items()} | {"command": values["command.topic"]},
         types={c: s.type for c, s in states.items()} | {"command": values["command.type"]},
         fields={c: s.fields for c, s in states.items()} | {"command": actions},
-        state_names=tuple(names),
-        angle_names=tuple(dict.fromkeys(angles)),
-        action_low=tuple(map(float, low)),
-        action_high=tuple(map(float, high)),
-        action_units=tuple(units),
+        state_names=names,
+        angle_names=tuple(dict.fromkeys((*found.angles, *angles))),
+        action_low=found.low,
+        action_high=found.high,
+        action_units=found.units,
         dt=float(values["planner.dt"]),
         horizon=int(values["planner.horizon"]),
         delay=float(values["actuation_delay"]),
@@ -145,11 +105,87 @@ def load(file: Path, angles: Sequence[str] = ()) -> Task:
         safe=SafeAction(
             tuple(values.get(f"action.safe.{a}", 0.0) for a in actions),
             tuple(_row(values, a, list(names)) for a in actions),
-            tuple(map(float, low)),
-            tuple(map(float, high)),
+            found.low,
+            found.high,
         ),
         rate=float(values["control_rate"]),
         delays={channel: source.delay for channel, source in states.items()},
+    )
+
+
+class _Found(NamedTuple):
+    """What a file says of a model: values of all parameters, and names, bounds and units."""
+
+    values: Mapping[str, Any]
+    sources: Sequence[StateSource]
+    states: tuple[str, ...]
+    angles: tuple[str, ...]
+    actions: Mapping[str, str]  # the message field of each
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    units: tuple[str, ...]
+
+
+def _of_model(given: Mapping[str, Any], file: Path) -> _Found:
+    """Return what the model of a file has."""
+    configuration = configure({**given, "planner.device": "cpu"}, str(file))
+    if any(row is not None for row in configuration.integrated_rows()):
+        raise ConfigurationError(
+            f"{file}: parameter 'command.integrate' sends positions in place of actions, "
+            "allowed for bags: empty, as a model learns from its actions"
+        )
+    model = configuration.dynamics
+    return _Found(
+        configuration.values,
+        configuration.sources,
+        tuple(model.state_names),
+        tuple(model.angle_names),
+        configuration.fields("command"),
+        tuple(map(float, configuration.action("low"))),
+        tuple(map(float, configuration.action("high"))),
+        tuple(model.action_units),
+    )
+
+
+def _to_learn(given: Mapping[str, Any], file: Path) -> _Found:
+    """Return what a file says of a model that is not there yet."""
+    values = {parameter.name: parameter.default for parameter in TABLE} | dict(given)
+    actions = _group(given, "command.fields", file)
+    if values["state.sources"]:
+        raise ConfigurationError(
+            f"{file}: parameter 'state.sources' is {values['state.sources']}, allowed for a "
+            "model to learn: none, as its states are those of state.fields, in their order"
+        )
+    states = _group(given, "state.fields", file)
+    values |= {f"state.fields.{name}": field for name, field in states.items()}
+    for side, types, listed in (
+        ("state", STATE_TYPES, states),
+        ("command", COMMAND_TYPES, actions),
+    ):
+        kind = values[f"{side}.type"]
+        for name, field in listed.items():
+            if kind not in types or not types[kind].match(str(field)):
+                allowed = types[kind].words if kind in types else ", ".join(types)
+                raise ConfigurationError(
+                    f"{file}: parameter '{side}.fields.{name}' is {field!r} of {kind}, "
+                    f"allowed: {allowed}"
+                )
+    bounds = (_group(given, f"action.{side}", file) for side in ("low", "high"))
+    low, high = ([bound.get(name) for name in actions] for bound in bounds)
+    if not all(isinstance(bound, (int, float)) for bound in (*low, *high)):
+        raise ConfigurationError(
+            f"{file}: parameters 'action.low' and 'action.high' have to bound each of "
+            f"{', '.join(actions)} with a number"
+        )
+    return _Found(
+        values,
+        state_sources.sources(values, tuple(states)),
+        tuple(states),
+        (),
+        actions,
+        tuple(map(float, low)),
+        tuple(map(float, high)),
+        ("",) * len(actions),
     )
 
 
