@@ -16,6 +16,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import JointState, LaserScan, PointCloud2
+from spinning import spinning
 from std_msgs.msg import Bool, Float64MultiArray
 
 from cem_planner_ros.cli.init_command import of_file
@@ -517,8 +518,8 @@ def test_where_pedestrians_walk_the_simulator_tells_of_them(observer, make, wait
     pytest.importorskip("mujoco")
     world = str(ROOT / "worlds" / "crossing.xml")
     told = observer.listen(PointCloud2, "moving_obstacles")
-    observer.node.executor.add_node(make(plant="robot", world=world, rate=50.0))
-    wait_until(lambda: len(told) > 3)
+    with spinning(make(plant="robot", world=world, rate=50.0)):
+        wait_until(lambda: len(told) > 3)
     (one, other) = (told[index][1] for index in (-2, -1))
     assert one.header.frame_id == "odom"
     assert one.width == 5
