@@ -6,7 +6,7 @@ The blocks of Python, YAML and XML in the pages, executed, checked and loaded as
 A comment above a block, which a reader does not see, says what it belongs to:
 
     <!-- with FILE -->        a part of a parameter file, merged into FILE; Python after FILE;
-                              MJCF in a folder where FILE is robot.xml
+                              MJCF in a folder where FILE is robot.xml or robot.urdf
     <!-- is FILE -->          the content of FILE, or a part of it
     <!-- a study -->          the file of a study; `a study, with FILE` for a part of it
     <!-- not run: REASON -->  a row of docs/reference/not_run.md says more
@@ -172,7 +172,8 @@ def test_ray_accepts_the_file_of_the_cluster():
 @pytest.mark.parametrize("block", marked("xml", "with"), ids=name)
 def test_scenes_are_files_of_mujoco(block, folder):
     mujoco = pytest.importorskip("mujoco")
-    shutil.copy(ROOT / block.marker.removeprefix("with "), "robot.xml")
+    robot = ROOT / block.marker.removeprefix("with ")
+    shutil.copy(robot, f"robot{robot.suffix}")
     (folder / "scene.xml").write_text(block.text)
     model = mujoco.MjModel.from_xml_path("scene.xml")
     assert model.nu > 0

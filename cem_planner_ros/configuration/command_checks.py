@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -23,6 +24,9 @@ from cem_planner_ros.fields import (
 
 WIDE = 1e5
 """Between the bounds of an action, in its unit; wider bounds probably stand for none."""
+
+UNLIKELY = {"rad/s": (30.0, "degrees per second"), "rad": (10.0, "degrees"), "m/s": (60.0, "mm/s")}
+"""{unit of an action: (bound above which it is unlikely, the unit that was probably meant)}."""
 
 KINDS = {
     **dict.fromkeys((*POSITION, *ANGLES, *QUATERNION, "position"), "a position"),
@@ -109,6 +113,21 @@ def integration_warnings(value: Mapping[str, Any], dynamics: Dynamics) -> list[s
 def _kind(field: str) -> str:
     """Return what a field of a message is; "" if its name does not say it."""
     return KINDS.get(re.split(r"[\[.]", field.removeprefix(WORLD))[0], "")
+
+
+def unit_warnings(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
+    """Return warnings about bounds of actions that are probably given in another unit."""
+    found = []
+    for name, unit in zip(dynamics.action_names, dynamics.action_units, strict=True):
+        most, other = UNLIKELY.get(unit, (math.inf, ""))
+        for group in ("low", "high"):
+            bound = value[f"action.{group}.{name}"]
+            if most < abs(bound) < WIDE:
+                found.append(
+                    f"action.{group}.{name} is {bound:g}, in {unit}: a value in {other} has to be "
+                    "converted"
+                )
+    return found
 
 
 def std_warnings(value: Mapping[str, Any], name: str) -> list[str]:

@@ -11,7 +11,11 @@ from typing import Any
 import torch
 
 from cem_planner_ros.configuration import state_sources
-from cem_planner_ros.configuration.command_checks import integration_warnings, std_warnings
+from cem_planner_ros.configuration.command_checks import (
+    integration_warnings,
+    std_warnings,
+    unit_warnings,
+)
 from cem_planner_ros.configuration.reference_checks import reference_warnings
 from cem_planner_ros.configuration.standstill import standstill_warnings
 from cem_planner_ros.configuration.topic_checks import absolute, topic_warnings
@@ -21,6 +25,9 @@ from cem_planner_ros.plugins.checking import ATTEMPTS, FAR, costs_nothing
 
 LONGEST_HELD = 2.0
 """Number of model steps for which a command may be held without a warning."""
+
+LONG = 50.0
+"""Reach of a footprint, m, above which it is probably in another unit."""
 
 
 def warnings(
@@ -41,6 +48,8 @@ def warnings(
         *_action_warnings(value, dynamics),
         *standstill_warnings(value, dynamics, device),
         *integration_warnings(value, dynamics),
+        *unit_warnings(value, dynamics),
+        *_footprint_warnings(costs),
         *reference_warnings(value, dynamics, costs),
         *topic_warnings(value, dynamics, costs, resolve),
         *_variant_warnings(value, dynamics),
@@ -66,6 +75,16 @@ def _action_warnings(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:
         for (low, high), names in guesses.items()
     ]
     return found
+
+
+def _footprint_warnings(costs: Mapping[str, Cost]) -> list[str]:
+    """Return warnings about footprints that are probably not in m."""
+    return [
+        f"the footprint of the cost '{name}' reaches {cost.robot_footprint.reach:.3g} m from the "
+        "robot's origin: its corners and its radius are in m"
+        for name, cost in costs.items()
+        if cost.robot_footprint is not None and cost.robot_footprint.reach > LONG
+    ]
 
 
 def _variant_warnings(value: Mapping[str, Any], dynamics: Dynamics) -> list[str]:

@@ -32,6 +32,9 @@ REMEDIES = {
 }
 """What to do about errors of MuJoCo, by a pattern of their text; the first one counts."""
 
+HARMLESS = "Attaching a spec with an empty prefix"
+"""The beginning of what MuJoCo warns of where a URDF keeps the names of its joints."""
+
 _logger = logging.getLogger(__name__)
 _told: set[str] = set()
 """The kinds of warnings of MuJoCo that were logged."""
@@ -103,7 +106,7 @@ def _tell_once(text: str) -> None:
     MuJoCo itself would print each one, and write it into a file in the present folder.
     """
     kind = re.split(r"\d", text)[0]
-    if kind not in _told:
+    if kind not in _told and not text.startswith(HARMLESS):
         _told.add(kind)
         _logger.warning("MuJoCo says: %s (warnings of this kind end here)", text)
 
@@ -114,6 +117,7 @@ def _compiled(spec: mujoco.MjSpec, told: list[str]) -> mujoco.MjModel:
         warnings.simplefilter("always")
         model = spec.compile()
     texts = (" ".join(str(warning.message).split()) for warning in caught)
+    texts = (text for text in texts if not text.startswith(HARMLESS))
     told += (text for text in texts if text not in told)
     return model
 

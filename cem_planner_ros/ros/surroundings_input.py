@@ -245,7 +245,7 @@ class SurroundingsInput:
         def guarded(message) -> None:
             try:
                 if name in WAYS and not self.is_active:
-                    raise MessageError("the node is not active")
+                    raise MessageError("the node is not active: send it again when it is")
                 problem = take(message)
             except MessageError as error:
                 self._ignore(name, error)

@@ -266,7 +266,14 @@ OF_TEXT = {
     ),
     "it names no joint": "Fill joint_names.",
     "it has no poses": "Send a path with at least one pose.",
-    "the node is not active": "Activate the node, then send the message again.",
+    "action.GROUP.NAME is BOUND, in UNIT: a value in OTHER has to be converted": (
+        "Convert the bound: 1 degree is 0.01745 rad, 1 mm is 0.001 m."
+    ),
+    "the footprint of the cost 'NAME' reaches REACH m from the robot's origin: its corners and its "
+    "radius are in m": "Give corners and radius in m.",
+    "the node is not active: send it again when it is": (
+        "Send the message again when the node is active, or publish it latched."
+    ),
     "the clock stands still: only the safe command is sent (use_sim_time is set; publishers on "
     "'/clock': COUNT)": "Start the simulation, or set use_sim_time to false.",
     "no subscriber of the commands on 'TOPIC' (sends ENDPOINTS; COUNTS)": (

@@ -273,6 +273,18 @@ def test_bounds_that_stand_for_none_are_warned_of_unless_the_search_has_units():
     assert "action.std_min.force is 2, above action.std.force, which is 1" in texts
 
 
+def test_numbers_that_are_probably_in_another_unit_are_warned_of():
+    robot = {"action.high.yaw_rate": 109.0, "action.high.v": 350.0, "action.low.v": -1e9}
+    found = "\n".join(configure(DRIVE | robot).warnings())
+    assert "action.high.yaw_rate is 109, in rad/s: a value in degrees per second has to" in found
+    assert "action.high.v is 350, in m/s: a value in mm/s has to" in found
+    assert "action.low.v is -1e+09, in m/s" not in found
+    footprint = {"obstacles.footprint": "220 200  220 -200  -220 -200  -220 200"}
+    (found,) = configure(DRIVE | footprint).warnings()
+    assert "the footprint of the cost 'obstacles' reaches 297 m" in found
+    assert configure(DRIVE).warnings() == []
+
+
 def test_values_set_together_are_checked_together():
     configuration = configure(CARTPOLE | {"planner.device": "cpu"})
     changed = configuration.changed(

@@ -26,7 +26,13 @@ def filled(message, values):
     """Return a message with the values of nested fields; a name that it lacks is an error."""
     for name, value in values.items():
         now = getattr(message, name)
-        setattr(message, name, filled(now, value) if isinstance(value, dict) else value)
+        if isinstance(value, dict):
+            value = filled(now, value)
+        elif isinstance(value, list) and isinstance(value[0], dict):
+            kind = message.get_fields_and_field_types()[name]
+            package, of_one = kind.removeprefix("sequence<").removesuffix(">").split("/")
+            value = [filled(module(f"{package}/msg/{of_one}")(), one) for one in value]
+        setattr(message, name, value)
     return message
 
 
