@@ -114,7 +114,7 @@ class GraphExecution:
 
     def found(self) -> Found:
         """Do as `Execution.found`: the graph wrote it to the memory of the host."""
-        valid_share = float(self._valid_shares.sum()) / self._search.modes
+        valid_share = sum(self._valid_shares.tolist()) / self._search.modes
         return Found(*self._found, valid_share)
 
     def run(

@@ -87,7 +87,7 @@ class Watch:
         self._tensors = list(known.values())
         self._places = [tensor.data_ptr() for tensor in self._tensors]
         self._wide = [tensor for tensor in self._tensors if tensor.ndim]
-        self._shapes = [(*t.shape, *t.stride()) for t in self._wide]
+        self._shapes = _shapes(self._wide)
 
     def check(self) -> None:
         """Raise ChangedError if something that was read has changed."""
@@ -99,7 +99,7 @@ class Watch:
             self._compare()
         if list(map(torch.Tensor.data_ptr, self._tensors)) != self._places:
             raise ChangedError("a tensor of a plugin lies elsewhere in memory")
-        if [(*t.shape, *t.stride()) for t in self._wide] != self._shapes:
+        if _shapes(self._wide) != self._shapes:
             raise ChangedError("a tensor of a plugin has other strides or another shape")
         for array, before in self._arrays:
             if array.tobytes() != before:
@@ -127,6 +127,11 @@ class Watch:
                 raise ChangedError(f"{name} is {_words(now)}, and was {_words(before)}")
             self._expected[index] = now
             self._slots[index] = (getter, now, name)
+
+
+def _shapes(tensors: list[torch.Tensor]) -> list[tuple[int, ...]]:
+    """Return the sizes of tensors, and then their strides."""
+    return [*map(torch.Tensor.size, tensors), *map(torch.Tensor.stride, tensors)]
 
 
 _MISSING = (AttributeError, KeyError, IndexError, ValueError, TypeError)

@@ -103,9 +103,11 @@ class Cost(Parameterised, ABC):
 
     def set_origin(self, origin: np.ndarray) -> None:
         """Subtract an origin (nx,) from the states of candidates; called before `prepare`."""
-        for place in self.places or ():
-            for row in np.flatnonzero((origin != 0.0) | (self.origin != 0.0)):
-                self.subtract(f"{place}.{self._state_names[row]}", origin[row])
+        if self.places and (origin.any() or self.origin.any()):
+            rows = np.flatnonzero((origin != 0.0) | (self.origin != 0.0))
+            for place in self.places:
+                for row in rows:
+                    self.subtract(f"{place}.{self._state_names[row]}", origin[row])
         self.origin = origin
 
     def set_edges(self, edges: np.ndarray) -> None:

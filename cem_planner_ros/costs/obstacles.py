@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -144,7 +145,8 @@ class Obstacles(Cost):
         self._used: Footprint | None = None
         self._take_footprint(self._own)
         self._told: Costmap | None = None
-        self._cut = self._kept = (0, 0)
+        self._room = self._cut = (0, 0)
+        self._corner = np.zeros(2)
         self._forget()
 
     def _forget(self) -> None:
@@ -186,35 +188,30 @@ class Obstacles(Cost):
 
     def _take_costmap(self, costmap: Costmap, place: np.ndarray) -> None:
         """Take over the costmap if it is new or the robot left the middle of the part in use."""
-        here = costmap.index(place)
-        room = [max(0, size - self._size) for size in costmap.distance.shape]
-        off = [abs(h - c - 0.5 * self._size) for h, c in zip(here, self._cut, strict=True)]
-        moved = any(r and o > 0.25 * self._size for r, o in zip(room, off, strict=True))
-        if moved or costmap is not self._told:
-            self._cut_out(costmap, here, room)
-        # The corner of the part in use.
-        along, across = np.array(self._cut[::-1]) * (costmap.resolution / SUBDIVIDED)
-        x, y, _ = compose(costmap.origin, Pose(along, across, 0.0))
-        finer = SUBDIVIDED / costmap.resolution
-        cos, sin = np.cos(costmap.origin.yaw), np.sin(costmap.origin.yaw)
-        rows, columns = self._kept
-        self._inputs.host["place"][:] = (
-            *((x, y) - self.origin[self._rows[:2]]),
-            *(cos * finer, sin * finer),
-            *(rows - 1.0, columns - 1.0, float(self._size)),
-        )
+        if costmap is not self._told:
+            self._room = tuple(max(0, size - self._size) for size in costmap.distance.shape)
+            self._cut_out(costmap, place)
+        elif any(self._room):
+            off = np.abs(costmap.index(place) - self._cut - 0.5 * self._size)
+            if (off > 0.25 * self._size)[np.array(self._room) > 0].any():
+                self._cut_out(costmap, place)
+        self._inputs.host["place"][:2] = self._corner - self.origin[self._rows[:2]]
 
-    def _cut_out(self, costmap: Costmap, here: np.ndarray, room: list[int]) -> None:
-        """Copy the part of the distance field around a cell (row, column) to the device."""
-        cut = [
-            int(np.clip(np.nan_to_num(h) - 0.5 * self._size, 0, r))
-            for h, r in zip(here, room, strict=True)
-        ]
-        part = costmap.distance[cut[0] : cut[0] + self._size, cut[1] : cut[1] + self._size]
-        self._kept = rows, columns = part.shape
+    def _cut_out(self, costmap: Costmap, place: np.ndarray) -> None:
+        """Copy the part of the distance field around a place (2,), m, to the device."""
+        middle = np.nan_to_num(costmap.index(place))
+        row, column = np.clip(middle - 0.5 * self._size, 0, self._room).astype(int)
+        part = costmap.distance[row : row + self._size, column : column + self._size]
+        rows, columns = part.shape
         field = self._field.view(self._size, self._size)
         field[:rows, :columns] = torch.from_numpy(np.ascontiguousarray(part))
-        self._told, self._cut = costmap, (cut[0], cut[1])
+        self._told, self._cut = costmap, (row, column)
+        finer = SUBDIVIDED / costmap.resolution
+        corner = compose(costmap.origin, Pose(column / finer, row / finer, 0.0))
+        self._corner = np.array(corner[:2])
+        cos, sin = math.cos(corner.yaw), math.sin(corner.yaw)
+        directions = cos * finer, sin * finer
+        self._inputs.host["place"][2:] = *directions, rows - 1, columns - 1, self._size
 
     def clearance(self, state: torch.Tensor) -> torch.Tensor:
         """Return the distance (N,), m, from the footprint in states (nx, N) to obstacles."""

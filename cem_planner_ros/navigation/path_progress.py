@@ -112,10 +112,10 @@ class PathProgress:
         else:
             begin, end = self.leg
             reach = 2.0 * moved + SLACK
-            self.place = path.nearest(
+            self.place, distance = path.nearest_and_distance(
                 point, max(begin, self.place - reach), min(end, self.place + reach)
             )
-            if math.dist(path.at(self.place), point) > LOST:
+            if distance > LOST:
                 self._begin(point, time)
         self._point = np.array(point)
         if self.place > self._farthest + PROGRESS or time < self._since:
@@ -131,7 +131,7 @@ class PathProgress:
 
     def _begin(self, point: np.ndarray, time: float) -> None:
         path = self.path
-        least = math.dist(path.at(path.nearest(point)), point)
+        _, least = path.nearest_and_distance(point)
         radius = least + SAME_DISTANCE
         first = path.first_near(point, radius)
         self._leg = int(np.searchsorted(path.legs[1:-1], first + 1e-9))

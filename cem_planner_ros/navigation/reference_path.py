@@ -153,20 +153,13 @@ class ReferencePath:
 
     def nearest(self, point: np.ndarray, after: float = 0.0, before: float = math.inf) -> float:
         """Return the arc length, between `after` and `before`, that is nearest to a point (2,)."""
-        first = self.lengths.searchsorted(after, side="right") - 1
-        last = self.lengths.searchsorted(before)
-        first = min(max(first, 0), len(self.points) - 2)
-        part = slice(first, max(last, first + 1))
-        x, y = self._units[part].T
-        dx, dy = (point - self.points[:-1][part]).T
-        begins, spans = self.lengths[:-1][part], self._spans[part]
-        # A segment outside of the allowed lengths shrinks to its nearer end.
-        low, high = (
-            np.minimum(np.maximum(bound - begins, 0.0), spans) for bound in (after, before)
-        )
-        along = np.minimum(np.maximum(dx * x + dy * y, low), high)
-        nearest = ((along * x - dx) ** 2 + (along * y - dy) ** 2).argmin()
-        return float(begins[nearest] + along[nearest])
+        return self.nearest_and_distance(point, after, before)[0]
+
+    def nearest_and_distance(
+        self, point: np.ndarray, after: float = 0.0, before: float = math.inf
+    ) -> tuple[float, float]:
+        """Return the arc length as `nearest`, and the distance, m, of the point from there."""
+        return _nearest(self, float(point[0]), float(point[1]), after, before)
 
     def first_near(self, point: np.ndarray, distance: float) -> float:
         """Return the smallest arc length, m, of a place within a distance, m, of a point (2,)."""
@@ -189,3 +182,23 @@ class ReferencePath:
             and bool(np.abs(self.points - other.points).max() < CORRECTION)
             and np.allclose(self.lengths, other.lengths, atol=SAME_LENGTH)
         )
+
+
+@functools.lru_cache(maxsize=8)
+def _nearest(
+    path: ReferencePath, px: float, py: float, after: float, before: float
+) -> tuple[float, float]:
+    """Do as `nearest_and_distance`; several costs ask for the same point in a plan."""
+    first = path.lengths.searchsorted(after, side="right") - 1
+    last = path.lengths.searchsorted(before)
+    first = min(max(first, 0), len(path.points) - 2)
+    part = slice(first, max(last, first + 1))
+    x, y = path._units[part].T
+    dx, dy = px - path.points[:-1, 0][part], py - path.points[:-1, 1][part]
+    begins, spans = path.lengths[:-1][part], path._spans[part]
+    # A segment outside of the allowed lengths shrinks to its nearer end.
+    low, high = (np.minimum(np.maximum(bound - begins, 0.0), spans) for bound in (after, before))
+    along = np.minimum(np.maximum(dx * x + dy * y, low), high)
+    squared = (along * x - dx) ** 2 + (along * y - dy) ** 2
+    nearest = squared.argmin()
+    return float(begins[nearest] + along[nearest]), math.sqrt(squared[nearest])

@@ -230,10 +230,10 @@ class Planner:
         applied = previous_action if applied is None else vector("applied", applied, actions)
         check_times(time, until)
         stamp = time if stamp is None else stamp
-        edges = self._warm_start.edges(time) - time
-        self._origin = self.rollout.prepare(state, applied, time, stamp, surroundings, edges)
+        edges = self._warm_start.edges(time)
+        self._origin = self.rollout.prepare(state, applied, time, stamp, surroundings, edges - time)
         self._fall_back_if_outdated()
-        edges = self._begin(state, previous_action, applied, time)
+        self._begin(state, previous_action, applied, time, edges)
         if self._policy is not None:
             proposed = self._policy(state, edges)
             self._warm_start.propose(proposed, self._nominal.action, self._phase)
@@ -354,16 +354,20 @@ class Planner:
         return [torch.tensor(a, dtype=torch.float32, device=self.device) for a in arrays]
 
     def _begin(
-        self, state: np.ndarray, previous_action: np.ndarray, applied: np.ndarray, time: float
-    ) -> np.ndarray:
-        """Give the execution what the plan begins with; return the edges (H + 1,) of its steps."""
-        edges, move = self._warm_start.advance(time, self._nominal.at(state))
+        self,
+        state: np.ndarray,
+        previous_action: np.ndarray,
+        applied: np.ndarray,
+        time: float,
+        edges: np.ndarray,
+    ) -> None:
+        """Give the execution what the plan begins with; `edges` (H + 1,) are those of its steps."""
+        move = self._warm_start.advance(time, self._nominal.at(state))
         host = self._setup.inputs.host
-        host["state"][:], host["durations"][:] = state - self._origin, np.diff(edges)
+        host["state"][:], host["durations"][:] = state - self._origin, edges[1:] - edges[:-1]
         host["previous_action"][:], host["applied"][:] = previous_action, applied
         self.execution.begin(move)
         self._phase = move.phase
-        return edges
 
     def _iterate(self, iterations: int | None, until: float) -> tuple[torch.Tensor, int]:
         """Refine the belief; return the last costs (M, n) and how many iterations were done."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,7 +98,7 @@ class Search:
                 f"parameter 'planner.order' is {self.order}, allowed: 0, 1 or 3"
             )
 
-    @property
+    @functools.cached_property
     def spline(self) -> Spline:
         """The spline that converts knots to action sequences."""
         return Spline(self.horizon, self.order, self.knot_spacing)

@@ -58,6 +58,8 @@ class Spline:
 
     def actions(self, knots: np.ndarray, phase: int) -> np.ndarray:
         """Return the actions (H, nu, ...) of knots (P, nu, ...) of a plan from a phase on."""
+        if self.order == 0 and self.spacing == 1:
+            return knots.astype(np.float64)
         first, basis = _basis(self, phase)
         if self.order == 0:
             return knots[first].astype(np.float64)

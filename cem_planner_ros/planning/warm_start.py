@@ -116,9 +116,9 @@ class WarmStart:
             return TimeGrid(time, self._search.dt)
         return self._grid
 
-    def advance(self, time: float, nominal: np.ndarray) -> tuple[np.ndarray, Move]:
+    def advance(self, time: float, nominal: np.ndarray) -> Move:
         """
-        Start a plan at `time`, s; return the edges (H + 1,) of its steps and the belief's shift.
+        Start a plan at `time`, s; return the shift of the belief.
 
         If `time` is earlier than in the last plan, the last plan is forgotten. The search then
         begins with `nominal` (nu,).
@@ -134,8 +134,7 @@ class WarmStart:
         self._cell = cell
         # Momentum keeps a share of the last mean, which may violate the rate limit.
         bounds_mean = bool(search.momentum) and self._has_rates
-        move = Move(shift, cell % spacing, search.std_carry, bounds_mean)
-        return grid.edges(time, search.horizon), move
+        return Move(shift, cell % spacing, search.std_carry, bounds_mean)
 
     def propose(self, sequences: np.ndarray, nominal: np.ndarray, phase: int) -> None:
         """

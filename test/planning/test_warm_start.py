@@ -42,11 +42,11 @@ def test_a_mode_that_found_nothing_or_what_a_better_one_found_begins_anew(cartpo
 @pytest.mark.parametrize(("carry", "expected"), [(0.0, 5.0), (0.5, 3.0)])
 def test_the_belief_moves_by_whole_cells_and_its_end_is_repeated(cartpole, carry, expected):
     kept, move = warm_start(*cartpole, std_initial=0.5, std_carry=carry)
-    move(kept.advance(3.0, np.zeros(1))[1])
+    move(kept.advance(3.0, np.zeros(1)))
     mean, std, _, _ = kept.belief
     mean[:, 0, 0] = torch.arange(5.0)
     std.fill_(1.0)
-    edges, moved = kept.advance(3.21, np.zeros(1))
+    edges, moved = kept.edges(3.21), kept.advance(3.21, np.zeros(1))
     move(moved)
     assert moved.shift == 2
     np.testing.assert_allclose(edges, [3.21, 3.3, 3.4, 3.5, 3.6, 3.7])
@@ -58,12 +58,11 @@ def test_an_earlier_time_forgets_the_plan_but_not_how_many_there_were(cartpole):
     kept, move = warm_start(*cartpole)
     kept.adopt(Plan(0.1 * np.arange(6), np.full((5, 1), 4.0), 0.0, 1, 0.0))
     kept.keep()
-    move(kept.advance(0.5, np.zeros(1))[1])
+    move(kept.advance(0.5, np.zeros(1)))
     assert (kept.belief.mean == 4.0).all()
     assert kept.uses()[0].any()
-    edges, moved = kept.advance(-1.0, np.zeros(1))
-    move(moved)
-    assert edges[0] == -1.0
+    assert kept.edges(-1.0)[0] == -1.0
+    move(kept.advance(-1.0, np.zeros(1)))
     assert (kept.belief.mean == 0.0).all()
     assert not kept.uses()[0].any()
     assert kept.plans == 1
