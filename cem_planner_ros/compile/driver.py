@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import weakref
 from collections.abc import Callable
 
 import torch
@@ -88,18 +89,12 @@ class Gpu:
             self._check(driver.cuGraphInstantiateWithFlags(ctypes.byref(whole), graph, 0))
         finally:
             driver.cuGraphDestroy(graph)
-        launch, check = driver.cuGraphLaunch, self._check
-
-        def run() -> None:
-            self._enter()
-            check(launch(whole, self.stream))
-
-        return run
+        return Graph(self, whole)
 
     @property
     def stream(self) -> int:
         """Where launches go, that of PyTorch."""
-        return torch.cuda.current_stream(self.device).cuda_stream
+        return torch.cuda.current_stream(self._index).cuda_stream
 
     def copy(self, to: int, source: int, size: int) -> None:
         """Copy bytes from one place on the device to another, in the stream."""
@@ -124,13 +119,44 @@ class Gpu:
         raise RuntimeError(f"CUDA error: {reason}")
 
 
+class Graph:
+    """Launches as one; what the driver keeps of them is freed with this object."""
+
+    def __init__(self, gpu: Gpu, whole: ctypes.c_void_p):
+        self._gpu, self._whole = gpu, whole
+        # The driver does it when a launch that is under way is done. A lost device, which has
+        # nothing left to free, returns an error.
+        freed = weakref.finalize(self, gpu._driver.cuGraphExecDestroy, whole)
+        freed.atexit = False  # The driver may have ended before.
+
+    def __call__(self) -> None:
+        """Launch them."""
+        gpu = self._gpu
+        gpu._enter()
+        gpu._check(gpu._driver.cuGraphLaunch(self._whole, gpu.stream))
+
+
+_IDLE: dict[tuple[int, bytes], list[ctypes.c_void_p]] = {}
+"""Loaded modules that nobody uses, by the index of the device and the cubin."""
+
+
 class Module:
-    """A loaded cubin. It stays for as long as the process: unloading it waits for the device."""
+    """
+    A loaded cubin.
+
+    It stays for as long as the process, because unloading it waits for the device. When this object
+    is gone, the next one of the same cubin takes it over.
+    """
 
     def __init__(self, gpu: Gpu, cubin: bytes):
         self._gpu, self._driver, self._check = gpu, gpu._driver, gpu._check
-        self._module = ctypes.c_void_p()
-        self._check(self._driver.cuModuleLoadData(ctypes.byref(self._module), cubin))
+        idle = _IDLE.setdefault((gpu._index, cubin), [])
+        try:
+            self._module = idle.pop()
+        except IndexError:
+            self._module = ctypes.c_void_p()
+            self._check(self._driver.cuModuleLoadData(ctypes.byref(self._module), cubin))
+        weakref.finalize(self, idle.append, self._module)
 
     def function(self, name: str, shared: int = 0) -> Launch:
         """
@@ -145,13 +171,13 @@ class Module:
         self._check(found)
         if shared > USUAL_SHARED:
             self._check(self._driver.cuFuncSetAttribute(function, SHARED_SIZE, shared))
-        gpu, check, launch = self._gpu, self._check, self._driver.cuLaunchKernel
 
         def run(blocks: tuple[int, int], threads: int, arguments: ctypes.Structure) -> None:
-            gpu._enter()
+            self._gpu._enter()
             taken = (ctypes.c_void_p * 1)(ctypes.addressof(arguments))
             sizes = (*blocks, 1, threads, 1, 1, shared)
-            check(launch(function, *sizes, gpu.stream, taken, None))
+            launched = self._driver.cuLaunchKernel(function, *sizes, self._gpu.stream, taken, None)
+            self._check(launched)
 
         return run
 
@@ -180,6 +206,7 @@ def _library() -> ctypes.CDLL:
         *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ulonglong)
     ]
     driver.cuGraphLaunch.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    driver.cuGraphExecDestroy.argtypes = [ctypes.c_void_p]
     driver.cuStreamSynchronize.argtypes = [ctypes.c_void_p]
     driver.cuCtxSetCurrent.argtypes = [ctypes.c_void_p]
     driver.cuLaunchKernel.argtypes = [
