@@ -66,6 +66,8 @@ class CppExecution(InPlaceExecution):
             std_min=limits.std_min,
             **problem.numbers._asdict(),
             **belief._asdict(),
+            # A kernel that another search was compiled with has the risk of that search.
+            **rollout.particles.as_arguments(rollout.dynamics.members),
         )
         factors = coloured.factors(knots, search.noise_beta, actions)
         if factors is not None:

@@ -31,7 +31,6 @@ from cem_planner_ros.compile.library import interruptible, load
 from cem_planner_ros.compile.watch import watched
 from cem_planner_ros.compile.writer import UnsupportedError
 from cem_planner_ros.planning.actuators import INSTANT, Actuators
-from cem_planner_ros.planning.particles import RISKS
 from cem_planner_ros.planning.rollout import Rollout
 
 BLOCK = 64
@@ -84,9 +83,7 @@ class Kernel:
             "roll_out": ctypes.cast(model.roll_out, ctypes.c_void_p).value,
             "members": members,
             "count": len(self._numbers),
-            "risk": RISKS.index(particles.risk),
-            "tail": particles.tail(members),
-            "std_factor": particles.std_factor,
+            **particles.as_arguments(members),
         }
         self.watch.add(self._numbers)
         compare(rollout, self.rollout, torch.device("cpu"), samples)

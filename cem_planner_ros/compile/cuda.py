@@ -21,7 +21,6 @@ from cem_planner_ros.compile.driver import Gpu
 from cem_planner_ros.compile.generate import fill, step_code, traceable
 from cem_planner_ros.compile.writer import UnsupportedError
 from cem_planner_ros.planning.actuators import Actuators
-from cem_planner_ros.planning.particles import RISKS
 from cem_planner_ros.planning.rollout import Rollout
 from cem_planner_ros.plugins.plan_inputs import pinned
 
@@ -88,9 +87,7 @@ class CudaRollout:
             "constants": torch.zeros(max(1, len(addresses)), device=device),
             "numbers": torch.tensor(pointers or [0], device=device),
             "members": members,
-            "risk": RISKS.index(particles.risk),
-            "tail": particles.tail(members),
-            "std_factor": particles.std_factor,
+            **particles.as_arguments(members),
         }
         """What the rollout takes among the arguments of a search."""
         if members > 1:

@@ -77,6 +77,14 @@ class Particles:
         """Return how many of `count` members or particles "cvar" averages."""
         return math.ceil(self.cvar_alpha * count - 1e-9)  # The float product 0.07 * 100 is above 7.
 
+    def as_arguments(self, members: int) -> dict[str, int | float]:
+        """Return the risk over members as compiled code takes it."""
+        return {
+            "risk": RISKS.index(self.risk),
+            "tail": self.tail(members),
+            "std_factor": self.std_factor,
+        }
+
     def combine(self, cost: torch.Tensor, samples: int, members: int) -> torch.Tensor:
         """Return the cost (N,) of each candidate from the costs (C,) of the columns."""
         if self.propagation == "ts_inf":

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from cem_planner_ros.costs.base import Cost
+from cem_planner_ros.dynamics.randomised import Randomised
 from cem_planner_ros.planning.planner import Planner
 
 
@@ -45,6 +46,18 @@ def test_without_a_compiler_it_plans_eagerly_at_once_and_says_why(cartpole, monk
     assert "/nonexistent/g++" in planner.execution.reason
     assert "torch.compile failed: it needs the C++ compiler too" in planner.execution.reason
     assert np.isfinite(planner.plan(np.zeros(4), 0.0).cost)
+
+
+def test_a_planner_like_another_has_its_own_risk(cartpole):
+    model, costs = cartpole
+    several = Randomised(model, dict.fromkeys(model.numbers, 0.3), 5)
+    sizes = {"samples": 64, "elites": 8, "horizon": 9, "iterations": 1}
+    start = np.array([0.1, 0.0, 0.2, 0.0])
+    first = Planner(several, costs, risk="mean", **sizes)
+    cautious = [Planner(several, costs, risk="worst", like=p, **sizes) for p in (None, first)]
+    assert cautious[1].execution.name == "kernel"
+    found = [planner.plan(start, 0.0).cost for planner in (first, *cautious)]
+    assert found[0] < found[1] == found[2]
 
 
 def test_a_planner_like_another_compiles_nothing(cartpole, monkeypatch):
