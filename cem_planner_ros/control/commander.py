@@ -388,7 +388,8 @@ class Commander:
         safe = self._settings.safe.at(state)
         if safe is None:
             return action
-        known, age, before = self.surroundings, now - time, self.last_action
+        known, age = self.surroundings, now - time
+        before = self._sent.since(time - self.stop_guard.settings.reaction)
         self.stop_guard.use(known.footprint)
         moving = known.moving_obstacles
         if moving is not None:

@@ -73,6 +73,15 @@ class SentCommands:
             return action
         return action + (applied - action) * np.exp((begin - time) / self._lag)
 
+    def since(self, time: float) -> np.ndarray:
+        """Return the commands (k, nu) in force at `time` (s) and after it, the newest last."""
+        found = []
+        for begin, action, _ in reversed(self._sent):
+            found.append(action)
+            if begin <= time:
+                break
+        return np.array(found[::-1])
+
     def between(self, begin: float, end: float, dt: float) -> Plan:
         """
         Return what was applied from `begin` to `end` (s), as a plan with equal steps.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cem_planner_ros.navigation.braking_ways import STEP, BrakingWays
 from cem_planner_ros.navigation.contact import Contact
 from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.footprint import Footprint
@@ -24,9 +25,6 @@ from cem_planner_ros.navigation.poses import placed
 STALE_COSTMAP = "stale_costmap"
 OUTSIDE_COSTMAP = "outside_costmap"
 STALE_MOVING_OBSTACLES = "stale_moving_obstacles"
-
-STEP = 0.04
-"""Time between two poses that are checked, s."""
 
 SHARES = (1.0, 0.75, 0.5, 0.25)
 """Shares of a command that are tried in turn until the robot can stop after one."""
@@ -72,8 +70,8 @@ class StopGuard:
         """The moving obstacles of the last command, at the time of the first of these poses."""
         self._needs_moving = needs_moving
         self._robot = robot
+        self._ways = BrakingWays(robot)
         self._contact = Contact()
-        self._safe_angle = 0.0
 
     def use(self, footprint: Footprint | None) -> None:
         """Use another outline of the robot from now on; None for that of the parameters."""
@@ -135,7 +133,7 @@ class StopGuard:
         The result is None if the robot cannot stop after any of the commands tried. `safe` is
         (nu,); the other arguments are those of `can_stop`.
         """
-        self._safe_angle = self._robot.steering_angle(safe)
+        self._ways.take_safe(safe)
         tried = [safe + share * (action - safe) for share in SHARES]
         # Mostly the robot can stop after the first one. What the others need alike is shared.
         for commands in (tried[:1], tried[1:]):
@@ -166,7 +164,8 @@ class StopGuard:
             costmap: the newest one.
             state: (nx,), the newest one.
             age: age of the state, s.
-            before: (nu,), the command in force.
+            before: (k, nu), the commands that may act between the state and the next command, the
+                newest last; (nu,) for one.
             action: (nu,), the next command.
             moving: moving obstacles, as predicted for the time of the state.
         """
@@ -200,8 +199,17 @@ class StopGuard:
         if costmap is None or not ways:
             self.stopping = ways[0] if ways else self.stopping
             return actions[0] if ways else None
+        is_turned_back = self._ways.is_turned_back(state, before)
+
+        def poses(way: np.ndarray, action: np.ndarray | None = None) -> np.ndarray:
+            """Return the poses of a way, and those where the robot turns back earlier."""
+            if not is_turned_back:
+                return way
+            return np.concatenate((way, self.way(state, age, before, action, turns_back=True)))
+
+        reached = [poses(*each) for each in zip(ways, actions, strict=True)]
         side, margin = costmap.resolution, self.settings.margin
-        points = self._cells(costmap, np.concatenate(ways))
+        points = self._cells(costmap, np.concatenate(reached))
         here = ways[0][:1]
         clearance = self._clearance(here, points, side)[0]
         is_touching = bool((clearance < margin).any())
@@ -211,8 +219,7 @@ class StopGuard:
         if is_touching:
             least, most = self._contact.least(points, margin, side), self._contact.overlap
         is_relaxed = False
-        for action, way in zip(actions, ways, strict=True):
-            self.stopping = way
+        for action, self.stopping, way in zip(actions, ways, reached, strict=True):
             nearest = self._clearance(way, points, side).min(0, initial=math.inf)
             overlap = 0.0
             if is_touching:
@@ -222,7 +229,7 @@ class StopGuard:
             if not is_touching:
                 continue
             if not is_relaxed:
-                braking = self.way(state, age, before)
+                braking = poses(self.way(state, age, before))
                 unavoidable = self._clearance(braking, points, side).min(0)
                 least = np.where(clearance < margin, np.minimum(least, unavoidable), least)
                 most = max(most, self._overlap(costmap, braking).max())
@@ -272,88 +279,7 @@ class StopGuard:
         age: float,
         before: np.ndarray,
         action: np.ndarray | None = None,
+        turns_back: bool = False,
     ) -> np.ndarray:
-        """
-        Return poses (n, 3), m and rad, from the state to a standstill, STEP apart in time.
-
-        Until the command takes effect, the robot keeps its speed, or gains the speed that the
-        command in force may still give it. Then it follows the command for one period, with limited
-        acceleration. Then it brakes evenly. Without an action it brakes as soon as possible.
-        The steering angle of a car follows its command at once, and is that of the safe command
-        while the car brakes.
-        """
-        value = self.settings
-        begin = max(age, 0.0) + value.actuation_delay + value.reaction
-        end = begin + value.period
-        measured, in_force = self._robot.measured(state, before), self._robot.commanded(before)
-        following = np.zeros_like(before) if action is None else action
-        command = self._robot.commanded(following)
-        profiles, longest = [], end
-        for first, commanded, wanted, faster, slower in zip(
-            measured,
-            in_force,
-            command,
-            (value.acceleration, value.acceleration, value.yaw_acceleration),
-            (value.deceleration, value.deceleration, value.yaw_deceleration),
-            strict=True,
-        ):
-            second = first
-            if abs(commanded) > abs(first) and commanded * first >= 0.0:
-                second = _towards(commanded, first, faster * begin)
-            if wanted * second < 0.0:  # First brake to a stop, with the guaranteed deceleration.
-                wanted = 0.0
-            rate = faster if abs(wanted) > abs(second) else slower
-            third = _towards(wanted, second, rate * value.period)
-            stands = end + abs(third) / slower
-            profiles.append(((0.0, begin, end, stands), (first, second, third, 0.0)))
-            longest = max(longest, stands)
-        times = np.arange(0.0, longest + STEP, STEP)
-        speeds = [np.interp(times, *profile) for profile in profiles]
-        if value.turning_radius:  # A car that brakes on a curve stays on it.
-            most = np.abs(speeds[0]) / value.turning_radius
-            speeds[2] = np.clip(speeds[2], -most, most)
-        forward, sideways, turning = (0.5 * STEP * (speed[1:] + speed[:-1]) for speed in speeds)
-        if value.wheel_base:
-            steered = [self._robot.steering_angle(each) for each in (before, following)]
-            turning = self._turned(times, profiles[0], (*steered, self._safe_angle))
-        way = np.empty((len(times), 3))
-        way[0] = self._robot.pose(state)
-        way[1:, 2] = turning
-        np.cumsum(way[:, 2], out=way[:, 2])
-        middle = 0.5 * (way[1:, 2] + way[:-1, 2])
-        cos, sin = np.cos(middle), np.sin(middle)
-        way[1:, 0] = cos * forward - sin * sideways
-        way[1:, 1] = sin * forward + cos * sideways
-        np.cumsum(way[:, :2], 0, out=way[:, :2])
-        return way
-
-    def _turned(
-        self,
-        times: np.ndarray,
-        profile: tuple[tuple[float, ...], tuple[float, ...]],
-        angles: tuple[float, float, float],
-    ) -> np.ndarray:
-        """
-        Return by how much a car turns (n - 1,), rad, between times (n,), s.
-
-        It turns by tan(angle) / wheel base for each metre that it drives.
-
-        Args:
-            times: the first one is 0.
-            profile: times of changes (4,), s, and the speed then (4,), m/s, linear in between.
-            angles: the steering angle, rad, in the first interval, in the second, and afterwards.
-        """
-        changes, speeds = profile
-        every = np.union1d(times, changes)
-        speed = np.interp(every, changes, speeds)
-        driven = np.concatenate(([0.0], np.cumsum(0.5 * np.diff(every) * (speed[1:] + speed[:-1]))))
-        angle = np.array(angles)[np.searchsorted(changes[1:3], every[:-1], side="right")]
-        turned = np.concatenate(
-            ([0.0], np.cumsum(np.diff(driven) * np.tan(angle) / self.settings.wheel_base))
-        )
-        return np.diff(np.interp(times, every, turned))
-
-
-def _towards(wanted: float, speed: float, reach: float) -> float:
-    """Return the speed nearest to the wanted one, within reach."""
-    return speed + min(max(wanted - speed, -reach), reach)
+        """Return what `BrakingWays.way` does."""
+        return self._ways.way(self.settings, state, age, before, action, turns_back)

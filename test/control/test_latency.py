@@ -51,6 +51,14 @@ def test_what_was_in_force_is_remembered(begin, end, dt, actions):
     np.testing.assert_allclose(plan.edges[[0, -1]], [begin, end])
 
 
+@pytest.mark.parametrize(
+    ("time", "commands"),
+    [(5.0, [4.0]), (1.2, [4.0]), (1.15, [2.0, 4.0]), (1.0, [1.0, 2.0, 4.0]), (0.0, [0, 1, 2, 4])],
+)
+def test_commands_since_a_time_begin_with_the_one_in_force_then(time, commands):
+    np.testing.assert_array_equal(sent().since(time)[:, 0], commands)
+
+
 def test_a_prediction_is_bounded_however_long_it_is():
     assert len(sent().between(0.0, 1e6, 0.01).actions) == MAX_STEPS
 
