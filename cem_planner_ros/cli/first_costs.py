@@ -36,6 +36,8 @@ class StartingPoint:
         action: parameters of the actions.
         costs: parameters of each cost, by its name.
         notes: what to say about each section.
+        quick: speed to which forces of the search bring a joint of an arm between two knots, rad/s
+            or m/s.
     """
 
     task: str
@@ -45,6 +47,7 @@ class StartingPoint:
     action: dict[str, Any] = field(default_factory=dict)
     costs: dict[str, dict[str, Any]] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    quick: float = 0.0
 
 
 def move(point: StartingPoint, model: Mujoco, pose: Mapping[str, float]) -> None:
@@ -67,8 +70,8 @@ def move(point: StartingPoint, model: Mujoco, pose: Mapping[str, float]) -> None
     )
 
 
-def reach(point: StartingPoint, model: Mujoco, data: mujoco.MjData) -> None:
-    """Set the costs of an arm whose hand goes to a pose."""
+def reach(point: StartingPoint, model: Mujoco, data: mujoco.MjData, calm: float) -> None:
+    """Set the costs of an arm whose hand goes to a pose; `calm` is the weight of the speeds."""
     kind, name, place = _hand(model, data)
     hand = _output(model, "hand")
     object_ = f"{kind} {shlex.quote(name)}"
@@ -90,7 +93,7 @@ def reach(point: StartingPoint, model: Mujoco, data: mujoco.MjData) -> None:
     )
     speeds = [f"{joint}_dot" for joint in arm_joints(model) if f"{joint}_dot" in model.state_names]
     if speeds:
-        point.costs["calm"] = {"plugin": "quadratic", "weight": dict.fromkeys(speeds, 0.01)}
+        point.costs["calm"] = {"plugin": "quadratic", "weight": dict.fromkeys(speeds, calm)}
         point.notes["calm"] = "Charges the speeds of the joints."
 
 

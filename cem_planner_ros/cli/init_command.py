@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from cem_planner_ros.cli.check_command import percent
+from cem_planner_ros.cli.first_costs import arm_joints
 from cem_planner_ros.cli.plan_fitting import (
     BUSY,
     IterationTime,
@@ -22,7 +23,13 @@ from cem_planner_ros.cli.plan_fitting import (
     iteration_time,
     larger_step,
 )
-from cem_planner_ros.cli.starting_points import KNOT, QUICK, TASKS, StartingPoint, starting_point
+from cem_planner_ros.cli.starting_points import (
+    KNOT,
+    TASKS,
+    StartingPoint,
+    is_torque_arm,
+    starting_point,
+)
 from cem_planner_ros.configuration import Configuration, configure
 from cem_planner_ros.configuration.state_sources import source_name
 from cem_planner_ros.dynamics.base import Dynamics
@@ -150,8 +157,8 @@ def of_file(
         "action": "Where the search begins, how far it looks around there, and what is commanded "
         "when no plan may be used."
         + (
-            f" Forces around there speed a joint up by {QUICK:g} rad/s (or m/s) in {KNOT:g} s at "
-            "most, in most poses: larger ones make candidates wild."
+            f" Forces around there speed a joint up by {point.quick:g} rad/s (or m/s) in {KNOT:g} "
+            "s at most, in most poses: larger ones make candidates wild."
             if has_motors and point.task == "reach"
             else ""
         ),
@@ -312,6 +319,16 @@ def _lacking(model: Mujoco, point: StartingPoint) -> list[str]:
             "the file has no floor (no geom of type plane or hfield): a body with a free joint "
             "falls; write a scene that includes the file and has a floor"
         )
+    if is_torque_arm(point, model):
+        dofs = {physics.joint(n).dofadr[0]: n for n in arm_joints(model)}
+        loose = [n for dof, n in dofs.items() if not physics.dof_damping[dof]]
+        if loose:
+            found.append(
+                f"torques move {', '.join(loose)}, which the file gives no damping, so that plans "
+                "hold the arm badly: write what the gears have (in URDF <dynamics damping=...>); "
+                "if the drives take positions, write a scene with position servos "
+                "(docs/models_from_files.md), which hold an arm better than torques"
+            )
     return found
 
 

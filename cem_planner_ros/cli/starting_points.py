@@ -38,8 +38,9 @@ MOST_REACH = 1.0
 KNOT, STROKE = 0.1, 0.32
 """Time between two knots of a plan, and that of fingers that move an object, s."""
 
-QUICK = 3.0
-"""Speed to which a force of the search brings a joint of an arm within KNOT, rad/s or m/s."""
+QUICK, CALM = 3.0, 0.3
+"""Speed to which a force of the search brings a joint of an arm within KNOT, and that of an arm of
+many motors, which few candidates hardly hold; rad/s or m/s."""
 
 POSES = 32
 """Number of poses in which the inertia of a joint is computed."""
@@ -78,7 +79,7 @@ def starting_point(model: Mujoco, task: str = "", keyframe: str = "") -> Startin
     if task == "move":
         first_costs.move(point, model, rows)
     elif base is None:
-        first_costs.reach(point, model, data)
+        first_costs.reach(point, model, data, 0.03 if is_torque_arm(point, model) else 0.01)
     elif task == "walk":
         first_costs.walk(point, model, data, base, rows)
     else:
@@ -164,7 +165,7 @@ def _set_search(point: StartingPoint, model: Mujoco) -> None:
     horizon = max(4, round(HORIZONS.get(point.task, 0.5 if many else 0.8) / dt))
     point.planner = {
         "samples": 32 if touches else 24 if many else 64,
-        "elites": 4 if many else 8,
+        "elites": 3 if pushes else 4 if many else 8,
         "iterations": 1 if touches else 3,
         "horizon": horizon,
         "dt": short(dt),
@@ -174,6 +175,17 @@ def _set_search(point: StartingPoint, model: Mujoco) -> None:
     }
     if touches:
         point.planner["noise_beta"] = 0.0 if pushes else 0.25
+    if pushes:
+        point.planner |= {"std_ramp": 10.0, "weighting": "elites", "keep": 0.0}
+        point.planner["inject_best"] = False
+    if pushes or is_torque_arm(point, model):
+        point.planner["execute"] = "mean"
+
+
+def is_torque_arm(point: StartingPoint, model: Mujoco) -> bool:
+    """Return whether forces of many motors move an arm, with no servo that holds it meanwhile."""
+    many = len(model.action_names) > FEW_ACTIONS
+    return point.task == "reach" and many and not model.measured_by
 
 
 def _set_actions(point: StartingPoint, model: Mujoco, data: mujoco.MjData, pose: int) -> None:
@@ -203,7 +215,10 @@ def _set_actions(point: StartingPoint, model: Mujoco, data: mujoco.MjData, pose:
             near[name] = max(low, center - MOST_REACH), min(high, center + MOST_REACH)
         for place, side in enumerate(("low", "high")):
             point.action[side] = {name: short(both[place]) for name, both in near.items()}
-    most = _forces(model) if point.task == "reach" else {}
+    most = {}
+    if point.task == "reach":
+        point.quick = CALM if is_torque_arm(point, model) else QUICK
+        most = _forces(model, point.quick)
     near_by = 0.25 if point.task == "walk" else 0.15  # rad or m
     point.action["std"] = {
         name: short(
@@ -221,9 +236,9 @@ def _set_actions(point: StartingPoint, model: Mujoco, data: mujoco.MjData, pose:
         point.action["safe"] = safe
 
 
-def _forces(model: Mujoco) -> dict[str, float]:
+def _forces(model: Mujoco, speed: float) -> dict[str, float]:
     """
-    Return the controls whose forces speed a joint up to QUICK in KNOT, against its damping.
+    Return the controls whose forces speed a joint up to `speed` in KNOT, against its damping.
 
     Without this limit a wrist, whose inertia is small, turns at hundreds of rad/s in candidates,
     or MuJoCo cannot simulate them. The inertia is the median over POSES random poses.
@@ -247,7 +262,7 @@ def _forces(model: Mujoco) -> dict[str, float]:
         gain = abs(physics.actuator_gainprm[index][0] * physics.actuator_gear[index][0])
         if name not in model.measured_by and is_single(physics, index) and gain:
             dof = physics.jnt_dofadr[physics.actuator_trnid[index][0]]
-            found[name] = QUICK * (inertia[dof] / KNOT + physics.dof_damping[dof].item()) / gain
+            found[name] = speed * (inertia[dof] / KNOT + physics.dof_damping[dof].item()) / gain
     return found
 
 

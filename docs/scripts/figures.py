@@ -24,7 +24,7 @@ from cem_planner_ros.configuration import Configuration, configure, load_yaml
 from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import StateSample, Tick
 from cem_planner_ros.paths import share
-from cem_planner_ros.simulation import worlds
+from cem_planner_ros.simulation import walking, worlds
 from cem_planner_ros.simulation.figure_eight import FigureOfEight
 from cem_planner_ros.simulation.lockstep import Lockstep
 from cem_planner_ros.simulation.plants import ModelPlant
@@ -327,6 +327,31 @@ def flight() -> pyplot.Figure:
     return drawn
 
 
+def walk() -> pyplot.Figure:
+    """Draw the velocity of the quadruped beside what is commanded, and a push."""
+    configuration, planner = robot_episodes.prepared("quadruped.yaml")
+    motion, _ = robot_episodes.walked(configuration, planner, 0, walking.DURATION)
+    times = np.arange(0.0, walking.DURATION, PERIOD)
+    stride = np.full(round(walking.STRIDE / PERIOD), PERIOD / walking.STRIDE)
+    wanted = np.array([walking.command_at(time) for time in times])
+    drawn, axes = figure(rows=4, size=(7.0, 5.0))
+    labels = ("forward\n[m/s]", "sideways\n[m/s]", "turning\n[rad/s]")
+    for axis, label, measured, command in zip(
+        axes, labels, motion.velocities.T, wanted.T, strict=False
+    ):
+        mean = np.convolve(np.interp(times, motion.times, measured), stride, mode="same")
+        axis.plot(times, command, "k--", linewidth=0.8, label="commanded")
+        axis.plot(times, mean, color=BLUE, label="walked, mean of a stride")
+        axis.set(ylabel=label, ylim=(-0.6, 0.8))
+    axes[-1].plot(motion.times, motion.heights, color=ORANGE, label="height of the trunk")
+    axes[-1].set(ylabel="height\n[m]", ylim=(0.0, 0.4), xlabel="time [s]")
+    for axis in axes:
+        axis.axvline(walking.PUSH_TIME, color=GREY, linewidth=1.0)
+    axes[-1].text(walking.PUSH_TIME + 0.1, 0.04, "push of 20 N s")
+    legend(drawn, axes[0])
+    return drawn
+
+
 def cartpole() -> FuncAnimation:
     """Film the swing-up of the cart-pole, with the motion that each plan foresees."""
     plant, lockstep = hanging(configured())
@@ -371,6 +396,7 @@ PICTURES = (
     smoothness,
     driving,
     flight,
+    walk,
     cartpole,
 )
 
