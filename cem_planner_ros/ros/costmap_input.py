@@ -102,9 +102,11 @@ class CostmapInput:
         self._take_grid(stamp_of(message))
 
     def _take_grid(self, stamp: float | None) -> None:
-        age = 0.0 if stamp is None else self._stamp_clock() - stamp
-        # An old map stays old. With clocks that differ a little, a map from the future is new.
-        if age < -self._max_age:
+        now = self._stamp_clock()
+        # An old map stays old. With clocks that differ a little, a map from the future is new. A
+        # simulated clock that was not read yet shows 0, and every map is new.
+        age = 0.0 if stamp is None else now - stamp
+        if age < -self._max_age and now > 0.0:
             raise MessageError("its stamp is in the future by more than drive.max_costmap_age")
         time = self._clock() - max(age, 0.0)
         costmap = self._grid.costmap(self._frames.pose_of, time, self._lethal)

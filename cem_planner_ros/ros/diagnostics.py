@@ -17,7 +17,7 @@ from std_msgs.msg import Float64MultiArray, MultiArrayDimension
 from cem_planner_ros.control.commander import Commander
 from cem_planner_ros.control.ladder import FALLBACK, FRESH, STATUSES, STOPPED
 from cem_planner_ros.control.loop import ControlLoop
-from cem_planner_ros.control.tick import CAUSES, PAUSED, RESTING, Tick
+from cem_planner_ros.control.tick import CAUSES, PAUSED, RECOVERING, RESTING, Tick
 from cem_planner_ros.planning.plan import Candidates, Plan
 from cem_planner_ros.readers import quaternion
 
@@ -138,8 +138,8 @@ def diagnostic_status(
     Return the state of the control loop for `/diagnostics`.
 
     The level is ERROR while the plant is braked or stopped because of a fault. It is WARN if an
-    earlier plan is used, the node is paused or does not control, a command was late, or there are
-    `warnings`. Otherwise it is OK.
+    earlier plan is used, plans are good again but not yet followed, the node is paused or does not
+    control, a command was late, or there are `warnings`. Otherwise it is OK.
 
     Args:
         node: fully qualified name of the node, so that robots can share `/diagnostics`.
@@ -163,7 +163,8 @@ def diagnostic_status(
             level = DiagnosticStatus.WARN
         if last.status == FRESH and level == DiagnosticStatus.WARN:
             messages.append("commands were late")
-        if last.status in (FALLBACK, STOPPED) and last.cause not in (PAUSED, *RESTING):
+        no_fault = (PAUSED, RECOVERING, *RESTING)
+        if last.status in (FALLBACK, STOPPED) and last.cause not in no_fault:
             level = DiagnosticStatus.ERROR
     for trouble in filter(None, (loop.commander.failure, loop.problem) if loop else ()):
         level = DiagnosticStatus.ERROR

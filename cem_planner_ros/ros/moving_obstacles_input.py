@@ -65,9 +65,10 @@ class MovingObstaclesInput:
         Raises MessageError if the message cannot be used.
         """
         stamp, now = stamp_of(message), self._stamp_clock()
-        # With clocks that differ a little, a message from the future is new.
+        # With clocks that differ a little, a message from the future is new. A simulated clock that
+        # was not read yet shows 0, and every message is new.
         age = 0.0 if stamp is None else now - stamp
-        if age < -self._max_age:
+        if age < -self._max_age and now > 0.0:
             raise MessageError(
                 "its stamp is in the future by more than drive.max_moving_obstacles_age"
             )

@@ -27,16 +27,17 @@ ONE = (2.0, 1.0, 0.5, -1.0, 0.3)
 
 
 class Bench:
-    """The clock of the loop says 50 s, that of the stamps 1050 s."""
+    """The clock of the loop says 50 s, that of the stamps `ros_time`."""
 
     def __init__(self, configuration=CONFIGURATION):
         self.node = StandInNode()
+        self.ros_time = 1050.0
         self.input = SurroundingsInput(
             self.node,
             configuration,
             Frames(self.node, "odom"),
             lambda: 50.0,
-            lambda: 1050.0,
+            lambda: self.ros_time,
             lambda surroundings: None,
             lambda time: ("base_link", None),
         )
@@ -193,6 +194,13 @@ def test_a_message_that_cannot_be_used_changes_nothing_and_the_reason_is_told(
     bench.send(cloud(ONE))
     assert not bench.input.problems
     assert bench.known is not before
+
+
+def test_before_a_simulated_clock_was_read_every_message_is_new(bench):
+    bench.ros_time = 0.0
+    bench.send(cloud(ONE, stamp=9.0))
+    assert bench.known.time == 50.0
+    assert not bench.input.problems
 
 
 def test_more_than_the_cost_considers_are_known_and_that_is_told(bench):

@@ -13,7 +13,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from cem_planner_ros.configuration import configure, load_yaml
 from cem_planner_ros.control.ladder import FRESH, STATUSES, STOPPED
-from cem_planner_ros.control.tick import DEVICE_FAILED, EMERGENCY_STOP, PAUSED
+from cem_planner_ros.control.tick import DEVICE_FAILED, EMERGENCY_STOP, PAUSED, RECOVERING
 from cem_planner_ros.plugins.parameter import LIVE
 from cem_planner_ros.ros import planner_swap
 from cem_planner_ros.ros.ready_planner import make_planner
@@ -57,6 +57,18 @@ def test_reset_forgets_the_warm_start(node, observer, states, statistics, newest
     assert observer.transition("deactivate")
     response = observer.call(Trigger, "/cem_planner/reset", Trigger.Request())
     assert (response.success, response.message) == (False, "not active")
+
+
+def test_good_plans_that_are_not_followed_yet_are_no_error(node, states, newest, wait_until):
+    node(recover_periods=1000).autostart()
+    values = {}
+
+    def is_recovering():
+        values.update(newest())
+        return values.get("cause") == RECOVERING
+
+    wait_until(is_recovering)
+    assert (values["level"], values["status"]) == (b"\x01", STOPPED)
 
 
 @pytest.mark.parametrize("durability", list(DurabilityPolicy)[1:3])

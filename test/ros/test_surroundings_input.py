@@ -227,6 +227,13 @@ def test_a_costmap_that_cannot_be_used_is_not(bench, changes, reason):
     assert not bench.input.problems
 
 
+def test_before_a_simulated_clock_was_read_every_costmap_is_new(bench):
+    bench.time = -1000.0  # The clock of the stamps shows 0.
+    bench.costmap(sec=9)
+    assert bench.known.costmap.time == bench.time
+    assert not bench.input.problems
+
+
 def raw_costmap(monkeypatch, updates=False):
     """Return a bench that takes raw costmaps, and one of them."""
     kinds = {"Costmap": types.SimpleNamespace}
