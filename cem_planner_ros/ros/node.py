@@ -292,6 +292,8 @@ class PlannerNode(LifecycleNode):
         if self._table.active:
             values = self._table.configuration.values
             self._supervision.look(self.topics, self.loop, values)
+            if self._supervision.clock_stands:
+                self._send_safe()  # The loop waits for the clock, but the plant may not wait.
 
     def _publish_diagnostics(self) -> None:
         _, lifecycle = self._state_machine.current_state

@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import LifecycleNode
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Float64MultiArray
@@ -135,6 +136,7 @@ def test_a_simulations_clock_is_followed_and_its_jumps_are_told(
     node, observer, states, statistics, newest, commands, wait_until, capfd
 ):
     clock = observer.node.create_publisher(Clock, "/clock", 10)
+    diagnostics = observer.listen(DiagnosticArray, "/diagnostics")
     offset = [1000.0]
 
     def publish():
@@ -169,6 +171,10 @@ def test_a_simulations_clock_is_followed_and_its_jumps_are_told(
     timer.cancel()
     wait_until(lambda: list(commands[-1][1].data) == SAFE)
     assert "only the safe command is sent" in newest()["message"]
+    # It does not wait for the next message of the diagnostics.
+    told, count = len(diagnostics), len(commands)
+    wait_until(lambda: len(commands) - count > len(diagnostics) - told + 2)
+    assert {tuple(message.data) for _, message in commands[count:]} == {tuple(SAFE)}
     count = len(commands)
     timer.reset()
     wait_until(lambda: len(commands) > count + 5 and list(commands[-1][1].data) != SAFE)
