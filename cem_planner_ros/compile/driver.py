@@ -24,8 +24,11 @@ SHARED_SIZE = 8
 """CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES"""
 MOST_SHARED = 97
 """CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN"""
-THREAD_LOCAL = 1
-"""CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: others may allocate meanwhile."""
+RELAXED = 2
+"""
+CU_STREAM_CAPTURE_MODE_RELAXED: meanwhile any thread may allocate and free, also this one, whose
+garbage may be a graph.
+"""
 
 USUAL_SHARED = 48 * 1024
 """Bytes that a block may share without asking for more."""
@@ -79,7 +82,7 @@ class Gpu:
             return recorded.replay
         driver, graph, whole = self._driver, ctypes.c_void_p(), ctypes.c_void_p()
         with torch.cuda.stream(aside):
-            self._check(driver.cuStreamBeginCapture_v2(aside.cuda_stream, THREAD_LOCAL))
+            self._check(driver.cuStreamBeginCapture_v2(aside.cuda_stream, RELAXED))
             try:
                 enqueue()
             finally:

@@ -75,7 +75,7 @@ static __device__ __forceinline__ void move(float* rows, int size, int row, int 
 }
 
 // Take over what the host gives, move the belief, and read the numbers of the plugins. One block.
-extern "C" __global__ void begin(const Arguments a) {
+extern "C" __global__ void __launch_bounds__(1024) begin(const Arguments a) {
     __shared__ Header header;
     if (threadIdx.x == 0) {
         header = *a.given_header;

@@ -3,6 +3,7 @@
 """All that runs on a GPU, compiled for those that robots have: this needs no GPU."""
 
 import ctypes
+import re
 from importlib.metadata import entry_points
 
 import pytest
@@ -83,6 +84,20 @@ def test_every_model_and_cost_compiles(name, all_texts):
     for text in all_texts.values():
         cubin = nvrtc.compiled(text, CAPABILITIES[name])
         assert cubin[:4] == b"\x7fELF"
+
+
+def test_maps_are_read_through_the_read_only_cache(all_texts):
+    text = all_texts["costs of driving"]
+    ptx = nvrtc.compiled(text, (99, 0)).decode()
+    ptx = ptx[ptx.index(".entry roll_out") :]
+    loads = re.findall(r"ld\.global[\w.]*", ptx)
+    cached = [load for load in loads if ".nc." in load]
+    lookups = len(re.findall(r"\btable\d+\[", text))
+    assert lookups >= 14  # The discs of the footprint, each in the distance field.
+    assert len(cached) >= lookups
+    # What a candidate begins with, once: its state, command, what is applied, and lags.
+    assert len(loads) - len(cached) <= 5 + 3 * 2
+    assert "ld.local" not in ptx
 
 
 def test_what_was_compiled_is_kept_and_what_was_cut_short_is_made_again(tmp_path, monkeypatch):

@@ -257,6 +257,45 @@ def test_a_mean_out_of_reach_is_brought_near():
     agrees(given, expected, cost)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"modes": 2, "elites": 6},
+        {"weighting": "softmax", "noise_beta": 2.0},
+        # The elites of the first iteration are narrowed down, and of the others there is no need.
+        {"samples": 20000, "elites": 40, "horizon": 2},
+    ],
+)
+def test_a_population_that_decays_is_searched_as_by_the_oracle(settings):
+    given = executors.given(iterations=3, decay=1.5, **settings)
+    use, expected = given.use.repeat(3, 1), given.oracle_belief
+    for iteration in range(3):
+        noise = drawn(given.setup.search, 2, iteration).double().numpy()
+        expected = oracle.iterate(given.task, expected, use[iteration].numpy(), noise)
+    execution = graph(given, EmulatedGpu())
+    execution.begin(Move(0, 0, 1.0, False))
+    cost, done = execution.run(use, PLAN, range(3))
+    assert done == 3
+    assert cost.shape == (given.setup.search.modes, given.setup.search.population(2))
+    agrees(given, expected, cost)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"samples": 2, "elites": 1, "keep": 0.0},
+        {"horizon": 1, "noise_beta": 2.0},
+        {"horizon": 1, "knot_spacing": 4, "order": 3},
+    ],
+)
+def test_the_smallest_searches_are_those_of_the_oracle(settings):
+    given = executors.given(iterations=1, **settings)
+    noise = drawn(given.setup.search, 2).double().numpy()
+    expected = oracle.iterate(given.task, given.oracle_belief, given.use.numpy(), noise)
+    _, cost = one_iteration(given, EmulatedGpu())
+    agrees(given, expected, cost)
+
+
 def test_given_noise_takes_the_place_of_what_is_drawn():
     given = executors.given(iterations=1, modes=2)
     expected = oracle.iterate(
