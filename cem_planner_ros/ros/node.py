@@ -292,8 +292,8 @@ class PlannerNode(LifecycleNode):
         if self._table.active:
             values = self._table.configuration.values
             self._supervision.look(self.topics, self.loop, values)
-            if self._supervision.clock_stands:
-                self._send_safe()  # The loop waits for the clock, but the plant may not wait.
+            if self._supervision.clock_stands:  # The loop waits for it, the plant may not wait.
+                self.loop.commander.stop()
 
     def _publish_diagnostics(self) -> None:
         _, lifecycle = self._state_machine.current_state
@@ -344,8 +344,6 @@ class PlannerNode(LifecycleNode):
                 f"standing for {checker.standing:.0f} s: no way was found, or none is allowed"
             )
         warnings += [text for text in self._supervision.warnings if text not in warnings]
-        if self._supervision.clock_stands:
-            self.loop.commander.stop()  # The loop waits for the clock, but the plant may not wait.
         return warnings
 
     def _send_safe(self) -> None:
