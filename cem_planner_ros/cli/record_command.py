@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import shutil
 import time
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 WAIT = 60.0
 """Time in which the first state and the first command must come, s."""
+
+PATIENCE = 3.0
+"""Time after which it is said what has not come yet, s."""
 
 CYCLE = 4.0
 """Time from one stretch of random commands to the next, s."""
@@ -89,6 +93,7 @@ def run(options: argparse.Namespace) -> int:
         )
     # Its own handlers would end the context before the safe command.
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    recorder = None
     try:
         with recording.BagWriter(options.out, task) as writer:
             recorder = Recorder(task, writer, options.random, options.seed)
@@ -99,6 +104,8 @@ def run(options: argparse.Namespace) -> int:
                     recorder.close()
     finally:
         rclpy.try_shutdown()
+        if recorder is not None and not any(recorder.counts.values()):
+            shutil.rmtree(options.out)
     counts = recorder.counts
     states = " and ".join(str(counts[channel]) for channel in task.state_channels)
     print(
@@ -165,12 +172,16 @@ class Recorder:
         executor = light_executor()
         executor.add_node(self._node)
         started = looked = time.monotonic()
+        is_told = False
         while time.monotonic() < self._began + seconds:
             node_processes.spin_once(executor)
             now = time.monotonic()
             if self._began == math.inf and min(self._heard.values()) > -math.inf:
                 self._began = now
                 print(f"recording for {seconds:g} s", flush=True)
+            if not is_told and started + PATIENCE < now < self._began:
+                is_told = True
+                self._tell_silent()
             if now > max(self._began, looked + 1.0):  # It takes a moment to find everybody.
                 looked = now
                 self._warn_of_several()
@@ -260,6 +271,16 @@ class Recorder:
                     f"{', '.join(found)}; the bag will hold what all of them send",
                     flush=True,
                 )
+
+    def _tell_silent(self) -> None:
+        """Say which topics nothing has come on, and what is there instead."""
+        from cem_planner_ros.ros import endpoints
+
+        for channel, when in self._heard.items():
+            if when == -math.inf:
+                topic = self._node.resolve_topic_name(self._task.topics[channel])
+                found = endpoints.nothing_on(self._node, topic, self._task.types[channel])
+                print(f"waiting for the {channel}: {found}", flush=True)
 
     def _check_heard(self, now: float) -> None:
         """Raise ConfigurationError if a topic is silent."""

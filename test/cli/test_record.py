@@ -136,6 +136,28 @@ def test_random_commands_end_with_the_safe_one_when_no_state_comes_and_when_the_
         process.wait()
 
 
+def test_it_says_what_it_waits_for_and_leaves_no_empty_bag(
+    observer, interruptible, write_yaml, drive, tmp_path, wait_until
+):
+    observer.node.create_publisher(Float64MultiArray, "states", 1)
+    file, said = write_yaml(drive), tmp_path / "output"
+    options = ["--config", file, "--out", tmp_path / "bag"]
+    with said.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cem_planner_ros", "record", *map(str, options)], stdout=output
+        )
+    try:
+        wait_until(lambda: "waiting for the command: no message on '/command'" in said.read_text())
+        assert "waiting for the state: no message on '/state' (expects" in said.read_text()
+        assert "comes on '/states'" in said.read_text()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60.0) == 130
+    finally:
+        process.kill()
+        process.wait()
+    assert not (tmp_path / "bag").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
