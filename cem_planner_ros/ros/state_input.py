@@ -139,10 +139,12 @@ class StateInput:
             return
         stamp = stamp_of(message)
         waited = max(waited, 0.0)
-        now = self._clock()
-        age = 0.0 if stamp is None else self._stamp_clock() - stamp - waited
         # Bound methods of one object are equal, not identical.
         is_one_clock = self._clock == self._stamp_clock
+        now = self._clock()
+        # One clock is read once, because it may be set between two readings.
+        stamp_now = now if is_one_clock else self._stamp_clock()
+        age = 0.0 if stamp is None else stamp_now - stamp - waited
         reason = distrust(age, MAX_CLOCK_STEP if is_one_clock else MAX_AHEAD)
         with self._parts.lock:
             if epoch != self._parts.epoch or now < began:

@@ -152,6 +152,23 @@ def test_a_state_that_comes_before_the_step_of_the_simulations_clock_is_true_now
     assert not inlet.warnings
 
 
+class Running(Simulated):
+    """Its clock goes on at each reading, by more than messages are apart."""
+
+    def clock(self):
+        self.time += 0.02
+        return self.time
+
+
+def test_a_state_of_a_simulation_is_as_old_as_its_stamp_while_the_clock_goes_on():
+    inlet = Running()
+    for number in range(5):
+        inlet.take(float(number), 100.0 + 0.01 * number)
+        assert inlet.newest.state == [number]
+        assert inlet.newest.time == pytest.approx(100.0 + 0.01 * number)
+    assert not inlet.warnings
+
+
 def test_clocks_of_two_machines_that_differ_by_a_little_do_no_harm(inlet):
     assert inlet.take(stamp=NOW + 0.001).time == 50.0
     assert not inlet.input.disbelieved
