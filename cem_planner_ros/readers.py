@@ -25,6 +25,7 @@ from cem_planner_ros.fields import (
     PARTS,
     POINT_KINDS,
     QUATERNION,
+    REFERENCE_TYPES,
     STATE_TYPES,
     WORLD,
     part_of,
@@ -121,9 +122,11 @@ def command_reader(type_name: str, fields: Mapping[str, str]) -> Callable[[objec
     """
     Return a function that reads the action (nu,), in the order of `fields`, from a message.
 
+    A set-point is read likewise, of a type of REFERENCE_TYPES.
+
     Of a joint trajectory it reads the first point. It raises MessageError if a field is missing.
     """
-    grammar = COMMAND_TYPES[type_name]
+    grammar = {**REFERENCE_TYPES, **COMMAND_TYPES}[type_name]
     matches = [grammar.match(field) for field in fields.values()]
     if grammar is NUMBER:
         return lambda message: np.array([message.data])

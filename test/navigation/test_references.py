@@ -2,10 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """References over time: interpolation, ends, and one after the other."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation, Slerp
 
+from cem_planner_ros import fields
+from cem_planner_ros.navigation.reference_messages import reference_reader
 from cem_planner_ros.navigation.references import Reference, ReferenceSource
 
 SOURCE = ReferenceSource(
@@ -113,3 +117,17 @@ def test_stopped_it_stays_where_it_is():
     np.testing.assert_allclose(
         one.stopped(3.0).at([3.0, 9.0]), [[3.0, 3.0], [0.0, 0.0], [0.0, 0.0]]
     )
+
+
+def test_a_set_point_of_a_new_message_type_needs_two_rows(monkeypatch):
+    """As docs/architecture.md has it."""
+    kind = "geometry_msgs/msg/AccelStamped"
+    monkeypatch.setitem(fields.REFERENCE_TYPES, kind, fields.TWIST)
+    monkeypatch.setitem(fields.PARTS, kind, {"linear": "accel.linear"})
+    source = ReferenceSource("wanted", kind, {"x": "linear.y"}, (True,), (False,), ())
+    stamp, vector = SimpleNamespace(sec=5, nanosec=0), SimpleNamespace(x=0.0, y=2.0, z=0.0)
+    header = SimpleNamespace(stamp=stamp, frame_id="")
+    message = SimpleNamespace(header=header, accel=SimpleNamespace(linear=vector))
+    received = reference_reader(source)(message)
+    assert received.stamp == 5.0
+    np.testing.assert_array_equal(received.values(None), [[2.0]])
