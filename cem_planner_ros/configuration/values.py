@@ -280,14 +280,14 @@ class Configuration:
 
     def slowed(self, share: float) -> Configuration:
         """
-        Return this configuration with smaller bounds of all commanded speeds.
+        Return this configuration with smaller bounds of all commanded speeds, and what they bound.
 
         Args:
             share: factor of the bounds, above 0 and at most 1.
         """
         names = {*self.dynamics.forward_names, *self.dynamics.sideways_names}
         names = (names | {*self.dynamics.turning_names}) & {*self.dynamics.action_names}
-        groups = ("low", "high", "nominal")
+        groups = ("low", "high", "nominal", "safe")
         values = {
             name: self.values[name] for g in groups for a in names if (name := f"action.{g}.{a}")
         }

@@ -481,9 +481,9 @@ def test_follow_path_needs_a_cost_that_looks_at_the_way():
 
 
 def test_a_slowed_configuration_has_smaller_bounds_of_all_speeds():
-    configuration = configure(DRIVE | {"action.nominal.v": 0.4})
+    configuration = configure(DRIVE | {"action.nominal.v": 0.4, "action.safe.v": 0.3})
     slowed = configuration.slowed(0.5)
-    for name in ("low.v", "high.v", "low.yaw_rate", "high.yaw_rate", "nominal.v"):
+    for name in ("low.v", "high.v", "low.yaw_rate", "high.yaw_rate", "nominal.v", "safe.v"):
         name = f"action.{name}"
         assert slowed.values[name] == 0.5 * configuration.values[name]
     np.testing.assert_allclose(slowed.control_settings.limits.high, [0.25, 0.95])
