@@ -148,7 +148,8 @@ OF_PATTERN = {
     r"is not finite": "Find out why the publisher sends NaN or infinity.",
     r"there is no file": "Correct the path.",
     r"there is no folder": "Make the folder, or name another one.",
-    r"of the past, or|is in the future": "Set the clocks of the two machines alike.",
+    r"of the past, or|is in the future": "Set the clocks of the two machines alike. After the "
+    "reset of a simulation it ends by itself.",
     r"of a point is": "Correct the point.",
     r"orientation is not a rotation": "Send a quaternion of length 1.",
     r"has no number|declares a parameter|in place$|must be a subclass": "Correct the plugin.",
