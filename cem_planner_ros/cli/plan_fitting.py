@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-import contextlib
+import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,8 +29,8 @@ PLANS = 5
 PATIENCE = 1.5
 """Number of plans that are timed, and the time after which no more are, s."""
 
-BUSY = 0.2
-"""Share of the time waiting for a processor from which real times say little."""
+BUSY = 0.3
+"""Share of the time without a processor above which real times say little."""
 
 RATES = (50.0, 40.0, 25.0, 20.0, 12.5, 10.0)
 """Rates of commands to choose from, Hz."""
@@ -99,8 +98,7 @@ class IterationTime(NamedTuple):
 
     Attributes:
         seconds: on a machine that does nothing else, s.
-        waited: share of their time that the threads were ready but had no processor, as other
-            programs had it.
+        waited: share of the time in which the threads had no processor, as other programs had it.
     """
 
     seconds: float
@@ -115,25 +113,14 @@ def iteration_time(planner: Planner) -> IterationTime:
     """
     model = planner.dynamics
     assert isinstance(model, Mujoco)
-    before = _scheduled()
+    began = time.process_time()
     timed = timed_plans(planner, PLANS, PATIENCE)
-    ran, waited = (now - then for now, then in zip(_scheduled(), before, strict=True))
-    share = max(waited, 0) / max(ran + waited, 1)
-    seconds = min(seconds for _, seconds in timed) / planner.search.iterations
-    if share > BUSY:
-        iterations = sum(plan.iterations - 1 + plan.simulated_share for plan, _ in timed)
-        seconds = min(seconds, 1e-9 * ran / iterations / int(model.threads))
-    return IterationTime(seconds, share)
-
-
-def _scheduled() -> tuple[int, int]:
-    """Return how long all threads ran, and were ready without a processor, ns; Linux counts it."""
-    ran = waited = 0
-    for file in Path("/proc/self/task").glob("*/schedstat"):
-        with contextlib.suppress(OSError):  # A thread that ended meanwhile.
-            numbers = file.read_text().split()
-            ran, waited = ran + int(numbers[0]), waited + int(numbers[1])
-    return ran, waited
+    ran = time.process_time() - began
+    times = [seconds / planner.search.iterations for _, seconds in timed]
+    iterations = sum(plan.iterations - 1 + plan.simulated_share for plan, _ in timed)
+    of_a_thread = ran / iterations / int(model.threads)
+    waited = max(0.0, 1.0 - of_a_thread * len(times) / sum(times))
+    return IterationTime(min(*times, of_a_thread) if waited > BUSY else min(times), waited)
 
 
 def fitted(

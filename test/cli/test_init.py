@@ -480,7 +480,7 @@ class Calculating:
     search = SimpleNamespace(iterations=2)
 
     def __init__(self):
-        self.dynamics, self.times = Mujoco({"file": "cartpole.xml"}), []
+        self.dynamics, self.times = Mujoco({"file": "cartpole.xml", "threads": 1}), []
 
     def plan(self, state, time, until):
         began, end = monotonic(), thread_time() + 0.02
@@ -509,7 +509,7 @@ def test_the_time_of_an_iteration_is_that_without_other_programs():
         other.kill()
         other.communicate()
         os.sched_setaffinity(0, allowed)
-    assert took.waited > 0.2
+    assert took.waited > 0.3
     assert 0.0 < took.seconds < 0.8 * np.mean(planner.times[1:]) / planner.search.iterations
 
 
