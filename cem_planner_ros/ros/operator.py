@@ -13,6 +13,9 @@ from cem_planner_ros.control.loop import ControlLoop
 from cem_planner_ros.control.tick import EMERGENCY_STOP, PAUSED
 from cem_planner_ros.ros.any_durability import AnyDurabilitySubscription
 
+LASTS = "released, not activated since"
+"""The value of "emergency stop" in `/diagnostics` while a released one still stops the robot."""
+
 
 class Operator:
     """
@@ -58,8 +61,9 @@ class Operator:
 
     def facts(self) -> dict[str, object]:
         """Return the values of `/diagnostics` about what the operator wants."""
+        lasts = self._is_stopped and self._loop is not None
         return {
-            "emergency stop": "pressed" if self.is_pressed else "released",
+            "emergency stop": "pressed" if self.is_pressed else LASTS if lasts else "released",
             "paused": "yes" if self._is_paused else "no",
         }
 

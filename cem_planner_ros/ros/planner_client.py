@@ -82,6 +82,8 @@ class PlannerClient:
         self._check = check
         self._stop = StopButton(node.context, planner, told_stop)
         self._goals: tuple[Publisher, str] | None = None
+        self.is_stopped = False
+        """Whether an emergency stop lasts, also one that is released, as far as is known."""
         self._lock = threading.Lock()
         self._asked: dict[Future, _Question] = {}
         node.create_timer(LOOK, self._give_up, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -163,7 +165,8 @@ class PlannerClient:
         Deactivate an active planner, set values, and activate it again.
 
         Values that do not fit together are refused before anything happens. Nothing is set if the
-        planner stays active. A planner that refuses values is activated again too.
+        planner stays active. A planner that refuses values is activated again too. While an
+        emergency stop lasts, it is left inactive: whoever ends that also activates the planner.
         """
         refuse = functools.partial(_refuse_all, values, done)
         try:
@@ -186,7 +189,12 @@ class PlannerClient:
 
         def activate(refused: Refused) -> None:
             done(refused)
-            self._change("activate")
+            if self.is_stopped:
+                self._told(
+                    "not activated again: the emergency stop lasts until Activate is pressed"
+                )
+            else:
+                self._change("activate")
 
         self.read_state(on_state, refuse)
 

@@ -169,6 +169,7 @@ class ViewNode(Node):
         for status in message.status:
             if status.name == f"{self._planner}: control":
                 values = {value.key: value.value for value in status.values}
+                self.operating.is_stopped = values.get("emergency stop", "released") != "released"
                 self.page.show_diagnostics(status.level[0], status.message, values)
 
     def _on_parameters(self, event: ParameterEvent) -> None:

@@ -278,6 +278,28 @@ def test_the_stop_of_the_page_stops_the_planner(planner, view, wait_until):
     wait_until(lambda: "pressed" in other.page.stop_text)
 
 
+def test_values_set_on_the_page_do_not_end_a_released_emergency_stop(
+    planner, observer, view, wait_until, monkeypatch
+):
+    told = []
+    made = view()
+    monkeypatch.setattr(made.page, "show_answer", told.append)
+    panel = made.page.panel
+    wait_until(lambda: made.is_connected and panel.is_active)
+    for is_pressed in (True, False):
+        made.operating.emergency_stop(is_pressed)
+        wait_until(lambda is_pressed=is_pressed: planner._operator.is_pressed == is_pressed)
+    wait_until(lambda: made.operating.is_stopped)
+    panel.tuning.stage("planner.samples", 128)
+    panel.apply()
+    wait_until(lambda: told and "not activated again" in told[-1])
+    assert planner.get_parameter("planner.samples").value == 128
+    assert observer.lifecycle() == "inactive"
+    made.operating.transition("activate")
+    wait_until(lambda: observer.lifecycle() == "active")
+    wait_until(lambda: not made.operating.is_stopped)
+
+
 def test_the_stop_works_while_the_page_is_busy(planner, view, wait_until, monkeypatch):
     made = view()
     wait_until(lambda: made.page.panel.is_active)
