@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -184,33 +185,27 @@ class StopGuard:
         self.moving = moving
         if costmap is None and moving is None:
             return actions[0]
-        ways = [self.way(state, age, before, action) for action in actions]
-        self.stopping = ways[-1]
+        now = state, age, before
+        turns = (False, True) if self._ways.is_turned_back(state, before) else (False,)
+
+        def ways_of(action: np.ndarray | None = None) -> list[np.ndarray]:
+            """Return the way after a command, and that on which the robot turns back earlier."""
+            return [self.way(*now, action, turn) for turn in turns]
+
+        reached = [ways_of(action) for action in actions]
+        self.stopping = reached[-1][0]
         if moving is not None:
-            check = MovingObstacleCheck(
-                self.footprint,
-                moving,
-                self.settings.margin,
-                STEP,
-                lambda: self.way(state, age, before),
+            brakes = [functools.partial(self.way, *now, turns_back=turn) for turn in turns]
+            allowed = self._evading(moving, reached, brakes)
+            actions, reached = (
+                list(itertools.compress(each, allowed)) for each in (actions, reached)
             )
-            allowed = [check.allows(way) for way in ways]
-            actions, ways = (list(itertools.compress(each, allowed)) for each in (actions, ways))
-        if costmap is None or not ways:
-            self.stopping = ways[0] if ways else self.stopping
-            return actions[0] if ways else None
-        is_turned_back = self._ways.is_turned_back(state, before)
-
-        def poses(way: np.ndarray, action: np.ndarray | None = None) -> np.ndarray:
-            """Return the poses of a way, and those where the robot turns back earlier."""
-            if not is_turned_back:
-                return way
-            return np.concatenate((way, self.way(state, age, before, action, turns_back=True)))
-
-        reached = [poses(*each) for each in zip(ways, actions, strict=True)]
+        if costmap is None or not reached:
+            self.stopping = reached[0][0] if reached else self.stopping
+            return actions[0] if reached else None
         side, margin = costmap.resolution, self.settings.margin
-        points = self._cells(costmap, np.concatenate(reached))
-        here = ways[0][:1]
+        points = self._cells(costmap, np.concatenate([*itertools.chain(*reached)]))
+        here = reached[0][0][:1]
         clearance = self._clearance(here, points, side)[0]
         is_touching = bool((clearance < margin).any())
         overlap = self._overlap(costmap, here)[0] if is_touching else 0.0
@@ -219,7 +214,8 @@ class StopGuard:
         if is_touching:
             least, most = self._contact.least(points, margin, side), self._contact.overlap
         is_relaxed = False
-        for action, self.stopping, way in zip(actions, ways, reached, strict=True):
+        for action, ways in zip(actions, reached, strict=True):
+            self.stopping, way = ways[0], np.concatenate(ways)
             nearest = self._clearance(way, points, side).min(0, initial=math.inf)
             overlap = 0.0
             if is_touching:
@@ -229,7 +225,7 @@ class StopGuard:
             if not is_touching:
                 continue
             if not is_relaxed:
-                braking = poses(self.way(state, age, before))
+                braking = np.concatenate(ways_of())
                 unavoidable = self._clearance(braking, points, side).min(0)
                 least = np.where(clearance < margin, np.minimum(least, unavoidable), least)
                 most = max(most, self._overlap(costmap, braking).max())
@@ -237,6 +233,19 @@ class StopGuard:
             if (nearest >= least - ROUNDING).all() and overlap <= most:
                 return action
         return None
+
+    def _evading(
+        self,
+        moving: MovingObstacles,
+        reached: Sequence[Sequence[np.ndarray]],
+        brakes: Sequence[Callable[[], np.ndarray]],
+    ) -> list[bool]:
+        """Return of each command whether moving obstacles allow its ways, given how to brake."""
+        margin = self.settings.margin
+        checks = [
+            MovingObstacleCheck(self.footprint, moving, margin, STEP, brake) for brake in brakes
+        ]
+        return [all(map(MovingObstacleCheck.allows, checks, ways)) for ways in reached]
 
     def _reach(self, side: float) -> float:
         """

@@ -9,6 +9,7 @@ import pytest
 
 from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.footprint import Footprint
+from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.planar_robot import DriveSettings, PlanarRobot
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.stop_guard import HALF_DIAGONAL, StopGuard
@@ -124,6 +125,22 @@ def test_commands_on_their_way_count_until_they_have_had_their_effect():
     # A stop that was sent after it has not overtaken it.
     assert not guard.can_stop(near, stands, 0.0, np.array([back, stop]), stop)
     assert guard.can_stop(near, stands, 0.0, stop, stop)
+
+
+def test_an_obstacle_that_may_move_is_not_backed_into_either():
+    settings = drive_settings(np.random.default_rng(0), 0.4)
+    guard = StopGuard(ROBOT, FOOTPRINT, settings)
+    ahead = np.array([0.0, 0.0, 0.0, 0.1, 0.0])
+    back, slow = np.array([-1.0, 0.0]), np.array([0.1, 0.0])
+
+    def can_stop(distance, before):
+        place = np.array([[-0.3 - distance - 0.2, 0.0]])
+        one = MovingObstacles(place, np.zeros((1, 2)), np.array([0.2]), 0.0, 0.0)
+        return guard.can_stop(None, ahead, 0.0, before, back, one)
+
+    assert not can_stop(0.6, back)
+    assert can_stop(1.4, back)
+    assert can_stop(0.6, slow)
 
 
 def test_a_robot_that_is_about_to_turn_back_needs_room_behind_it():
