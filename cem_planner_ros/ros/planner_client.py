@@ -175,7 +175,12 @@ class PlannerClient:
             refuse(str(error))
             return
 
+        was_stopped = False
+
         def on_state(label: str) -> None:
+            nonlocal was_stopped
+            # When it is inactive, it does not say any more that a released stop lasts.
+            was_stopped = self.is_stopped
             if label == "active":
                 self._change("deactivate", on_deactivated, refuse)
             else:
@@ -189,7 +194,7 @@ class PlannerClient:
 
         def activate(refused: Refused) -> None:
             done(refused)
-            if self.is_stopped:
+            if was_stopped or self.is_stopped:
                 self._told(
                     "not activated again: the emergency stop lasts until Activate is pressed"
                 )

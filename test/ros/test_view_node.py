@@ -290,6 +290,14 @@ def test_values_set_on_the_page_do_not_end_a_released_emergency_stop(
         made.operating.emergency_stop(is_pressed)
         wait_until(lambda is_pressed=is_pressed: planner._operator.is_pressed == is_pressed)
     wait_until(lambda: made.operating.is_stopped)
+    set_parameters = made.operating.set_parameters
+
+    def set_late(*given):
+        """Set values when the diagnostics of the inactive planner have come."""
+        made.operating.is_stopped = False
+        set_parameters(*given)
+
+    monkeypatch.setattr(made.operating, "set_parameters", set_late)
     panel.tuning.stage("planner.samples", 128)
     panel.apply()
     wait_until(lambda: told and "not activated again" in told[-1])
