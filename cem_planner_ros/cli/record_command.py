@@ -104,8 +104,8 @@ def run(options: argparse.Namespace) -> int:
                     recorder.close()
     finally:
         rclpy.try_shutdown()
-        if recorder is not None and not any(recorder.counts.values()):
-            shutil.rmtree(options.out)
+        if recorder is None or not any(recorder.counts.values()):
+            shutil.rmtree(options.out, ignore_errors=True)  # It may not be there yet.
     counts = recorder.counts
     states = " and ".join(str(counts[channel]) for channel in task.state_channels)
     print(

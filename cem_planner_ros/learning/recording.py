@@ -15,6 +15,17 @@ from cem_planner_ros.learning.task import Task
 from cem_planner_ros.readers import offsets
 from cem_planner_ros.simulation.plants import Plant
 
+DEFINITIONS = {
+    "ackermann_msgs/msg/AckermannDrive": (
+        "float32 steering_angle\nfloat32 steering_angle_velocity\nfloat32 speed\n"
+        "float32 acceleration\nfloat32 jerk"
+    ),
+    "ackermann_msgs/msg/AckermannDriveStamped": (
+        "std_msgs/Header header\nackermann_msgs/AckermannDrive drive"
+    ),
+}
+"""Fields of messages that rosbags does not know."""
+
 Act = Callable[[np.ndarray, float], np.ndarray]
 """A function of state (nx,) and time, s, that returns the action (nu,)."""
 
@@ -51,12 +62,14 @@ class BagWriter:
     def __init__(self, folder: Path, task: Task, mcap: bool = True):
         try:
             from rosbags.rosbag2 import StoragePlugin, Writer
-            from rosbags.typesys import Stores, get_typestore
+            from rosbags.typesys import Stores, get_types_from_msg, get_typestore
         except ImportError as error:
             raise ConfigurationError(
                 f"writing bags needs rosbags (pip install rosbags): {error}"
             ) from error
         self._store = get_typestore(Stores.ROS2_JAZZY)
+        for name, definition in DEFINITIONS.items():
+            self._store.register(get_types_from_msg(definition, name))
         storage = StoragePlugin.MCAP if mcap else StoragePlugin.SQLITE3
         self._writer = Writer(folder, version=9, storage_plugin=storage)
         self._task = task

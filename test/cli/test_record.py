@@ -173,6 +173,16 @@ def test_wrong_arguments_are_refused(write_yaml, drive, capsys, tmp_path, argume
     assert text in capsys.readouterr().err
 
 
+def test_messages_that_are_not_installed_leave_no_empty_bag(
+    write_yaml, drive, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "std_msgs.msg", None)
+    given = ["--config", str(write_yaml(drive)), "--out", str(tmp_path / "bag")]
+    assert cli.main(["record", *given]) == 1
+    assert "need the package std_msgs" in capsys.readouterr().err
+    assert not (tmp_path / "bag").exists()
+
+
 TWO = {
     "state.sources": ["places", "speeds"],
     "state.places.topic": "places",

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags of a robot whose state comes on two topics."""
 
+import struct
+
 import numpy as np
 import pytest
 from rosbags.typesys import Stores, get_typestore
@@ -102,3 +104,18 @@ def test_where_one_source_is_silent_there_is_no_state(tmp_path, task):
     assert np.isnan(values[silent]).any(1).all()
     assert np.isfinite(values[times < 104.8]).all()
     np.testing.assert_allclose(values[times > 106.0, 1], np.cos(times[times > 106.0]), atol=1e-3)
+
+
+def test_the_commands_of_a_car_are_written_and_read(tmp_path):
+    """rosbags does not know their type."""
+    file, kind = tmp_path / "car.yaml", "ackermann_msgs/msg/AckermannDriveStamped"
+    file.write_text(TWO + f"    command: {{type: {kind}, fields: {{torque: speed}}}}\n")
+    car = tasks.load(file)
+    # CDR: the stamp, an empty string with its end, and what is padded; angle, its rate, speed, ...
+    drive = b"\0\1\0\0" + struct.pack("<iII4x5f", 100, 0, 1, 0.1, 0.2, 3.0, 0.4, 0.5)
+    with recording.BagWriter(tmp_path / "bag", car) as writer:
+        for time in (100.0, 100.1, 100.2):
+            writer.write("state.place", time, place(time, 0.0))
+            writer.write("state.rate", time, rate(time, 0.0))
+            writer.write("command", time, drive)
+    np.testing.assert_allclose(bags.read(tmp_path / "bag", car).commands.values, [[3.0]] * 3)
