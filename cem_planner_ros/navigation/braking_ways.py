@@ -108,7 +108,7 @@ class BrakingWays:
         for index, (low, high) in enumerate(zip(lows, highs, strict=True)):
             first = measured[index]
             along, against = (high, low) if (first or high + low) >= 0.0 else (low, high)
-            if turns_back and against * first < 0.0:
+            if turns_back and against * (first or along) < 0.0:
                 measured[index], along = 0.0, against
             given.append(along)
         return measured, given

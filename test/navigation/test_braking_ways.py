@@ -127,6 +127,14 @@ def test_commands_on_their_way_count_until_they_have_had_their_effect():
     assert guard.can_stop(near, stands, 0.0, stop, stop)
 
 
+def test_a_robot_that_stands_may_get_commands_of_both_directions():
+    settings = drive_settings(np.random.default_rng(0), 0.4)
+    guard = StopGuard(ROBOT, FOOTPRINT, settings)
+    stands, ahead, back = np.zeros(5), np.array([0.5, 0.0]), np.array([-0.4, 0.0])
+    assert not guard.can_stop(behind(0.15), stands, 0.0, np.array([ahead, back]), back)
+    assert guard.can_stop(behind(1.4), stands, 0.0, np.array([ahead, back]), back)
+
+
 def test_an_obstacle_that_may_move_is_not_backed_into_either():
     settings = drive_settings(np.random.default_rng(0), 0.4)
     guard = StopGuard(ROBOT, FOOTPRINT, settings)
