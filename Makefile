@@ -11,6 +11,8 @@ SOURCES := $(shell find cem_planner_ros launch config models worlds scripts reso
 # A sourced ROS installation must not mix with the ROS wheels of the environment made here.
 unexport PYTHONPATH PYTHONHOME AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 unexport LD_LIBRARY_PATH ROS_DISTRO ROS_VERSION ROS_PYTHON_VERSION RMW_IMPLEMENTATION
+# The wheels set it in a Python that has found its libraries; one that it starts has to find them too.
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 .PHONY: help install demo test test-fast test-extras test-pages test-jazzy lint reference docs figures dist clean
 

@@ -24,6 +24,7 @@ below.plot(found.states[:, 2, ::50], color="grey", linewidth=0.5)  # every 50th 
 below.plot(planner.predict(plan, hanging)[:, 2], color="black")
 below.set(xlabel="model step", ylabel="theta (rad)")
 figure.savefig("plan.png")
+print("plan.png shows the plan and some candidates")
 
 # %% Close the loop: the plant is the model itself, and each plan begins with the one before.
 state, period, way = hanging, 0.02, []

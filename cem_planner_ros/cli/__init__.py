@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import functools
 import importlib
 import os
+import signal
 import sys
 from types import ModuleType
 
@@ -53,8 +55,21 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # Whoever read the output has had enough of it, such as `head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_output()
         return 0
+    except OSError as error:
+        if error.errno == errno.EIO:  # The terminal was closed.
+            _close_output()
+            return 128 + signal.SIGHUP
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+def _close_output() -> None:
+    """Let what is still to be printed go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser() -> argparse.ArgumentParser:

@@ -39,6 +39,9 @@ DISCOVERY = 1.5
 MOST_AGE = 1.0
 """Age of a state from which its stamp is not believed, s."""
 
+MOST_SEED = 2**63 - 1
+"""That of an integer parameter."""
+
 OTHERS_END = 20.0
 """Time to wait for others with the same topics or report to end, s, such as an earlier demo."""
 
@@ -75,9 +78,11 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigurationError(
             f"--duration is {duration:g}, allowed: at least {max(1.0, kind.min_duration):g} s"
         )
-    if options.seed < 0:
-        raise ConfigurationError(f"--seed is {options.seed}, allowed: at least 0")
+    if not 0 <= options.seed <= MOST_SEED:
+        raise ConfigurationError(f"--seed is {options.seed}, allowed: from 0 to {MOST_SEED}")
     if options.view is not None:
+        if not 0 < options.view <= 65535:
+            raise ConfigurationError(f"--view is {options.view}, allowed: from 1 to 65535")
         check_packages()
     stale = [*(f"{node}.log" for node in kind.files), "summary.json", "demo.png"]
     with _claimed(options.report, stale):
@@ -117,11 +122,11 @@ def _run(options: argparse.Namespace, scenario: Scenario, duration: float) -> in
         **found,
         **timing,
     }
+    (options.report / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     demo_report.show(scenario, summary, problems, options.report)
     for line in (options.report / "planner.log").read_text().splitlines():
         if "planning runs as" in line:
             print(line)
-    (options.report / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     demo_report.plot(scenario, configuration.dynamics, recording, options.report)
     return 1 if problems else 0
 

@@ -81,6 +81,8 @@ def _list(topics: list[str], most: int = 3) -> str:
 
 
 def _full_name(info) -> str:
+    if info.node_name == "_NODE_NAME_UNKNOWN_":  # It has just come, or is about to go.
+        return "a node without a name yet"
     return f"{info.node_namespace.rstrip('/')}/{info.node_name}"
 
 

@@ -1,5 +1,6 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
+import errno
 import json
 import os
 import re
@@ -424,11 +425,30 @@ def test_bench_refuses_a_device_that_is_not_there(capsys):
         (["--duration", "1"], "--duration is 1, allowed: at least 4 s"),
         (["--duration", "nan"], "--duration is nan"),
         (["--seed", "-1"], "--seed is -1"),
+        (["--seed", str(10**20)], "allowed: from 0 to 9223372036854775807"),
+        (["--view", "99999"], "--view is 99999, allowed: from 1 to 65535"),
     ],
 )
 def test_demo_refuses_what_it_cannot_do(tmp_path, arguments, text, capsys):
     assert cli.main(["demo", "--report", str(tmp_path), *arguments]) == 1
     assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "text"),
+    [
+        (OSError(errno.EIO, "Input/output error"), 129, ""),  # The terminal was closed.
+        (PermissionError(errno.EACCES, "Permission denied", "f.yaml"), 1, "error: f.yaml: Perm"),
+    ],
+)
+def test_errors_of_the_system_are_no_tracebacks(monkeypatch, capfd, error, status, text):
+    def fail(arguments):
+        raise error
+
+    monkeypatch.setattr(cli, "_main", fail)
+    monkeypatch.setattr(cli, "_close_output", lambda: None)
+    assert cli.main([]) == status
+    assert capfd.readouterr().err.startswith(text)
 
 
 def children(process):
