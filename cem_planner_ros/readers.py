@@ -57,6 +57,27 @@ def stamp_of(message) -> float | None:
     return header.stamp.sec + 1e-9 * header.stamp.nanosec
 
 
+def age_of(stamp: float | None, now: float, most: float, parameter: str) -> float:
+    """
+    Return the age of a message with this stamp, s; 0 without a stamp.
+
+    An old message stays old. With clocks that differ a little, one from the future is new. A
+    simulated clock that was not read yet shows 0, and every message is new.
+
+    Args:
+        stamp: as `stamp_of` returns it.
+        now: present time on the clock of the stamps, s.
+        most: s by which the stamp may be in the future.
+        parameter: where `most` is from.
+
+    Raises MessageError if the stamp is further in the future.
+    """
+    age = 0.0 if stamp is None else now - stamp
+    if age < -most and now > 0.0:
+        raise MessageError(f"its stamp is in the future by more than {parameter}")
+    return max(age, 0.0)
+
+
 def state_reader(type_name: str, fields: Mapping[str, str]) -> Callable[[object], np.ndarray]:
     """
     Return a function that reads the state (nx,), in the order of `fields`, from a message.

@@ -12,7 +12,7 @@ from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.received_grid import ReceivedGrid, without_recent
-from cem_planner_ros.readers import MessageError, stamp_of
+from cem_planner_ros.readers import age_of, stamp_of
 from cem_planner_ros.ros.frames import Frames
 
 
@@ -102,13 +102,8 @@ class CostmapInput:
         self._take_grid(stamp_of(message))
 
     def _take_grid(self, stamp: float | None) -> None:
-        now = self._stamp_clock()
-        # An old map stays old. With clocks that differ a little, a map from the future is new. A
-        # simulated clock that was not read yet shows 0, and every map is new.
-        age = 0.0 if stamp is None else now - stamp
-        if age < -self._max_age and now > 0.0:
-            raise MessageError("its stamp is in the future by more than drive.max_costmap_age")
-        time = self._clock() - max(age, 0.0)
+        age = age_of(stamp, self._stamp_clock(), self._max_age, "drive.max_costmap_age")
+        time = self._clock() - age
         costmap = self._grid.costmap(self._frames.pose_of, time, self._lethal)
         with self._lock:
             self._waiting = costmap

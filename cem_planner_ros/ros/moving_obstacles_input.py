@@ -12,7 +12,7 @@ from sensor_msgs.msg import PointCloud2
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.obstacle_messages import FIELDS, moving_obstacles_of
-from cem_planner_ros.readers import MessageError, stamp_of
+from cem_planner_ros.readers import age_of, stamp_of
 from cem_planner_ros.ros.frames import Frames
 from cem_planner_ros.ros.point_clouds import write_fields
 
@@ -65,14 +65,7 @@ class MovingObstaclesInput:
         Raises MessageError if the message cannot be used.
         """
         stamp, now = stamp_of(message), self._stamp_clock()
-        # With clocks that differ a little, a message from the future is new. A simulated clock that
-        # was not read yet shows 0, and every message is new.
-        age = 0.0 if stamp is None else now - stamp
-        if age < -self._max_age and now > 0.0:
-            raise MessageError(
-                "its stamp is in the future by more than drive.max_moving_obstacles_age"
-            )
-        age = max(age, 0.0)
+        age = age_of(stamp, now, self._max_age, "drive.max_moving_obstacles_age")
         frame = self._frames.pose_of(message.header.frame_id, stamp)
         moving = moving_obstacles_of(message, frame, self._clock() - age, now - age)
         self._changed(moving)
