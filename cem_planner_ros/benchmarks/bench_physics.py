@@ -10,7 +10,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from cem_planner_ros.benchmarks import machine
 from cem_planner_ros.benchmarks.bench_plan import THREADS
 from cem_planner_ros.benchmarks.example_tasks import TASKS
 from cem_planner_ros.benchmarks.part import costs
-from cem_planner_ros.benchmarks.robot_tasks import episode
+from cem_planner_ros.benchmarks.robot_tasks import controlled_by, episode
 from cem_planner_ros.costs.actions import ActionRate
 from cem_planner_ros.costs.barrier import Barrier
 from cem_planner_ros.costs.quadratic import Quadratic
@@ -107,14 +106,9 @@ def walks(device: str, quick: bool, say: Callable[[str], None]) -> Iterator[dict
     for seed in seeds:
         say(f"go1 walks, {row['samples']} candidates, seed {seed}")
         planner = task.preset(row["samples"], seed, device=device, engine=engine)
-        found.append(-episode(task, partial(_act, planner), seed))
+        found.append(-episode(task, controlled_by(planner), seed))
     name = f"go1 walks, {1.0 / period:g} Hz"
     yield {"name": name, "engine": engine, **row, **costs(seeds, found)}
-
-
-def _act(planner: Planner, state: np.ndarray, time: float) -> np.ndarray:
-    """Return the action (nu,) to send in a state (nx,)."""
-    return planner.plan(state, time).actions[0]
 
 
 def _plan_times(planner: Planner, seconds: float) -> dict[str, float]:

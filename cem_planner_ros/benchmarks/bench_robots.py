@@ -11,7 +11,7 @@ import torch
 
 from cem_planner_ros.benchmarks import example_tasks, gym_tasks, icem, judo_tasks
 from cem_planner_ros.benchmarks.part import Part, Progress, costs
-from cem_planner_ros.benchmarks.robot_tasks import Act, RobotTask, episode
+from cem_planner_ros.benchmarks.robot_tasks import Act, RobotTask, controlled_by, episode
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.studies.workers import Here, Workers, in_order
 
@@ -83,7 +83,7 @@ def has(method: str, task: str) -> bool:
 def _controller(planner: Planner) -> Made:
     search = planner.search
     sizes = {name: getattr(search, name) for name in ("samples", "iterations", "horizon")}
-    return lambda state, time: planner.plan(state, time).actions[0], sizes
+    return controlled_by(planner), sizes
 
 
 def judo(task: str, rollouts: int, seed: int, method: str) -> Made:

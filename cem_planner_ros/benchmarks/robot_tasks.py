@@ -227,6 +227,11 @@ Act = Callable[[np.ndarray, float], np.ndarray]
 """(state (nx,), time, s) -> action (nu,)"""
 
 
+def controlled_by(planner: Planner) -> Act:
+    """Return a controller that sends the first action of a plan in each period."""
+    return lambda state, time: planner.plan(state, time).actions[0]
+
+
 def episode(task: RobotTask, act: Act, seed: int) -> float:
     """
     Return minus the costs of a run; it ends early where the robot has fallen.

@@ -232,6 +232,7 @@ def _record(
     _listen(node, configuration, recording)
     scenario.watch(node, configuration, recording)
     started = time.monotonic()
+    command = f"command {demo_report.action_labels(configuration.dynamics)[0]}"
     try:
         with _progress(duration) as progress:
             while not recording.now >= duration:
@@ -243,7 +244,7 @@ def _record(
                     node_processes.check_ready(logs, time.monotonic() - started)
                     progress(0.0, "starting: compiling the planner")
                 elif recording.states and recording.statistics:
-                    progress(recording.now, _readings(scenario, configuration, recording))
+                    progress(recording.now, _readings(scenario, command, recording))
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
@@ -303,14 +304,13 @@ def _listen(node: Node, configuration: Configuration, recording: DemoRecording) 
     node.create_subscription(Float64MultiArray, "/cem_planner/statistics", on_statistics, 50)
 
 
-def _readings(scenario: Scenario, configuration: Configuration, recording: DemoRecording) -> str:
-    """Return what progress says: signals, time of the plan, and the command if it is short."""
+def _readings(scenario: Scenario, command: str, recording: DemoRecording) -> str:
+    """Return what progress says: signals, time of the plan, and the command if actions are few."""
     state = recording.states[-1][1]
     told = [demo_report.reading(label, f"{get(state):+.2f}") for label, get in scenario.signals]
     told.append(f"plan {recording.statistics[-1][1]['plan_ms']:.1f} ms")
     action = recording.actions[-1:]
     if action and len(action[0][1]) <= demo_report.MOST_PANELS:
-        command = f"command {demo_report.action_labels(configuration.dynamics)[0]}"
         told.append(demo_report.reading(command, f"{action[0][1][0]:+.1f}"))
     return "  ".join(told)
 
