@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 
 from rclpy.clock import Clock, ClockType
@@ -25,6 +26,9 @@ Time for which the transient-local subscription stays at least, so that all publ
 SETTLE_TIMEOUT = 0.5
 """Longest wait of `settle`, s."""
 
+DEPTH = 10
+"""Depth of the transient-local subscription: the messages by which one may lag behind the other."""
+
 
 class AnyDurabilitySubscription:
     """
@@ -34,9 +38,10 @@ class AnyDurabilitySubscription:
     logs that the quality of service is incompatible. Therefore a volatile subscription receives the
     messages of all publishers. When a transient-local publisher appears, a transient-local
     subscription is added until it has received the earlier messages. It also receives new messages
-    in this time, so none is lost. A message that comes twice is taken once if it has a stamp, else
-    twice: another press of an emergency stop equals the one before. Only a volatile publisher that
-    exists in this time still logs the incompatibility.
+    in this time, so none is lost. A message that comes twice is taken once if it has a stamp, also
+    where one subscription lags behind the other. Without a stamp it is taken twice: another press
+    of an emergency stop equals the one before. Only a volatile publisher that exists in this time
+    still logs the incompatibility.
 
     Args:
         node: the node that subscribes.
@@ -64,7 +69,7 @@ class AnyDurabilitySubscription:
         self._asked: set[bytes] = set()  # Identities of latched publishers.
         self._since = 0.0
         self._has_heard = False
-        self._newest: tuple[object, bool] | None = None  # A message, and whether it was latched.
+        self._copies = Copies()
         self._latched = None
         qos = QoSProfile(depth=1, reliability=reliability)
         self._volatile = node.create_subscription(kind, topic, self._on_message, qos)
@@ -81,7 +86,7 @@ class AnyDurabilitySubscription:
     def ask(self) -> None:
         """Receive the earlier messages of latched publishers, again if already received."""
         self.ask_no_more()
-        self._asks, self._newest = True, None
+        self._asks, self._copies = True, Copies()
         self.look()
 
     def ask_no_more(self) -> None:
@@ -107,7 +112,7 @@ class AnyDurabilitySubscription:
                     self._kind,
                     self._topic,
                     self._on_latched,
-                    QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL),
+                    QoSProfile(depth=DEPTH, durability=DurabilityPolicy.TRANSIENT_LOCAL),
                     # It is no fault that this subscription receives nothing from volatile
                     # publishers.
                     event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
@@ -141,12 +146,32 @@ class AnyDurabilitySubscription:
     def _on_message(self, message, is_latched: bool = False) -> None:
         # The time of publication is not used, because rclpy's EventsExecutor fails with callbacks
         # that take the information about a message.
-        newest, self._newest = self._newest, (message, is_latched)
-        comes_twice = newest is not None and newest[1] != is_latched
-        if not (comes_twice and _is_same(message, newest[0])):
+        if stamp_of(message) is None or not self._copies.is_copy(message.header, is_latched):
             self._take(message)
 
 
-def _is_same(one, other) -> bool:
-    """Return whether two messages are the same message, received twice: both have its stamp."""
-    return stamp_of(one) is not None and one.header == other.header
+class Copies:
+    """Finds the messages that come a second time, of two subscriptions that each keep the order."""
+
+    def __init__(self) -> None:
+        self._source = False
+        self._ahead: deque[object] = deque(maxlen=DEPTH)  # Only this source brought these yet.
+
+    def is_copy(self, header: object, source: bool) -> bool:
+        """
+        Return whether the other subscription brought the message with this header before.
+
+        Args:
+            header: header of the message, with its stamp.
+            source: which of the two subscriptions brings it now.
+        """
+        if source != self._source:
+            if header in self._ahead:
+                while self._ahead.popleft() != header:
+                    pass
+                return True
+            # What brings a new message has brought, or lost, all that the other one has.
+            self._source = source
+            self._ahead.clear()
+        self._ahead.append(header)
+        return False

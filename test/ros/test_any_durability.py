@@ -7,10 +7,17 @@ import time
 import pytest
 import rclpy
 from geometry_msgs.msg import PointStamped
+from hypothesis import given
+from hypothesis import strategies as st
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Int32
 
-from cem_planner_ros.ros.any_durability import LINGER, AnyDurabilitySubscription
+from cem_planner_ros.ros.any_durability import (
+    DEPTH,
+    LINGER,
+    AnyDurabilitySubscription,
+    Copies,
+)
 from cem_planner_ros.ros.process import light_executor
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -111,6 +118,26 @@ def test_it_hears_each_message_of_a_latched_publisher_again(nodes, spin, stamp):
     end = time.monotonic() + 0.3  # Time for one more, which there must not be.
     spin(lambda: time.monotonic() > end)
     assert listener.heard == ([8, 9, 10] if stamp else [0] * 6)
+
+
+@given(st.data())
+def test_of_two_subscriptions_each_message_is_taken_once_however_far_one_lags(data):
+    """The transient-local one loses nothing; what the other one loses may be taken again."""
+    count = data.draw(st.integers(1, 15))
+    volatile = data.draw(st.lists(st.booleans(), min_size=count, max_size=count))
+    waiting = {True: list(range(count)), False: [n for n in range(count) if volatile[n]]}
+    copies, taken = Copies(), []
+    while waiting[True] or waiting[False]:
+        lags = {s: sum(n < min(waiting[not s] or [count]) for n in waiting[s]) for s in waiting}
+        able = [s for s in waiting if waiting[s] and lags[not s] < DEPTH]
+        source = data.draw(st.sampled_from(able))
+        number = waiting[source].pop(0)
+        if not copies.is_copy(number, source):
+            taken.append(number)
+    assert set(taken) == set(range(count))
+    assert taken[-1] == count - 1  # The newest one stays in force.
+    if all(volatile):
+        assert taken == list(range(count))
 
 
 def test_it_hears_volatile_publishers_and_nobody_warns(nodes, spin, incompatible):
