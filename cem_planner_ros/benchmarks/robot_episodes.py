@@ -17,7 +17,7 @@ import torch
 
 from cem_planner_ros.benchmarks import machine
 from cem_planner_ros.configuration import Configuration, configure, load_yaml
-from cem_planner_ros.control.integration import Integration
+from cem_planner_ros.control.integration import Integration, most_leads
 from cem_planner_ros.control.ladder import STOPPED
 from cem_planner_ros.navigation.references import Reference
 from cem_planner_ros.paths import share
@@ -122,7 +122,8 @@ def reach(
         return plant.physics_state()[:joints]
 
     period = 1.0 / configuration.values["control_rate"]
-    integration = Integration(configuration.integrated_rows(), period)
+    leads = most_leads(configuration.control_settings, configuration.values["command.max_lead"])
+    integration = Integration(configuration.integrated_rows(), period, leads)
 
     def step(speeds: np.ndarray, duration: float) -> None:
         is_stopped = run.loop.commander.ladder.status == STOPPED

@@ -181,6 +181,16 @@ TABLE = (
         when=INACTIVE,
     ),
     Parameter(
+        "command.max_lead",
+        0.2,
+        "Time by which a joint may be behind its position of command.integrate, beside a period, "
+        "actuation_delay and action.lag, at the bound of its speed. A position that is farther "
+        "ahead waits.",
+        unit="s",
+        low=0.0,
+        high=60.0,
+    ),
+    Parameter(
         "command.frame_id",
         "",
         "Frame of a stamped command, that of the robot's body; empty for the child_frame_id of the "

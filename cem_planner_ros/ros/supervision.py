@@ -85,6 +85,7 @@ class Supervision:
                 *self._states(topics, values),
                 *(topics.references.alerts() if topics.references is not None else ()),
                 *self._plans(topics, loop, values),
+                _waiting(topics, values),
             )
             if alert is not None
         ]
@@ -216,6 +217,19 @@ class Supervision:
             counts = endpoints.publishers(self._node, topic, kind)
             return f"no message on '{topic}' for {watch.silence:.1f} s ({counts}){source}"
         return ""
+
+
+def _waiting(topics: Topics, values: Mapping[str, Any]) -> Alert | None:
+    """Return which set-points wait for joints that are far behind."""
+    names = topics.waiting
+    if not names:
+        return None
+    return Alert(
+        "waiting",
+        f"the set-point waits for {', '.join(names)}, which is farther behind than "
+        f"command.max_lead {values['command.max_lead']:g} s allows: it is blocked, hangs under a "
+        "load, or has a servo that is slower than action.lag",
+    )
 
 
 def _rests(topics: Topics, tick: Tick) -> str:

@@ -14,7 +14,7 @@ from rclpy.lifecycle import LifecycleNode
 
 from cem_planner_ros.configuration import Configuration
 from cem_planner_ros.control.commander import Commander
-from cem_planner_ros.control.integration import Integration
+from cem_planner_ros.control.integration import Integration, most_leads
 from cem_planner_ros.control.ladder import STOPPED
 from cem_planner_ros.control.tick import StateSample
 from cem_planner_ros.errors import ConfigurationError
@@ -80,7 +80,8 @@ class Topics:
         self._write = command_writer(self.command_type, configuration.fields("command"), period)
         rows = configuration.integrated_rows()
         is_sent_as_it_is = all(row is None for row in rows)
-        self._integration = None if is_sent_as_it_is else Integration(rows, period)
+        leads = self._leads(configuration)
+        self._integration = None if is_sent_as_it_is else Integration(rows, period, leads)
         self._period = period
         self.surroundings: SurroundingsInput | None = None
         """None for a plant without surroundings."""
@@ -184,10 +185,26 @@ class Topics:
 
     def use(self, configuration: Configuration) -> None:
         """Use new values of live parameters."""
+        if self._integration is not None:
+            self._integration.most_lead = self._leads(configuration)
         if self.references is not None:
             self.references.use(configuration.values)
         if self.surroundings is not None:
             self.surroundings.use(configuration)
+
+    @staticmethod
+    def _leads(configuration: Configuration) -> np.ndarray:
+        return most_leads(configuration.control_settings, configuration.values["command.max_lead"])
+
+    @property
+    def waiting(self) -> list[str]:
+        """Names of the states whose set-points wait for what is measured."""
+        if self._integration is None:
+            return []
+        values = self._table.configuration.values
+        names = self._table.configuration.dynamics.action_names
+        waiting = zip(names, self._integration.waiting, strict=True)
+        return [values[f"command.integrate.{name}"] for name, waits in waiting if waits]
 
     def slowed(self, configuration: Configuration) -> Configuration:
         """Return a configuration with the bounds reduced by the speed limit."""

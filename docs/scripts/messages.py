@@ -297,6 +297,10 @@ OF_TEXT = {
     "states come at RATE Hz, LIMIT MAX_AGE s needs more than VALUE": (
         "Publish states more often, or raise the age that the message names."
     ),
+    "the set-point waits for NAMES, which is farther behind than command.max_lead VALUES s "
+    "allows: it is blocked, hangs under a load, or has a servo that is slower than action.lag": (
+        "Free the joint; give the lag that its servo has; or raise command.max_lead."
+    ),
     "VALUE % of the candidates have a NaN or infinite cost": (
         "Look at the model and the costs, or make the bounds of the actions narrower."
     ),

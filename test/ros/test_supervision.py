@@ -282,3 +282,21 @@ def test_an_arm_is_held_where_it_is_from_the_first_command_on(node, observer, re
     assert "or measured" in refusal
     assert observer.transition("deactivate")
     wait_until(lambda: list(commands[-1][1].data) == [0.7, -0.6])
+
+
+def test_a_set_point_that_waits_for_a_blocked_joint_is_told(
+    node, observer, says, repeat, newest, wait_until, unhurried
+):
+    """The action is the speed of joint a, which stays where it is."""
+    sent = observer.listen(Float64MultiArray, "command")
+    bounds = {"action__low__x_ddot": -0.5, "action__high__x_ddot": 0.5}
+    speed = {"command__integrate__x_ddot": "x", **bounds}
+    node(**JOINTS | speed | unhurried, goal__target__x=9.0).autostart()
+    repeat(lambda: joints(values=(0.7, 0.0)), "joint_states", 50.0)
+    says(r"the set-point waits for x, which is farther behind than command.max_lead 0.2 s allows")
+    wait_until(lambda: "waits for x" in newest()["message"])
+    most = 0.5 * (1.0 / unhurried["control_rate"] + 0.2)
+    assert sent[-1][1].data[0] == pytest.approx(0.7 + most)
+    # With a wider limit, set while it controls, it goes on.
+    assert observer.set(command__max_lead=1.0) == []
+    wait_until(lambda: sent[-1][1].data[0] > 0.7 + most + 0.1)
