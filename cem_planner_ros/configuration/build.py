@@ -12,12 +12,11 @@ from typing import Any
 
 import torch
 
-from cem_planner_ros.configuration.cross_checks import (
-    cross_check,
+from cem_planner_ros.configuration.cross_checks import cross_check
+from cem_planner_ros.configuration.driving_checks import (
     driving_problems,
     driving_topic_problems,
     follow_path_problems,
-    reference_problems,
 )
 from cem_planner_ros.configuration.driving_table import (
     DRIVING,
@@ -26,6 +25,7 @@ from cem_planner_ros.configuration.driving_table import (
     PROGRESS_CHECKER,
 )
 from cem_planner_ros.configuration.policy_checks import policy_problems
+from cem_planner_ros.configuration.reference_checks import reference_problems
 from cem_planner_ros.configuration.state_sources import (
     SOURCE,
     field_parameters,
@@ -104,7 +104,7 @@ def _configure(values: Mapping[str, Any], leftover: Collection[str]) -> Configur
         inputs = {name for cost in costs.values() for name in cost.inputs}
         if inputs:
             _declare_driving(found, dynamics, costs, inputs)
-        found.problems += _unknown_names(found, costs, leftover)
+        found.problems += _unknown_problems(found, costs, leftover)
         found.problems += cross_check(found.checked, dynamics, costs, found.wrong)
         found.problems += policy_problems(found.checked, dynamics, costs)
         found.problems += reference_problems(costs)
@@ -268,7 +268,9 @@ def _declare_driving(
             found.declare(parameter.under(name) for parameter in declared)
 
 
-def _unknown_names(found: _Checked, costs: Collection[str], leftover: Collection[str]) -> list[str]:
+def _unknown_problems(
+    found: _Checked, costs: Collection[str], leftover: Collection[str]
+) -> list[str]:
     """Return the mistakes of values whose names are unknown, except for `leftover`."""
     problems, values, checked = [], found.values, found.checked
     unknown = set(values) - set(found.parameters) - set(leftover)
@@ -288,13 +290,13 @@ def _unknown_names(found: _Checked, costs: Collection[str], leftover: Collection
     unknown = {name for name in unknown if not name.startswith(tuple(strays))}
     if "state.sources" not in found.wrong:
         problems += strays.values()
-    return problems + _unknown(unknown, values, found.parameters)
+    return problems + _misspelt_problems(unknown, values, found.parameters)
 
 
-def _unknown(
+def _misspelt_problems(
     names: Collection[str], values: Mapping[str, Any], known: Collection[str]
 ) -> list[str]:
-    """Return the mistakes of unknown parameters; one for a whole unknown section."""
+    """Return the mistakes of misspelt or renamed parameters; one for a whole unknown section."""
     sections: dict[str, list[str]] = {}
     for name in sorted(names):
         sections.setdefault(name.partition(".")[0], []).append(name)

@@ -1,9 +1,10 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
-"""Warnings about costs that follow references."""
+"""Checks of costs that follow references."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -11,9 +12,21 @@ from cem_planner_ros.costs.base import Cost
 from cem_planner_ros.costs.reference_cost import ReferenceCost
 from cem_planner_ros.costs.track import Track
 from cem_planner_ros.dynamics.base import Dynamics
+from cem_planner_ros.fields import TOPIC
 
 OF_MESSAGES = ("type", "max_age", "fields")
 """Parameters of such a cost, or groups of them, that are used with a topic only."""
+
+
+def reference_problems(costs: Mapping[str, Cost]) -> list[str]:
+    """Return the mistakes of topics of references."""
+    sources = {name: cost.reference_source for name, cost in costs.items()}
+    return [
+        f"parameter '{name}.topic' is {source.topic!r}, allowed: a ROS topic name, such as "
+        "joint_trajectory, /robot/joint_trajectory or ~/reference, or empty"
+        for name, source in sources.items()
+        if source is not None and not re.fullmatch(TOPIC, source.topic)
+    ]
 
 
 def reference_warnings(

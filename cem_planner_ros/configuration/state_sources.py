@@ -242,65 +242,91 @@ def problems(
     values: Mapping[str, Any], names: Sequence[str], wrong: Collection[str] = ()
 ) -> list[str]:
     """Return what is wrong with the fields of the sources, beside wrong values by themselves."""
-    found, filled = [], {name: [] for name in names}
-    all_sources = prefixes(values)
-    if "state.sources" in wrong or any(f"{p}.type" in wrong for p in all_sources.values()):
-        return found
-    found += _delay_problems(values)
-    for prefix in all_sources.values():
-        kind = values[f"{prefix}.type"]
-        grammar = STATE_TYPES[kind]
-        body, bodies, joint = values[f"{prefix}.body"], list(free_bodies(names)), "free joint"
-        if grammar is IMU:
-            bodies, joint = ball_joints(names), "ball joint, which an Imu measures"
-        if body and body not in bodies:
-            known = ", ".join(filter(None, bodies)) or f"none, as the model has no {joint}"
-            found.append(f"parameter '{prefix}.body' is {body!r}, allowed: {known}")
-        for name in names:
-            field = values[f"{prefix}.fields.{name}"]
-            if field:
-                filled[name].append(prefix)
-            if field and not grammar.match(field):
-                found.append(
-                    f"parameter '{prefix}.fields.{name}' is {field!r}, allowed for {kind}: "
-                    f"{grammar.words}{grammar.hint(field)}"
-                )
-        if not any(prefix in by for by in filled.values()) and len(all_sources) > 1:
+    all_sources = list(prefixes(values).values())
+    if "state.sources" in wrong or any(f"{prefix}.type" in wrong for prefix in all_sources):
+        return []
+    found = _delay_problems(values)
+    for prefix in all_sources:
+        found += _field_problems(values, names, prefix)
+    if len(all_sources) == 1:
+        return found + _only_source_problems(values, names, *all_sources)
+    return found + _several_sources_problems(values, names, all_sources)
+
+
+def _field_problems(values: Mapping[str, Any], names: Sequence[str], prefix: str) -> list[str]:
+    """Return the mistakes of the body and of the fields that a source names."""
+    kind, found = values[f"{prefix}.type"], []
+    grammar = STATE_TYPES[kind]
+    body, bodies, joint = values[f"{prefix}.body"], list(free_bodies(names)), "free joint"
+    if grammar is IMU:
+        bodies, joint = ball_joints(names), "ball joint, which an Imu measures"
+    if body and body not in bodies:
+        known = ", ".join(filter(None, bodies)) or f"none, as the model has no {joint}"
+        found.append(f"parameter '{prefix}.body' is {body!r}, allowed: {known}")
+    for name in names:
+        field = values[f"{prefix}.fields.{name}"]
+        if field and not grammar.match(field):
             found.append(
-                f"parameter '{prefix}.fields' names no field, so the source fills no state, "
-                f"expected at least one, for {kind}: {grammar.words}"
+                f"parameter '{prefix}.fields.{name}' is {field!r}, allowed for {kind}: "
+                f"{grammar.words}{grammar.hint(field)}"
             )
-    carried = {
+    return found
+
+
+def _only_source_problems(
+    values: Mapping[str, Any], names: Sequence[str], prefix: str
+) -> list[str]:
+    """Return which states the only source does not fill."""
+    kind = values[f"{prefix}.type"]
+    empty = [name for name in names if not values[f"{prefix}.fields.{name}"]]
+    of_free_joints = {
         f"{start}{part}"
         for body, start in free_bodies(names).items()
         for part in (*POSITION, *QUATERNION, *SPEEDS)
-        if body and len(all_sources) == 1
+        if body
     }
-    lacking = [name for name in names if name in carried and not filled[name]]
+    found = []
+    lacking = [name for name in empty if name in of_free_joints]
     if lacking:
         found.append(
             f"no topic fills {', '.join(lacking)}, expected a source for the free joint beside "
             f"that of the joints, such as {EXAMPLE}"
         )
+    found += [
+        f"parameter '{prefix}.fields.{name}' is missing, allowed for {kind}: "
+        f"{STATE_TYPES[kind].words}"
+        for name in empty
+        if name not in lacking
+    ]
+    return found
+
+
+def _several_sources_problems(
+    values: Mapping[str, Any], names: Sequence[str], all_sources: Sequence[str]
+) -> list[str]:
+    """Return which of several sources fills no state, and which states not just one fills."""
+    filled = {
+        name: [prefix for prefix in all_sources if values[f"{prefix}.fields.{name}"]]
+        for name in names
+    }
+    found = []
+    for prefix in all_sources:
+        kind = values[f"{prefix}.type"]
+        if not any(prefix in by for by in filled.values()):
+            found.append(
+                f"parameter '{prefix}.fields' names no field, so the source fills no state, "
+                f"expected at least one, for {kind}: {STATE_TYPES[kind].words}"
+            )
     for name, by in filled.items():
-        if name in lacking:
-            continue
         if len(by) > 1:
             places = " and ".join(f"{prefix}.fields.{name}" for prefix in by)
             found.append(
                 f"the state '{name}' is filled twice, by {places}, expected one of them: set the "
                 "other one to ''"
             )
-        elif not by and len(all_sources) == 1:
-            (prefix,) = all_sources.values()
-            kind = values[f"{prefix}.type"]
-            found.append(
-                f"parameter '{prefix}.fields.{name}' is missing, allowed for {kind}: "
-                f"{STATE_TYPES[kind].words}"
-            )
     empty = [name for name, by in filled.items() if not by]
-    if empty and len(all_sources) > 1:
-        places = " or ".join(f"{prefix}.fields.STATE" for prefix in all_sources.values())
+    if empty:
+        places = " or ".join(f"{prefix}.fields.STATE" for prefix in all_sources)
         found.append(
             f"no source fills {'the state' if len(empty) == 1 else 'the states'} "
             f"{', '.join(empty)}, expected {places}"

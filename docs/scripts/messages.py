@@ -309,7 +309,7 @@ OF_TEXT = {
 
 
 COLLECTED = re.compile(
-    r"problems?$|^cross_check$|^plugin$|^_costs$|^of_no_source$|^read$|^_unknown(_names)?$"
+    r"problems?$|^cross_check$|^plugin$|^_costs$|^of_no_source$|^read$"
     r"|^_missing$|^_broken$"
 )
 """Functions that return texts of refusals, or collect them."""
