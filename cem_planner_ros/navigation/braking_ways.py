@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from cem_planner_ros.navigation.planar_robot import DriveSettings, PlanarRobot
@@ -13,6 +15,9 @@ STEP = 0.04
 
 Profile = tuple[tuple[float, ...], tuple[float, ...]]
 """Times of changes (6,), s, and the speed then (6,), linear in between."""
+
+Speeds = tuple[list[float], list[float]]
+"""The three measured speeds, and those that commands in force may give instead."""
 
 
 class BrakingWays:
@@ -31,24 +36,25 @@ class BrakingWays:
         """Take over the safe command (nu,): its steering angle is that of a car that brakes."""
         self._safe_angle = self._robot.steering_angle(action)
 
-    def way(
+    def after(
         self,
         settings: DriveSettings,
         state: np.ndarray,
         age: float,
         before: np.ndarray,
-        action: np.ndarray | None = None,
-        turns_back: bool = False,
-    ) -> np.ndarray:
+        actions: Sequence[np.ndarray | None],
+    ) -> list[list[np.ndarray]]:
         """
-        Return poses (n, 3), m and rad, from the state to a standstill, STEP apart in time.
+        Return for each action the ways on which the robot may brake after it: one, or two.
 
-        Until the command takes effect, the robot keeps its speed, or gains the speed that a command
-        in force may still give it. Then it follows the command for one period, with limited
-        acceleration. Then it brakes evenly. Without an action it brakes as soon as possible.
-        The steering angle of a car follows its command at once, and is that of the safe command
-        while the car brakes. With `turns_back`, speeds that commands in force turn back are zero at
-        the state already.
+        A way is poses (n, 3), m and rad, from the state to a standstill, STEP apart in time. Until
+        the command takes effect, the robot keeps its speed, or gains the speed that a command in
+        force may still give it. Then it follows the command for one period, with limited
+        acceleration. Then it brakes evenly. The steering angle of a car follows its command at
+        once, and is that of the safe command while the car brakes.
+
+        If commands in force may turn the robot back, there is a second way, on which the speeds
+        that they turn back are zero at the state already.
 
         Args:
             settings: accelerations and delays.
@@ -56,16 +62,36 @@ class BrakingWays:
             age: age of the state, s.
             before: (k, nu), the commands that may act between the state and the next command, the
                 newest last; (nu,) for one.
-            action: (nu,), the next command.
-            turns_back: see above.
+            actions: each (nu,), the next command; None to brake as soon as possible.
         """
         before = np.atleast_2d(before)
+        kept, turned_back = (self._speeds(state, before, turns) for turns in (False, True))
+        starts = [kept] if turned_back == kept else [kept, turned_back]
+        return [
+            [self._way(settings, state, age, before[-1], start, action) for start in starts]
+            for action in actions
+        ]
+
+    def _way(
+        self,
+        settings: DriveSettings,
+        state: np.ndarray,
+        age: float,
+        newest: np.ndarray,
+        start: Speeds,
+        action: np.ndarray | None,
+    ) -> np.ndarray:
+        """
+        Return the way (n, 3) that begins with speeds `start`; arguments as for `after`.
+
+        `newest` (nu,) is the last of the commands before.
+        """
         begin = max(age, 0.0) + settings.actuation_delay + settings.reaction
-        following = np.zeros_like(before[-1]) if action is None else action
+        following = np.zeros_like(newest) if action is None else action
         profiles = [
             _profile(*speed, begin, settings.period)
             for speed in zip(
-                *self._speeds(state, before, turns_back),
+                *start,
                 self._robot.commanded(following),
                 (settings.acceleration, settings.acceleration, settings.yaw_acceleration),
                 (settings.deceleration, settings.deceleration, settings.yaw_deceleration),
@@ -79,7 +105,7 @@ class BrakingWays:
             speeds[2] = np.clip(speeds[2], -most, most)
         forward, sideways, turning = (0.5 * STEP * (speed[1:] + speed[:-1]) for speed in speeds)
         if settings.wheel_base:
-            steered = [self._robot.steering_angle(each) for each in (before[-1], following)]
+            steered = [self._robot.steering_angle(each) for each in (newest, following)]
             turning = self._turned(
                 times, profiles[0], (*steered, self._safe_angle), settings.wheel_base
             )
@@ -94,15 +120,8 @@ class BrakingWays:
         np.cumsum(way[:, :2], 0, out=way[:, :2])
         return way
 
-    def is_turned_back(self, state: np.ndarray, before: np.ndarray) -> bool:
-        """Return whether commands in force turn a measured speed back; arguments as for `way`."""
-        before = np.atleast_2d(before)
-        return self._speeds(state, before, True) != self._speeds(state, before, False)
-
-    def _speeds(
-        self, state: np.ndarray, before: np.ndarray, turns_back: bool
-    ) -> tuple[list[float], list[float]]:
-        """Return the three measured speeds, and those that commands in force may give instead."""
+    def _speeds(self, state: np.ndarray, before: np.ndarray, turns_back: bool) -> Speeds:
+        """Return the speeds with which a way begins; with `turns_back` those of the second one."""
         measured, given = list(self._robot.measured(state, before[-1])), []
         lows, highs = (self._robot.commanded(some) for some in (before.min(0), before.max(0)))
         for index, (low, high) in enumerate(zip(lows, highs, strict=True)):

@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -14,14 +12,10 @@ import numpy as np
 from cem_planner_ros.navigation.braking_ways import STEP, BrakingWays
 from cem_planner_ros.navigation.contact import Contact
 from cem_planner_ros.navigation.costmap import Costmap
+from cem_planner_ros.navigation.costmap_check import CostmapCheck
 from cem_planner_ros.navigation.footprint import Footprint
-from cem_planner_ros.navigation.moving_obstacles import (
-    ROUNDING,
-    MovingObstacleCheck,
-    MovingObstacles,
-)
+from cem_planner_ros.navigation.moving_obstacles import MovingObstacleCheck, MovingObstacles
 from cem_planner_ros.navigation.planar_robot import DriveSettings, PlanarRobot
-from cem_planner_ros.navigation.poses import placed
 
 STALE_COSTMAP = "stale_costmap"
 OUTSIDE_COSTMAP = "outside_costmap"
@@ -30,21 +24,19 @@ STALE_MOVING_OBSTACLES = "stale_moving_obstacles"
 SHARES = (1.0, 0.75, 0.5, 0.25)
 """Shares of a command that are tried in turn until the robot can stop after one."""
 
-HALF_DIAGONAL = math.sqrt(0.5)
-"""Half the diagonal of a cell of side 1: a disc of this radius covers the cell."""
-
-OVERLAP_ROUNDING = 0.02
-"""Tolerance of the overlap, as a share of the footprint, because points represent the footprint."""
+Reached = tuple[np.ndarray, list[np.ndarray]]
+"""A command (nu,), and the ways, each (n, 3), on which the robot may brake after it."""
 
 
 class StopGuard:
     """
     Refuses commands after which the robot could not brake before it touches an obstacle.
 
-    The distance from the footprint, including its inside, to the disc around each occupied cell is
-    exact. If the robot touches something already (`Contact`), it may drive away or along, but come
-    no nearer than it was when contact began. From moving obstacles the robot keeps clear where they
-    are predicted to be until it stands (`MovingObstacleCheck`). The stop guard uses no PyTorch.
+    It predicts the ways on which the robot may brake after a command (`BrakingWays`). On each of
+    them the robot must keep clear of the occupied cells of the costmap (`CostmapCheck`), and of
+    moving obstacles where they are predicted to be until it stands (`MovingObstacleCheck`). If it
+    touches something already, it may drive away or along, but come no nearer than it was when
+    contact began. The stop guard uses no PyTorch.
 
     Args:
         robot: where pose and speeds stand in states and actions.
@@ -157,9 +149,7 @@ class StopGuard:
         """
         Return whether the robot can brake before it touches anything after one more command.
 
-        Without a costmap only moving obstacles count. If the robot touches something already, the
-        limits of `Contact` apply. If it has come nearer than when contact began, because it was
-        pushed or slid, commands are allowed that come nowhere nearer than braking at once.
+        Without a costmap only moving obstacles count.
 
         Args:
             costmap: the newest one.
@@ -185,110 +175,61 @@ class StopGuard:
         self.moving = moving
         if costmap is None and moving is None:
             return actions[0]
-        now = state, age, before
-        turns = (False, True) if self._ways.is_turned_back(state, before) else (False,)
 
-        def ways_of(action: np.ndarray | None = None) -> list[np.ndarray]:
-            """Return the way after a command, and that on which the robot turns back earlier."""
-            return [self.way(*now, action, turn) for turn in turns]
+        def ways_after(actions: Sequence[np.ndarray | None]) -> list[list[np.ndarray]]:
+            return self._ways.after(self.settings, state, age, before, actions)
 
-        reached = [ways_of(action) for action in actions]
-        self.stopping = reached[-1][0]
+        @functools.cache
+        def braking() -> list[np.ndarray]:
+            """Return the ways on which the robot brakes at once; seldom needed."""
+            return ways_after([None])[0]
+
+        reached = list(zip(actions, ways_after(actions), strict=True))
+        self.stopping = reached[-1][1][0]
         if moving is not None:
-            brakes = [functools.partial(self.way, *now, turns_back=turn) for turn in turns]
-            allowed = self._evading(moving, reached, brakes)
-            actions, reached = (
-                list(itertools.compress(each, allowed)) for each in (actions, reached)
+            reached = self._evading(moving, reached, braking)
+        check = None
+        if costmap is not None and reached:
+            poses = np.concatenate([way for _, ways in reached for way in ways])
+            check = CostmapCheck(
+                self.footprint,
+                costmap,
+                self._contact,
+                self.settings.margin,
+                poses,
+                brake=lambda: np.concatenate(braking()),
             )
-        if costmap is None or not reached:
-            self.stopping = reached[0][0] if reached else self.stopping
-            return actions[0] if reached else None
-        side, margin = costmap.resolution, self.settings.margin
-        points = self._cells(costmap, np.concatenate([*itertools.chain(*reached)]))
-        here = reached[0][0][:1]
-        clearance = self._clearance(here, points, side)[0]
-        is_touching = bool((clearance < margin).any())
-        overlap = self._overlap(costmap, here)[0] if is_touching else 0.0
-        self._contact.update(points, clearance, overlap, margin, side)
-        least, most = np.full(len(points), margin), math.inf
-        if is_touching:
-            least, most = self._contact.least(points, margin, side), self._contact.overlap
-        is_relaxed = False
-        for action, ways in zip(actions, reached, strict=True):
-            self.stopping, way = ways[0], np.concatenate(ways)
-            nearest = self._clearance(way, points, side).min(0, initial=math.inf)
-            overlap = 0.0
-            if is_touching:
-                overlap = self._overlap(costmap, way).max() - OVERLAP_ROUNDING
-            if (nearest >= least - ROUNDING).all() and overlap <= most:
-                return action
-            if not is_touching:
-                continue
-            if not is_relaxed:
-                braking = np.concatenate(ways_of())
-                unavoidable = self._clearance(braking, points, side).min(0)
-                least = np.where(clearance < margin, np.minimum(least, unavoidable), least)
-                most = max(most, self._overlap(costmap, braking).max())
-                is_relaxed = True
-            if (nearest >= least - ROUNDING).all() and overlap <= most:
+        for action, ways in reached:
+            self.stopping = ways[0]
+            if check is None or check.allows(np.concatenate(ways)):
                 return action
         return None
 
     def _evading(
         self,
         moving: MovingObstacles,
-        reached: Sequence[Sequence[np.ndarray]],
-        brakes: Sequence[Callable[[], np.ndarray]],
-    ) -> list[bool]:
-        """Return of each command whether moving obstacles allow its ways, given how to brake."""
-        margin = self.settings.margin
+        reached: Sequence[Reached],
+        braking: Callable[[], list[np.ndarray]],
+    ) -> list[Reached]:
+        """Return the commands on whose ways the robot keeps clear of moving obstacles."""
         checks = [
-            MovingObstacleCheck(self.footprint, moving, margin, STEP, brake) for brake in brakes
+            MovingObstacleCheck(
+                self.footprint,
+                moving,
+                self.settings.margin,
+                STEP,
+                brake=lambda index=index: braking()[index],
+            )
+            for index in range(len(reached[0][1]))
         ]
-        return [all(map(MovingObstacleCheck.allows, checks, ways)) for ways in reached]
-
-    def _reach(self, side: float) -> float:
-        """
-        Return the distance from the robot's origin, m, within which a cell can matter.
-
-        A cell farther away keeps the margin for any heading of the robot.
-        """
-        return self.footprint.reach + self.settings.margin + HALF_DIAGONAL * side
-
-    def _cells(self, costmap: Costmap, way: np.ndarray) -> np.ndarray:
-        """Return the centres (m, 2) of the occupied cells around poses (n, 3)."""
-        low, high = way[:, :2].min(0), way[:, :2].max(0)
-        radius = self._reach(costmap.resolution) + 0.5 * math.hypot(*(high - low))
-        return costmap.outlines(0.5 * (low + high), radius)
-
-    def _clearance(self, way: np.ndarray, points: np.ndarray, side: float) -> np.ndarray:
-        """
-        Return the distance (n, m), m, of cells (m, 2) to the footprint in poses (n, 3).
-
-        It is inf for a cell that is too far away to matter.
-        """
-        dx = points[:, 0] - way[:, :1]
-        dy = points[:, 1] - way[:, 1:2]
-        clearance = np.full(dx.shape, math.inf)
-        near = np.nonzero(dx * dx + dy * dy < self._reach(side) ** 2)
-        if near[0].size:
-            dx, dy = dx[near], dy[near]
-            cos, sin = np.cos(way[:, 2])[near[0]], np.sin(way[:, 2])[near[0]]
-            distance = self.footprint.distance(cos * dx + sin * dy, cos * dy - sin * dx)
-            clearance[near] = distance - HALF_DIAGONAL * side
-        return clearance
-
-    def _overlap(self, costmap: Costmap, way: np.ndarray) -> np.ndarray:
-        """Return the share (n,) of the footprint in poses (n, 3) that is on occupied cells."""
-        return costmap.is_occupied(placed(self.footprint.interior, way)).mean(1)
+        return [
+            (action, ways)
+            for action, ways in reached
+            if all(check.allows(way) for check, way in zip(checks, ways, strict=True))
+        ]
 
     def way(
-        self,
-        state: np.ndarray,
-        age: float,
-        before: np.ndarray,
-        action: np.ndarray | None = None,
-        turns_back: bool = False,
+        self, state: np.ndarray, age: float, before: np.ndarray, action: np.ndarray
     ) -> np.ndarray:
-        """Return what `BrakingWays.way` does."""
-        return self._ways.way(self.settings, state, age, before, action, turns_back)
+        """Return the poses (n, 3) to a standstill after a command; arguments as in `can_stop`."""
+        return self._ways.after(self.settings, state, age, before, [action])[0][0]

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from cem_planner_ros.navigation.costmap import Costmap
+from cem_planner_ros.navigation.costmap_check import HALF_DIAGONAL
 from cem_planner_ros.navigation.footprint import Footprint
 from cem_planner_ros.navigation.moving_obstacles import MovingObstacles
 from cem_planner_ros.navigation.planar_robot import DriveSettings, PlanarRobot
 from cem_planner_ros.navigation.poses import Pose
-from cem_planner_ros.navigation.stop_guard import HALF_DIAGONAL, StopGuard
+from cem_planner_ros.navigation.stop_guard import StopGuard
 
 RESOLUTION = 0.05
 NAMES = ("v", "yaw_rate")
