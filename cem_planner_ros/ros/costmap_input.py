@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -57,6 +58,7 @@ class CostmapInput:
         self._waiting: Costmap | None = None
         self._is_working = False
         self._epoch = 0  # Number of calls of `forget`.
+        self._whole = -math.inf  # Stamp of the last whole grid, s.
         self.use(configuration)
 
     def use(self, configuration: Configuration) -> None:
@@ -76,6 +78,7 @@ class CostmapInput:
     def forget(self) -> None:
         """Forget the costmap: the clock was set."""
         self._grid.forget()
+        self._whole = -math.inf
         with self._lock:
             self._epoch += 1
             self._waiting = None
@@ -88,18 +91,25 @@ class CostmapInput:
         Args:
             message: a nav_msgs/OccupancyGrid or a nav2_msgs/Costmap.
         """
+        stamp = stamp_of(message)
         self._grid.take(message)
-        self._take_grid(stamp_of(message))
+        self._whole = -math.inf if stamp is None else stamp
+        self._take_grid(stamp)
 
     def update(self, message) -> None:
         """
         Receive an update of a part of the grid. Raises MessageError if it cannot be used.
 
+        Grids and updates have topics of their own, so an update may come after a newer grid. It is
+        then a part of that grid already, or of another place, and is ignored.
+
         Args:
             message: a map_msgs/OccupancyGridUpdate or a nav2_msgs/CostmapUpdate.
         """
-        self._grid.update(message)
-        self._take_grid(stamp_of(message))
+        stamp = stamp_of(message)
+        if stamp is None or stamp >= self._whole:
+            self._grid.update(message)
+            self._take_grid(stamp)
 
     def _take_grid(self, stamp: float | None) -> None:
         age = age_of(stamp, self._stamp_clock(), self._max_age, "drive.max_costmap_age")

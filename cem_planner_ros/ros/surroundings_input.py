@@ -157,7 +157,8 @@ class SurroundingsInput:
             kind = getattr(importlib.import_module(f"{package}.msg"), name)
         except (ImportError, AttributeError):
             return  # Whole grids are received all the same.
-        self._subscribe_plainly(kind, "costmap", self._costmap.update, 1, "_updates")
+        # Each has a part that no other one may have again.
+        self._subscribe_plainly(kind, "costmap", self._costmap.update, 10, "_updates")
 
     def _subscribe_to_footprint(
         self, configuration: Configuration, body: Callable[[float], tuple[str, Pose | None]]

@@ -279,6 +279,31 @@ def test_updates_of_a_raw_costmap_change_a_part_of_it(monkeypatch):
     bench.input.destroy()
 
 
+def test_an_update_that_a_newer_costmap_has_overtaken_is_ignored(monkeypatch):
+    """They have topics of their own, whose order nobody keeps."""
+    bench, message = raw_costmap(monkeypatch, updates=True)
+
+    def send(sec):
+        """Send a costmap, an update of before that clears a cell, and one that occupies another."""
+        message.header = grid(sec=sec).header
+        bench.node.take["/costmap"](message)
+        for stamp, x, cell in ((sec - 1, 1, 0), (sec, 2, 254)):
+            update = types.SimpleNamespace(x=x, y=0, size_x=1, size_y=1, data=bytes([cell]))
+            update.header = grid(sec=stamp).header
+            bench.node.take["/costmap_updates"](update)
+
+    def occupied():
+        return bench.known.costmap is not None and (bench.known.costmap.cells == 100).sum()
+
+    send(1049)
+    wait_until(lambda: occupied() == 2)
+    bench.input.forget()  # The clock was set back.
+    send(1040)
+    wait_until(lambda: occupied() == 2)
+    assert not bench.input.problems
+    bench.input.destroy()
+
+
 @pytest.fixture
 def told():
     """A bench whose paths come from the action follow_path."""
