@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a recording to a model, and what is learned in the loop of the node."""
 
+from time import process_time
+
 import numpy as np
 import pytest
 
@@ -69,10 +71,12 @@ def test_the_shipped_model_swings_the_cart_pole_up_within_its_period():
     assert (planner.execution.name, planner.execution.reason) == ("kernel", "")
     plant, order = cartpole(tasks.load(share("config") / "cartpole.yaml"))
     run = Lockstep(configuration, planner, lambda: plant.state()[order], plant.step)
-    angles = []
+    assert configuration.values["planner.threads"] == 1
+    angles, took = [], []
     while run.time < 5.0:
+        began = process_time()  # Others may use the processor too.
         run.period()
+        took.append(process_time() - began)
         angles.append(abs(wrapped(plant.state()[order][2])))
     assert max(angles[-25:]) < 0.25
-    # On a machine that others use, the faster half of the plans.
-    assert np.quantile(run.plan_times, 0.5) < 0.8 * run.loop.commander.period
+    assert np.median(took) < 0.8 * run.loop.commander.period

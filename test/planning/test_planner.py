@@ -1,8 +1,10 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
+import itertools
 import math
 import time
+from types import SimpleNamespace
 
 import matplotlib.figure
 import numpy as np
@@ -17,6 +19,7 @@ from cem_planner_ros.costs.quadratic import Quadratic
 from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.double_integrator import DoubleIntegrator
 from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.planning import execution
 from cem_planner_ros.planning.planner import Planner
 
 
@@ -252,8 +255,16 @@ def test_the_search_ends_on_time_but_never_before_the_first_iteration(cartpole, 
 def test_the_search_uses_the_time_it_has(cartpole):
     model, costs = cartpole
     planner = Planner(model, costs, samples=1024, elites=8, iterations=10_000)
-    plan = planner.plan(np.zeros(4), 0.0, until=time.monotonic() + 0.2)
+    plan = planner.plan(np.zeros(4), 0.0, until=time.monotonic() + 0.5)
     assert 1 < plan.iterations < 10_000
+
+
+def test_no_iteration_begins_when_the_time_is_over(cartpole, monkeypatch):
+    model, costs = cartpole
+    planner = Planner(model, costs, samples=64, elites=8, iterations=100, backend="eager")
+    clock = itertools.count(50)  # s; it goes on after each iteration.
+    monkeypatch.setattr(execution, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    assert planner.plan(np.zeros(4), 0.0, until=57.0).iterations == 8
 
 
 @pytest.mark.parametrize("backend", ["eager", "compile"])

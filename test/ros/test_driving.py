@@ -118,7 +118,7 @@ def test_it_drives_to_a_goal_and_says_when_it_is_there(
     node().autostart()
     reached = observer.listen_latched(Bool, "/cem_planner/goal_reached")
     wait_until(lambda: statistics.cause == control.NO_GOAL)
-    wait_until(lambda: commands[-1][1].twist.linear.x == 0.0)
+    wait_until(lambda: commands and commands[-1][1].twist.linear.x == 0.0)
     assert newest()["level"] == b"\x00"  # It stands as it should.
     robot.go(1.0)
     wait_until(lambda: statistics.status == FRESH and commands[-1][1].twist.linear.x > 0.2)
@@ -240,7 +240,7 @@ def test_it_stands_without_news_of_moving_obstacles_and_stops_before_them(
     imminent = observer.listen_latched(Bool, "/cem_planner/collision_imminent")
     robot.go(1.5)
     wait_until(lambda: statistics.cause == control.STALE_MOVING_OBSTACLES)
-    wait_until(lambda: commands[-1][1].twist.linear.x == 0.0)
+    wait_until(lambda: commands and commands[-1][1].twist.linear.x == 0.0)
     wait_until(lambda: "no message on '/moving_obstacles'" in newest()["message"])
     walkers.tell = True
     wait_until(lambda: statistics.status == FRESH and commands[-1][1].twist.linear.x > 0.2)

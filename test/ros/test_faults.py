@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes wrong around the node: it stays within limits, never uses what is old, and recovers."""
 
-import itertools
 import logging
 import math
 import os
@@ -31,13 +30,10 @@ JOINTS = ["a", "b"]
 RATE = 20.0
 MAX_STATE_AGE = 0.2
 MAX_PLAN_AGE = 0.2
-OLDEST_MS = {
-    FRESH: 1e3 * (MAX_STATE_AGE + MAX_PLAN_AGE) + 100.0,
-    PREVIOUS_PLAN: 1e3 * (MAX_STATE_AGE + 2.0 * MAX_PLAN_AGE) + 100.0,
-}
+OLDEST_MS = 1e3 * (MAX_STATE_AGE + MAX_PLAN_AGE)
 """
-From a state to a command that rests on it: the state may have been old, the plan may have been made
-for so long and, shifted, be so old; and a tenth of a second for what the machine does meanwhile.
+From a state to the choice of a command that rests on it: the state may have been old when its plan
+was begun, and the plan so old when it was chosen.
 """
 CHANGES = int(os.environ.get("CEM_PLANNER_CHANGES", "300"))
 """Random parameter changes; `CEM_PLANNER_CHANGES=10000 pytest -k random` for a long run."""
@@ -56,8 +52,6 @@ class Watch:
 
     def __init__(self, observer, wait_until):
         self.wait_until = wait_until
-        self.excused = 0
-        """Commands that may be too old: the process stood still while it sent them."""
         self.commands = observer.listen(Float64MultiArray, "command")
         self.statistics = observer.listen(Float64MultiArray, "/cem_planner/statistics")
         self.reports = observer.listen(DiagnosticArray, "/diagnostics")
@@ -98,13 +92,11 @@ class Watch:
         assert np.isfinite(actions).all()
         assert np.abs(actions).max() <= 1.0
         until = len(self.statistics)  # They still arrive.
-        columns = [self.column(label)[:until] for label in ("status", "latency_ms")]
-        old = [
-            (STATUSES[int(status)], latency)
-            for status, latency in zip(*columns, strict=True)
-            if latency > OLDEST_MS.get(STATUSES[int(status)], math.inf)
-        ]
-        assert len(old) <= self.excused, old
+        labels = ("status", "latency_ms", "interval_ms")
+        rows = zip(*(self.column(label)[:until] for label in labels), strict=True)
+        # Each is chosen after the one before was sent; the machine may stop it before it is sent.
+        old = [row for row in rows if row[1] - row[2] > OLDEST_MS]
+        assert not old
 
 
 @pytest.fixture
@@ -210,15 +202,28 @@ def test_states_at_1_khz_keep_neither_the_loop_nor_the_executor(node, observer, 
 
 def test_states_out_of_order_do_not_count(node, watch, states):
     node().autostart()
-    # The plant is before its target; what comes late, every other time, says it were far beyond.
-    late = itertools.cycle((False, True))
-    states.change = lambda message: [states.message(x=50.0, age=0.15) if next(late) else message]
+    before = []
+
+    def late(message):
+        """
+        Return a message, and one from before the last but one, which comes after it.
+
+        The plant is before its target; what comes late says it were far beyond.
+        """
+        before.append(message.header.stamp)
+        overtaken = states.message(x=50.0)
+        overtaken.header.stamp = before[-3:][0]
+        return [message, overtaken] if len(before) > 2 else [message]
+
+    states.change = late
     watch.wait(FRESH)
     count = len(watch.commands)
-    watch.wait_until(lambda: len(watch.commands) >= count + RATE)
-    forces = [message.data[0] for _, message in watch.commands[count:]]
-    assert min(forces) > -0.5
-    assert np.mean(forces) > 0.2
+
+    def forces():
+        return [message.data[0] for _, message in watch.commands[count:]]
+
+    watch.wait_until(lambda: len(forces()) >= RATE and np.mean(forces()[-int(RATE) :]) > 0.2)
+    assert min(forces()) > -0.5
     assert "older than the previous message" in watch.diagnosis()
     states.change = lambda message: [message]
     watch.wait(FRESH)
@@ -412,10 +417,12 @@ def test_a_model_that_hangs_stops_the_plant_and_can_be_left_behind(
 
     node().autostart()
     watch.wait(FRESH)
+    watch.wait_until(once(faulty, hang).is_set)
     count = len(watch.statistics)
-    once(faulty, hang)
     watch.wait_for_the_stop()
-    assert list(dict.fromkeys(watch.statuses(count)))[-3:] == [PREVIOUS_PLAN, FALLBACK, STOPPED]
+    # Ever further down; on a busy machine a step may take no period.
+    steps = [STATUSES.index(status) for status in watch.statuses(count)]
+    assert steps == sorted(steps)
     assert "over_budget" in watch.diagnosis()
     # It is deactivated and activated as usual, with a planner of its own.
     assert observer.transition("deactivate")
@@ -499,7 +506,6 @@ def test_a_planner_that_stood_still_sends_nothing_that_is_old(planner, states, w
     wait_until(lambda: FRESH in watch.statuses(), 60.0)
     for _ in range(3):
         planner.popen.send_signal(signal.SIGSTOP)
-        watch.excused += 1
         time.sleep(1.0)
         count, began = len(watch.commands), time.monotonic()
         planner.popen.send_signal(signal.SIGCONT)

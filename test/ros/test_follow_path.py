@@ -40,8 +40,8 @@ SETTINGS = {
     "planner.horizon": 30,
     "planner.dt": 0.1,
     "planner.device": "cpu",
-    "max_state_age": 1.0,
-    "max_plan_age": 1.0,
+    "max_state_age": 2.0,
+    "max_plan_age": 2.0,
     "hold_time": 1.0,
     "drive.follow_path": True,
     "drive.costmap_type": "nav2_msgs/msg/Costmap",
@@ -219,7 +219,7 @@ def robot(
             process_class("planner", folder / "planner.log", "--params-file", file),
             process_class(
                 *("simulator", folder / "simulator.log", "-p", "plant:=model"),
-                *("-p", f"planner_file:={file}", "-p", "rate:=50.0", "-p", "command_timeout:=1.0"),
+                *("-p", f"planner_file:={file}", "-p", "rate:=50.0", "-p", "command_timeout:=2.0"),
             ),
         ]
         try:

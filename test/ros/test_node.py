@@ -88,8 +88,13 @@ def test_bad_state_messages_are_dropped_counted_and_never_planned_from(
         states.data = data
         wait_until(lambda: statistics.cause == STALE_STATE)
         wait_until(lambda: statistics.status == STOPPED)
-        values = newest()
-        assert int(values[f"states dropped: {cause}"]) > 5
+        values = {}
+
+        def are_counted(cause=cause, values=values):
+            values.update(newest())
+            return int(values.get(f"states dropped: {cause}", 0)) > 5
+
+        wait_until(are_counted)
         assert values["level"] == b"\x02"
         assert values["message"].startswith(f"{STOPPED} ({STALE_STATE}: the state is ")
         states.data = [0.0, 0.0, 0.0, 0.0]
@@ -305,8 +310,10 @@ def test_a_model_that_raises_while_controlling_costs_commands_not_the_node(
     wait_until(lambda: list(commands[-1][1].data) == SAFE)
     # On a busy machine another cause may be the last one for a period.
     wait_until(lambda: "RuntimeError: the model broke" in newest()["message"])
+    # On a busy machine a step may take no period.
+    taken = {STATUSES[int(index)] for index in statistics.values("status")}
     values = newest()
-    assert all(int(values[f"steps to {status}"]) >= 1 for status in STATUSES)
+    assert all(int(values[f"steps to {status}"]) >= 1 for status in taken)
     planner.ready.planner.dynamics.step = step
     wait_until(lambda: statistics.status == FRESH)
 

@@ -71,7 +71,7 @@ def test_a_signal_while_compiling_ends_it(start, write_yaml, drive, number, wait
     planner = start("planner", "--params-file", write_yaml(drive), cache=tmp_path)
     wait_until(lambda: "configuring" in planner.output(), 60.0)
     # A terminal's Ctrl-C reaches the whole group, the compiler too.
-    assert planner.end(number, timeout=20.0, group=True) == 0
+    assert planner.end(number, group=True) == 0
     assert "Traceback" not in planner.output()
 
 
@@ -295,7 +295,7 @@ def test_a_device_that_fails_is_replaced_by_the_cpu_if_that_is_allowed(
         wait_until(lambda: "samples on the CPU" in planner.output())
         count = len(statistics.messages)
         fresh = STATUSES.index(FRESH)
-        wait_until(lambda: fresh in statistics.values("status")[count:], 30.0)
+        wait_until(lambda: fresh in statistics.values("status")[count:])
         assert observer.get("planner.device") == "cpu"
         time.sleep(1.0)
         assert planner.output().count("samples on the CPU") == 1
