@@ -1,6 +1,6 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
-"""Chooses the executor that runs the iterations, and says why no faster one runs."""
+"""Chooses the execution that runs the iterations, and says why no faster one runs."""
 
 from __future__ import annotations
 
@@ -29,70 +29,72 @@ BACKEND = Parameter(
 
 def choose(backend: str, setup: Setup, like: Execution | None = None) -> Execution:
     """
-    Return the fastest executor that works for a rollout; its `reason` says why none is faster.
+    Return the fastest execution that works for a rollout; its `reason` says why none is faster.
 
     With `backend` "auto" this is the C++ kernel on the CPU, and a CUDA graph on a GPU. If it cannot
     be made, `torch.compile` is tried, then eager PyTorch. "compile" does not try the CUDA graph.
 
     Args:
-        backend: one of BACKENDS.
+        backend: one of BACKENDS except "eager", with which nothing is compiled.
         setup: what the execution is made of.
         like: an execution of the same rollout; what was compiled for it is used again.
 
     Raises ConfigurationError if there is no such backend.
     """
     BACKEND.check(backend)
-    rollout = setup.rollout
-    reasons = []
-
-    def gave_up(what: str, error: Exception) -> None:
-        why = first_line(error) if isinstance(error, UnsupportedError) else describe(error)
-        reasons.append(f"{what}: {why}")
-
+    kernel = like.kernel if isinstance(like, CppExecution) else None
     on_cpu = setup.belief.mean.device.type == "cpu"
-    fastest = "C++ kernel" if on_cpu else "CUDA graph"
-    through_all = rollout.dynamics.members > 1 and rollout.particles.propagation == "all"
-    is_one_kernel = through_all and rollout.dynamics.member is not None
+    reasons = []
     if backend == "cudagraph" and on_cpu:
         reasons.append("no CUDA graph: the device is a CPU")
+    obstacle = _obstacle(setup, is_compiled=kernel is not None)
+    if obstacle:
+        return EagerExecution(setup, "; ".join([*reasons, obstacle]))
+
+    # Tracing runs the plugin, which may raise anything; and whatever a compiler raises, eager still
+    # plans.
+    if on_cpu or backend != "compile":
+        try:
+            if on_cpu:
+                return CppExecution(setup, "; ".join(reasons), kernel)
+            return GraphExecution(setup)
+        except Exception as error:
+            reasons.append(f"no {'C++ kernel' if on_cpu else 'CUDA graph'}: {_why(error)}")
+    try:
+        if on_cpu and not has_compiler():
+            raise UnsupportedError("it needs the C++ compiler too")
+        return TorchCompileExecution(setup, "; ".join(reasons))
+    except Exception as error:
+        reasons.append(f"torch.compile failed: {_why(error)}")
+    return EagerExecution(setup, "; ".join(reasons))
+
+
+def _why(error: Exception) -> str:
+    return first_line(error) if isinstance(error, UnsupportedError) else describe(error)
+
+
+def _obstacle(setup: Setup, is_compiled: bool) -> str:
+    """
+    Return why it is not worth trying to compile the rollout; "" if it is.
+
+    `is_compiled` says whether this was done before: then plugins change nothing that is compiled.
+    """
+    rollout, device = setup.rollout, setup.belief.mean.device
+    on_cpu = device.type == "cpu"
     if rollout.dynamics.rolls_out_itself:
-        backend = "eager"
-        reasons.append("the model rolls out by itself, not in PyTorch")
-    elif rollout.reads_numbers and backend != "eager":
-        backend = "eager"
-        reasons.append(
+        return "the model rolls out by itself, not in PyTorch"
+    fastest = "C++ kernel" if on_cpu else "CUDA graph"
+    if rollout.reads_numbers:
+        return (
             f"no {fastest}: {', '.join(rollout.reads_numbers)} "
             "reads a number of a tensor in Python (item(), float(), if), so nothing can be "
             "compiled; compute with the tensor, choose with torch.where"
         )
-    elif rollout.dynamics.members > 1 and on_cpu and not is_one_kernel:
+    through_all = rollout.dynamics.members > 1 and rollout.particles.propagation == "all"
+    is_one_kernel = through_all and rollout.dynamics.member is not None
+    if rollout.dynamics.members > 1 and on_cpu and not is_one_kernel:
         # Large products of matrices are what takes the time, and no compiler makes them faster.
-        backend = "eager"
-        reasons.append("the model has members, which run side by side in PyTorch")
-    kernel = like.kernel if isinstance(like, CppExecution) else None
-    if backend != "eager" and kernel is None:
-        change = what_changes(rollout, setup.search.horizon, setup.belief.mean.device)
-        if change:
-            # torch.compile would compile for seconds whenever a number changes.
-            backend = "eager"
-            reasons.append(f"no {fastest}: {change}")
-    if backend != "eager":
-        # Tracing runs the plugin, which may raise anything; and whatever a compiler raises, eager
-        # still plans.
-        if on_cpu:
-            try:
-                return CppExecution(setup, "; ".join(reasons), kernel)
-            except Exception as error:
-                gave_up("no C++ kernel", error)
-        elif backend != "compile":
-            try:
-                return GraphExecution(setup)
-            except Exception as error:
-                gave_up("no CUDA graph", error)
-        try:
-            if on_cpu and not has_compiler():
-                raise UnsupportedError("it needs the C++ compiler too")
-            return TorchCompileExecution(setup, "; ".join(reasons))
-        except Exception as error:
-            gave_up("torch.compile failed", error)
-    return EagerExecution(setup, "; ".join(reasons))
+        return "the model has members, which run side by side in PyTorch"
+    change = "" if is_compiled else what_changes(rollout, setup.search.horizon, device)
+    # torch.compile would compile for seconds whenever a number changes.
+    return f"no {fastest}: {change}" if change else ""

@@ -134,7 +134,7 @@ class GraphExecution:
         self._last = self._graphs[done]
         if noise is None:
             self._last()
-        else:  # For comparisons with other executors; a graph always draws.
+        else:  # For comparisons with other executions; a graph always draws.
             self._arguments.set(noise=noise.contiguous())
             self._enqueue(done)
             self._arguments.noise = 0

@@ -10,7 +10,7 @@ from cem_planner_ros.planning.execution import EagerExecution, Setup
 
 
 class TorchCompileExecution(EagerExecution):
-    """The executor with `torch.compile`; the constructor raises the compiler's errors."""
+    """Iterations compiled by `torch.compile`; the constructor raises the compiler's errors."""
 
     name = "torch.compile"
 

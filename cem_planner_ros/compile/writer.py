@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,3 +152,37 @@ class Writer:
             raise UnsupportedError("an operation across the samples")
         target.rows[...] = source.rows
         return target
+
+
+def result_of(node: torch.fx.Node) -> torch.Tensor:
+    """Return the example of what an operation returns."""
+    return node.meta["val"]
+
+
+def kind_of(dtype: torch.dtype, name: str) -> str:
+    """Return what C++ calls a type; `name` is that of the operation."""
+    if dtype not in KINDS:
+        raise UnsupportedError(f"operation '{name}' on {dtype}")
+    return KINDS[dtype]
+
+
+def operand_of(arg: object, kind: str, writer: Writer) -> Value:
+    """Return an operand, or a number of Python, in a type."""
+    if isinstance(arg, Value):
+        return writer.cast(arg, kind)
+    if isinstance(arg, (bool, int, float)):
+        return Value(rows_of([literal(arg, kind)], ()), None, kind)
+    raise UnsupportedError(f"an operand of type {type(arg).__name__}")
+
+
+def lane_of(shape: Iterable[int]) -> int | None:
+    """Return which dimension is that of the samples."""
+    places = [i for i, length in enumerate(shape) if length == LANES]
+    if len(places) > 1:
+        raise UnsupportedError("an operation across the samples")
+    return places[0] if places else None
+
+
+def rows_shape(shape: Iterable[int]) -> tuple[int, ...]:
+    """Return the shape of the expressions of a tensor: 1 along the samples."""
+    return tuple(1 if length == LANES else length for length in shape)

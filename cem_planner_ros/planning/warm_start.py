@@ -213,7 +213,7 @@ class WarmStart:
 
 
 class BeliefMover:
-    """Shifts a belief in place, in PyTorch, for executors that do not shift it themselves."""
+    """Shifts a belief in place, in PyTorch, for executions that do not shift it themselves."""
 
     def __init__(self, search: Search, problem: Problem, belief: Belief):
         self._spline = search.spline

@@ -1,6 +1,6 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
-"""Every executor against the NumPy oracle, for every setting of the search."""
+"""Every execution against the NumPy oracle, for every setting of the search."""
 
 import executors
 import numpy as np
