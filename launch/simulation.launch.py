@@ -3,7 +3,12 @@
 """Start a simulated plant and its planner: simulation.launch.py scenario:=cartpole."""
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    GroupAction,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+)
 from launch.conditions import IfCondition
 from launch.substitutions import (
     EqualsSubstitution,
@@ -14,6 +19,8 @@ from launch.substitutions import (
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
+
+from cem_planner_ros.errors import did_you_mean
 
 SCENARIOS = (
     "ackermann",
@@ -33,6 +40,15 @@ SCENARIOS = (
     "single_track",
 )
 """Each, but for two, has NAME.yaml and NAME_simulator.yaml in config/. `demo` has some of them."""
+
+
+def check_scenario(context):
+    """Raise RuntimeError if there is no such scenario; launch does not say which one is near."""
+    name = context.launch_configurations.get("scenario", "cartpole")
+    if name not in SCENARIOS:
+        raise RuntimeError(
+            f"scenario is '{name}', allowed: {', '.join(SCENARIOS)}{did_you_mean(name, SCENARIOS)}"
+        )
 
 
 def generate_launch_description():
@@ -61,6 +77,7 @@ def generate_launch_description():
     shared = ("namespace", "params_file", "autostart", "use_respawn", "log_level", "view")
     return LaunchDescription(
         [
+            OpaqueFunction(function=check_scenario),
             DeclareLaunchArgument(
                 "scenario",
                 default_value="cartpole",

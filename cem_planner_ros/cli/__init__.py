@@ -14,7 +14,7 @@ import sys
 from types import ModuleType
 
 from cem_planner_ros import __version__
-from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.errors import ConfigurationError, did_you_mean
 
 COMMANDS = {
     "demo": "control a simulated plant over ROS 2 and report how it went",
@@ -33,6 +33,27 @@ COMMANDS = {
     "view": "serve a page in a browser that shows a planner node and its parameters",
     "search-policy": "search the weights of a linear policy in a Gymnasium environment",
 }
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says which choice or option was probably meant."""
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            choices = [*map(str, action.choices or ())]
+            if len(choices) > 2:  # Of two, "gpu" is nearer to "cpu" than to "cuda".
+                error.message += did_you_mean(str(value), choices)
+            raise
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Refuse unknown options here, where it is known which options the command has."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            hint = did_you_mean(rest[0].partition("=")[0], self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
+        return found, rest
 
 
 @functools.cache
@@ -74,7 +95,7 @@ def _close_output() -> None:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m cem_planner_ros",
         description="Sampling-based control on the onboard GPU or CPU under ROS 2.",
     )

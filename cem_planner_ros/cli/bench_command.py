@@ -38,7 +38,7 @@ from cem_planner_ros.cli.bench_table import (
 )
 from cem_planner_ros.cli.hired_workers import OPTIONS as JOBS
 from cem_planner_ros.cli.hired_workers import hire
-from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.errors import ConfigurationError, did_you_mean
 
 Say = Callable[[str], None]
 
@@ -88,7 +88,7 @@ def _quality(options: argparse.Namespace, say: Say) -> dict:
         if value not in (None, *allowed):
             raise ConfigurationError(
                 f"{name} is '{value}', allowed with --suite {options.suite}: "
-                f"{', '.join(map(str, allowed))}"
+                f"{', '.join(map(str, allowed))}{did_you_mean(str(value), map(str, allowed))}"
             )
     part = Part(options.quick, options.task, options.method, options.rollouts, options.seeds)
     if suite is bench_robots:

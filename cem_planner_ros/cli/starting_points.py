@@ -12,7 +12,7 @@ from cem_planner_ros.cli import first_costs
 from cem_planner_ros.cli.first_costs import StartingPoint, arm_joints, short
 from cem_planner_ros.dynamics.mjcf import OF_A_JOINT, ONE_AXIS, is_single
 from cem_planner_ros.dynamics.mujoco import Mujoco
-from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.errors import ConfigurationError, did_you_mean
 
 if TYPE_CHECKING:
     import mujoco
@@ -137,7 +137,7 @@ def _pose(model: Mujoco, keyframe: str) -> int:
     if keyframe and keyframe not in names:
         raise ConfigurationError(
             f"--keyframe is {keyframe}, allowed: a keyframe of the file, which has "
-            f"{', '.join(names) or 'none'}"
+            f"{', '.join(names) or 'none'}{did_you_mean(keyframe, names)}"
         )
     return names.index(keyframe) if keyframe else model.rest_keyframe
 

@@ -265,6 +265,33 @@ def test_plugins_lists_what_is_installed_with_parameters_and_units(capsys):
     assert "from cem_planner_ros" in output
 
 
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("plugin", "did you mean 'plugins'?"),
+        ("demo --scenario drive", "did you mean 'diff_drive'?"),
+        ("init --urdf robot.urdf --task hovver", "did you mean 'hover'?"),
+        ("bench plans", "did you mean 'plan'?"),
+        ("bench quality --sead 1", "bench quality: error: unrecognized arguments: --sead 1, did"),
+        ("demo --sead=1", "did you mean '--seed'?"),
+        ("plugins cartpole", "plugins: error: unrecognized arguments: cartpole\n"),
+    ],
+)
+def test_a_wrong_word_is_refused_with_the_one_that_was_meant(capsys, words, text):
+    with pytest.raises(SystemExit) as end:
+        cli.main(words.split())
+    assert end.value.code == 2
+    assert text in capsys.readouterr().err
+
+
+def test_gpu_is_not_taken_for_cpu_which_is_spelled_like_it(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["bench", "plan", "--device", "gpu"])
+    said = capsys.readouterr().err
+    assert "cuda" in said
+    assert "did you mean" not in said
+
+
 def test_help_names_every_command(capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(["--help"])

@@ -51,7 +51,8 @@ def test_scenarios_are_the_files_there_are():
     ("arguments", "text"),
     [
         ({"params_file": "/nowhere/mine.yaml"}, "params_file is '/nowhere/mine.yaml', expected"),
-        ({"scenario": "cartpol"}, "cartpole"),
+        ({"scenario": "cartpol"}, "did you mean 'cartpole'?"),
+        ({"scenario": "drive"}, "did you mean 'diff_drive'?"),
     ],
 )
 def test_what_is_not_there_fails_with_its_name(arguments, text, tmp_path, monkeypatch, caplog):
