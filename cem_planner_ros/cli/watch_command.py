@@ -20,8 +20,6 @@ SILENCE = 5.0
 
 KEYS = (
     "lifecycle",
-    "status",
-    "cause",
     "plan time p50 (ms)",
     "plan time p99 (ms)",
     "deadline margin min (ms)",
@@ -33,7 +31,7 @@ KEYS = (
     "commands late",
     "commands missing",
 )
-"""The values of `/diagnostics` that are shown if they exist."""
+"""The values of `/diagnostics` that are shown if they exist; its message has status and cause."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -22,6 +22,12 @@ from cem_planner_ros.ros.command_line import params_files
 LAUNCH_FILE = "launch_params_"
 """Prefix of the names of files to which launch writes parameters of a launch file."""
 
+CHANGES = {
+    LIVE: "may be set at any time",
+    INACTIVE: "may be set while the node is not active",
+    READ_ONLY: "is read when the node starts",
+}
+"""When a parameter may change, in words."""
 
 UNBOUNDED = (-(2**63), 2**63 - 1, -sys.float_info.max, sys.float_info.max)
 """Ends of ranges that do not limit anything."""
@@ -74,7 +80,7 @@ def descriptor(parameter: Parameter) -> ParameterDescriptor:
     result = ParameterDescriptor(
         name=parameter.name,
         description=f"{parameter.description}{unit}",
-        additional_constraints=f"{parameter.allowed}; {parameter.when}",
+        additional_constraints=f"{parameter.allowed}; {CHANGES[parameter.when]}",
         read_only=parameter.when == READ_ONLY,
         # An empty list has no type for rclpy.
         dynamic_typing=bool(parameter.words) or parameter.default == [],
@@ -106,8 +112,9 @@ def declaration(descriptor: ParameterDescriptor, value: Any) -> Parameter:
 
     Of a descriptor that somebody else made it is as much as the descriptor says.
     """
-    allowed, _, when = descriptor.additional_constraints.rpartition("; ")
-    if when not in (LIVE, INACTIVE, READ_ONLY):
+    allowed, _, said = descriptor.additional_constraints.rpartition("; ")
+    when = {words: when for when, words in CHANGES.items()}.get(said, "")
+    if not when:
         allowed, when = "", READ_ONLY if descriptor.read_only else LIVE
     description, bracket, unit = descriptor.description.removesuffix("]").rpartition(" [")
     if not bracket or not descriptor.description.endswith("]"):

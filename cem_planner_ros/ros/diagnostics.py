@@ -155,8 +155,13 @@ def diagnostic_status(
     else:
         last = loop.commander.tick
         values |= control_values(loop.commander)
-        text = ": ".join(filter(None, (last.cause, last.reason)))
-        messages.append(f"{last.status} ({text})" if text else last.status)
+        # What supervision found out about a stop says more than the reason of the tick.
+        begin, warnings = f"{last.status}: ", list(warnings)
+        found = [text for text in warnings if text.startswith(begin)]
+        warnings = [text for text in warnings if text not in found]
+        reasons = [text.removeprefix(begin) for text in found] or [last.reason]
+        what = f"{last.status} ({last.cause})" if last.cause else last.status
+        messages.append(": ".join(filter(None, (what, *reasons))))
         if (last.status != FRESH and last.cause not in RESTING) or loop.commander.history.column(
             "late"
         ).any():
@@ -176,7 +181,7 @@ def diagnostic_status(
         name=f"{node}: control",
         hardware_id=node,
         level=level,
-        message="; ".join([*messages, *warnings]),
+        message="; ".join(dict.fromkeys([*messages, *warnings])),
         values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
     )
 

@@ -133,7 +133,8 @@ def test_without_a_plant_it_says_what_is_missing(node, says, newest, wait_until)
     node().autostart()
     line, *_ = says("stopped: no message on")
     assert "'/state' (expects std_msgs/Float64MultiArray; 0 publishers)" in line
-    wait_until(lambda: "no message on '/state'" in newest()["message"])
+    wait_until(lambda: "stopped (no_state): no message on '/state'" in newest()["message"])
+    assert newest()["message"].count("stopped") == 1  # It is not said twice.
     # Also that nobody listens, which states alone would not show.
     says("no subscriber of the commands on '/command' .sends std_msgs/Float64MultiArray")
     says("stopped: no message on", count=2)  # As long as it lasts.
