@@ -226,10 +226,7 @@ class ControlLoop:
         # Read first: what was begun before a `forget` counts no more, also one that comes now.
         epoch = self.commander.epoch
         self._take_change()
-        began = self._clock()
-        if not self._is_steady:
-            self._speed.look(began, self._steady())
-        attempt, start = self._attempt(began, scheduled)
+        attempt, start = self._attempt(scheduled)
         attempt = attempt._replace(epoch=epoch)
         phase = self._phase(scheduled)
         if scheduled < phase and not self.commander.halted:
@@ -250,18 +247,21 @@ class ControlLoop:
         """Return the earliest time at which the command of a period may be sent, s."""
         return scheduled + self._settings.command_phase * self.commander.period
 
-    def _attempt(self, began: float, scheduled: float) -> tuple[Attempt, tuple[np.ndarray, ...]]:
+    def _attempt(self, scheduled: float) -> tuple[Attempt, tuple[np.ndarray, ...]]:
         """Try to plan; return the attempt, and state and applied action when the plan begins."""
         reason = ""
         try:
             sample = self._latest_state()
         except Exception as error:  # An error of the reader must not end control.
             sample, reason = None, f"reading failed: {describe(error)}"
+        began = self._clock()  # The state may have come while it was read, and is not younger.
+        if not self._is_steady:
+            self._speed.look(began, self._steady())
         if sample is None:
             return Attempt(NO_STATE, reason, began=began), ()
         self.commander.take(sample)
-        settings, now = self._settings, self._clock()  # The state may have come meanwhile.
-        age = settings.wrong_age(sample, now)
+        settings = self._settings
+        age = settings.wrong_age(sample, began)
         if age is not None:
             reason = f"the state is {age:.3f} s old"
             if age < 0.0:

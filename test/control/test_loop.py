@@ -376,6 +376,17 @@ def test_the_state_is_predicted_to_when_the_command_takes_effect():
     assert tick.latency >= tick.state_age
 
 
+def test_a_state_that_comes_while_it_is_read_is_not_younger_than_now():
+    bench = Bench()
+
+    def read():
+        bench.clock.time += 0.001
+        return StateSample(np.zeros(4), bench.clock.time)
+
+    bench.read = read
+    assert bench.period().state_age == pytest.approx(0.0)  # It was -1 ms.
+
+
 def test_forgetting_resets_the_planner_and_needs_a_new_plan(bench):
     bench.period()
     bench.loop.forget()
