@@ -35,10 +35,6 @@ class ArmScenario(Scenario):
         self._tip = Tip()
         self.most_jump = math.inf
         """Largest first step of a joint that is allowed, rad."""
-        self.signals = tuple(
-            (f"tip {axis} [m]", lambda state, row=row: float(self._tip.at(state[None])[0, row]))
-            for row, axis in enumerate("xyz")
-        )
 
     def parameters(self, node: str) -> dict[str, Any]:
         """Return what a node gets beside its file."""
@@ -86,6 +82,17 @@ class ArmScenario(Scenario):
         times = np.array([t for t, _ in recording.states]) - self.began
         tips = self._tip.at(np.array([state for _, state in recording.states]))
         return times, tips, self.goals.distances(times, tips)
+
+    def readings(self, recording: DemoRecording) -> list[tuple[str, str]]:
+        """Return which goal holds, and how far the tip is from it."""
+        if math.isnan(self.began):
+            return []
+        time, state = recording.states[-1]
+        since, tip = np.array([time - self.began]), self._tip.at(state[None])
+        return [
+            ("goal", f"{self.goals.index(since[0]) + 1}"),
+            ("from it [m]", f"{self.goals.distances(since, tip)[0]:.3f}"),
+        ]
 
     def evaluate(
         self, recording: DemoRecording, duration: float

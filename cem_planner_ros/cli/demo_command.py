@@ -305,9 +305,8 @@ def _listen(node: Node, configuration: Configuration, recording: DemoRecording) 
 
 
 def _readings(scenario: Scenario, command: str, recording: DemoRecording) -> str:
-    """Return what progress says: signals, time of the plan, and the command if actions are few."""
-    state = recording.states[-1][1]
-    told = [demo_report.reading(label, f"{get(state):+.2f}") for label, get in scenario.signals]
+    """Return what progress says: readings, time of the plan, and the command if actions are few."""
+    told = [demo_report.reading(*each) for each in scenario.readings(recording)]
     told.append(f"plan {recording.statistics[-1][1]['plan_ms']:.1f} ms")
     action = recording.actions[-1:]
     if action and len(action[0][1]) <= demo_report.MOST_PANELS:

@@ -63,7 +63,7 @@ class Scenario:
     max_late_share: ClassVar[float] = 1.0
     """Share of the commands that may be late or missing."""
     signals: tuple[tuple[str, Callable[[np.ndarray], float]], ...]
-    """(label, function of the state (nx,)): what is shown while the demo runs."""
+    """(label, function of the state (nx,)): what is shown while the demo runs, and its curves."""
     has_map: ClassVar[bool] = False
 
     def __init__(self, seed: int):
@@ -78,6 +78,11 @@ class Scenario:
 
     def watch(self, node, configuration: Configuration, recording: DemoRecording) -> None:
         """Subscribe to and publish further topics with a node, while the recording grows."""
+
+    def readings(self, recording: DemoRecording) -> list[tuple[str, str]]:
+        """Return (label, number) of what is shown while the demo runs, once there is a state."""
+        state = recording.states[-1][1]
+        return [(label, f"{get(state):+.2f}") for label, get in self.signals]
 
     def is_over(self, recording: DemoRecording) -> bool:
         """Return whether the run can end."""

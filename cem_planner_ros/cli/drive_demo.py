@@ -31,7 +31,6 @@ class DiffDriveScenario(Scenario):
         "planner": "drive.yaml",
     }
     duration = 60.0
-    signals = (("v [m/s]", lambda state: state[3]), ("yaw rate [rad/s]", lambda state: state[4]))
     has_map = True
 
     def __init__(self, seed: int):
@@ -40,6 +39,12 @@ class DiffDriveScenario(Scenario):
 
         self._world = worlds.load(
             load_yaml(self.config / self.files["simulator"])["world"], self.seed
+        )
+        goal = self._world.goal[:2]
+        self.signals = (
+            ("from the goal [m]", lambda state: math.dist(state[:2], goal)),
+            ("v [m/s]", lambda state: state[3]),
+            ("yaw rate [rad/s]", lambda state: state[4]),
         )
         self._plans: list[np.ndarray] = []
         self._is_reached = self._has_touched = self._is_going = False

@@ -28,8 +28,6 @@ class QuadrotorScenario(Scenario):
     duration = 24.0
     min_duration = APPROACH + figure_eight.SETTLE + 1.0
     signals = (
-        ("x [m]", lambda state: state[0]),
-        ("y [m]", lambda state: state[1]),
         ("z [m]", lambda state: state[2]),
         ("speed [m/s]", lambda state: float(np.linalg.norm(state[3:6]))),
     )
@@ -74,6 +72,15 @@ class QuadrotorScenario(Scenario):
                 publisher.publish(_message(stamp, offsets, *points))
 
         node.create_timer(LOOK, publish)
+
+    def readings(self, recording: DemoRecording) -> list[tuple[str, str]]:
+        """Return height, speed, and how far from the figure it is, once that has begun."""
+        told = super().readings(recording)
+        time, state = recording.states[-1]
+        if time >= self.began:
+            off = self.figure.distances(np.array([time - self.began]), state[None, :3])[0]
+            told.append(("from the figure [m]", f"{off:.2f}"))
+        return told
 
     def evaluate(
         self, recording: DemoRecording, duration: float

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,7 +30,8 @@ class QuadrupedScenario(Scenario):
     def __init__(self, seed: int):
         super().__init__(seed)
         self._first_speed = 0
-        self._is_pushed = False
+        self._is_pushed = self._is_down = False
+        self._falls = 0
 
     def parameters(self, node: str) -> dict[str, Any]:
         """Return what a node gets beside its file."""
@@ -37,7 +39,7 @@ class QuadrupedScenario(Scenario):
         return super().parameters(node) | noise
 
     def watch(self, node, configuration: Configuration, recording: DemoRecording) -> None:
-        """Publish velocity commands, and push the robot once."""
+        """Publish velocity commands, push the robot once, and count its falls."""
         from geometry_msgs.msg import Twist, Vector3
 
         self._first_speed = configuration.dynamics.state_names.index("base_x_dot")
@@ -55,26 +57,43 @@ class QuadrupedScenario(Scenario):
                 self._is_pushed = True
                 x, y, z = walking.PUSH
                 push.publish(Vector3(x=x, y=y, z=z))
+            self._count_falls(recording)
 
         node.create_timer(1.0 / RATE, send)
 
-    def _walk(self, recording: DemoRecording) -> walking.Walk:
-        if not recording.states:
+    def _walk(self, recorded: list[tuple[float, np.ndarray]]) -> walking.Walk:
+        """Return the motion of states with their times."""
+        if not recorded:
             return walking.Walk(np.zeros(0), np.zeros((0, 3)), np.zeros(0), np.zeros(0))
-        states = np.array([state for _, state in recording.states])
+        states = np.array([state for _, state in recorded])
         first = self._first_speed
         moved = walking.motion(states[:, :7], states[:, first : first + 6])
-        return walking.Walk(np.array([t for t, _ in recording.states]), *moved)
+        return walking.Walk(np.array([t for t, _ in recorded]), *moved)
+
+    def _count_falls(self, recording: DemoRecording) -> None:
+        was_down, self._is_down = self._is_down, self._walk(recording.states[-1:]).is_down.any()
+        self._falls += bool(self._is_down and not was_down)
+
+    def readings(self, recording: DemoRecording) -> list[tuple[str, str]]:
+        """Return height, error of the velocity over the last stride, and number of falls."""
+        begin = recording.states[-1][0] - walking.STRIDE
+        stride = [*itertools.takewhile(lambda each: each[0] >= begin, reversed(recording.states))]
+        walk = self._walk(stride[::-1])
+        return [
+            ("height [m]", f"{walk.heights[-1]:.2f}"),
+            ("velocity error [m/s]", f"{walking.present_error(walk):.2f}"),
+            ("falls", f"{self._falls}"),
+        ]
 
     def evaluate(
         self, recording: DemoRecording, duration: float
     ) -> tuple[dict[str, Any], list[str]]:
         """Return how well the velocity was followed, and whether the robot fell."""
-        return walking.judge(self._walk(recording), duration)
+        return walking.judge(self._walk(recording.states), duration)
 
     def panels(self, recording: DemoRecording) -> list[Panel]:
         """Return height and velocities over time, and what was commanded."""
-        walk = self._walk(recording)
+        walk = self._walk(recording.states)
         times = walk.times.tolist()
         wanted = np.array([walking.command_at(time) for time in times]).reshape(-1, 3)
         panels = super().panels(recording)

@@ -61,6 +61,11 @@ class Walk(NamedTuple):
     heights: np.ndarray
     uprights: np.ndarray
 
+    @property
+    def is_down(self) -> np.ndarray:
+        """(n,), whether the robot has fallen."""
+        return (self.heights < LOW) | (self.uprights < TILTED)
+
 
 def command_at(time: float) -> np.ndarray:
     """Return the commanded velocity (3,) at a time, s."""
@@ -86,6 +91,11 @@ def motion(poses: np.ndarray, speeds: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return velocities, poses[:, 2], 1 - 2 * (x * x + y * y)
 
 
+def present_error(walk: Walk) -> float:
+    """Return how far the mean velocity in the plane is from what is commanded at the end, m/s."""
+    return float(np.linalg.norm((walk.velocities.mean(axis=0) - command_at(walk.times[-1]))[:2]))
+
+
 def judge(walk: Walk, duration: float = DURATION) -> tuple[dict[str, Any], list[str]]:
     """
     Return how a walk of `duration` s went, and the reasons of a failure.
@@ -94,8 +104,8 @@ def judge(walk: Walk, duration: float = DURATION) -> tuple[dict[str, Any], list[
     for SETTLING s and no push disturbs it.
     """
     error, turning = _errors(walk, duration)
-    fell = [t for t in walk.times[_is_down(walk)] if not _is_pushed(t)]
-    stands = bool(len(walk.times)) and not _is_down(walk)[walk.times > walk.times[-1] - 1.0].any()
+    fell = [t for t in walk.times[walk.is_down] if not _is_pushed(t)]
+    stands = bool(len(walk.times)) and not walk.is_down[walk.times > walk.times[-1] - 1.0].any()
     problems = []
     if not len(walk.times) or walk.times[-1] < duration - SETTLING:
         problems.append(f"no state after {walk.times[-1] if len(walk.times) else 0.0:.1f} s")
@@ -121,15 +131,11 @@ def _text(number: float | None) -> str:
     return "unknown" if number is None else f"{number:.3f}"
 
 
-def _is_down(walk: Walk) -> np.ndarray:
-    return (walk.heights < LOW) | (walk.uprights < TILTED)
-
-
 def _down_after_push(walk: Walk) -> float | None:
     """Return how long after the push the robot was down at last, s; 0 if never, None before."""
     if not len(walk.times) or walk.times[-1] < PUSH_TIME:
         return None
-    down = walk.times[_is_down(walk) & (walk.times >= PUSH_TIME)]
+    down = walk.times[walk.is_down & (walk.times >= PUSH_TIME)]
     return round(float(down[-1]) - PUSH_TIME, 2) if len(down) else 0.0
 
 

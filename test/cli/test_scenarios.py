@@ -56,6 +56,24 @@ def test_a_quadruped_is_said_to_stand_or_to_get_up_only_after_a_push(duration, d
     assert scenario.rows(found)["after the push"] == said
 
 
+def test_progress_of_a_quadruped_says_how_it_follows_and_how_often_it_fell():
+    scenario, recording = SCENARIOS["quadruped"](0), DemoRecording()
+    scenario._first_speed = 19
+    seen = []
+    for time in np.arange(0.0, 6.0, 0.01):  # It lies twice, and is too slow from 2 s on.
+        lies = 1.0 <= time < 1.2 or 5.0 <= time < 5.5
+        speed = 0.4 if time >= 2.0 else 0.0
+        state = np.zeros(37)
+        state[2], state[3], state[19] = 0.08 if lies else 0.3, 1.0, speed
+        recording.states.append((time, state))
+        scenario._count_falls(recording)  # As `watch` does.
+        seen.append(dict(scenario.readings(recording)))
+    assert seen[90] == {"height [m]": "0.30", "velocity error [m/s]": "0.00", "falls": "0"}
+    assert seen[110] == {"height [m]": "0.08", "velocity error [m/s]": "0.00", "falls": "1"}
+    assert seen[400]["velocity error [m/s]"] == "0.10"  # Of 0.5 m/s.
+    assert [each["falls"] for each in seen[-2:]] == ["2", "2"]
+
+
 def test_an_arm_without_mujoco_is_told_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mujoco", None)
     with pytest.raises(ConfigurationError, match="pip install mujoco"):
@@ -84,6 +102,13 @@ def test_a_flight_along_the_figure_is_a_success():
     assert len(times) == len(distances) == len(recording.states)
     assert math.isnan(distances[0])
     assert distances[-1] == pytest.approx(0.03)
+
+
+def test_progress_of_a_flight_says_how_far_from_the_figure_it_is():
+    scenario, recording = flown(0.03)
+    assert dict(scenario.readings(recording))["from the figure [m]"] == "0.03"
+    scenario.began = math.nan
+    assert "from the figure [m]" not in dict(scenario.readings(recording))
 
 
 def test_a_flight_beside_the_figure_is_none():
@@ -119,6 +144,15 @@ def test_an_arm_at_its_goals_is_a_success(arm):
     assert found["first_step_rad"] == pytest.approx(0.01)
     assert scenario.rows(found)["goals reached"] == "1 of 1"
     assert all(len(times) == len(values) for _, times, values in scenario.panels(recording))
+
+
+def test_progress_of_an_arm_says_how_far_from_its_goal_it_is(arm):
+    scenario, recording = arm
+    told = dict(scenario.readings(recording))
+    assert int(told["goal"]) == scenario.goals.index(recording.states[-1][0] - scenario.began) + 1
+    assert float(told["from it [m]"]) < 0.02
+    scenario.began = math.nan
+    assert scenario.readings(recording) == []
 
 
 def test_an_arm_that_touches_jumps_or_misses_is_none(arm):
