@@ -76,7 +76,10 @@ def command_problems(
         )
     listed = [field for field in fields_.values() if field]
     if len(set(listed)) < len(listed):
-        problems.append(f"parameters 'command.fields' are {listed}, allowed: different ones")
+        problems.append(
+            f"parameters 'command.fields' are {listed}, allowed: different ones, since one message "
+            "has all actions"
+        )
     turns = set(listed) & {*ANGLES, *QUATERNION}
     if not (turns <= {*ANGLES} or turns == {*QUATERNION}):
         problems.append(

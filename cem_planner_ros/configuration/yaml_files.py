@@ -262,7 +262,11 @@ class _File:
                 raise _at(event, f"'{name}' is a list of lists or mappings, expected plain values")
             items.append(_scalar(event, name))
             if len({type(item) for item in items}) > 1:
-                raise _at(event, f"'{name}' is a list of several types, expected one")
+                raise _at(
+                    event,
+                    f"'{name}' is a list of several types, expected one; quote words such as y, n, "
+                    "yes and no, which YAML reads as true and false",
+                )
         of_types[f"list of {type(items[0]).__name__}" if items else _EMPTY] = items
 
 

@@ -100,7 +100,7 @@ def make(recordings: Sequence[BagContent], task: Task) -> Dataset:
         raise ConfigurationError(
             f"no segment of the data has states and commands for longer than {2 * dt:g} s"
         )
-    training, validation, test = _split(episodes, horizon, notes)
+    training, validation, test = _split(episodes, horizon, dt, notes)
     for what, names, columns in (
         ("state", task.state_names, [s.states for s in training]),
         ("action", task.action_names, [s.actions for s in training]),
@@ -247,7 +247,7 @@ def _mean_applied(
 
 
 def _split(
-    episodes: list[list[Segment]], horizon: int, notes: list[str]
+    episodes: list[list[Segment]], horizon: int, dt: float, notes: list[str]
 ) -> tuple[list[Segment], list[Segment], list[Segment]]:
     """Return the sequences for training, validation and test, spread evenly over the episodes."""
     if len(episodes) < EVERY:
@@ -260,7 +260,8 @@ def _split(
     if len(episodes) < EVERY:
         raise ConfigurationError(
             f"the data has {len(episodes)} segments of {2 * horizon} steps, expected at least "
-            f"{EVERY}, so that some can be held out; record longer"
+            f"{EVERY}, so that some can be held out; record at least "
+            f"{EVERY * 2 * horizon * dt:.0f} s, or take a smaller planner.horizon"
         )
     groups = ([], [], [])
     for index, episode in enumerate(episodes):

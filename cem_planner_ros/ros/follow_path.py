@@ -194,7 +194,10 @@ class FollowPathServer:
         halted, tick = commander.halted, commander.tick
         if halted == EMERGENCY_STOP:
             # The robot must not continue by itself when the emergency stop is released.
-            self._abort("UNKNOWN", "the emergency stop was pressed")
+            self._abort(
+                "UNKNOWN",
+                "the emergency stop lasts until it is released and the node is activated again",
+            )
             return
         code = ABORTS.get("" if tick is None else tick.cause)
         if not task.well <= now or not code or halted == PAUSED:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Callable
 
@@ -25,7 +26,7 @@ class Frames:
     The poses of other frames in the fixed frame, from tf2.
 
     Args:
-        node: the node that listens to tf2, from the first other frame on.
+        node: the node that listens to tf2, from `listen` or the first other frame on.
         fixed: the frame of the states.
     """
 
@@ -36,6 +37,25 @@ class Frames:
         """Called regularly once there are other frames, which may have moved."""
         self._buffer = None
         self._undo: list[Callable[[], object]] = []
+
+    def listen(self) -> None:
+        """
+        Listen to tf2 already, if it is installed.
+
+        What cannot wait for a transform then finds it at once.
+        """
+        with contextlib.suppress(ImportError):
+            self._listen(importlib.import_module("tf2_ros"))
+
+    def _listen(self, tf2_ros) -> None:
+        if self._buffer is not None:
+            return
+        self._buffer = tf2_ros.Buffer()
+        listener = tf2_ros.TransformListener(self._buffer, self._node)
+        timer = self._node.create_timer(
+            LOOK_AGAIN, self._look_again, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+        self._undo = [listener.unregister, lambda: self._node.destroy_timer(timer)]
 
     def pose_of(self, frame: str, stamp: float | None = None) -> Pose:
         """
@@ -82,13 +102,7 @@ class Frames:
                 f"frame '{frame}' is not '{self._fixed}' (frame_id), and tf2_ros, which would "
                 "transform it, is not installed"
             ) from error
-        if self._buffer is None:
-            self._buffer = tf2_ros.Buffer()
-            listener = tf2_ros.TransformListener(self._buffer, self._node)
-            timer = self._node.create_timer(
-                LOOK_AGAIN, self._look_again, clock=Clock(clock_type=ClockType.STEADY_TIME)
-            )
-            self._undo = [listener.unregister, lambda: self._node.destroy_timer(timer)]
+        self._listen(tf2_ros)
         try:
             found = self._lookup(tf2_ros, frame, stamp)
         except tf2_ros.TransformException as error:

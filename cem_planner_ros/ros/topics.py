@@ -147,6 +147,7 @@ class Topics:
     ) -> None:
         """Serve the action follow_path, and subscribe to the speed limit."""
         node, surroundings = self._node, self.surroundings
+        self._frames.listen()  # Paths are in the frame of the map, and a goal does not wait.
         self._follow_path = FollowPathServer(
             node,
             lambda: self._table.configuration or configuration,

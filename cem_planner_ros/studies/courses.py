@@ -226,10 +226,15 @@ def check(scenario: StudyScenario, base: Configuration) -> None:
 
 def _with_errors(scenario: StudyScenario, base: Configuration) -> dict[str, Any]:
     """Return today's values with the errors of the plant's model."""
-    errors = {
-        f"dynamics.{name}": factor * base.values[f"dynamics.{name}"]
-        for name, factor in scenario.model_errors.items()
-    }
+    errors = {}
+    for name, factor in scenario.model_errors.items():
+        value = base.values[f"dynamics.{name}"]
+        if value == 0.0:
+            raise ConfigurationError(
+                f"'model_errors' has a factor of 'dynamics.{name}', which is 0 and stays 0: leave "
+                "it out, or give it another value in the file that is tuned"
+            )
+        errors[f"dynamics.{name}"] = factor * value
     return {**base.values, **errors}
 
 

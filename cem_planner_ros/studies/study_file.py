@@ -228,6 +228,14 @@ def _try(scenario: StudyScenario, base: Configuration, space: SearchSpace) -> No
                 f"'set' has '{name}', which is tuned: leave it out here, or in 'parameters'"
             )
     base = configure({**base.values, **scenario.set}, base.file)
+    followed = [name for name in base.costs if base.reference_sources.get(name)]
+    if followed and scenario.plant != RECORDING:
+        name = followed[0]
+        topic = base.values[f"{name}.topic"]
+        raise ConfigurationError(
+            f"the cost '{name}' follows the topic '{topic}', on which nobody publishes in an "
+            f"episode: write set: {{{name}.topic: ''}} and its target"
+        )
     courses.check(scenario, base)
 
 

@@ -187,6 +187,7 @@ def test_an_empty_list_is_one(write):
         ("/**:\n  ros__parameters:\n    a:", "line 3: 'a' has no value"),
         ("/**:\n  ros__parameters:\n    a: {}", "line 3: 'a' is empty"),
         ("/**:\n  ros__parameters:\n    a: [1, b]", "line 3: 'a' is a list of several types"),
+        ("/**:\n  ros__parameters:\n    a: [x, y]", "expected one; quote words such as y"),
         ("/**:\n  ros__parameters:\n    a: &x 1\n    b: *x", "line 4: rcl knows no aliases"),
         ("a-b:\n  ros__parameters:\n    a: 1", "line 3: 'a-b' cannot be the name of a node"),
         ("ros__parameters: {a: 1}", "expected the name of a node above"),

@@ -16,7 +16,7 @@ import interfaces
 import pytest
 import rclpy
 from action_msgs.msg import GoalStatus
-from geometry_msgs.msg import PoseStamped, TwistStamped
+from geometry_msgs.msg import PoseStamped, TransformStamped, TwistStamped
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
 from rclpy.action import ActionClient
@@ -101,11 +101,16 @@ class Robot:
         self._limits = node.create_publisher(SpeedLimit, "speed_limit", 1)
         self._maps = node.create_publisher(Costmap, "local_costmap/costmap_raw", 1)
         self._map = Costmap()
+        self.transforms = node.create_publisher(TransformStamped, "transforms", 10)
         self.wall = None
         self.sees = True
         node.create_timer(0.2, self._look)
 
     def _look(self):
+        here = TransformStamped(child_frame_id="map")
+        here.header.frame_id = "odom"
+        here.transform.rotation.w = 1.0
+        self.transforms.publish(here)
         if not self.sees:
             return
         message = self._map
@@ -212,7 +217,9 @@ def robot(
     values = load_yaml(share("config") / "drive.yaml") | SETTINGS
     file = folder / "planner.yaml"
     file.write_text(json.dumps({"/**": {"ros__parameters": values}}))
-    with own_domain_function():
+    with own_domain_function(), pytest.MonkeyPatch.context() as patch:
+        standin = Path(interfaces.__file__).with_name("tf2")
+        patch.setenv("PYTHONPATH", str(standin), prepend=os.pathsep)
         rclpy.init(args=[])
         observer = observer_class()
         processes = [
@@ -246,6 +253,15 @@ def test_a_path_is_driven_to_its_end(robot):
     assert left[0] == pytest.approx(1.5, abs=0.3)
     assert left[-1] < 0.3
     assert max(feedback.speed for feedback in robot.feedback) > 0.3
+
+
+def test_the_first_path_may_be_in_the_frame_of_a_map(robot):
+    robot.wait_until(robot.transforms.get_subscription_count)
+    heard = time.time()
+    robot.wait_until(lambda: stamp_of(robot.states[-1][1]) > heard + 0.5)  # Two transforms.
+    path = robot.straight(0.6, frame="map")
+    status, _ = robot.end(robot.send(path)[1])
+    assert status == GoalStatus.STATUS_SUCCEEDED
 
 
 def test_a_new_path_takes_over_without_a_stop(robot):

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a study file may say, and one message for each mistake."""
 
+import json
+
 import pytest
 
 from cem_planner_ros.errors import ConfigurationError
@@ -109,6 +111,45 @@ def test_a_wrong_parameter_is_one_message(write, parameters, message):
 def test_a_wrong_study_is_one_message(write, changes, message):
     with pytest.raises(ConfigurationError, match=message):
         study_file.read(write(**changes))
+
+
+FOLLOWING = {
+    "dynamics": {"plugin": "cartpole", "gravity": 0.0},
+    "planner": {"backend": "eager"},
+    "costs": ["follow"],
+    "follow": {"plugin": "track", "topic": "wanted"},
+    "state": {"fields": {"theta": "position[b]", "theta_dot": "velocity[b]"}},
+}
+"""A cart-pole without gravity that follows a topic."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, r"scenario 1: the cost 'follow' follows the topic 'wanted', .* {follow\.topic: ''}"),
+        (
+            {"set": {"follow.topic": ""}, "model_errors": {"gravity": 1.2}},
+            "scenario 1: 'model_errors' has a factor of 'dynamics.gravity', which is 0",
+        ),
+        ({"set": {"follow.topic": ""}, "model_errors": {"pole_mass": 1.2}}, ""),
+    ],
+)
+def test_what_would_do_nothing_in_an_episode_is_refused(tmp_path, changes, message):
+    config = {"/**": {"ros__parameters": FOLLOWING}}
+    (tmp_path / "following.yaml").write_text(json.dumps(config))
+    study = {
+        "config": "following.yaml",
+        "parameters": {"planner.keep": {"low": 0.0, "high": 1.0}},
+        "objectives": "command_change",
+        "scenarios": [{**SCENARIO, **changes}],
+    }
+    file = tmp_path / "study.yaml"
+    file.write_text(json.dumps(study))
+    if not message:
+        assert study_file.read(file).scenarios[0].model_errors == {"pole_mass": 1.2}
+        return
+    with pytest.raises(ConfigurationError, match=message):
+        study_file.read(file)
 
 
 def test_a_file_that_is_missing_or_no_yaml_is_said(tmp_path):
