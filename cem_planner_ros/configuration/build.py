@@ -286,6 +286,8 @@ def _unknown_problems(
     # Parameters of a cost with a broken plugin are not unknown, only not known yet.
     broken = tuple(f"{name}." for name in checked["costs"] if name not in costs)
     unknown = {name for name in unknown if not name.startswith(broken)}
+    if broken:  # A broken cost may be the one for which the robot has to know its surroundings.
+        unknown -= {parameter.name for parameter in (*DRIVING, *FOLLOW_PATH)}
     strays = of_no_source(unknown, checked["state.sources"])
     unknown = {name for name in unknown if not name.startswith(tuple(strays))}
     if "state.sources" not in found.wrong:

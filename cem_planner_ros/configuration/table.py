@@ -3,6 +3,7 @@
 """The table of the node's parameters that do not depend on model and costs."""
 
 from cem_planner_ros.compile.choose import BACKEND
+from cem_planner_ros.control.control_settings import FALLBACKS, RAMP_TO_SAFE
 from cem_planner_ros.fields import COMMAND_TYPES, STATE_TYPES
 from cem_planner_ros.planning.planner_arguments import ARGUMENTS, PERIOD
 from cem_planner_ros.planning.settings import SETTINGS
@@ -62,12 +63,12 @@ TABLE = (
     ),
     Parameter(
         "fallback",
-        "ramp_to_safe",
+        RAMP_TO_SAFE,
         "What is commanded for hold_time when no usable plan is left (status fallback). "
         "ramp_to_safe moves evenly to the safe action, keep_last repeats the last command, "
         "policy follows policy.file while the state is recent and else ramps to the safe "
         "action. The safe action follows (status stopped).",
-        choices=("ramp_to_safe", "keep_last", "policy"),
+        choices=FALLBACKS,
     ),
     Parameter(
         "hold_time",

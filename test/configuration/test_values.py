@@ -463,6 +463,14 @@ def test_a_node_that_does_not_drive_has_no_parameters_of_driving():
     assert "unknown parameter 'drive.margin'" in refusal({"drive.margin": 0.1})
 
 
+def test_a_mistake_in_the_only_cost_that_needs_a_costmap_makes_no_parameter_of_driving_unknown():
+    driving = {"costs": ["obstacles"], "obstacles.plugin": "obstacles", "drive.margin": 0.1}
+    wrong = {"obstacles.footprint": "0.3 0.2", "state.type": "std_msgs/msg/Float64MultiArray"}
+    with pytest.raises(ConfigurationError, match="footprint is") as caught:
+        configure({"dynamics.plugin": "diff_drive_lag"} | FOLLOW | driving | wrong)
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_checkers_of_follow_path_have_the_parameters_that_nav2_gives_them():
     names = {"goal_checker_plugins": ["near", "far"], "progress_checker_plugins": []}
     own = {"near.xy_goal_tolerance": 0.05, "far.stateful": False}
