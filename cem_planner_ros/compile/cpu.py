@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from cem_planner_ros.compile.arguments import HEADER, Arguments, check_layout
-from cem_planner_ros.compile.generate import fill, step_code, traceable
+from cem_planner_ros.compile.generate import CHOICES, fill, step_code, traceable
 from cem_planner_ros.compile.library import interruptible, load
 from cem_planner_ros.compile.watch import watched
 from cem_planner_ros.compile.writer import UnsupportedError
@@ -64,7 +64,7 @@ class Kernel:
         shared |= {"BLOCK": BLOCK, "TILE": TILE}
         with ThreadPoolExecutor(1, "compiler") as pool, interruptible():
             # While Python is tracing.
-            search = pool.submit(load, HEADER + fill(_SEARCH, shared, {}), check_layout)
+            search = pool.submit(load, HEADER + fill(_SEARCH, shared | CHOICES, {}), check_layout)
             sizes, parts, self._numbers = step_code(traced)
             model = load(HEADER + fill(_ROLLOUT, shared | sizes, parts), check_layout)
             search = search.result()

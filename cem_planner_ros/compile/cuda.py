@@ -18,7 +18,7 @@ import torch
 from cem_planner_ros.compile.arguments import Struct, declared
 from cem_planner_ros.compile.cpu import COMPARED, TILE, compare
 from cem_planner_ros.compile.driver import Gpu
-from cem_planner_ros.compile.generate import fill, step_code, traceable
+from cem_planner_ros.compile.generate import CHOICES, fill, step_code, traceable
 from cem_planner_ros.compile.writer import UnsupportedError
 from cem_planner_ros.planning.actuators import Actuators
 from cem_planner_ros.planning.rollout import Rollout
@@ -91,7 +91,7 @@ class CudaRollout:
         }
         """What the rollout takes among the arguments of a search."""
         if members > 1:
-            self._judge = gpu.module(search_text(sizes["NU"])).function("judge")
+            self._combine = gpu.module(search_text(sizes["NU"])).function("combine")
         compare(rollout, self, device, samples)
 
     def enqueue(self, arguments: DeviceArguments, gathers: bool = False) -> None:
@@ -103,7 +103,7 @@ class CudaRollout:
         threads = 32 if arguments.total * self.members <= FEW else 128
         self._roll_out((-(-arguments.total // threads), self.members), threads, arguments)
         if self.members > 1:
-            self._judge((-(-arguments.total // 128), 1), 128, arguments)
+            self._combine((-(-arguments.total // 128), 1), 128, arguments)
 
     def __call__(
         self,
@@ -183,8 +183,7 @@ def on_host(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 def search_text(actions: int) -> str:
     """Return the text of search.cu for a number of actions."""
-    sizes = {"NU": actions, "TILE": TILE}
-    return HEADER + fill(_SEARCH, sizes, {})
+    return HEADER + fill(_SEARCH, {"NU": actions, "TILE": TILE} | CHOICES, {})
 
 
 def _on_device(parts: dict[str, str], members: int) -> tuple[dict[str, str], list[tuple[int, int]]]:

@@ -33,7 +33,7 @@ struct Chosen {
 
 struct Arguments {
     int horizon, actions, knots, order, spacing, modes, slots, kept, moved, elites;
-    int weighting;  // 0 elites, 1 softmax, 2 rank
+    int weighting;  // one of WEIGHTING_..., which generate.py defines
     int truncate, members, risk, tail;
     float std_factor, control_cost;  // c of mean + c std; gamma of MPPI, 0 for none
     int iteration, samples, explorers, is_last;  // of this iteration; samples of each mode

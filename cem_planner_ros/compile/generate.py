@@ -12,7 +12,16 @@ import torch
 from cem_planner_ros.compile.translate import Translator, reads
 from cem_planner_ros.compile.writer import LANES, UnsupportedError, Value, rows_of
 from cem_planner_ros.planning.actuators import INSTANT
+from cem_planner_ros.planning.cross_entropy import WEIGHTINGS
+from cem_planner_ros.planning.particles import RISKS
 from cem_planner_ros.planning.rollout import Rollout
+
+CHOICES = {
+    f"{setting}_{name.upper()}": index
+    for setting, names in (("WEIGHTING", WEIGHTINGS), ("RISK", RISKS))
+    for index, name in enumerate(names)
+}
+"""What the sources of the search call the weightings and risks, which they get as numbers."""
 
 _SCALARS = Path(__file__).with_name("scalars.h")
 

@@ -23,9 +23,9 @@ struct Arguments {
     long begin, end;  // the first iteration, and the one after the last
     long stride;      // of a row of candidates: >= modes * samples
     long elites, kept, slots;
-    int weighting;  // 0 elites, 1 softmax, 2 rank
+    int weighting;  // one of WEIGHTING_..., which generate.py defines
     int truncate, threads;
-    int risk;  // over the members: 0 mean, 1 worst, 2 cvar, 3 mean_std
+    int risk;  // over the members, one of RISK_...
     long members, count, tail;  // P; tensors in `numbers` of each; members that cvar averages
     float std_factor;
     float control_cost;  // gamma of MPPI; 0 for none

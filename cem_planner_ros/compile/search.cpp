@@ -230,7 +230,7 @@ static std::vector<Following> followings(const Arguments& a) {
 }
 
 // The cost of a block of candidates, over all members.
-static void judge(const Arguments& a, const std::vector<Following>& followed, long begin) {
+static void evaluate(const Arguments& a, const std::vector<Following>& followed, long begin) {
     const Following* follow = followed.empty() ? nullptr : followed.data();
     alignas(64) float cost[BLOCK];
     if (a.members == 1) {
@@ -250,17 +250,17 @@ static void judge(const Arguments& a, const std::vector<Following>& followed, lo
         for (long p = 0; p < members; ++p) mean += own[p];
         mean /= double(members);
         for (long p = 0; p < members; ++p) variance += (own[p] - mean) * (own[p] - mean);
-        double judged = mean;  // NaN or infinite as soon as that of a member is
-        if (isfinite(mean) && (a.risk == 1 || a.risk == 2)) {
-            const long tail = a.risk == 1 ? 1 : a.tail;
+        double combined = mean;  // NaN or infinite as soon as that of a member is
+        if (isfinite(mean) && (a.risk == RISK_WORST || a.risk == RISK_CVAR)) {
+            const long tail = a.risk == RISK_WORST ? 1 : a.tail;
             std::nth_element(own, own + tail - 1, own + members,
                              [](float x, float y) { return x > y; });
-            judged = 0.0;
-            for (long p = 0; p < tail; ++p) judged += own[p];
-            judged /= double(tail);
+            combined = 0.0;
+            for (long p = 0; p < tail; ++p) combined += own[p];
+            combined /= double(tail);
         }
-        if (a.risk == 3) judged += a.std_factor * sqrt(variance / double(members));
-        a.costs[begin + lane] = float(judged);
+        if (a.risk == RISK_MEAN_STD) combined += a.std_factor * sqrt(variance / double(members));
+        a.costs[begin + lane] = float(combined);
     }
 }
 
@@ -289,7 +289,7 @@ static void select(const Arguments& a, long samples, long mode, Chosen& chosen) 
     }
     std::nth_element(order.begin(), order.begin() + a.elites - 1, order.end());
     std::sort(order.begin(), order.begin() + a.elites);
-    const size_t count = a.weighting == 1 ? samples : a.elites;
+    const size_t count = a.weighting == WEIGHTING_SOFTMAX ? samples : a.elites;
     chosen.index.resize(count);
     chosen.weight.resize(count);
     chosen.total = 0.0;
@@ -297,8 +297,8 @@ static void select(const Arguments& a, long samples, long mode, Chosen& chosen) 
     for (size_t i = 0; i < count; ++i) {
         chosen.index[i] = uint32_t(order[i]);
         const float cost = score(chosen.index[i]);
-        float w = a.weighting == 1 ? expf((least - cost) / *a.temperature)
-                  : a.weighting == 2 ? a.ranks[i] : 1.0f;
+        float w = a.weighting == WEIGHTING_SOFTMAX ? expf((least - cost) / *a.temperature)
+                  : a.weighting == WEIGHTING_RANK ? a.ranks[i] : 1.0f;
         if (!isfinite(cost)) w = 0.0f;
         chosen.weight[i] = w;
         chosen.total += w;
@@ -343,7 +343,7 @@ static void refit(const Arguments& a, long samples, long mode, long row, const C
 extern "C" void rollout(const Arguments* a) {
     const std::vector<Following> follow = followings(*a);
     #pragma omp parallel for num_threads(a->threads) schedule(static)
-    for (long begin = 0; begin < a->stride; begin += BLOCK) judge(*a, follow, begin);
+    for (long begin = 0; begin < a->stride; begin += BLOCK) evaluate(*a, follow, begin);
 }
 
 // Where all threads wait for one another. OpenMP's barrier spins for milliseconds, in which it keeps
@@ -388,7 +388,7 @@ extern "C" long search(const Arguments* a) {
             for (long block = thread; block < blocks; block += threads) {
                 sample(*a, iteration, block * BLOCK, drifts, noise);
                 const double sampled = spent ? now() : 0.0;
-                judge(*a, follow, block * BLOCK);
+                evaluate(*a, follow, block * BLOCK);
                 if (spent) rolling += now() - sampled;
             }
             meeting.wait(threads);

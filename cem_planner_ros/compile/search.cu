@@ -313,7 +313,7 @@ extern "C" __global__ void control(const Arguments a) {
 }
 
 // One cost of those (members, stride) that each candidate has under the members of a model.
-extern "C" __global__ void judge(const Arguments a) {
+extern "C" __global__ void combine(const Arguments a) {
     const int number = blockIdx.x * blockDim.x + threadIdx.x;
     if (number >= a.total) return;
     const float* own = a.costs + number;
@@ -324,10 +324,10 @@ extern "C" __global__ void judge(const Arguments a) {
         const float deviation = own[(long long)p * a.stride] - mean;
         variance += deviation * deviation;
     }
-    float judged = mean;  // NaN or infinite as soon as that of a member is
-    if (is_finite(mean) && (a.risk == 1 || a.risk == 2)) {
-        const int tail = a.risk == 1 ? 1 : a.tail;
-        judged = 0.0f;
+    float combined = mean;  // NaN or infinite as soon as that of a member is
+    if (is_finite(mean) && (a.risk == RISK_WORST || a.risk == RISK_CVAR)) {
+        const int tail = a.risk == RISK_WORST ? 1 : a.tail;
+        combined = 0.0f;
         for (int p = 0; p < a.members; ++p) {
             const float cost = own[(long long)p * a.stride];
             int worse = 0;  // members that cost more, or as much and come first
@@ -335,12 +335,12 @@ extern "C" __global__ void judge(const Arguments a) {
                 const float other = own[(long long)q * a.stride];
                 worse += other > cost || (other == cost && q < p);
             }
-            if (worse < tail) judged += cost;
+            if (worse < tail) combined += cost;
         }
-        judged /= float(tail);
+        combined /= float(tail);
     }
-    if (a.risk == 3) judged += a.std_factor * sqrtf(variance / float(a.members));
-    a.costs[number] = judged;
+    if (a.risk == RISK_MEAN_STD) combined += a.std_factor * sqrtf(variance / float(a.members));
+    a.costs[number] = combined;
 }
 
 // The bits of positive floats ascend with them, those of negative ones descend.
@@ -492,7 +492,7 @@ static __device__ __forceinline__ void select_block(const Arguments& a) {
     Key* list = is_short ? shared[0] : a.listed + (long long)mode * 2 * elites;
     Key* sorted = is_short ? shared[1] : list + elites;
     int* index = a.index + (long long)mode * elites;
-    float* weight = a.weight + mode * (a.weighting == 1 ? a.samples : elites);
+    float* weight = a.weight + mode * (a.weighting == WEIGHTING_SOFTMAX ? a.samples : elites);
     int valid = 0;
 #pragma unroll 4
     for (int i = threadIdx.x; i < a.samples; i += size) valid += is_finite(costs[i]);
@@ -528,12 +528,12 @@ static __device__ __forceinline__ void select_block(const Arguments& a) {
     for (int i = threadIdx.x; i < elites; i += size) {
         const float score = cost_of(sorted[i]);
         index[i] = int(unsigned(sorted[i]));
-        if (a.weighting == 1) continue;
-        const float w = !is_finite(score) ? 0.0f : a.weighting == 2 ? a.ranks[i] : 1.0f;
+        if (a.weighting == WEIGHTING_SOFTMAX) continue;
+        const float w = !is_finite(score) ? 0.0f : a.weighting == WEIGHTING_RANK ? a.ranks[i] : 1.0f;
         weight[i] = w;
         total += w;
     }
-    for (int i = threadIdx.x; a.weighting == 1 && i < a.samples; i += size) {
+    for (int i = threadIdx.x; a.weighting == WEIGHTING_SOFTMAX && i < a.samples; i += size) {
         const float score = scores[i];
         const float w = is_finite(score) ? expf((lowest - score) / *a.temperature) : 0.0f;
         weight[i] = w;
@@ -577,17 +577,17 @@ extern "C" __global__ void refit(const Arguments a) {
     const int* index = a.index + (long long)mode * a.elites;
     float* injected = a.injected + (long long)of_mode * a.slots;
     if (chosen.total > 0.0f) {  // else no candidate is valid: everything stays
-        const int count = a.weighting == 1 ? a.samples : a.elites;
+        const int count = a.weighting == WEIGHTING_SOFTMAX ? a.samples : a.elites;
         const float* weight = a.weight + mode * count;
         float mean = 0.0f, variance = 0.0f;
         for (int i = threadIdx.x; i < count; i += blockDim.x) {
             const float w = weight[i];
-            const float value = x[a.weighting == 1 ? i : index[i]];
+            const float value = x[a.weighting == WEIGHTING_SOFTMAX ? i : index[i]];
             if (w > 0.0f) mean += w * value;  // without weight it may be NaN
         }
         mean = sum_of_block(mean, sums, 0) / chosen.total;
         for (int i = threadIdx.x; i < count; i += blockDim.x) {
-            const float w = weight[i], deviation = x[a.weighting == 1 ? i : index[i]] - mean;
+            const float w = weight[i], deviation = x[a.weighting == WEIGHTING_SOFTMAX ? i : index[i]] - mean;
             if (w > 0.0f) variance += w * deviation * deviation;
         }
         variance = sum_of_block(variance, sums, 1);
