@@ -87,10 +87,12 @@ class GraphExecution:
         self._pace = 0.0  # s for an iteration
         uses = torch.zeros(count, search.injected, dtype=torch.bool, device=self._device)
         self._header.use = uses.data_ptr()
-        through = self._kernel is None
-        if through:
+        through_pytorch = self._kernel is None
+        if through_pytorch:
             self._warm_up()
-        self._graphs = {n: self._gpu.graph(lambda n=n: self._enqueue(n), through) for n in counts}
+        self._graphs = {
+            n: self._gpu.graph(lambda n=n: self._enqueue(n), through_pytorch) for n in counts
+        }
         self._last = self._graphs[count]
         modes, populations = search.modes, {n: search.population(n - 1) for n in counts}
         self._cost_of = {
@@ -171,43 +173,21 @@ class GraphExecution:
 
     def _allocate(self, belief: Belief, seed: int, inputs: PlanInputs) -> None:
         """Make what the kernels read and write."""
-        search, problem = self._search, self._problem
+        search, problem, limits = self._search, self._problem, self._problem.limits
         self._device = device = belief.mean.device
         knots, nu, modes = belief.mean.shape
-        spline, most = search.spline, search.population(0)
+        spline = search.spline
         members = self._kernel.members if self._kernel else 1
-        stride = -(-modes * most // DRAWN) * DRAWN
-        elites, softmax = search.elites, search.weighting == "softmax"
-
-        def zeros(*shape: int, kind: torch.dtype = torch.float32) -> torch.Tensor:
-            return torch.zeros(shape, dtype=kind, device=device)
-
-        self.candidates = zeros(knots, nu, stride)
+        stride = -(-modes * search.population(0) // DRAWN) * DRAWN
+        self.candidates = self._zeros(knots, nu, stride)
         """Knots of the last iteration, and room beside them."""
         is_plain = search.order == 0 and search.knot_spacing == 1
-        self._sequence = self.candidates if is_plain else zeros(search.horizon, nu, stride)
-        self._costs = zeros(members, stride)
-        header = on_host(torch.zeros(ctypes.sizeof(Header), dtype=torch.uint8), device)
-        self._header = Header.from_buffer(header.numpy())
-        sizes = (knots * nu * modes,) * 2 + (modes,) * 2
-        result = on_host(torch.zeros(sum(sizes)), device)
-        mean, best, best_cost, valid = result.split(sizes)
-        shape = knots, nu, modes
-        self._found = mean.view(shape).numpy(), best.view(shape).numpy(), best_cost.numpy()
-        self._valid_shares = valid.numpy()
-        factors = noise.factors(knots, search.noise_beta, nu)
-        precision = drift = control = None
-        if search.control_cost:
-            drift, control = zeros(knots, nu, modes, kind=torch.float64), zeros(stride)
-            if factors is not None:
-                precision = torch.from_numpy(noise.precisions(factors)).to(device)
-        if factors is not None:
-            factors = tiled(torch.tensor(factors, dtype=torch.float32)).to(device)
+        self._sequence = self.candidates
+        if not is_plain:
+            self._sequence = self._zeros(search.horizon, nu, stride)
+        self._costs = self._zeros(members, stride)
         # Rows of the phases that the first step of a plan may have.
         basis = np.concatenate([spline.basis(phase)[1][:1] for phase in range(spline.spacing)])
-        chunks = -(-most // NARROWED)
-        narrows = most > SELECTIONS[-1][0] and 2 * chunks * elites <= most
-        key = torch.int64
         self._arguments = DeviceArguments()
         self._arguments.set(
             **(self._kernel.always if self._kernel else {}),
@@ -220,15 +200,10 @@ class GraphExecution:
             slots=search.injected,
             kept=search.kept,
             moved=search.kept + 2,
-            elites=elites,
-            weighting=cross_entropy.WEIGHTINGS.index(search.weighting),
             truncate=int(search.sampling == "truncate"),
             stride=stride,
             count=inputs.here.numel(),
-            chunks=chunks,
             seed=seed & 0xFFFFFFFF,
-            given_header=header,
-            header=zeros(ctypes.sizeof(Header), kind=torch.uint8),
             given=inputs.here,
             inputs=inputs.there,
             state=problem.state,
@@ -236,32 +211,78 @@ class GraphExecution:
             durations=problem.durations,
             **problem.actuators._asdict(),
             basis=torch.from_numpy(basis).to(device),
-            factor=factors,
-            control_cost=search.control_cost,
-            precision=precision,
-            drift=drift,
-            control=control,
-            low=problem.limits.low,
-            high=problem.limits.high,
-            step_reach=problem.limits.step,
-            first_reach=problem.limits.first,
-            std_initial=problem.limits.std_initial,
-            std_min=problem.limits.std_min,
+            low=limits.low,
+            high=limits.high,
+            step_reach=limits.step,
+            first_reach=limits.first,
+            std_initial=limits.std_initial,
+            std_min=limits.std_min,
             **problem.numbers._asdict(),
             **belief._asdict(),
-            ranks=cross_entropy.rank_weights(elites, device),
             candidates=self.candidates,
             sequence=self._sequence,
-            follow=zeros(search.horizon, nu, 2),
+            follow=self._zeros(search.horizon, nu, 2),
             costs=self._costs,
-            narrowed=zeros(modes, chunks, elites, kind=key) if narrows else None,
-            listed=zeros(modes, 2, elites, kind=key),
-            index=zeros(modes, elites, kind=torch.int32),
-            weight=zeros(modes * (most if softmax else elites)),
-            chosen=zeros(modes, 4),
-            result=result,
+            **self._host_memory(knots, nu, modes),
+            **self._noise_tensors(knots, nu, modes, stride),
+            **self._selection_tensors(modes),
         )
         self._nu, self._rows = nu, knots * nu
+
+    def _zeros(self, *shape: int, kind: torch.dtype = torch.float32) -> torch.Tensor:
+        return torch.zeros(shape, dtype=kind, device=self._device)
+
+    def _host_memory(self, knots: int, nu: int, modes: int) -> dict[str, torch.Tensor]:
+        """Make what host and device exchange for each plan: its header, and its result."""
+        size, shape = ctypes.sizeof(Header), (knots, nu, modes)
+        header = on_host(torch.zeros(size, dtype=torch.uint8), self._device)
+        self._header = Header.from_buffer(header.numpy())
+        sizes = (math.prod(shape),) * 2 + (modes,) * 2
+        result = on_host(torch.zeros(sum(sizes)), self._device)
+        mean, best, best_cost, valid = result.split(sizes)
+        self._found = mean.view(shape).numpy(), best.view(shape).numpy(), best_cost.numpy()
+        self._valid_shares = valid.numpy()
+        on_device = self._zeros(size, kind=torch.uint8)
+        return {"given_header": header, "header": on_device, "result": result}
+
+    def _noise_tensors(
+        self, knots: int, nu: int, modes: int, stride: int
+    ) -> dict[str, float | torch.Tensor | None]:
+        """Make what colours the noise, and what the control cost of MPPI needs."""
+        search = self._search
+        factors = noise.factors(knots, search.noise_beta, nu)
+        made: dict[str, float | torch.Tensor | None] = {
+            **dict.fromkeys(("factor", "precision", "drift", "control")),
+            "control_cost": search.control_cost,
+        }
+        if factors is not None:
+            factor = tiled(torch.tensor(factors, dtype=torch.float32))
+            made["factor"] = factor.to(self._device)
+        if search.control_cost:
+            made["drift"] = self._zeros(knots, nu, modes, kind=torch.float64)
+            made["control"] = self._zeros(stride)
+            if factors is not None:
+                made["precision"] = torch.from_numpy(noise.precisions(factors)).to(self._device)
+        return made
+
+    def _selection_tensors(self, modes: int) -> dict[str, int | torch.Tensor | None]:
+        """Make what the selection of the elites, or of all candidates, reads and writes."""
+        search, elites = self._search, self._search.elites
+        most, key = search.population(0), torch.int64
+        chunks = -(-most // NARROWED)
+        narrows = most > SELECTIONS[-1][0] and 2 * chunks * elites <= most
+        weighted = most if search.weighting == "softmax" else elites
+        return {
+            "elites": elites,
+            "weighting": cross_entropy.WEIGHTINGS.index(search.weighting),
+            "ranks": cross_entropy.rank_weights(elites, self._device),
+            "chunks": chunks,
+            "narrowed": self._zeros(modes, chunks, elites, kind=key) if narrows else None,
+            "listed": self._zeros(modes, 2, elites, kind=key),
+            "index": self._zeros(modes, elites, kind=torch.int32),
+            "weight": self._zeros(modes * weighted),
+            "chosen": self._zeros(modes, 4),
+        }
 
     def _load(self) -> dict[str, Callable[..., None]]:
         """Return the kernels of the search by name."""
@@ -309,7 +330,7 @@ class GraphExecution:
                 functions["control"]((-(-total // 128), 1), 128, arguments)
             self._evaluate(total)
             self._select(samples)
-            threads = 4 * REFIT_THREADS if arguments.weighting == 1 else REFIT_THREADS
+            threads = 4 * REFIT_THREADS if self._search.weighting == "softmax" else REFIT_THREADS
             functions["refit"]((self._rows, self._search.modes), threads, arguments)
 
     def _evaluate(self, total: int) -> None:

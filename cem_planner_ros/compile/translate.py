@@ -47,25 +47,31 @@ class Translator(Writer):
         is_written = any(map(_is_in_place, graph.graph.nodes))
         arguments = iter(inputs)
         for node in graph.graph.nodes:
+            args, kwargs = (
+                torch.fx.node.map_arg(given, environment.__getitem__)
+                for given in (node.args, node.kwargs)
+            )
+            if node.op == "output":
+                return args[0]
             if node.op == "placeholder":
                 environment[node] = next(arguments)
             elif node.op == "get_attr":
-                tensor = operator.attrgetter(node.target)(graph)
-                users = {str(user.target) for user in node.users}
-                is_fixed = users == {"aten.lift_fresh_copy.default"}
-                is_fixed &= tensor.numel() <= MAX_OPERATIONS
-                environment[node] = _fixed(tensor) if is_fixed else self._constant(tensor)
-            elif node.op == "output":
-                return torch.fx.node.map_arg(node.args[0], environment.__getitem__)
+                environment[node] = self._attribute(graph, node)
+            elif node.target is operator.getitem:
+                environment[node] = args[0][args[1]]
             else:
-                args = torch.fx.node.map_arg(node.args, environment.__getitem__)
-                kwargs = torch.fx.node.map_arg(node.kwargs, environment.__getitem__)
-                if node.target is operator.getitem:
-                    environment[node] = args[0][args[1]]
-                    continue
                 known = _known(node, args, kwargs, is_written)
                 environment[node] = known or self._call(node, args, kwargs)
         raise AssertionError("a traced graph ends in an output")
+
+    def _attribute(self, graph: torch.fx.GraphModule, node: torch.fx.Node) -> Value:
+        """Return a tensor of the graph: one of a plugin, or one that the step itself makes."""
+        tensor = operator.attrgetter(node.target)(graph)
+        users = {str(user.target) for user in node.users}
+        is_made_by_step = users == {"aten.lift_fresh_copy.default"}
+        if is_made_by_step and tensor.numel() <= MAX_OPERATIONS:
+            return _fixed(tensor)
+        return self._constant(tensor)
 
     def _call(self, node: torch.fx.Node, args: tuple, kwargs: dict):
         name = _name(node)

@@ -173,6 +173,15 @@ def _is_kept(value: object) -> bool:
     return not (isinstance(value, _BOUND) or hasattr(type(value), "__get__"))
 
 
+def _is_held(instance: object, kind: type, name: str, value: object) -> bool:
+    """Return whether an instance, or its class, holds an attribute rather than computing it."""
+    if name in _dictionary(instance):
+        return True
+    is_of_class = _is_kept(value) and any(name in vars(owner) for owner in kind.__mro__)
+    computed = property, functools.cached_property
+    return is_of_class and not isinstance(getattr(kind, name, None), computed)
+
+
 class _Gone:
     def __repr__(self) -> str:
         return "not there"
@@ -324,17 +333,10 @@ class _Notes:
 
         def read(this: object, name: str) -> object:
             value = kind.__getattribute__(this, name)
-            if not name.startswith("__") and name not in ignored:
-                own = _dictionary(this)
-                is_own = name in own
-                if is_own or _is_kept(value):
-                    held = is_own or any(name in vars(owner) for owner in kind.__mro__)
-                    is_property = not is_own and isinstance(
-                        getattr(kind, name, None), (property, functools.cached_property)
-                    )
-                    if held and not is_property:
-                        getter = functools.partial(getattr, instance, name)
-                        notes._note(getter, value, f"{kind.__name__}.{name}", (id(this), name))
+            is_ignored = name.startswith("__") or name in ignored
+            if not is_ignored and _is_held(this, kind, name, value):
+                getter = functools.partial(getattr, instance, name)
+                notes._note(getter, value, f"{kind.__name__}.{name}", (id(this), name))
             return value
 
         try:
