@@ -51,14 +51,15 @@ class ControlLoop:
     """
     In each period: reads the newest state, predicts it, plans, and sends a command.
 
-    The planner thread does this on an absolute schedule. It begins an iteration only if, by a high
-    quantile of the measured times, the iteration ends within the budget. If the planner ends an
-    iteration at a deadline, this is before the end of the budget by a high quantile of what such
-    plans took longer. A second thread, the
-    watchdog, waits until shortly before the end of the period. If the command has not been sent by
-    then, the watchdog sends what the ladder says. So a slow plan never delays a command. A late
-    plan is used, read at the present time, as soon as it is there. A period without a command
-    counts as `missing`; its command is not sent later.
+    The planner thread does this on an absolute schedule. It begins an iteration only if this is
+    expected to end within the budget; the expectation is a high quantile of the measured times. A
+    planner that ends an iteration at a deadline gets an earlier one, by a high quantile of how much
+    later than their deadlines such plans ended.
+
+    A second thread, the watchdog, waits until shortly before the end of the period. If the command
+    has not been sent by then, the watchdog sends what the ladder says. So a slow plan never delays
+    a command. A late plan is used, read at the present time, as soon as it is there. A period
+    without a command counts as `missing`; its command is not sent later.
 
     Args:
         planner: the planner; from now on only the loop's thread uses it.

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -85,23 +85,29 @@ class GoalChecker:
         goal = surroundings.goal
         if goal is None:
             return "", ""
-        if goal is not self.reached:
-            pose, twists = self._robot.pose(state), (measured, self._robot.commanded(action))
-            tolerance = surroundings.tolerance or self.settings.goal_tolerance
-            is_slow = all(_is_slow(twist, tolerance) for twist in twists)
-            poses = (pose, *(self._at_rest(pose, twist) for twist in twists))
-            is_at_end = self._progress.is_last_leg and self._progress.left < PATH_LEFT
-            if is_at_end and _is_near(pose, goal, tolerance):
-                self._near = goal
-            counts = not (tolerance.is_stateful and self._near is goal)
-            is_there = is_slow and is_at_end
-            if is_there and all(
-                _is_turned(pose, goal, tolerance)
-                and (not counts or _is_near(pose, goal, tolerance))
-                for pose in poses
-            ):
-                self.reached = goal
+        tolerance = surroundings.tolerance or self.settings.goal_tolerance
+        twists = measured, self._robot.commanded(action)
+        if goal is not self.reached and self._reaches(
+            goal, tolerance, self._robot.pose(state), twists
+        ):
+            self.reached = goal
         return (GOAL_REACHED, "") if goal is self.reached else ("", "")
+
+    def _reaches(
+        self, goal: Pose, tolerance: GoalTolerance, pose: Pose, twists: Sequence[Twist]
+    ) -> bool:
+        """Return whether a robot in a pose, with measured and commanded twists, is at a goal."""
+        if not (self._progress.is_last_leg and self._progress.left < PATH_LEFT):
+            return False
+        if _is_near(pose, goal, tolerance):
+            self._near = goal
+        if not all(_is_slow(twist, tolerance) for twist in twists):
+            return False
+        poses = (pose, *(self._at_rest(pose, twist) for twist in twists))
+        is_turned = all(_is_turned(each, goal, tolerance) for each in poses)
+        if tolerance.is_stateful and self._near is goal:
+            return is_turned
+        return is_turned and all(_is_near(each, goal, tolerance) for each in poses)
 
     def _at_rest(self, pose: Pose, twist: Twist) -> Pose:
         """Return the pose at which the robot stands after the fallback has braked evenly."""

@@ -17,7 +17,7 @@ CAREFUL = 0.8
 """Share of the time left that a batch is expected to take."""
 
 MOST_BATCHES = 16
-"""Batches are at least this share of all candidates, since each has costs of its own."""
+"""A batch is at least one of so many of all candidates, because each call takes time of its own."""
 
 
 class BatchedRollout:

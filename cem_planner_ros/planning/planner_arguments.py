@@ -206,22 +206,23 @@ def nominal_action(
             f"nominal is {given!r}, allowed: a number, the name of a state or None for each of "
             f"{', '.join(names)}"
         )
-    for row, value in enumerate(given):
-        if isinstance(value, str) and value.startswith(OF_REFERENCE):
-            wanted[row] = follower(names[row], value.removeprefix(OF_REFERENCE), costs)
-        elif isinstance(value, str):
-            if value not in dynamics.state_names:
-                raise ConfigurationError(
-                    f"nominal of '{names[row]}' is {value!r}, allowed: a number, None, or one of "
-                    f"the states {', '.join(dynamics.state_names)}"
-                )
-            states[row] = dynamics.state_names.index(value)
-        elif value is not None:
-            bounds = float(low[row]), float(high[row])
-            problem = nominal_problem(names[row], value, value, *bounds)
+    for row, (name, value) in enumerate(zip(names, given, strict=True)):
+        if value is None:
+            continue
+        if not isinstance(value, str):
+            problem = nominal_problem(name, value, value, float(low[row]), float(high[row]))
             if problem:
                 raise ConfigurationError(problem)
             action[row] = value
+        elif value.startswith(OF_REFERENCE):
+            wanted[row] = follower(name, value.removeprefix(OF_REFERENCE), costs)
+        elif value in dynamics.state_names:
+            states[row] = dynamics.state_names.index(value)
+        else:
+            raise ConfigurationError(
+                f"nominal of '{name}' is {value!r}, allowed: a number, None, or one of the states "
+                f"{', '.join(dynamics.state_names)}"
+            )
     return NominalAction(action, states, wanted, low, high)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from nav_msgs.msg import Path
 from rclpy.lifecycle import LifecycleNode
+from rclpy.publisher import Publisher
 from std_msgs.msg import Bool, Float64MultiArray
 from visualization_msgs.msg import MarkerArray
 
@@ -79,12 +80,16 @@ class Reports:
         self._path = node.create_publisher(Path, "~/path", 1)
         self._markers = node.create_publisher(MarkerArray, "~/markers", 1)
         self._drawing: Drawing | None = None
-        facts = {"goal_reached": "is_goal_reached", "collision_imminent": "is_collision_imminent"}
-        self._facts = [
-            (node.create_publisher(Bool, f"~/{topic}", LATCHED), fact)
-            for topic, fact in (facts.items() if drives else ())
-        ]
-        self._said: dict[str, bool] = {}
+        self._facts: list[tuple[Publisher, Callable[[Commander], bool]]] = []
+        """What a robot that drives publishes when it changes, each with how it is found out."""
+        if drives:
+            reached = node.create_publisher(Bool, "~/goal_reached", LATCHED)
+            imminent = node.create_publisher(Bool, "~/collision_imminent", LATCHED)
+            self._facts = [
+                (reached, lambda commander: commander.is_goal_reached),
+                (imminent, lambda commander: commander.is_collision_imminent),
+            ]
+        self._said: dict[Publisher, bool] = {}
         self._status = STOPPED
         self._used: tuple[Planner | None, Execution | None] = (None, None)
         self._log_due: dict[str, float] = {}
@@ -119,10 +124,10 @@ class Reports:
             if tick.published >= self._log_due.get(tick.status, -math.inf):
                 self._log_due[tick.status] = tick.published + LOG_INTERVAL
                 self._log(tick, values["fallback"])
-        for publisher, fact in self._facts:
-            now = getattr(commander, fact)
-            if self._said.get(fact) != now:
-                self._said[fact] = now
+        for publisher, find_out in self._facts:
+            now = find_out(commander)
+            if self._said.get(publisher) != now:
+                self._said[publisher] = now
                 publisher.publish(Bool(data=now))
         if values["publish_statistics"]:
             costs = tuple(self._configuration().costs)
