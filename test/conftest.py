@@ -207,16 +207,21 @@ def _kernel_cache(tmp_path_factory):
         yield
 
 
-@pytest.fixture
-def interruptible():
+@pytest.fixture(autouse=True, scope="session")
+def _signals_that_end():
     """
-    Let SIGINT end the processes that a test starts.
+    Let SIGINT and SIGHUP end the processes that tests start.
 
-    A shell has what it starts in the background ignore it, and pytest would hand that on.
+    A shell has what it starts in the background ignore the one, and nohup the other; pytest would
+    hand that on.
     """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: lambda *_: None}
+    ignored = [number for number in handlers if signal.getsignal(number) == signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, handlers[number])
     yield
-    signal.signal(signal.SIGINT, before)
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextlib.contextmanager

@@ -194,7 +194,7 @@ def ended_well(command, status, said):
 
 
 @pytest.fixture
-def shell(tmp_path, domain_id, interruptible):
+def shell(tmp_path, domain_id):
     """A shell in a copy of the repository, with an environment of its own as `make` makes it."""
     copy = tmp_path / "cem_planner_ros"
     ignored = shutil.ignore_patterns(".git", ".venv*", "__pycache__", "report", "build", "dist")

@@ -587,7 +587,7 @@ def test_demo_flies_a_quadrotor_and_reports(tmp_path, domain_id):
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_demo_and_both_processes(tmp_path, number, interruptible, domain_id):
+def test_a_signal_ends_the_demo_and_both_processes(tmp_path, number, domain_id):
     pytest.importorskip("rclpy")
     pytest.importorskip("mujoco")
     process, started = long_demo(tmp_path)
@@ -658,7 +658,7 @@ def test_a_demo_stays_on_this_machine_and_in_a_domain_of_its_own_unless_told(iso
     assert isolated("7") == ("7", "LOCALHOST")
 
 
-def test_an_interrupt_comes_between_two_calls(interruptible):
+def test_an_interrupt_comes_between_two_calls():
     """Raised within one of rclpy's, it came out as a RuntimeError."""
     ended = []
 

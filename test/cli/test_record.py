@@ -98,9 +98,7 @@ def test_random_commands_stay_within_bounds_and_end_with_the_safe_one(recorded, 
     wait_until(lambda: ended_safely(commands))
 
 
-def test_an_interrupted_one_ends_with_the_safe_command_and_a_bag(
-    recorded, interruptible, wait_until
-):
+def test_an_interrupted_one_ends_with_the_safe_command_and_a_bag(recorded, wait_until):
     output, found, commands = recorded("--random", "1", "--seconds", "100", interrupt=True)
     assert "Traceback" not in output
     wait_until(lambda: ended_safely(commands))
@@ -138,7 +136,7 @@ def test_random_commands_end_with_the_safe_one_when_no_state_comes_and_when_the_
 
 
 def test_it_says_what_it_waits_for_and_leaves_no_empty_bag(
-    observer, interruptible, write_yaml, drive, tmp_path, wait_until
+    observer, write_yaml, drive, tmp_path, wait_until
 ):
     observer.node.create_publisher(Float64MultiArray, "states", 1)
     file, said = write_yaml(drive), tmp_path / "output"

@@ -115,7 +115,7 @@ def start_to_watch(name):
     )
 
 
-def test_watching_ends_cleanly_at_ctrl_c(planner, interruptible):
+def test_watching_ends_cleanly_at_ctrl_c(planner):
     process = start_to_watch("cem_planner")
     assert "/cem_planner: not controlling" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
@@ -123,7 +123,7 @@ def test_watching_ends_cleanly_at_ctrl_c(planner, interruptible):
     assert (process.returncode, err) == (0, "")
 
 
-def test_watching_what_is_no_planner_says_so(elsewhere, interruptible):
+def test_watching_what_is_no_planner_says_so(elsewhere):
     process = start_to_watch("elsewhere")
     assert "waiting: nothing of '/elsewhere' on '/diagnostics' in 5 s" in process.stderr.readline()
     process.send_signal(signal.SIGINT)

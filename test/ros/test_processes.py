@@ -105,7 +105,7 @@ def run_with_signal_at_import(module, number, run):
         ("mapper", "cem_planner_ros.ros.mapper"),
     ],
 )
-def test_a_signal_while_a_node_is_imported_ends_it_quietly(interruptible, name, module, number):
+def test_a_signal_while_a_node_is_imported_ends_it_quietly(name, module, number):
     run = f"from cem_planner_ros.ros.process import {name} as run; sys.exit(run())"
     executable = {"mapper": "costmap"}.get(name, name)
     said = f"{executable}_node: starting\n"
@@ -113,7 +113,7 @@ def test_a_signal_while_a_node_is_imported_ends_it_quietly(interruptible, name, 
 
 
 @pytest.mark.parametrize("module", ["torch", "cem_planner_ros.cli.train_command"])
-def test_a_signal_while_the_command_line_is_imported_ends_it_quietly(interruptible, module):
+def test_a_signal_while_the_command_line_is_imported_ends_it_quietly(module):
     run = "sys.argv = ['x', 'plugins']; runpy.run_module('cem_planner_ros', run_name='__main__')"
     assert run_with_signal_at_import(module, signal.SIGINT, run) == (130, "")
 
