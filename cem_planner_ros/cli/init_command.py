@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import yaml
 
@@ -36,6 +38,7 @@ from cem_planner_ros.dynamics.base import Dynamics
 from cem_planner_ros.dynamics.mujoco import Mujoco
 from cem_planner_ros.errors import ConfigurationError
 from cem_planner_ros.fields import ball_joints, free_bodies, state_defaults, word
+from cem_planner_ros.paths import find
 from cem_planner_ros.planning.planner import Planner
 from cem_planner_ros.plugins import loading
 from cem_planner_ros.plugins.parameter import flatten
@@ -44,6 +47,9 @@ WIDTH = 100
 
 JOINTS, ODOMETRY = "sensor_msgs/msg/JointState", "nav_msgs/msg/Odometry"
 IMU, ARRAY = "sensor_msgs/msg/Imu", "std_msgs/msg/Float64MultiArray"
+
+KINDS = {"mujoco": ("an MJCF file", "--mujoco"), "robot": ("a URDF file", "--urdf")}
+"""{first element of a file: (what it is, the option that takes it)}."""
 
 MOST_THREADS = 4
 
@@ -92,6 +98,8 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigurationError(
             "--task and --keyframe are for --mujoco and --urdf, --allow-missing-meshes too"
         )
+    if file:
+        _check_option("--urdf" if options.mujoco is None else "--mujoco", file)
     text, warnings = (
         of_file(file, options.task or "", options.keyframe, options.allow_missing_meshes)
         if file is not None
@@ -101,6 +109,14 @@ def run(options: argparse.Namespace) -> int:
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return 0
+
+
+def _check_option(option: str, file: str) -> None:
+    """Raise ConfigurationError if a file is one for another option."""
+    with contextlib.suppress(ElementTree.ParseError, OSError):  # MuJoCo says what is wrong.
+        kind, right = KINDS.get(ElementTree.parse(find(file)).getroot().tag, ("", option))
+        if right != option:
+            raise ConfigurationError(f"{option} {file} is {kind}, allowed for {right} only")
 
 
 def of_file(

@@ -365,6 +365,7 @@ def test_a_plugin_gets_a_file_with_all_weights(name, tmp_path):
         (["--mujoco", "quadruped.xml", "--task", "reach"], "allowed are stand, walk and hover"),
         (["--mujoco", "quadruped.xml", "--keyframe", "up"], "which has home, lying"),
         (["--urdf", "nowhere.urdf"], "file 'nowhere.urdf' does not exist"),
+        (["--urdf", "cartpole.xml"], "cartpole.xml is an MJCF file, allowed for --mujoco only"),
         (["--mujoco", ""], "parameter 'file' is missing"),
     ],
 )
@@ -376,6 +377,13 @@ def test_what_cannot_be_is_explained(arguments, text, capsys):
 URDF = """<robot name="r"><link name="base"/><link name="arm"/><joint name="j" type="revolute">
   <parent link="base"/><child link="arm"/><axis xyz="0 0 1"/>
   <limit lower="-1" upper="1" effort="5" velocity="1"/></joint></robot>"""
+
+
+def test_a_urdf_is_not_taken_for_mjcf(tmp_path, capsys):
+    file = tmp_path / "robot.xml"
+    file.write_text(URDF)
+    assert cli.main(["init", "--mujoco", str(file)]) == 1
+    assert "robot.xml is a URDF file, allowed for --urdf only" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -396,7 +404,7 @@ URDF = """<robot name="r"><link name="base"/><link name="arm"/><joint name="j" t
 def test_a_file_that_is_no_robot_is_explained_on_one_line(content, text, tmp_path, capsys):
     file = tmp_path / "robot.xml"
     file.write_text(content)
-    assert cli.main(["init", "--mujoco", str(file)]) == 1
+    assert cli.main(["init", "--urdf" if content == URDF else "--mujoco", str(file)]) == 1
     error = capsys.readouterr().err
     assert error.startswith(f"error: file '{file}'")
     assert text in error
