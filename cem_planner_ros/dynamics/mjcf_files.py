@@ -40,39 +40,45 @@ def parse(file: Path) -> mujoco.MjSpec:
     """
     Return an MJCF or URDF file, not yet compiled.
 
-    Meshes of a URDF may be package://PACKAGE/PATH, model://PACKAGE/PATH or file:///PATH. An MJCF
-    file may have and include such files too, or MODULE:PATH of a Python package; meshes and
-    textures are then where the included file has them. Raises ConfigurationError, naming the file,
+    Meshes of a URDF may be package://PACKAGE/PATH, model://PACKAGE/PATH or file:///PATH, also of
+    one that an MJCF file attaches. An MJCF file may have, include and attach such files too, or
+    MODULE:PATH of a Python package; meshes and textures are then where the included file has them.
+    Raises ConfigurationError, naming the file,
     if one that is included does not exist or if the file is no URDF yet, and ValueError if MuJoCo
     cannot read it.
     """
     import mujoco
 
     try:
-        text = _with_paths(file)
+        text, attached = _with_paths(file)
     except ConfigurationError as error:
         raise ConfigurationError(f"file '{file}': {error}") from error
     if not text:
         return mujoco.MjSpec.from_file(str(file))
-    spec = mujoco.MjSpec.from_string(text)
+    spec = mujoco.MjSpec.from_string(text, include=attached)
     spec.modelfiledir = str(file.resolve().parent)
     return spec
 
 
-def _with_paths(file: Path) -> str:
-    """Return the text of a file with paths in place of names; "" if it has no such names."""
+def _with_paths(file: Path) -> tuple[str, dict[str, bytes]]:
+    """
+    Return the text of a file with paths in place of names; "" if it has no such names.
+
+    Beside it are the texts of files that are attached and have such names too, by their paths.
+    """
     try:
         root = ElementTree.parse(file).getroot()
     except (ElementTree.ParseError, OSError):
-        return ""  # MuJoCo says what is wrong.
+        return "", {}  # MuJoCo says what is wrong.
     if root.tag == "robot":
         _check_urdf(root, file)
-        return _urdf_with_paths(root, file.parent)
+        return _urdf_with_paths(root, file.parent), {}
+    attached = _attached(root, file.parent)
     assets = [part for tag in FOLDERS for part in root.iter(tag)]
     assets = [part for part in assets if is_in_package(part.get("file", ""))]
     names = [part.get("file", "") for part in root.iter("include")]
-    if not assets and not any(map(is_in_package, names)):
-        return ""
+    if not assets and not attached and not any(map(is_in_package, names)):
+        return "", {}
     for part in assets:
         part.set("file", _path(part.get("file", "")))
     for parent, place, part in _includes(root):
@@ -81,15 +87,42 @@ def _with_paths(file: Path) -> str:
             parent[place : place + 1] = _included(find(name))
         else:
             part.set("file", str((file.parent / name).resolve()))
-    return ElementTree.tostring(root, encoding="unicode")
+    texts = {path: text.encode() for path, text in attached.items() if text}
+    return ElementTree.tostring(root, encoding="unicode"), texts
+
+
+def _attached(root: Element, folder: Path) -> dict[str, str]:
+    """
+    Return the texts of URDF files that a file in a folder attaches, with paths, by their own paths.
+
+    A text is "" if nothing has to be done for it but to put the path in the place of its name.
+    """
+    found = {}
+    for part in root.iter("model"):
+        name = part.get("file", "")
+        file = (find(name) if is_in_package(name) else folder / name).resolve()
+        try:
+            inner, text = ElementTree.parse(file).getroot(), ""
+            if inner.tag == "robot":
+                _check_urdf(inner, file)
+                text = _urdf_with_paths(inner, file.parent)
+        except (ElementTree.ParseError, OSError):
+            continue  # MuJoCo says what is wrong.
+        except ConfigurationError as error:
+            raise ConfigurationError(f"attached '{name}': {error}") from error
+        if text or is_in_package(name):
+            part.set("file", str(file))
+            found[str(file)] = text
+    return found
 
 
 def _check_urdf(root: Element, file: Path) -> None:
     """Raise ConfigurationError if a URDF has to be made of it first, or names a joint twice."""
     texts = [text for part in root.iter() for text in (part.tag, *part.attrib.values())]
     if any(text.startswith(XACRO) or "$(" in text or "${" in text for text in texts):
+        target = "robot.urdf" if file.name != "robot.urdf" else "expanded.urdf"
         raise ConfigurationError(
-            f"it is a xacro file, expected URDF: run `xacro {file.name} > robot.urdf` first"
+            f"it is a xacro file, expected URDF: run `xacro {file.name} > {target}` first"
         )
     names = [joint.get("name") for joint in root.iterfind("joint")]
     twice = next((name for name in names if names.count(name) > 1), None)

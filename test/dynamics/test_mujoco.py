@@ -342,6 +342,28 @@ def test_a_ros_package_that_is_missing_is_told(described, tmp_path):
         Mujoco({"file": "package://nowhere/robot.urdf"})
 
 
+@pytest.mark.parametrize("name", ["robot.urdf", "package://my_robot/robot.urdf"])
+def test_a_scene_attaches_a_urdf_with_meshes_of_a_ros_package(described, tmp_path, name):
+    urdf = described("package://my_robot/meshes/part.stl")
+    if "://" in name:
+        urdf = urdf.rename(tmp_path / "ws" / "share" / "my_robot" / "robot.urdf")
+    scene = tmp_path / "scene.xml"
+    scene.write_text(
+        f'<mujoco><asset><model name="robot" file="{name}"/></asset><worldbody>'
+        '<frame pos="0 0 1"><attach model="robot" prefix=""/></frame></worldbody></mujoco>'
+    )
+    assert Mujoco({"file": str(scene)}).model.nmesh == 1
+    text = urdf.read_text()
+    urdf.write_text(text.replace("//my_robot/meshes", "//other_robot/meshes"))
+    with pytest.raises(
+        ConfigurationError, match=r"scene\.xml': .* needs the ROS package 'other_robot'"
+    ):
+        Mujoco({"file": str(scene)})
+    urdf.write_text(text.replace("<robot name=", '<robot role="${x}" name='))
+    with pytest.raises(ConfigurationError, match=r"attached '.*robot\.urdf': it is a xacro file"):
+        Mujoco({"file": str(scene)})
+
+
 NAMES = """<mujoco><worldbody>
   <body><joint type="slide"/><geom size="0.1"/>
     <body><joint name="joint0" type="slide"/><geom size="0.1"/>
