@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from idleness import Idleness
 
 from cem_planner_ros import cli
 from cem_planner_ros.benchmarks import (
@@ -503,15 +504,27 @@ def demo(report, *arguments):
     )
 
 
-def whole_demo(report, *arguments):
-    """Return exit status, summary and output of a demo, which has also drawn its picture."""
+def whole_demo(report, seconds, *arguments):
+    """
+    Return summary and output of a demo, which has also drawn its picture.
+
+    How well it did is for the caller to judge. That takes a machine that had time for it, in the
+    last `seconds`; else the rest of the test is skipped.
+    """
     pytest.importorskip("rclpy")
     pytest.importorskip("mujoco")
     process = demo(report, *arguments)
-    output, _ = process.communicate(timeout=280)
+    with Idleness() as idleness:
+        output, _ = process.communicate(timeout=280)
     summary = json.loads((report / "summary.json").read_text())
     assert (report / "demo.png").read_bytes().startswith(b"\x89PNG"), output
-    return process.returncode, summary, output
+    assert process.returncode == (0 if summary["success"] else 1)
+    assert summary["commands"] > 0
+    if not idleness.lasted(seconds):
+        pytest.skip(
+            "the demo ran to its end, but others used the machine, so how well says nothing"
+        )
+    return summary, output
 
 
 def long_demo(report):
@@ -528,12 +541,11 @@ def long_demo(report):
 @pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_demo_swings_the_pole_up_and_reports(tmp_path, domain_id):
-    status, summary, output = whole_demo(tmp_path, "--seed", "3", "--duration", "8")
-    # Whether commands were late is up to the machine; that the pole is up is not.
+    summary, output = whole_demo(tmp_path, 8.0, "--seed", "3", "--duration", "8")
+    # A few commands may be late; that the pole is up is sure.
     assert summary["upright_share_last_2s"] == 1.0, output
     assert summary["time_to_goal_s"] < 6.0
     assert summary["commands"] > 300
-    assert status == (0 if summary["success"] else 1)
     assert set(summary) == {
         "scenario",
         "seed",
@@ -554,34 +566,29 @@ def test_demo_swings_the_pole_up_and_reports(tmp_path, domain_id):
 @pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_demo_drives_a_robot_to_its_goal_and_reports(tmp_path, domain_id):
-    status, summary, output = whole_demo(tmp_path, "--scenario", "diff_drive", "--seed", "2")
+    summary, output = whole_demo(tmp_path, 20.0, "--scenario", "diff_drive", "--seed", "2")
     assert summary["success"], output
     assert not summary["touched"]
     assert summary["distance_m"] < 0.1
     assert summary["time_to_goal_s"] > 18.0  # 10 m at 0.5 m/s, and around obstacles.
-    assert status == 0
     assert "touched" in output
 
 
 @pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_demo_moves_an_arm_and_reports(tmp_path, domain_id):
-    status, summary, output = whole_demo(tmp_path, "--scenario", "arm", "--duration", "6")
-    # How near it comes within a second is up to the machine too.
+    summary, output = whole_demo(tmp_path, 6.0, "--scenario", "arm", "--duration", "6")
     assert summary["goals"] == 3, output
     assert summary["max_error_m"] < 0.2
     assert not summary["touched"]
     assert summary["first_step_rad"] < 0.06
-    assert status == (0 if summary["success"] else 1)
 
 
 @pytest.mark.alone
 @pytest.mark.timeout(300)
 def test_demo_flies_a_quadrotor_and_reports(tmp_path, domain_id):
-    status, summary, output = whole_demo(tmp_path, "--scenario", "quadrotor", "--duration", "8")
-    # How near it stays is up to the machine too; that it flies along is not.
+    summary, output = whole_demo(tmp_path, 8.0, "--scenario", "quadrotor", "--duration", "8")
     assert summary["rms_error_m"] < 0.2, output
-    assert status == (0 if summary["success"] else 1)
     assert "from the figure" in output
 
 
