@@ -31,9 +31,6 @@ WITH_ROS = {"ros", "benchmarks", "cli"}
 """Rooms that talk to ROS."""
 
 MOST_LINES = 400
-TABLES = {"compile/operations.py"}
-"""Modules that are mostly a table, of any length."""
-
 MOST_LINES_OF_A_NODE = 350
 NODES = {"ros/node.py", "ros/simulator.py", "ros/mapper.py"}
 
@@ -184,8 +181,6 @@ def test_navigation_needs_no_pytorch():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_modules_are_short(name):
-    if name in TABLES:
-        return
     most = MOST_LINES_OF_A_NODE if name in NODES else MOST_LINES
     licence = 2  # Lines above each module.
     assert len((PACKAGE / name).read_text().splitlines()) - licence <= most

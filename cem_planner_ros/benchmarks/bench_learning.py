@@ -251,8 +251,12 @@ def _plan_times(
     samples, horizon, iterations = size
     cost = Quadratic(model, {"weight.theta": 1.0}, device=device)
     planner = Planner(
-        *(model, [cost]),
-        **{"samples": samples, "elites": 64, "iterations": iterations, "horizon": horizon},
+        model,
+        [cost],
+        samples=samples,
+        elites=64,
+        iterations=iterations,
+        horizon=horizon,
         threads=2,
         device=device,
     )

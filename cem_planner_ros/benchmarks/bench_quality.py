@@ -69,8 +69,15 @@ METHODS = {
     "defaults, 2 modes": Method({"modes": 2}),
     "softmax, splines, 2 modes": Method(
         {
-            **{"weighting": "softmax", "temperature": 5.0, "std_initial": 1.0, "noise_beta": 3.0},
-            **{"keep": 0.5, "knot_spacing": 5, "order": 3, "modes": 2, "execute": "mean"},
+            "weighting": "softmax",
+            "temperature": 5.0,
+            "std_initial": 1.0,
+            "noise_beta": 3.0,
+            "keep": 0.5,
+            "knot_spacing": 5,
+            "order": 3,
+            "modes": 2,
+            "execute": "mean",
         }
     ),
 }

@@ -13,7 +13,8 @@ from cem_planner_ros.studies.ray_workers import RayWorkers
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "--jobs": {
-        **{"type": int, "metavar": "N"},
+        "type": int,
+        "metavar": "N",
         "help": "processes that run episodes, each with one thread; what is found does not depend "
         "on it, apart from times (default: 1)",
     },

@@ -200,20 +200,14 @@ def _library() -> ctypes.CDLL:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError as error:
         raise UnsupportedError(f"CUDA's driver was not found: {error}") from error
-    driver.cuMemcpyDtoDAsync_v2.argtypes = [
-        *(ctypes.c_uint64, ctypes.c_uint64, ctypes.c_size_t, ctypes.c_void_p)
-    ]
-    driver.cuStreamBeginCapture_v2.argtypes = [ctypes.c_void_p, ctypes.c_int]
-    driver.cuStreamEndCapture.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-    driver.cuGraphInstantiateWithFlags.argtypes = [
-        *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ulonglong)
-    ]
-    driver.cuGraphLaunch.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-    driver.cuGraphExecDestroy.argtypes = [ctypes.c_void_p]
-    driver.cuStreamSynchronize.argtypes = [ctypes.c_void_p]
-    driver.cuCtxSetCurrent.argtypes = [ctypes.c_void_p]
-    driver.cuLaunchKernel.argtypes = [
-        *(ctypes.c_void_p, *[ctypes.c_uint] * 7, ctypes.c_void_p),
-        *(ctypes.c_void_p, ctypes.c_void_p),
-    ]
+    pointer, address, unsigned = ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint
+    driver.cuMemcpyDtoDAsync_v2.argtypes = [address, address, ctypes.c_size_t, pointer]
+    driver.cuStreamBeginCapture_v2.argtypes = [pointer, ctypes.c_int]
+    driver.cuStreamEndCapture.argtypes = [pointer, pointer]
+    driver.cuGraphInstantiateWithFlags.argtypes = [pointer, pointer, ctypes.c_ulonglong]
+    driver.cuGraphLaunch.argtypes = [pointer, pointer]
+    driver.cuGraphExecDestroy.argtypes = [pointer]
+    driver.cuStreamSynchronize.argtypes = [pointer]
+    driver.cuCtxSetCurrent.argtypes = [pointer]
+    driver.cuLaunchKernel.argtypes = [pointer, *[unsigned] * 7, pointer, pointer, pointer]
     return driver

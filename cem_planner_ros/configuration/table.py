@@ -17,8 +17,13 @@ TABLE = (
         when=READ_ONLY,
     ),
     Parameter(
-        *("control_rate", 50.0, "Number of commands sent per second."),
-        **{"unit": "Hz", "low": 1.0 / PERIOD.high, "high": 1.0 / PERIOD.low, "when": INACTIVE},
+        "control_rate",
+        50.0,
+        "Number of commands sent per second.",
+        unit="Hz",
+        low=1.0 / PERIOD.high,
+        high=1.0 / PERIOD.low,
+        when=INACTIVE,
     ),
     Parameter(
         "budget_fraction",

@@ -194,7 +194,10 @@ class Latent(Dynamics):
             self._scale = tensors.pop("scale")
             memory, latent = tensors["cell.weight_hh"].shape[1], len(tensors["prior.2.bias"]) // 2
             self.model = RecurrentStateSpace(
-                *(len(self._scale), len(self.action_names), memory, latent),
+                len(self._scale),
+                len(self.action_names),
+                memory,
+                latent,
                 hidden=len(tensors["joined.bias"]),
             ).to(device)
             self.model.load_state_dict(tensors)

@@ -77,7 +77,10 @@ class Mujoco(PhysicsFile):
         start = np.zeros((state.shape[1], 1 + state.shape[0]))  # the first column is time
         start[:, 1:] = state.cpu().numpy().T
         self._engine.rollout(
-            *(self.model, self._data, start, control),
+            self.model,
+            self._data,
+            start,
+            control,
             control_spec=self._spec,
             state=states,
             sensordata=sensed,

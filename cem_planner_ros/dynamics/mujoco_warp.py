@@ -216,7 +216,9 @@ class MujocoWarp(PhysicsFile):
                 _logger.warning(
                     "candidates needed more %s than dynamics.%s, which is %d, and were invalid: "
                     "increase it",
-                    *(name, name, value),
+                    name,
+                    name,
+                    value,
                 )
                 new &= ~int(bits)
         if new:

@@ -107,7 +107,11 @@ class Search:
     def through_members(self) -> Particles:
         """The settings of candidates in a model with members."""
         return Particles(
-            *(self.propagation, self.particles, self.risk, self.cvar_alpha, self.std_factor)
+            propagation=self.propagation,
+            count=self.particles,
+            risk=self.risk,
+            cvar_alpha=self.cvar_alpha,
+            std_factor=self.std_factor,
         )
 
     @property

@@ -74,7 +74,7 @@ class PlannerNode(LifecycleNode):
             pre_callback=self._before_clock_jump,
             post_callback=self._on_clock_jump,
         )
-        self._table = NodeParameters(self, self._on_change, self._on_shape_change)
+        self._table = NodeParameters(self, self._on_change, lambda: self._swap.begin(self.ready))
         self._swap = PlannerSwap(self._table, self.get_logger(), self._take_over)
 
     def autostart(self, listen: Callable[[], None] = lambda: None) -> None:
@@ -171,7 +171,10 @@ class PlannerNode(LifecycleNode):
             self._table.declare(error.parameters)
             raise
         topics = Topics(
-            *(self, self._table, made.configuration, self._on_surroundings),
+            self,
+            self._table,
+            made.configuration,
+            self._on_surroundings,
             commander=lambda: self.loop and self.loop.commander,
             on_speed_limit=lambda: self._on_change(self._table.configuration),
         )
@@ -272,9 +275,6 @@ class PlannerNode(LifecycleNode):
         self.get_logger().warning(
             f"the clock was set by {jump.delta.nanoseconds * 1e-9:+.3f} s: planning starts again"
         )
-
-    def _on_shape_change(self) -> None:
-        self._swap.begin(self.ready)
 
     def _look_after(self) -> None:
         self._swap.look(self.ready, self.loop)

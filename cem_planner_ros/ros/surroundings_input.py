@@ -164,7 +164,11 @@ class SurroundingsInput:
         self, configuration: Configuration, body: Callable[[float], tuple[str, Pose | None]]
     ) -> None:
         outline = FootprintInput(
-            *(self._frames, configuration, self._clock, self._stamp_clock, body),
+            self._frames,
+            configuration,
+            self._clock,
+            self._stamp_clock,
+            body,
             lambda footprint: self._use(footprint=footprint),
         )
         topic = configuration.values["drive.footprint_topic"]

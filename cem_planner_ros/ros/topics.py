@@ -116,8 +116,12 @@ class Topics:
         self._undo.append(self.reports.destroy)
         if drives:
             self.surroundings = SurroundingsInput(
-                *(node, configuration, self._frames),
-                *(self.clock, self.stamp_clock, on_surroundings),
+                node,
+                configuration,
+                self._frames,
+                self.clock,
+                self.stamp_clock,
+                on_surroundings,
                 body=self._body,
             )
             self._undo.append(self.surroundings.destroy)

@@ -117,7 +117,12 @@ class WatchedTopics:
             frames = Frames(node, values["frame_id"])
             self._undo.append(frames.destroy)
             self._surroundings = SurroundingsInput(
-                *(node, configuration, frames, time.monotonic, stamp_clock, lambda known: None),
+                node,
+                configuration,
+                frames,
+                time.monotonic,
+                stamp_clock,
+                changed=lambda known: None,
                 body=self._body,
             )
             self._undo.append(self._surroundings.destroy)
