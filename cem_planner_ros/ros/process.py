@@ -103,17 +103,10 @@ def _run(name: str, load: Callable, start: Callable = lambda node, listen: None)
     numbers = ending_signals()
     for number in numbers:
         signal.signal(number, lambda number, _: _end(0))
-    from cem_planner_ros.ros.command_line import correction, usage, without_params_files
-
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(usage(name))
-        status[0] = 0
-        return 0
-    wrong = correction(name, sys.argv[1:])
-    if wrong:
-        print(f"error: {wrong}", file=sys.stderr)
-        status[0] = 2
-        return 2
+    answered = _answered(name)
+    if answered is not None:
+        status[0] = answered
+        return answered
     print(f"{name}: starting", flush=True)
     # Plugins are found where `python -m cem_planner_ros check` finds them.
     if os.getcwd() not in sys.path and "" not in sys.path:
@@ -121,7 +114,6 @@ def _run(name: str, load: Callable, start: Callable = lambda node, listen: None)
     sys.setswitchinterval(SWITCH_INTERVAL)
 
     import rclpy
-    from rclpy.signals import SignalHandlerOptions
 
     from cem_planner_ros.errors import ConfigurationError
 
@@ -137,19 +129,9 @@ def _run(name: str, load: Callable, start: Callable = lambda node, listen: None)
     def is_over() -> bool:
         return bool(signals)
 
-    try:
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    except Exception as error:
-        # rcl cannot parse a parameter file; the node reports the error when it is configured.
-        print(f"error: {str(error).splitlines()[0]}; starting without the file", file=sys.stderr)
-        rclpy.try_shutdown()
-        arguments = without_params_files(sys.argv)
-        try:
-            rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-        except Exception as error:
-            print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)
-            status[0] = 2
-            return 2
+    if not _init():
+        status[0] = 2
+        return 2
     node = None
     try:
         node = make(is_over)
@@ -170,6 +152,43 @@ def _run(name: str, load: Callable, start: Callable = lambda node, listen: None)
         # and Python would try to.
         _end(status[0])
     return status[0]
+
+
+def _answered(name: str) -> int | None:
+    """Answer --help or a wrong command line, and return the exit status; None for a right one."""
+    from cem_planner_ros.ros.command_line import correction, usage
+
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(usage(name))
+        return 0
+    wrong = correction(name, sys.argv[1:])
+    if wrong:
+        print(f"error: {wrong}", file=sys.stderr)
+        return 2
+    return None
+
+
+def _init() -> bool:
+    """Initialise rclpy, without the parameter files if rcl refuses one; return whether it is."""
+    import rclpy
+    from rclpy.signals import SignalHandlerOptions
+
+    from cem_planner_ros.ros.command_line import without_params_files
+
+    try:
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        return True
+    except Exception as error:
+        # rcl cannot parse a parameter file; the node reports the error when it is configured.
+        print(f"error: {str(error).splitlines()[0]}; starting without the file", file=sys.stderr)
+        rclpy.try_shutdown()
+    arguments = without_params_files(sys.argv)
+    try:
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+        return True
+    except Exception as error:
+        print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)
+        return False
 
 
 def _spin(node, is_over: Callable[[], bool], start: Callable) -> None:

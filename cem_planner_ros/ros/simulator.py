@@ -71,19 +71,12 @@ class SimulatorNode(Node):
         super().__init__("simulator", **options)
         torch.set_num_threads(1)
         value, given = declare(self, TABLE)
-        for name in sorted(given & USED_BY.keys()):
-            if value["plant"] not in USED_BY[name]:
-                self.get_logger().warning(
-                    f"the parameter '{name}' is ignored: it is for the plant "
-                    f"{' or '.join(USED_BY[name])}, and plant is {value['plant']}"
-                )
-        planner_file = value["planner_file"]
-        planner = {}
-        if planner_file:
-            planner = load_yaml(planner_file, NODE_NAME, self.get_namespace())
+        self._warn_of_unused(value, given)
+        planner: Mapping[str, Any] = {}
+        if value["planner_file"]:
+            planner = load_yaml(value["planner_file"], NODE_NAME, self.get_namespace())
         self._plant = _make_plant(value, planner)
-        state_topic = self._topic("state", value, planner)
-        command_topic = self._topic("command", value, planner)
+        self._robot = self._plant if isinstance(self._plant, RobotPlant) else None
         self._period = 1.0 / value["rate"]
         self._factor = value["real_time_factor"]
         self._random = np.random.default_rng(value["seed"])
@@ -91,43 +84,16 @@ class SimulatorNode(Node):
         self._action = self._plant.idle
         self._commanded = -np.inf
         self._last = time.monotonic()
-        self._read = command_reader(self._plant.command_type, self._plant.command_fields)
-        self._write = state_writer(self._plant.state_type, self._plant.state_fields)
-        self._publisher = self.create_publisher(
-            message_class(self._plant.state_type), state_topic, 1
-        )
-        self._odometry = {
-            joint: self.create_publisher(Odometry, topic, 1)
-            for joint, topic in self._odometry_topics(planner).items()
-        }
-        balls = self._plant.ball_joints if isinstance(self._plant, MujocoPlant) else {}
-        self._imus = {joint: self.create_publisher(Imu, f"imu/{word(joint)}", 1) for joint in balls}
-        self._write_odometry, self._write_imu = (
-            state_writer(kind, {field: field for field in fields})
-            for kind, fields in ((RobotPlant.state_type, ODOMETRY_FIELDS), (IMU_TYPE, IMU_FIELDS))
-        )
-        self._references: Mapping[str, Reference] = {}
-        self._reference_input = self._follow(planner)
-        self._robot = self._plant if isinstance(self._plant, RobotPlant) else None
-        if self._robot is not None:
-            self._scan_publisher = self.create_publisher(LaserScan, "scan", 5)
-            self._moving_publisher = None
-            if self._robot.has_pedestrians:
-                self._moving_publisher = self.create_publisher(PointCloud2, "moving_obstacles", 1)
-            self._next_scan = 0.0
+        self._next_scan = 0.0
         self._restarts = 0
         self._touched: tuple[str, ...] = ()
-        if hasattr(self._plant, "touched"):
-            self._touched_publisher = self.create_publisher(Bool, "touched", LATCHED)
-            self._touched_publisher.publish(Bool(data=False))
-        if isinstance(self._plant, MujocoPlant):
-            for joint in self._odometry:
-                topic = "push" if len(self._odometry) == 1 else f"push/{word(joint)}"
-                self.create_subscription(Vector3, topic, partial(self._push, joint), 10)
-        newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
-        self.create_subscription(
-            message_class(self._plant.command_type), command_topic, self._on_command, newest
+        state_topic, command_topic = (
+            self._topic(side, value, planner) for side in ("state", "command")
         )
+        self._advertise(state_topic, planner)
+        self._references: Mapping[str, Reference] = {}
+        self._reference_input = self._follow(planner)
+        self._listen(command_topic)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(self._period, self._step, clock=steady)
         self._topics = [self.resolve_topic_name(name) for name in (state_topic, command_topic)]
@@ -139,6 +105,49 @@ class SimulatorNode(Node):
             f"simulating {value['plant']}: {value['rate']:g} states per second on {named}, "
             f"commands from '{self.resolve_topic_name(command_topic)}'"
         )
+
+    def _warn_of_unused(self, value: Mapping[str, Any], given: set[str]) -> None:
+        for name in sorted(given & USED_BY.keys()):
+            if value["plant"] not in USED_BY[name]:
+                self.get_logger().warning(
+                    f"the parameter '{name}' is ignored: it is for the plant "
+                    f"{' or '.join(USED_BY[name])}, and plant is {value['plant']}"
+                )
+
+    def _advertise(self, state_topic: str, planner: Mapping[str, Any]) -> None:
+        """Make the publishers of the plant, and what writes their messages."""
+        plant = self._plant
+        self._write = state_writer(plant.state_type, plant.state_fields)
+        self._publisher = self.create_publisher(message_class(plant.state_type), state_topic, 1)
+        self._odometry = {
+            joint: self.create_publisher(Odometry, topic, 1)
+            for joint, topic in self._odometry_topics(planner).items()
+        }
+        balls = plant.ball_joints if isinstance(plant, MujocoPlant) else {}
+        self._imus = {joint: self.create_publisher(Imu, f"imu/{word(joint)}", 1) for joint in balls}
+        self._write_odometry, self._write_imu = (
+            state_writer(kind, {field: field for field in fields})
+            for kind, fields in ((RobotPlant.state_type, ODOMETRY_FIELDS), (IMU_TYPE, IMU_FIELDS))
+        )
+        if self._robot is not None:
+            self._scan_publisher = self.create_publisher(LaserScan, "scan", 5)
+            self._moving_publisher = None
+            if self._robot.has_pedestrians:
+                self._moving_publisher = self.create_publisher(PointCloud2, "moving_obstacles", 1)
+        if hasattr(plant, "touched"):
+            self._touched_publisher = self.create_publisher(Bool, "touched", LATCHED)
+            self._touched_publisher.publish(Bool(data=False))
+
+    def _listen(self, command_topic: str) -> None:
+        """Subscribe to the commands, and to pushes of the bodies of free joints."""
+        kind = self._plant.command_type
+        self._read = command_reader(kind, self._plant.command_fields)
+        newest = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+        self.create_subscription(message_class(kind), command_topic, self._on_command, newest)
+        if isinstance(self._plant, MujocoPlant):
+            for joint in self._odometry:
+                topic = "push" if len(self._odometry) == 1 else f"push/{word(joint)}"
+                self.create_subscription(Vector3, topic, partial(self._push, joint), 10)
 
     def _topic(self, side: str, value: Mapping[str, Any], planner: Mapping[str, Any]) -> str:
         """Return the topic of "state" or "command"; warn if the planner uses another one."""
