@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.slow)
 
 
-def wait_until(condition, timeout=60.0):
+def wait_until(condition, timeout=120.0):
     """Wait for a condition; fail after `timeout` s."""
     end = time.monotonic() + timeout
     while not condition():
@@ -110,7 +110,7 @@ class Observer:
         seen = self.listen_latched(Log, "/rosout", depth=1000)
         return lambda: [message.msg for _, message in list(seen) if message.name == name]
 
-    def call(self, kind, service, request, timeout=60.0):
+    def call(self, kind, service, request, timeout=120.0):
         if service not in self._clients:
             self._clients[service] = self.node.create_client(kind, service)
         assert self._clients[service].wait_for_service(timeout), f"no service {service}"
@@ -176,7 +176,7 @@ class Process:
     def output(self):
         return self.log.read_text()
 
-    def end(self, number=signal.SIGINT, timeout=60.0, group=False):
+    def end(self, number=signal.SIGINT, timeout=120.0, group=False):
         """Send a signal, to the process or to its group, and return the exit status."""
         if self.popen.poll() is None:
             if group:

@@ -75,7 +75,6 @@ def runnable():
 
 
 @pytest.mark.extras
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("folder", "words"), runnable(), ids=str)
 def test_commands_run(folder, words, monkeypatch, capsys):
     monkeypatch.chdir(ROOT / folder)
@@ -182,7 +181,6 @@ def test_pictures_are_shown_and_can_be_drawn_again():
 
 
 @pytest.mark.extras
-@pytest.mark.timeout(300)
 def test_pictures_are_drawn_from_runs(tmp_path, monkeypatch):
     """The script runs, in the size of the pictures that are shown."""
     image = pytest.importorskip("matplotlib.image")

@@ -310,7 +310,6 @@ def briefly(monkeypatch):
     )
 
 
-@pytest.mark.timeout(300)
 def test_bench_writes_what_it_measured(tmp_path, capsys, monkeypatch, briefly):
     compiler, calls = tmp_path / "compiler", tmp_path / "calls"
     compiler.write_text(f'#!/bin/sh\necho "$@" >>{calls}\nexec g++ "$@"\n')
@@ -343,7 +342,6 @@ def test_bench_scaling_draws_where_the_time_goes(tmp_path, capsys):
 
 
 @pytest.mark.alone
-@pytest.mark.timeout(300)
 def test_bench_loop_measures_the_node_over_dds(tmp_path, domain_id):
     pytest.importorskip("rclpy")
     output = subprocess.run(
@@ -530,7 +528,7 @@ def whole_demo(report, seconds, *arguments):
 def long_demo(report):
     """Start a demo that would take a minute; return it and the two processes it started."""
     process = demo(report, "--duration", "60")
-    end = time.monotonic() + 60.0
+    end = time.monotonic() + 120.0
     while len(children(process)) < 2 and time.monotonic() < end:
         time.sleep(0.1)
     started = children(process)
@@ -539,7 +537,6 @@ def long_demo(report):
 
 
 @pytest.mark.alone
-@pytest.mark.timeout(300)
 def test_demo_swings_the_pole_up_and_reports(tmp_path, domain_id):
     summary, output = whole_demo(tmp_path, 8.0, "--seed", "3", "--duration", "8")
     # A few commands may be late; that the pole is up is sure.
@@ -564,7 +561,6 @@ def test_demo_swings_the_pole_up_and_reports(tmp_path, domain_id):
 
 
 @pytest.mark.alone
-@pytest.mark.timeout(300)
 def test_demo_drives_a_robot_to_its_goal_and_reports(tmp_path, domain_id):
     summary, output = whole_demo(tmp_path, 20.0, "--scenario", "diff_drive", "--seed", "2")
     assert summary["success"], output
@@ -575,7 +571,6 @@ def test_demo_drives_a_robot_to_its_goal_and_reports(tmp_path, domain_id):
 
 
 @pytest.mark.alone
-@pytest.mark.timeout(300)
 def test_demo_moves_an_arm_and_reports(tmp_path, domain_id):
     summary, output = whole_demo(tmp_path, 6.0, "--scenario", "arm", "--duration", "6")
     assert summary["goals"] == 3, output
@@ -585,14 +580,12 @@ def test_demo_moves_an_arm_and_reports(tmp_path, domain_id):
 
 
 @pytest.mark.alone
-@pytest.mark.timeout(300)
 def test_demo_flies_a_quadrotor_and_reports(tmp_path, domain_id):
     summary, output = whole_demo(tmp_path, 8.0, "--scenario", "quadrotor", "--duration", "8")
     assert summary["rms_error_m"] < 0.2, output
     assert "from the figure" in output
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_demo_and_both_processes(tmp_path, number, domain_id):
     pytest.importorskip("rclpy")
@@ -606,18 +599,16 @@ def test_a_signal_ends_the_demo_and_both_processes(tmp_path, number, domain_id):
     assert not any(is_alive(pid) for pid in started)
 
 
-@pytest.mark.timeout(300)
 def test_a_demo_that_is_killed_leaves_no_process(tmp_path, wait_until, domain_id):
     pytest.importorskip("rclpy")
     pytest.importorskip("mujoco")
     process, started = long_demo(tmp_path)
-    wait_until(lambda: "commands per second" in (tmp_path / "planner.log").read_text(), 60.0)
+    wait_until(lambda: "commands per second" in (tmp_path / "planner.log").read_text())
     process.kill()
     process.wait()
     wait_until(lambda: not any(is_alive(pid) for pid in started))
 
 
-@pytest.mark.timeout(300)
 def test_bench_drive_says_what_plans_and_pictures_take(tmp_path, domain_id):
     pytest.importorskip("rclpy")
     pytest.importorskip("mujoco")

@@ -56,12 +56,12 @@ def recorded(observer, start, write_yaml, drive, tmp_path, wait_until):
                 stderr=subprocess.STDOUT,
             )
         if interrupt:
-            wait_until(lambda: "recording for" in said.read_text(), 60.0)
+            wait_until(lambda: "recording for" in said.read_text())
             until = len(commands) + 100  # By then, some are in the bag.
-            wait_until(lambda: len(commands) > until, 60.0)
-            wait_until(lambda: any(is_random(message.data) for _, message in list(commands)), 60.0)
+            wait_until(lambda: len(commands) > until)
+            wait_until(lambda: any(is_random(message.data) for _, message in list(commands)))
             process.send_signal(signal.SIGINT)
-        process.wait(timeout=90)
+        process.wait(timeout=120)
         output = said.read_text()
         assert process.returncode == (130 if interrupt else 0), output
         return output, bags.read(tmp_path / "bag", tasks.load(file)), commands
@@ -122,13 +122,13 @@ def test_random_commands_end_with_the_safe_one_when_no_state_comes_and_when_the_
         return commands and is_random(commands[-1][1].data)
 
     try:
-        wait_until(moves, 60.0)
+        wait_until(moves)
         plant.popen.send_signal(signal.SIGSTOP)
         wait_until(lambda: list(commands[-1][1].data) == SAFE)
         plant.popen.send_signal(signal.SIGCONT)
         wait_until(moves)
         process.send_signal(signal.SIGHUP)
-        process.wait(timeout=90)
+        process.wait(timeout=120)
         wait_until(lambda: ended_safely(commands))
     finally:
         process.kill()
@@ -150,7 +150,7 @@ def test_it_says_what_it_waits_for_and_leaves_no_empty_bag(
         assert "waiting for the state: no message on '/state' (expects" in said.read_text()
         assert "comes on '/states'" in said.read_text()
         process.send_signal(signal.SIGINT)
-        assert process.wait(60.0) == 130
+        assert process.wait(120.0) == 130
     finally:
         process.kill()
         process.wait()
@@ -204,7 +204,7 @@ def test_a_state_of_two_topics_is_recorded_whole(observer, write_yaml, drive, tm
     options = ["--config", file, "--out", tmp_path / "bag", "--seconds", "2"]
     command = [sys.executable, "-m", "cem_planner_ros", "record", *map(str, options)]
     done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=90
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120
     )
     assert done.returncode == 0, done.stdout
     found = bags.read(tmp_path / "bag", tasks.load(file))

@@ -119,7 +119,7 @@ def test_watching_ends_cleanly_at_ctrl_c(planner):
     process = start_to_watch("cem_planner")
     assert "/cem_planner: not controlling" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60.0)
+    _, err = process.communicate(timeout=120.0)
     assert (process.returncode, err) == (0, "")
 
 
@@ -127,5 +127,5 @@ def test_watching_what_is_no_planner_says_so(elsewhere):
     process = start_to_watch("elsewhere")
     assert "waiting: nothing of '/elsewhere' on '/diagnostics' in 5 s" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60.0)
+    process.communicate(timeout=120.0)
     assert process.returncode == 0

@@ -61,7 +61,6 @@ def test_a_page_that_cannot_be_served_ends_with_the_reason(start, wait_until):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_demo_has_a_page_until_ctrl_c(tmp_path, wait_until):
     pytest.importorskip("viser")
     log, port = tmp_path / "log", page_watcher.free_port()
@@ -77,7 +76,7 @@ def test_a_demo_has_a_page_until_ctrl_c(tmp_path, wait_until):
             before = len(received)
             wait_until(lambda: len(received) > before + 20)
         os.killpg(demo.pid, signal.SIGINT)
-        assert demo.wait(60.0) in (0, 1)  # 1 where the commands were late.
+        assert demo.wait(120.0) in (0, 1)  # 1 where the commands were late.
         assert (tmp_path / "report" / "summary.json").exists()
         said = log.read_text() + (tmp_path / "report" / "viewer.log").read_text()
         assert "Traceback" not in said

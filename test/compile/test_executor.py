@@ -1,7 +1,6 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
-import pytest
 import torch
 
 from cem_planner_ros.costs.base import Cost
@@ -25,7 +24,6 @@ def test_compile_and_auto_are_a_kernel_on_the_cpu(cartpole):
     assert Planner(model, costs, backend="eager", **options).execution.name == "eager"
 
 
-@pytest.mark.timeout(300)
 def test_what_has_no_kernel_is_left_to_torch_compile_with_the_reason(cartpole):
     model, _ = cartpole
     planner = Planner(model, [Sums(model)], samples=32, elites=4, horizon=2)

@@ -84,7 +84,7 @@ def test_an_interrupted_compiler_leaves_nothing_behind(cache, number, tmp_path):
     )
     assert began.read_text() == "began\n"  # Waits for it.
     process.send_signal(number)
-    assert process.wait(60) != 0
+    assert process.wait(120) != 0
     assert list(cache.glob("*")) == []
 
 

@@ -85,7 +85,7 @@ def node(domain_id):
     rclpy.try_shutdown()
 
 
-def spin_until(node, condition, timeout=60.0):
+def spin_until(node, condition, timeout=120.0):
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, "timed out"

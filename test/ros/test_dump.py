@@ -54,7 +54,7 @@ def test_a_dumped_node_is_made_again_the_same(
     # At rest, lest it matter how old the state is.
     drive["action.safe.x_ddot"] = 0.0
     first = start("planner", "--params-file", write_yaml(drive))
-    wait_until(lambda: "active" in first.output(), 60.0)
+    wait_until(lambda: "active" in first.output())
     changes = {name.replace(".", "__"): value for name, value in PARAMETERS.items()}
     assert observer.set(**changes) == []
     for name in ("deactivate", "cleanup", "configure", "activate"):
@@ -65,6 +65,6 @@ def test_a_dumped_node_is_made_again_the_same(
     assert first.end() == 0
 
     second = start("planner", "--params-file", tmp_path / "dump.yaml")
-    wait_until(lambda: "active" in second.output(), 60.0)
+    wait_until(lambda: "active" in second.output())
     assert {name: observer.get(name) for name in observer.parameters()} == values
     np.testing.assert_allclose(first_command(observer, wait_until), command, atol=1e-4)

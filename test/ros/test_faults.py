@@ -474,7 +474,7 @@ def test_a_subscriber_that_dies_costs_no_command(node, watch, states, plant, wai
     planner = node()
     planner.autostart()
     subscriber = plant(state_topic="elsewhere")
-    wait_until(lambda: planner.count_subscribers("command") == 2, 60.0)
+    wait_until(lambda: planner.count_subscribers("command") == 2)
     watch.wait(FRESH)
     subscriber.end(signal.SIGKILL)
     count = len(watch.commands)
@@ -494,16 +494,16 @@ def test_a_plant_that_is_killed_and_started_again_is_controlled_again(
     planner, plant, watch, wait_until
 ):
     first = plant()
-    wait_until(lambda: FRESH in watch.statuses(), 60.0)
+    wait_until(lambda: FRESH in watch.statuses())
     first.end(signal.SIGKILL)
     watch.wait_for_the_stop()
     plant()
-    wait_until(lambda: FRESH in watch.statuses()[-1:], 60.0)
+    wait_until(lambda: FRESH in watch.statuses()[-1:])
     assert planner.popen.poll() is None
 
 
 def test_a_planner_that_stood_still_sends_nothing_that_is_old(planner, states, watch, wait_until):
-    wait_until(lambda: FRESH in watch.statuses(), 60.0)
+    wait_until(lambda: FRESH in watch.statuses())
     for _ in range(3):
         planner.popen.send_signal(signal.SIGSTOP)
         time.sleep(1.0)
@@ -519,7 +519,7 @@ def test_random_parameter_changes_while_it_controls(
     observer, planner, plant, watch, drive, wait_until
 ):
     plant()
-    wait_until(lambda: FRESH in watch.statuses(), 60.0)
+    wait_until(lambda: FRESH in watch.statuses())
     draw = random.Random(0)
     declared = configure(drive).parameters
     fixed = ("planner.backend", "planner.device", "planner.threads", "publish_statistics")

@@ -25,7 +25,7 @@ from cem_planner_ros.configuration import load_yaml
 from cem_planner_ros.paths import share
 from cem_planner_ros.readers import quaternion, stamp_of
 
-pytestmark = pytest.mark.timeout(300)  # The first test builds and compiles.
+pytestmark = pytest.mark.timeout(600)  # The first test builds and compiles.
 
 SIDE = 0.1
 """m, of a cell of the costmap."""

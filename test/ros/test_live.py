@@ -394,7 +394,7 @@ def test_a_node_does_what_its_live_parameters_say(node, observer, states, wait_u
     topics = {"statistics": Float64MultiArray, "plan": Float64MultiArray, "markers": MarkerArray}
     seen = {name: observer.listen(kind, f"/cem_planner/{name}") for name, kind in topics.items()}
     commands = observer.listen(Float64MultiArray, "command")
-    wait_until(lambda: len(commands) > 20, 60.0)
+    wait_until(lambda: len(commands) > 20)
     assert not any(seen.values())
     for name, changes in (
         ("statistics", {"publish_statistics": True}),

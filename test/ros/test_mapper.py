@@ -234,7 +234,7 @@ def test_as_a_process_it_keeps_its_costmap_for_those_who_come_late_and_ends_clea
         time.sleep(0.1)
         return robot.costmaps
 
-    wait_until(is_mapped, 60.0)
+    wait_until(is_mapped)
     late = []
     observer.node.create_subscription(OccupancyGrid, "costmap", late.append, LATCHED)
     wait_until(lambda: late)

@@ -39,7 +39,7 @@ def plant(start, write_yaml, drive):
 def test_drives_a_plant_to_its_target_and_says_goodbye_safely(observer, planner, plant, wait_until):
     states = observer.listen(Float64MultiArray, "state")
     commands = observer.listen(Float64MultiArray, "command")
-    wait_until(lambda: states and commands, 60.0)
+    wait_until(lambda: states and commands)
     wait_until(lambda: np.abs(np.array(states[-1][1].data) - [0.5, 0, 0, 0]).max() < 0.1)
     assert planner.end(signal.SIGINT) == 0
     wait_until(lambda: list(commands[-1][1].data) == SAFE)
@@ -51,7 +51,7 @@ def test_drives_a_plant_to_its_target_and_says_goodbye_safely(observer, planner,
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_the_safe_command_is_the_last_one(observer, planner, states, wait_until, number):
     commands = observer.listen(Float64MultiArray, "command")
-    wait_until(lambda: commands and list(commands[-1][1].data) != SAFE, 60.0)
+    wait_until(lambda: commands and list(commands[-1][1].data) != SAFE)
     assert planner.end(number) == 0
     wait_until(lambda: list(commands[-1][1].data) == SAFE)
 
@@ -69,7 +69,7 @@ def test_nohup_keeps_a_node_from_ending_with_its_terminal():
 def test_a_signal_while_compiling_ends_it(start, write_yaml, drive, number, wait_until, tmp_path):
     drive |= {"planner.backend": "compile"}
     planner = start("planner", "--params-file", write_yaml(drive), cache=tmp_path)
-    wait_until(lambda: "configuring" in planner.output(), 60.0)
+    wait_until(lambda: "configuring" in planner.output())
     # A terminal's Ctrl-C reaches the whole group, the compiler too.
     assert planner.end(number, group=True) == 0
     assert "Traceback" not in planner.output()
@@ -91,7 +91,7 @@ sys.meta_path.insert(0, Sender())
 def run_with_signal_at_import(module, number, run):
     """Run Python code that gets a signal when it imports a module; return status and output."""
     code = SIGNAL_AT_IMPORT.format(module=module, number=int(number), run=run)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -153,7 +153,7 @@ def test_a_node_ends_at_once_when_everything_is_closed(domain_id):
 
 def test_a_node_that_cannot_be_made_ends_with_status_1(start, wait_until):
     simulator = start("simulator", "-p", "model_file:=nowhere.xml")
-    wait_until(lambda: simulator.popen.poll() is not None, 60.0)
+    wait_until(lambda: simulator.popen.poll() is not None)
     assert simulator.end() == 1
     assert "error: file 'nowhere.xml' does not exist" in simulator.output()
 
@@ -163,7 +163,7 @@ def test_a_wrong_yaml_is_explained_and_the_process_lives(
 ):
     file = write_yaml(drive | {"planner.elites": 1000, "goal.wieght.x": 1.0})
     planner = start("planner", "--params-file", file)
-    wait_until(lambda: str(file) in planner.output(), 60.0)
+    wait_until(lambda: str(file) in planner.output())
     assert "planner.elites" in planner.output()
     assert "did you mean 'goal.weight.x'" in planner.output()
     assert observer.lifecycle() == "unconfigured"
@@ -174,7 +174,7 @@ def test_a_wrong_yaml_is_explained_and_the_process_lives(
 
 def test_an_invalid_transition_leaves_it_alive(observer, planner, states, wait_until):
     commands = observer.listen(Float64MultiArray, "command")
-    wait_until(lambda: commands, 60.0)
+    wait_until(lambda: commands)
     assert not observer.transition("configure")
     assert observer.lifecycle() == "active"
     count = len(commands)
@@ -193,7 +193,7 @@ def test_a_yaml_that_rcl_itself_refuses_is_explained_and_the_process_lives(
 ):
     file = write_yaml(drive | {name: text})
     planner = start("planner", "--params-file", file)
-    wait_until(lambda: "not configured" in planner.output(), 60.0)
+    wait_until(lambda: "not configured" in planner.output())
     assert words in planner.output()
     assert str(file) in planner.output()
     write_yaml(drive)
@@ -204,13 +204,13 @@ def test_a_yaml_for_another_node_is_said_so(start, tmp_path, wait_until):
     file = tmp_path / "other.yaml"
     file.write_text("/other:\n  ros__parameters:\n    a: 1\n")
     planner = start("planner", "--params-file", file)
-    wait_until(lambda: "no section for the node 'cem_planner'" in planner.output(), 60.0)
+    wait_until(lambda: "no section for the node 'cem_planner'" in planner.output())
     assert str(file) in planner.output()
 
 
 def test_a_plant_that_stands_still_does_not_keep_the_planner(observer, planner, plant, wait_until):
     commands = observer.listen(Float64MultiArray, "command")
-    wait_until(lambda: len(commands) > 10, 60.0)
+    wait_until(lambda: len(commands) > 10)
     plant.popen.send_signal(signal.SIGSTOP)
     assert planner.end(signal.SIGINT) == 0  # It does not wait for ever.
 
@@ -289,7 +289,7 @@ def test_a_device_that_fails_is_replaced_by_the_cpu_if_that_is_allowed(
     }
     commands = observer.listen(Float64MultiArray, "command")
     planner = start("planner", "--params-file", write_yaml(drive, "fails.yaml"))
-    wait_until(lambda: statistics.status == FRESH, 60.0)
+    wait_until(lambda: statistics.status == FRESH)
     trigger.touch()
     if allowed:
         wait_until(lambda: "samples on the CPU" in planner.output())
@@ -313,4 +313,4 @@ def test_a_value_of_the_command_line_is_not_blamed_on_the_file(
     file = write_yaml(drive)
     planner = start("planner", "--params-file", file, "-p", "control_rate:=-1.0")
     said = f"in {file} (but with -p, or set since: control_rate)"
-    wait_until(lambda: said in planner.output(), 60.0)
+    wait_until(lambda: said in planner.output())

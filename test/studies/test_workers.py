@@ -71,7 +71,6 @@ with Processes(2) as workers:
 """
 
 
-@pytest.mark.timeout(300)
 def test_processes_end_when_the_one_that_started_them_is_killed(tmp_path, wait_until):
     files = [tmp_path / "a", tmp_path / "b"]
     words = [sys.executable, "-c", START, str(Path(worker_tasks.__file__).parent), *files]

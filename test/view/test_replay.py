@@ -218,7 +218,7 @@ def test_the_command_serves_a_recorded_run_until_ctrl_c(
         with urllib.request.urlopen(address) as page:
             assert page.status == 200
         view.send_signal(signal.SIGINT)
-        assert view.wait(60.0) == 130
+        assert view.wait(120.0) == 130
         assert errors.read_text().strip() == ""
     finally:
         view.kill()
