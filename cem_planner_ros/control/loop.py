@@ -264,9 +264,10 @@ class ControlLoop:
         settings = self._settings
         age = settings.wrong_age(sample, began)
         if age is not None:
-            reason = f"the state is {age:.3f} s old"
-            if age < 0.0:
+            if age < 0.0:  # That is no age to be told.
                 reason = f"the state is {-age:.3f} s ahead of the clock, which was set back"
+                return Attempt(STALE_STATE, reason, began=began), ()
+            reason = f"the state is {age:.3f} s old"
             return Attempt(STALE_STATE, reason, began=began, state_time=sample.time), ()
         attempt = Attempt("", began=began, state_time=sample.time)
         cause, reason = self.commander.refusal(sample, began)

@@ -82,7 +82,7 @@ class Attempt(NamedTuple):
     Attributes:
         cause: one of CAUSES; `reason` says more.
         is_failure: whether planning failed, or could not be tried.
-        began: when the period's work began, s.
+        began: when the state was read, s.
         state_time: time of the state from which was planned, s.
         plan_time: computing time of prediction and plan, s.
         plan: None if there is no usable plan.
@@ -110,7 +110,7 @@ class Tick:
         status: one of `ladder.STATUSES`.
         cause: one of CAUSES; `reason` says more.
         interval: time since the last publication.
-        state_age: age of the newest state when the period's work began.
+        state_age: age of the newest state when it was read.
         latency: from the time of the state on which the command is based to the publication.
         plan_time: computing time of prediction and plan.
         late: whether the command was sent after the end of its period.

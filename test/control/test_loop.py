@@ -246,6 +246,7 @@ def test_a_state_of_a_time_to_come_is_not_planned_from(bench, ahead):
     tick = bench.tick()
     assert (tick.status, tick.cause) == (STOPPED, control.STALE_STATE)
     assert f"{ahead:.3f} s ahead of the clock" in tick.reason
+    assert math.isnan(tick.state_age)  # An age below zero is not shown.
     bench.state = StateSample(np.zeros(4), bench.clock.time + 0.002)  # As clocks differ.
     assert bench.tick().status == FRESH
 
