@@ -237,6 +237,13 @@ class Dynamics(Parameterised, ABC):
 
     def check(self) -> None:
         """Raise ConfigurationError if names, bounds and units do not fit together."""
+        self._check_names()
+        self._check_methods()
+        self._check_groups()
+        self._check_bounds()
+
+    def _check_names(self) -> None:
+        """Raise ConfigurationError unless states, actions and outputs have names of their own."""
         name = type(self).__name__
         for what, names in (("state_names", self.state_names), ("action_names", self.action_names)):
             good = not isinstance(names, str) and all(
@@ -253,6 +260,10 @@ class Dynamics(Parameterised, ABC):
                 f"{name}.output_names is {outputs!r}, expected different names without dots, none "
                 "of them a state's"
             )
+
+    def _check_methods(self) -> None:
+        """Raise ConfigurationError if a method lacks without which a declaration says nothing."""
+        name, outputs = type(self).__name__, self.output_names
         if outputs and not self.rolls_out_itself and type(self).output is Dynamics.output:
             raise ConfigurationError(
                 f"{name}.output_names is {outputs!r}, expected with it the method output(state)"
@@ -262,6 +273,10 @@ class Dynamics(Parameterised, ABC):
                 f"{name}.predicts_return is true, expected with it the method "
                 "returns(state, sequence, durations)"
             )
+
+    def _check_groups(self) -> None:
+        """Raise ConfigurationError if angles, positions or quaternions name no states."""
+        name = type(self).__name__
         if any(len(quaternion) != 4 for quaternion in self.quaternion_names):
             raise ConfigurationError(
                 f"{name}.quaternion_names is {self.quaternion_names!r}, expected four names for "
@@ -271,7 +286,7 @@ class Dynamics(Parameterised, ABC):
         for what, named_ones, kind, known in (
             ("angle_names", self.angle_names, "states", self.state_names),
             ("position_names", self.position_names, "states", self.state_names),
-            ("quaternion_names", parts, "states or outputs", signals),
+            ("quaternion_names", parts, "states or outputs", self.signal_names),
         ):
             strangers = sorted(set(named_ones) - set(known))
             if strangers:
@@ -279,6 +294,10 @@ class Dynamics(Parameterised, ABC):
                     f"{name}.{what} has {strangers[0]!r}, expected names of {kind}: "
                     f"{', '.join(known)}"
                 )
+
+    def _check_bounds(self) -> None:
+        """Raise ConfigurationError unless each action has a unit and two finite bounds."""
+        name = type(self).__name__
         for what in ("action_low", "action_high", "action_units"):
             values = getattr(self, what)
             count = len(values) if hasattr(values, "__len__") else "no"

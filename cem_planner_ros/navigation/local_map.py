@@ -9,8 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-UNKNOWN, FREE, OCCUPIED = -1, 0, 100
-"""The values of a cell, as in nav_msgs/OccupancyGrid."""
+from cem_planner_ros.navigation.costmap import OCCUPIED
+
+UNKNOWN, FREE = -1, 0
+"""The other values of a cell, as in nav_msgs/OccupancyGrid."""
 
 MAX_MARGIN = 0.2
 """Largest distance before its end at which a beam stops clearing because of its neighbours, m."""
