@@ -30,11 +30,6 @@ class BrakingWays:
 
     def __init__(self, robot: PlanarRobot):
         self._robot = robot
-        self._safe_angle = 0.0
-
-    def take_safe(self, action: np.ndarray) -> None:
-        """Take over the safe command (nu,): its steering angle is that of a car that brakes."""
-        self._safe_angle = self._robot.steering_angle(action)
 
     def after(
         self,
@@ -43,6 +38,7 @@ class BrakingWays:
         age: float,
         before: np.ndarray,
         actions: Sequence[np.ndarray | None],
+        safe: np.ndarray,
     ) -> list[list[np.ndarray]]:
         """
         Return for each action the ways on which the robot may brake after it: one, or two.
@@ -63,12 +59,13 @@ class BrakingWays:
             before: (k, nu), the commands that may act between the state and the next command, the
                 newest last; (nu,) for one.
             actions: each (nu,), the next command; None to brake as soon as possible.
+            safe: (nu,), the safe command.
         """
         before = np.atleast_2d(before)
         kept, turned_back = (self._speeds(state, before, turns) for turns in (False, True))
         starts = [kept] if turned_back == kept else [kept, turned_back]
         return [
-            [self._way(settings, state, age, before[-1], start, action) for start in starts]
+            [self._way(settings, state, age, before[-1], start, action, safe) for start in starts]
             for action in actions
         ]
 
@@ -80,6 +77,7 @@ class BrakingWays:
         newest: np.ndarray,
         start: Speeds,
         action: np.ndarray | None,
+        safe: np.ndarray,
     ) -> np.ndarray:
         """
         Return the way (n, 3) that begins with speeds `start`; arguments as for `after`.
@@ -105,10 +103,8 @@ class BrakingWays:
             speeds[2] = np.clip(speeds[2], -most, most)
         forward, sideways, turning = (0.5 * STEP * (speed[1:] + speed[:-1]) for speed in speeds)
         if settings.wheel_base:
-            steered = [self._robot.steering_angle(each) for each in (newest, following)]
-            turning = self._turned(
-                times, profiles[0], (*steered, self._safe_angle), settings.wheel_base
-            )
+            steered = [self._robot.steering_angle(each) for each in (newest, following, safe)]
+            turning = self._turned(times, profiles[0], steered, settings.wheel_base)
         way = np.empty((len(times), 3))
         way[0] = self._robot.pose(state)
         way[1:, 2] = turning
@@ -136,7 +132,7 @@ class BrakingWays:
         self,
         times: np.ndarray,
         profile: Profile,
-        angles: tuple[float, float, float],
+        angles: Sequence[float],
         wheel_base: float,
     ) -> np.ndarray:
         """
@@ -147,7 +143,8 @@ class BrakingWays:
         Args:
             times: the first one is 0.
             profile: that of the forward speed, see `_profile`.
-            angles: the steering angle, rad, in the first interval, in the second, and afterwards.
+            angles: (3,), the steering angle, rad, in the first interval, in the second, and
+                afterwards.
         """
         changes, speeds = profile
         every = np.union1d(times, changes)

@@ -123,33 +123,8 @@ class StopGuard:
         """
         Return the first command, between `action` and `safe`, after which the robot can stop.
 
-        The result is None if the robot cannot stop after any of the commands tried. `safe` is
-        (nu,); the other arguments are those of `can_stop`.
-        """
-        self._ways.take_safe(safe)
-        tried = [safe + share * (action - safe) for share in SHARES]
-        # Mostly the robot can stop after the first one. What the others need alike is shared.
-        for commands in (tried[:1], tried[1:]):
-            chosen = self._first_of(commands, costmap, state, age, before, moving)
-            if chosen is not None:
-                self.is_imminent = False
-                return chosen
-        self.is_imminent = True
-        return None
-
-    def can_stop(
-        self,
-        costmap: Costmap | None,
-        state: np.ndarray,
-        age: float,
-        before: np.ndarray,
-        action: np.ndarray,
-        moving: MovingObstacles | None = None,
-    ) -> bool:
-        """
-        Return whether the robot can brake before it touches anything after one more command.
-
-        Without a costmap only moving obstacles count.
+        It can stop if it brakes before it touches anything. The result is None if it cannot after
+        any of the commands tried. Without a costmap only moving obstacles count.
 
         Args:
             costmap: the newest one.
@@ -158,9 +133,18 @@ class StopGuard:
             before: (k, nu), the commands that may act between the state and the next command, the
                 newest last; (nu,) for one.
             action: (nu,), the next command.
+            safe: (nu,), the safe command.
             moving: moving obstacles, as predicted for the time of the state.
         """
-        return self._first_of([action], costmap, state, age, before, moving) is not None
+        tried = [safe + share * (action - safe) for share in SHARES]
+        # Mostly the robot can stop after the first one. What the others need alike is shared.
+        for commands in (tried[:1], tried[1:]):
+            chosen = self._first_of(commands, costmap, state, age, before, safe, moving)
+            if chosen is not None:
+                self.is_imminent = False
+                return chosen
+        self.is_imminent = True
+        return None
 
     def _first_of(
         self,
@@ -169,15 +153,16 @@ class StopGuard:
         state: np.ndarray,
         age: float,
         before: np.ndarray,
+        safe: np.ndarray,
         moving: MovingObstacles | None,
     ) -> np.ndarray | None:
-        """Return the first of several actions after which `can_stop` holds, None if none is."""
+        """Return the first of several actions after which the robot can stop, None if none is."""
         self.moving = moving
         if costmap is None and moving is None:
             return actions[0]
 
         def ways_after(actions: Sequence[np.ndarray | None]) -> list[list[np.ndarray]]:
-            return self._ways.after(self.settings, state, age, before, actions)
+            return self._ways.after(self.settings, state, age, before, actions, safe)
 
         @functools.cache
         def braking() -> list[np.ndarray]:
@@ -229,7 +214,7 @@ class StopGuard:
         ]
 
     def way(
-        self, state: np.ndarray, age: float, before: np.ndarray, action: np.ndarray
+        self, state: np.ndarray, age: float, action: np.ndarray, safe: np.ndarray
     ) -> np.ndarray:
-        """Return the poses (n, 3) to a standstill after a command; arguments as in `can_stop`."""
-        return self._ways.after(self.settings, state, age, before, [action])[0][0]
+        """Return the poses (n, 3) to a standstill after one more of a command; see `bounded`."""
+        return self._ways.after(self.settings, state, age, action, [action], safe)[0][0]

@@ -173,7 +173,8 @@ class WatchedTopics:
             way = np.zeros((0, 3))
             if self._command is not None and now < self._command[0] + COMMAND_AGE:
                 action = self._command[1]
-                way = self._guard.way(sample.state, now - sample.time, action, action)
+                safe = self._configuration.control_settings.safe.at(sample.state)
+                way = self._guard.way(sample.state, now - sample.time, action, safe)
             scene.show_braking(way, self._guard.footprint)
 
     def _body(self, moment: float) -> tuple[str, Pose | None]:

@@ -151,7 +151,8 @@ class ReplayPage:
         guard = self.replay.configuration.stop_guard()
         if guard is not None:
             state, action = self._run.states[index], self._run.previous[index]
-            self.scene.show_braking(guard.way(state, 0.0, action, action), guard.footprint)
+            safe = self.replay.configuration.control_settings.safe.at(state)
+            self.scene.show_braking(guard.way(state, 0.0, action, safe), guard.footprint)
 
     def _show_footprints(self, index: int, states: np.ndarray) -> None:
         configuration = self.replay.configuration

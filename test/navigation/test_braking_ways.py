@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from guards import can_stop
 
 from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.costmap_check import HALF_DIAGONAL
@@ -122,18 +123,18 @@ def test_commands_on_their_way_count_until_they_have_had_their_effect():
     guard = StopGuard(ROBOT, FOOTPRINT, settings)
     stands, back, stop = np.zeros(5), np.array([-1.0, 0.0]), np.zeros(2)
     near = behind(0.15)
-    assert not guard.can_stop(near, stands, 0.0, back, stop)
+    assert not can_stop(guard, near, stands, 0.0, back, stop)
     # A stop that was sent after it has not overtaken it.
-    assert not guard.can_stop(near, stands, 0.0, np.array([back, stop]), stop)
-    assert guard.can_stop(near, stands, 0.0, stop, stop)
+    assert not can_stop(guard, near, stands, 0.0, np.array([back, stop]), stop)
+    assert can_stop(guard, near, stands, 0.0, stop, stop)
 
 
 def test_a_robot_that_stands_may_get_commands_of_both_directions():
     settings = drive_settings(np.random.default_rng(0), 0.4)
     guard = StopGuard(ROBOT, FOOTPRINT, settings)
     stands, ahead, back = np.zeros(5), np.array([0.5, 0.0]), np.array([-0.4, 0.0])
-    assert not guard.can_stop(behind(0.15), stands, 0.0, np.array([ahead, back]), back)
-    assert guard.can_stop(behind(1.4), stands, 0.0, np.array([ahead, back]), back)
+    assert not can_stop(guard, behind(0.15), stands, 0.0, np.array([ahead, back]), back)
+    assert can_stop(guard, behind(1.4), stands, 0.0, np.array([ahead, back]), back)
 
 
 def test_an_obstacle_that_may_move_is_not_backed_into_either():
@@ -142,21 +143,21 @@ def test_an_obstacle_that_may_move_is_not_backed_into_either():
     ahead = np.array([0.0, 0.0, 0.0, 0.1, 0.0])
     back, slow = np.array([-1.0, 0.0]), np.array([0.1, 0.0])
 
-    def can_stop(distance, before):
+    def can_stop_at(distance, before):
         place = np.array([[-0.3 - distance - 0.2, 0.0]])
         one = MovingObstacles(place, np.zeros((1, 2)), np.array([0.2]), 0.0, 0.0)
-        return guard.can_stop(None, ahead, 0.0, before, back, one)
+        return can_stop(guard, None, ahead, 0.0, before, back, one)
 
-    assert not can_stop(0.6, back)
-    assert can_stop(1.4, back)
-    assert can_stop(0.6, slow)
+    assert not can_stop_at(0.6, back)
+    assert can_stop_at(1.4, back)
+    assert can_stop_at(0.6, slow)
 
 
 def test_a_robot_that_is_about_to_turn_back_needs_room_behind_it():
     settings = drive_settings(np.random.default_rng(0), 0.4)
     guard = StopGuard(ROBOT, FOOTPRINT, settings)
     ahead, back = np.array([0.0, 0.0, 0.0, 0.1, 0.0]), np.array([-1.0, 0.0])
-    assert not guard.can_stop(behind(0.15), ahead, 0.0, back, back)
-    assert guard.can_stop(behind(1.4), ahead, 0.0, back, back)
+    assert not can_stop(guard, behind(0.15), ahead, 0.0, back, back)
+    assert can_stop(guard, behind(1.4), ahead, 0.0, back, back)
     # The first command back is the one that is checked now.
-    assert guard.can_stop(behind(0.15), ahead, 0.0, np.array([0.1, 0.0]), back)
+    assert can_stop(guard, behind(0.15), ahead, 0.0, np.array([0.1, 0.0]), back)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from guards import can_stop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -111,7 +112,7 @@ def test_where_it_could_stop_it_stands_before_it_meets_anybody(rows, speeds, bef
     way = np.concatenate((way, np.repeat(way[-1:], round(2.5 / DT), axis=0)))
     if clearance(way, rows) < 0.02:
         return
-    if guard.can_stop(*arguments, np.array(command), known):
+    if can_stop(guard, *arguments, np.array(command), known):
         assert clearance(braked(speeds, before, command, age), rows) > -0.02
 
 
@@ -140,14 +141,14 @@ def test_where_somebody_will_be_it_does_not_drive_and_where_somebody_was_it_does
     comes, leaves = (0.75, 0.9, 0.0, -1.2, 0.3), (0.75, -0.2, 0.0, -1.2, 0.3)
     stands = (0.75, -0.2, 0.0, 0.0, 0.3)
     for row, can in ((comes, False), (leaves, True), (stands, False)):
-        assert guard.can_stop(EMPTY, state, 0.0, AHEAD, AHEAD, objects(row)) is can, row
+        assert can_stop(guard, EMPTY, state, 0.0, AHEAD, AHEAD, objects(row)) is can, row
 
 
 def test_it_may_follow_somebody_who_walks_ahead_of_it_as_fast(guard):
     state = np.array([0.0, 0.0, 0.0, 0.5, 0.0])
     walks, stands = (0.55, 0.0, 0.5, 0.0, 0.25), (0.55, 0.0, 0.0, 0.0, 0.25)
-    assert guard.can_stop(EMPTY, state, 0.0, AHEAD, AHEAD, objects(walks))
-    assert not guard.can_stop(EMPTY, state, 0.0, AHEAD, AHEAD, objects(stands))
+    assert can_stop(guard, EMPTY, state, 0.0, AHEAD, AHEAD, objects(walks))
+    assert not can_stop(guard, EMPTY, state, 0.0, AHEAD, AHEAD, objects(stands))
 
 
 def test_out_of_the_way_of_somebody_it_may_drive_and_not_into_it(guard):
@@ -192,7 +193,7 @@ def test_an_obstacle_that_stands_stops_it_where_a_map_does(guard):
     state = np.array([0.0, 0.0, 0.0, 0.5, 0.0])
     distances = np.arange(0.3, 1.5, 0.01)
     can = [
-        guard.can_stop(EMPTY, state, 0.0, AHEAD, AHEAD, objects((HALF_LENGTH + d, 0, 0, 0, 0.0)))
+        can_stop(guard, EMPTY, state, 0.0, AHEAD, AHEAD, objects((HALF_LENGTH + d, 0, 0, 0, 0.0)))
         for d in distances - HALF_LENGTH
     ]
     way = braked((0.5, 0.0), AHEAD, AHEAD, 0.0)[-1, 0]
@@ -205,17 +206,17 @@ def test_the_margin_counts_and_a_costmap_too():
     wide = CONFIGURATION.changed({"drive.margin": 0.2}).stop_guard()
     slow = np.array([0.1, 0.0])
     beside = objects((0.3, 0.5, 0.0, 0.0, 0.2))
-    assert CONFIGURATION.stop_guard().can_stop(EMPTY, HERE, 0.0, REST, slow, beside)
-    assert not wide.can_stop(EMPTY, HERE, 0.0, REST, slow, beside)
+    assert can_stop(CONFIGURATION.stop_guard(), EMPTY, HERE, 0.0, REST, slow, beside)
+    assert not can_stop(wide, EMPTY, HERE, 0.0, REST, slow, beside)
     cells = np.zeros((80, 80), np.int8)
     cells[:, 45:] = 100
     wall = Costmap(cells, 0.05, Pose(-2.0, -2.0, 0.0), 10.0)
     guard = CONFIGURATION.stop_guard()
     fast = np.array([0.0, 0.0, 0.0, 0.5, 0.0])
     behind, ahead = objects((-1.5, 0, 0, 0, 0.1)), objects((0.4, 0, 0, 0, 0.1))
-    assert guard.can_stop(EMPTY, fast, 0.0, AHEAD, AHEAD, behind)
-    assert not guard.can_stop(wall, fast, 0.0, AHEAD, AHEAD, behind)
-    assert not guard.can_stop(None, fast, 0.0, AHEAD, AHEAD, ahead)
+    assert can_stop(guard, EMPTY, fast, 0.0, AHEAD, AHEAD, behind)
+    assert not can_stop(guard, wall, fast, 0.0, AHEAD, AHEAD, behind)
+    assert not can_stop(guard, None, fast, 0.0, AHEAD, AHEAD, ahead)
 
 
 @pytest.mark.parametrize(

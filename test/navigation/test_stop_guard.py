@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from guards import can_stop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,20 +89,20 @@ def test_values_changed_while_it_drives_count():
 def test_the_robot_keeps_clear_with_the_footprint_that_it_has_now(guard):
     """Something was folded out, and then in again."""
     known, fast = costmap((0.5, -1.0, 0.6, 1.0)), np.array([0.0, 0.0, 0.0, 0.3, 0.0])
-    assert guard.can_stop(known, fast, 0.0, 0.6 * AHEAD, 0.6 * AHEAD)
+    assert can_stop(guard, known, fast, 0.0, 0.6 * AHEAD, 0.6 * AHEAD)
     guard.use(Footprint.around(np.array([(0.45, 0.2), (0.45, -0.2), (-0.2, -0.2), (-0.2, 0.2)]), 9))
-    assert not guard.can_stop(known, fast, 0.0, 0.6 * AHEAD, 0.6 * AHEAD)
+    assert not can_stop(guard, known, fast, 0.0, 0.6 * AHEAD, 0.6 * AHEAD)
     guard.use(None)
-    assert guard.can_stop(known, fast, 0.0, 0.6 * AHEAD, 0.6 * AHEAD)
+    assert can_stop(guard, known, fast, 0.0, 0.6 * AHEAD, 0.6 * AHEAD)
 
 
 def test_what_a_larger_footprint_touches_from_the_beginning_is_not_pushed_further(guard):
     known = costmap((0.4, -1.0, 0.5, 1.0))
     long = Footprint.around(np.array([(0.45, 0.2), (0.45, -0.2), (-0.22, -0.2), (-0.22, 0.2)]), 24)
     guard.use(long)
-    assert not guard.can_stop(known, HERE, 0.0, REST, 0.2 * AHEAD)
-    assert guard.can_stop(known, HERE, 0.0, REST, -0.2 * AHEAD)
-    assert guard.can_stop(known, HERE, 0.0, REST, REST)
+    assert not can_stop(guard, known, HERE, 0.0, REST, 0.2 * AHEAD)
+    assert can_stop(guard, known, HERE, 0.0, REST, -0.2 * AHEAD)
+    assert can_stop(guard, known, HERE, 0.0, REST, REST)
 
 
 def clipped(polygon, axis, bound, sign):
@@ -182,7 +183,7 @@ def test_before_a_wall_it_says_in_time_that_it_could_not_stop(guard, v, before):
     needs = FRONT + way[-1, 0]
     for distance in np.arange(0.26, 1.0, RESOLUTION):
         known = costmap((distance, -0.5, distance + 0.1, 0.5))
-        can = guard.can_stop(known, sample, 0.03, np.array([before, 0.0]), command)
+        can = can_stop(guard, known, sample, 0.03, np.array([before, 0.0]), command)
         if distance < needs:
             assert not can, (distance, needs)
         # A cell counts as the disc around it; the lag of the motors is not known.
@@ -211,7 +212,7 @@ def test_where_it_could_stop_braking_touches_nothing(corners, speeds, before, ac
     is_near = least_clearance(guard.footprint, sample[None, :3], obstacles) < RESOLUTION
     if is_near or covered(known, CORNERS, sample[:3]):
         return
-    if guard.can_stop(known, sample, age, np.array(before), np.array(action)):
+    if can_stop(guard, known, sample, age, np.array(before), np.array(action)):
         commands = [(before, age + REACTION), (action, 0.05), (REST, 1.5)]
         way = braked(sample, commands)
         assert least_clearance(CONFIGURATION.footprint, way, obstacles) > -RESOLUTION
@@ -227,7 +228,7 @@ def test_it_stops_for_what_is_where_it_goes_and_not_for_what_is_behind(
     known = costmap((0.28, -0.5, 0.4, 0.5))
     command = np.array(command)
     sample = np.array([0.0, 0.0, turned, *command])
-    assert guard.can_stop(known, sample, 0.0, command, command) is not is_towards
+    assert can_stop(guard, known, sample, 0.0, command, command) is not is_towards
 
 
 def test_sideways_it_looks_sideways():
@@ -237,11 +238,11 @@ def test_sideways_it_looks_sideways():
     for command, can in (([0.0, 0.4, 0.0], False), ([0.0, -0.4, 0.0], True), ([0.4, 0, 0], True)):
         command = np.array(command)
         sample = np.array([0.0, 0.0, 0.0, *command])
-        assert guard.can_stop(known, sample, 0.0, command, command) is can
+        assert can_stop(guard, known, sample, 0.0, command, command) is can
     # Turned to the right, its left is where there is room.
     command = np.array([0.0, 0.4, 0.0])
     sample = np.array([0.0, 0.0, -math.pi / 2, *command])
-    assert guard.can_stop(known, sample, 0.0, command, command)
+    assert can_stop(guard, known, sample, 0.0, command, command)
 
 
 def test_a_command_is_made_as_small_as_it_has_to_be_or_refused(guard):
@@ -272,9 +273,9 @@ def test_to_touch_something_on_one_side_excuses_nothing_on_another(guard):
     slow = np.array([0.15, 0.0])
     sample = np.array([0.0, 0.0, 0.0, *slow])
     known = costmap(beside)
-    assert guard.can_stop(known, sample, 0.0, slow, slow)
+    assert can_stop(guard, known, sample, 0.0, slow, slow)
     known = costmap(beside, ahead)
-    assert not guard.can_stop(known, sample, 0.0, slow, slow)
+    assert not can_stop(guard, known, sample, 0.0, slow, slow)
 
 
 def pushed(guard, known, periods):
@@ -317,8 +318,8 @@ def test_a_command_to_reverse_brakes_no_harder_than_the_robot_surely_does():
     guard = make_guard(drive__acceleration=3.0, drive__deceleration=0.3)
     known = costmap((0.6, -1.0, 0.8, 1.0))
     sample, back = np.array([0.0, 0.0, 0.0, 0.5, 0.0]), np.array([-0.6, 0.0])
-    assert not guard.can_stop(known, sample, 0.0, AHEAD, REST)
-    assert not guard.can_stop(known, sample, 0.0, back, back)
+    assert not can_stop(guard, known, sample, 0.0, AHEAD, REST)
+    assert not can_stop(guard, known, sample, 0.0, back, back)
 
 
 def test_a_command_is_made_smaller_towards_the_safe_one(guard):
@@ -448,7 +449,7 @@ def test_a_car_that_brakes_on_a_curve_turns_no_tighter_than_it_can(forward, turn
     guard = CAR.changed({"dynamics.turning_radius": radius}).stop_guard()
     turning = float(np.clip(turning, -abs(forward) / radius, abs(forward) / radius))
     state, action = np.array([0.0, 0.0, 0.0, forward, turning]), np.array([forward, turning])
-    guard.can_stop(costmap(), state, 0.0, action, action)
+    can_stop(guard, costmap(), state, 0.0, action, action)
     steps = np.diff(guard.stopping, axis=0)
     assert (np.abs(steps[:, 2]) <= np.hypot(steps[:, 0], steps[:, 1]) / radius + 1e-6).all()
 
@@ -500,18 +501,20 @@ def test_where_a_car_with_a_steering_angle_could_stop_braking_touches_nothing(
     is_near = least_clearance(guard.footprint, np.array([state]), obstacles) < RESOLUTION
     if is_near or covered(known, CORNERS, state[:3]):
         return
-    if guard.can_stop(known, np.array(state), age, np.array(before), np.array(action)):
+    if can_stop(guard, known, np.array(state), age, np.array(before), np.array(action)):
         way = steered(state, [(*before, age + REACTION), (*action, 0.05), (0.0, 0.0, 1.2)])
         assert least_clearance(guard.footprint, way, obstacles) > -RESOLUTION
 
 
 @settings(max_examples=50)
-@given(st.floats(-0.7, 0.7), st.floats(0.0, 1.0), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5))
-def test_the_way_of_a_car_with_a_steering_angle_is_predicted(v, share, angle, other):
+@given(st.floats(-0.7, 0.7), st.floats(0.0, 1.0), *(3 * [st.floats(-0.5, 0.5)]))
+def test_the_way_of_a_car_with_a_steering_angle_is_predicted(v, share, angle, other, last):
+    """It brakes with the steering angle of the safe command."""
     guard, state = steered_guard(), (0.0, 0.0, 0.3, v)
-    before, action = (v, angle), (share * v, other)
-    guard.can_stop(costmap(), np.array(state), 0.02, np.array(before), np.array(action))
-    way = steered(state, [(*before, 0.02 + REACTION), (*action, 0.05), (0.0, 0.0, 1.2)])
+    before, action, safe = (v, angle), (share * v, other), (0.0, last)
+    arguments = np.array(state), 0.02, np.array(before), np.array(action), np.array(safe)
+    guard.bounded(costmap(), *arguments)
+    way = steered(state, [(*before, 0.02 + REACTION), (*action, 0.05), (*safe, 1.2)])
     np.testing.assert_allclose(guard.stopping[-1], way[-1], atol=0.005)
 
 
@@ -522,9 +525,9 @@ def test_a_car_that_steers_into_a_wall_beside_it_is_stopped_and_one_that_steers_
         (steered_guard(), np.array([0.0, 0.0, 0.0, 0.5])),
         (STEERED.stop_guard(), np.zeros(3)),
     ):
-        assert guard.can_stop(wall, state, 0.0, ahead, ahead)
-        assert guard.can_stop(wall, state, 0.0, ahead, right)
-        assert not guard.can_stop(wall, state, 0.0, left, left)
+        assert can_stop(guard, wall, state, 0.0, ahead, ahead)
+        assert can_stop(guard, wall, state, 0.0, ahead, right)
+        assert not can_stop(guard, wall, state, 0.0, left, left)
 
 
 @pytest.mark.parametrize("seed", range(3))
