@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from cem_planner_ros.dynamics.mjcf import is_single
 from cem_planner_ros.dynamics.mujoco import Mujoco
-from cem_planner_ros.errors import ConfigurationError
+from cem_planner_ros.errors import ConfigurationError, did_you_mean
 from cem_planner_ros.fields import free_bodies
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 HANDS = ("grip", "grasp", "pinch", "tool", "tcp", "ee", "end", "hand", "attachment", "tip")
 """Parts of names of the site that is the hand of an arm; earlier ones are preferred."""
+
+TOOLS = ("tcp", "tool0")
+"""Parts of names of the link that is the hand, as URDFs name it; earlier ones are preferred."""
 
 
 @dataclass
@@ -70,9 +73,17 @@ def move(point: StartingPoint, model: Mujoco, pose: Mapping[str, float]) -> None
     )
 
 
-def reach(point: StartingPoint, model: Mujoco, data: mujoco.MjData, calm: float) -> None:
-    """Set the costs of an arm whose hand goes to a pose; `calm` is the weight of the speeds."""
-    kind, name, place = _hand(model, data)
+def reach(
+    point: StartingPoint, model: Mujoco, data: mujoco.MjData, calm: float, tip: str = ""
+) -> None:
+    """
+    Set the costs of an arm whose hand goes to a pose.
+
+    Args:
+        calm: the weight of the speeds.
+        tip: name of the site or body that is the hand; "" for what probably is.
+    """
+    kind, name, place = _hand(model, data, tip)
     hand = _output(model, "hand")
     object_ = f"{kind} {shlex.quote(name)}"
     point.outputs = [f"{hand}: framepos {object_}", f"{hand}_turn: framequat {object_}"]
@@ -89,7 +100,7 @@ def reach(point: StartingPoint, model: Mujoco, data: mujoco.MjData, calm: float)
     point.notes["hand"] = (
         f"The {kind} {name} goes to a position (m), and to roll, pitch and yaw (rad) with an "
         "orientation_weight above 0. The target is where it is now: set yours, live too, or a "
-        "topic (geometry_msgs/PoseStamped)."
+        "topic (geometry_msgs/PoseStamped). `init --tip NAME` takes another site or link."
     )
     speeds = [f"{joint}_dot" for joint in arm_joints(model) if f"{joint}_dot" in model.state_names]
     if speeds:
@@ -97,26 +108,38 @@ def reach(point: StartingPoint, model: Mujoco, data: mujoco.MjData, calm: float)
         point.notes["calm"] = "Charges the speeds of the joints."
 
 
-def _hand(model: Mujoco, data: mujoco.MjData) -> tuple[str, str, np.ndarray]:
-    """Return kind, name and position (3,) of what is probably the hand."""
+def _hand(model: Mujoco, data: mujoco.MjData, tip: str) -> tuple[str, str, np.ndarray]:
+    """Return kind, name and position (3,) of `tip`, or of what is probably the hand."""
     physics = model.model
     sites = [physics.site(i).name for i in range(physics.nsite)]
     moved = [s for s in sites if s and physics.body_weldid[physics.site(s).bodyid[0]] > 0]
-    for part in HANDS:
-        for site in moved:
-            if part in site.lower():
-                return "site", site, data.site(site).xpos
-    depth = [0] * physics.nbody
-    for body in range(1, physics.nbody):
-        depth[body] = depth[physics.body_parentid[body]] + 1
     bodies = [b for b in range(1, physics.nbody) if physics.body_weldid[b] and physics.body(b).name]
+    links = {physics.body(b).name: b for b in bodies}
+    if tip and tip not in (*moved, *links):
+        known = (*moved, *links)
+        raise ConfigurationError(
+            f"--tip is {tip}, allowed: a site or a body (a link) that moves, of which the file has "
+            f"{', '.join(known) or 'none with a name'}{did_you_mean(tip, known)}"
+        )
+    site = tip if tip in moved else "" if tip else _first_with(HANDS, moved)
+    if site:
+        return "site", site, data.site(site).xpos
     if not bodies:
         raise ConfigurationError(
             f"file '{model.file}' names no body that moves, and the task reach needs the hand of "
             "the robot: give it a name in the file"
         )
-    last = max(bodies, key=lambda b: depth[b])
-    return "xbody", physics.body(last).name, data.xpos[last]
+    depth = [0] * physics.nbody
+    for body in range(1, physics.nbody):
+        depth[body] = depth[physics.body_parentid[body]] + 1
+    last = physics.body(max(bodies, key=lambda b: depth[b])).name
+    link = tip or _first_with(TOOLS, links) or last
+    return "xbody", link, data.xpos[links[link]]
+
+
+def _first_with(parts: Collection[str], names: Collection[str]) -> str:
+    """Return the first name that has one of `parts`, of which earlier ones count first; or ""."""
+    return next((name for part in parts for name in names if part in name.lower()), "")
 
 
 def hold(point: StartingPoint, model: Mujoco, base: str, pose: Mapping[str, float]) -> None:

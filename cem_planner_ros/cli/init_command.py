@@ -17,7 +17,6 @@ from xml.etree import ElementTree
 import yaml
 
 from cem_planner_ros.cli.check_command import percent
-from cem_planner_ros.cli.first_costs import arm_joints
 from cem_planner_ros.cli.plan_fitting import (
     BUSY,
     IterationTime,
@@ -29,7 +28,7 @@ from cem_planner_ros.cli.starting_points import (
     KNOT,
     TASKS,
     StartingPoint,
-    is_torque_arm,
+    lacking,
     starting_point,
 )
 from cem_planner_ros.configuration import Configuration, configure
@@ -85,6 +84,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pose of the file that is held; default: home, start, or the first one",
     )
     parser.add_argument(
+        "--tip",
+        metavar="NAME",
+        default="",
+        help="site or link that reaches; default: a site called like a hand, or else the link with "
+        "tcp or tool0 in its name, or else the last link",
+    )
+    parser.add_argument(
         "--allow-missing-meshes",
         action="store_true",
         help="leave out what only collides if its meshes are missing; default: refuse the file",
@@ -94,14 +100,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the parameter file; warnings go to the error output."""
     file = options.urdf if options.mujoco is None else options.mujoco
-    if options.plugin and (options.task or options.keyframe or options.allow_missing_meshes):
+    meshless = options.allow_missing_meshes
+    if options.plugin and (options.task or options.keyframe or options.tip or meshless):
         raise ConfigurationError(
-            "--task and --keyframe are for --mujoco and --urdf, --allow-missing-meshes too"
+            "--task, --keyframe, --tip and --allow-missing-meshes are for --mujoco and --urdf"
         )
     if file:
         _check_option("--urdf" if options.mujoco is None else "--mujoco", file)
     text, warnings = (
-        of_file(file, options.task or "", options.keyframe, options.allow_missing_meshes)
+        of_file(file, options.task or "", options.keyframe, options.tip, meshless)
         if file is not None
         else of_plugin(options.plugin)
     )
@@ -123,6 +130,7 @@ def of_file(
     file: str,
     task: str = "",
     keyframe: str = "",
+    tip: str = "",
     allow_missing_meshes: bool = False,
     measure: Callable[[Planner], IterationTime] = iteration_time,
 ) -> tuple[str, list[str]]:
@@ -136,13 +144,13 @@ def of_file(
     given: dict[str, Any] = {"file": file}
     if allow_missing_meshes:
         given["allow_missing_meshes"] = True
-    model, point, sections = _first(given, task, keyframe)
+    model, point, sections = _first(given, task, keyframe, tip)
     configuration = _configured(sections)
     planner = configuration.planner()
     of_the_file = model.model.opt.timestep
     step = larger_step(given, planner)
     if step:
-        model, point, sections = _first({**given, "time_step": step}, task, keyframe)
+        model, point, sections = _first({**given, "time_step": step}, task, keyframe, tip)
         planner = _configured(sections).planner()
     unstable = planner.plan(model.rest_state, 0.0).invalid_share
     planner.reset()
@@ -193,32 +201,32 @@ def of_file(
         f"-p planner_file:=ROBOT.yaml{start}",
         "    planner_node --ros-args --params-file ROBOT.yaml",
     ]
-    lacking = _lacking(model, point)
+    lacks = lacking(model, point)
     if unstable:
-        lacking.append(
+        lacks.append(
             f"MuJoCo cannot simulate {percent(unstable)} of the candidates from rest: lower "
             f"action.std, or give file '{file}' a smaller timestep than {of_the_file:g} s or "
             'integrator="implicitfast"'
         )
     if took.waited > BUSY:
         samples = sections["planner"]["samples"]
-        lacking.append(
+        lacks.append(
             f"other programs keep this machine busy: {percent(took.waited)} of the time the "
             "planner waited for a processor. An iteration takes about "
             f"{1e3 * took.seconds:.3g} ms without them, for which planner.samples became "
             f"{samples}: run init again when the machine is idle, or change planner.samples and "
             "ask check"
         )
-    return _finished(head, sections, notes, lacking)
+    return _finished(head, sections, notes, lacks)
 
 
 def _first(
-    given: Mapping[str, Any], task: str, keyframe: str
+    given: Mapping[str, Any], task: str, keyframe: str, tip: str
 ) -> tuple[Mujoco, StartingPoint, dict[str, Any]]:
     """Return the model of given parameters, and the sections of a first file, times apart."""
     model = Mujoco(given)
     model.check()
-    point = starting_point(model, task, keyframe)
+    point = starting_point(model, task, keyframe, tip)
     file = given["file"]
     dynamics: dict[str, Any] = {
         "plugin": "mujoco",
@@ -321,31 +329,6 @@ def _state(model: Dynamics) -> dict[str, Any]:
     if len(sources) == 1:
         return next(iter(sources.values()))
     return {"sources": list(sources), **sources}
-
-
-def _lacking(model: Mujoco, point: StartingPoint) -> list[str]:
-    """Return what a file probably lacks for its task."""
-    import mujoco
-
-    physics, found = model.model, []
-    ground = (int(mujoco.mjtGeom.mjGEOM_PLANE), int(mujoco.mjtGeom.mjGEOM_HFIELD))
-    falls = point.task in ("stand", "walk")
-    if falls and not any(int(kind) in ground for kind in physics.geom_type):
-        found.append(
-            "the file has no floor (no geom of type plane or hfield): a body with a free joint "
-            "falls; write a scene that includes the file and has a floor"
-        )
-    if is_torque_arm(point, model):
-        dofs = {physics.joint(n).dofadr[0]: n for n in arm_joints(model)}
-        loose = [n for dof, n in dofs.items() if not physics.dof_damping[dof]]
-        if loose:
-            found.append(
-                f"torques move {', '.join(loose)}, which the file gives no damping, so that plans "
-                "hold the arm badly: write what the gears have (in URDF <dynamics damping=...>); "
-                "if the drives take positions, write a scene with position servos "
-                "(docs/models_from_files.md), which hold an arm better than torques"
-            )
-    return found
 
 
 def _finished(

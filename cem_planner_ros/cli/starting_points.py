@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import mujoco
 
 TASKS = {
-    "reach": "a site or the last body of an arm goes to a pose",
+    "reach": "the tip of an arm, a site or a link, goes to a pose",
     "move": "an arm or a hand moves an object, which has a free joint, to a pose",
     "stand": "a robot with legs stands at its pose",
     "walk": "a robot with legs walks as velocity commands say, in its own frame",
@@ -49,7 +49,9 @@ FEW_ACTIONS = 4
 """Most actions of a robot whose search can afford many candidates."""
 
 
-def starting_point(model: Mujoco, task: str = "", keyframe: str = "") -> StartingPoint:
+def starting_point(
+    model: Mujoco, task: str = "", keyframe: str = "", tip: str = ""
+) -> StartingPoint:
     """
     Return a first configuration for a MuJoCo model.
 
@@ -57,8 +59,9 @@ def starting_point(model: Mujoco, task: str = "", keyframe: str = "") -> Startin
         model: the model, without added outputs.
         task: of TASKS; if empty, what fits the joints.
         keyframe: name of the pose; if empty, home or the first keyframe if there is one.
+        tip: name of the site or body that the task reach brings to a pose; if empty, the hand.
 
-    Raises ConfigurationError if the model cannot have the task, or has no such keyframe.
+    Raises ConfigurationError if the model cannot have the task, or has no such keyframe or tip.
     """
     base = _base(model)
     task = task or ("reach" if base is None else "hover" if _flies(model) else "stand")
@@ -70,6 +73,8 @@ def starting_point(model: Mujoco, task: str = "", keyframe: str = "") -> Startin
             else f"--task is {task}, but the free joint '{base}' carries the actuators: allowed "
             "are stand, walk and hover"
         )
+    if tip and task != "reach":
+        raise ConfigurationError(f"--tip is for --task reach, but the task is {task}")
     pose = _pose(model, keyframe)
     point = StartingPoint(task, model.model.key(pose).name if pose >= 0 else "")
     data = _data(model, pose)
@@ -79,7 +84,8 @@ def starting_point(model: Mujoco, task: str = "", keyframe: str = "") -> Startin
     if task == "move":
         first_costs.move(point, model, rows)
     elif base is None:
-        first_costs.reach(point, model, data, 0.03 if is_torque_arm(point, model) else 0.01)
+        calm = 0.03 if is_torque_arm(point, model) else 0.01
+        first_costs.reach(point, model, data, calm, tip)
     elif task == "walk":
         first_costs.walk(point, model, data, base, rows)
     else:
@@ -288,3 +294,28 @@ def _holding(model: Mujoco, data: mujoco.MjData) -> np.ndarray:
     held = dict(zip(names, controls, strict=False))
     values = np.array([held.get(name, 0.0) for name in model.action_names])
     return np.clip(values, model.action_low, model.action_high)
+
+
+def lacking(model: Mujoco, point: StartingPoint) -> list[str]:
+    """Return what a file probably lacks for its task."""
+    import mujoco
+
+    physics, found = model.model, []
+    ground = (int(mujoco.mjtGeom.mjGEOM_PLANE), int(mujoco.mjtGeom.mjGEOM_HFIELD))
+    falls = point.task in ("stand", "walk")
+    if falls and not any(int(kind) in ground for kind in physics.geom_type):
+        found.append(
+            "the file has no floor (no geom of type plane or hfield): a body with a free joint "
+            "falls; write a scene that includes the file and has a floor"
+        )
+    if is_torque_arm(point, model):
+        dofs = {physics.joint(n).dofadr[0]: n for n in arm_joints(model)}
+        loose = [n for dof, n in dofs.items() if not physics.dof_damping[dof]]
+        if loose:
+            found.append(
+                f"torques move {', '.join(loose)}, which the file gives no damping, so that plans "
+                "hold the arm badly: write what the gears have (in URDF <dynamics damping=...>); "
+                "if the drives take positions, write a scene with position servos "
+                "(docs/models_from_files.md), which hold an arm better than torques"
+            )
+    return found

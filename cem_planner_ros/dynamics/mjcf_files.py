@@ -40,12 +40,12 @@ def parse(file: Path) -> mujoco.MjSpec:
     """
     Return an MJCF or URDF file, not yet compiled.
 
-    Meshes of a URDF may be package://PACKAGE/PATH, model://PACKAGE/PATH or file:///PATH, also of
-    one that an MJCF file attaches. An MJCF file may have, include and attach such files too, or
-    MODULE:PATH of a Python package; meshes and textures are then where the included file has them.
-    Raises ConfigurationError, naming the file,
-    if one that is included does not exist or if the file is no URDF yet, and ValueError if MuJoCo
-    cannot read it.
+    Links of a URDF at fixed joints stay bodies, unless its <compiler> has fusestatic="true". Meshes
+    of a URDF may be package://PACKAGE/PATH, model://PACKAGE/PATH or file:///PATH, also of one that
+    an MJCF file attaches. An MJCF file may have, include and attach such files too, or MODULE:PATH
+    of a Python package; meshes and textures are then where the included file has them. Raises
+    ConfigurationError, naming the file, if one that is included does not exist or if the file is no
+    URDF yet, and ValueError if MuJoCo cannot read it.
     """
     import mujoco
 
@@ -72,7 +72,9 @@ def _with_paths(file: Path) -> tuple[str, dict[str, bytes]]:
         return "", {}  # MuJoCo says what is wrong.
     if root.tag == "robot":
         _check_urdf(root, file)
-        return _urdf_with_paths(root, file.parent), {}
+        _urdf_with_paths(root, file.parent)
+        _compiler(root).attrib.setdefault("fusestatic", "false")
+        return ElementTree.tostring(root, encoding="unicode"), {}
     attached = _attached(root, file.parent)
     assets = [part for tag in FOLDERS for part in root.iter(tag)]
     assets = [part for part in assets if is_in_package(part.get("file", ""))]
@@ -105,7 +107,8 @@ def _attached(root: Element, folder: Path) -> dict[str, str]:
             inner, text = ElementTree.parse(file).getroot(), ""
             if inner.tag == "robot":
                 _check_urdf(inner, file)
-                text = _urdf_with_paths(inner, file.parent)
+                if _urdf_with_paths(inner, file.parent):
+                    text = ElementTree.tostring(inner, encoding="unicode")
         except (ElementTree.ParseError, OSError):
             continue  # MuJoCo says what is wrong.
         except ConfigurationError as error:
@@ -130,24 +133,28 @@ def _check_urdf(root: Element, file: Path) -> None:
         raise ConfigurationError(f"it has two joints called '{twice}', expected different names")
 
 
-def _urdf_with_paths(root: Element, folder: Path) -> str:
+def _urdf_with_paths(root: Element, folder: Path) -> bool:
+    """Put paths in place of names of meshes; return whether there are such names."""
     meshes = [mesh for mesh in root.iter("mesh") if mesh.get("filename")]
     if not any("://" in mesh.get("filename", "") for mesh in meshes):
-        return ""
+        return False
     for mesh in meshes:
         name = mesh.get("filename", "")
         if name.startswith("file://"):
             name = unquote(urlsplit(name).path)
         mesh.set("filename", _path(name) if URI.match(name) else str((folder / name).resolve()))
+    # MuJoCo would only keep the last part of each path.
+    _compiler(root).set("strippath", "false")
+    return True
+
+
+def _compiler(root: Element) -> Element:
+    """Return MuJoCo's <compiler> of a URDF, added if there is none."""
     extension = root.find("mujoco")
     if extension is None:
         extension = ElementTree.SubElement(root, "mujoco")
     compiler = extension.find("compiler")
-    if compiler is None:
-        compiler = ElementTree.SubElement(extension, "compiler")
-    # MuJoCo would only keep the last part of each path.
-    compiler.set("strippath", "false")
-    return ElementTree.tostring(root, encoding="unicode")
+    return ElementTree.SubElement(extension, "compiler") if compiler is None else compiler
 
 
 def _path(name: str) -> str:

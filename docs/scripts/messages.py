@@ -187,9 +187,10 @@ OF_TEXT = {
     "--device cuda: PyTorch finds no CUDA device here": "Leave --device out, or install a PyTorch "
     "with CUDA.",
     "--priority PRIORITY: the system refuses it": "Allow real-time priorities: `ulimit -r`.",
-    "--task and --keyframe are for --mujoco and --urdf, --allow-missing-meshes too": (
+    "--task, --keyframe, --tip and --allow-missing-meshes are for --mujoco and --urdf": (
         "Leave them out."
     ),
+    "--tip is for --task reach, but the task is TASK": "Leave --tip out.",
     "--task is move, but nothing in the file has a free joint": "Choose another task.",
     "the page needs the package PACKAGE: HOW": "Install it as the message says.",
     "a gait needs actions that are positions of joints, which OTHERS are not": (

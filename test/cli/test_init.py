@@ -59,12 +59,12 @@ def at_once(planner):
 def made(tmp_path):
     """A function to the configuration that init makes of a file's text or path, and its text."""
 
-    def make(text, task="", name="robot.xml", **changes):
+    def make(text, task="", name="robot.xml", tip="", **changes):
         file = text
         if text.startswith("<"):
             file = tmp_path / name
             file.write_text(text)
-        result, warnings = of_file(str(file), task, measure=at_once)
+        result, warnings = of_file(str(file), task, tip=tip, measure=at_once)
         written = tmp_path / "robot.yaml"
         written.write_text(result)
         values = load_yaml(written) | {"planner.device": "cpu", "dynamics.threads": 1} | changes
@@ -299,13 +299,42 @@ def test_the_hand_may_have_a_name_with_spaces_and_one_that_is_taken(made):
     assert value["hand.position"] == "the_hand"
 
 
+ONE_JOINT = """<robot name="arm"><link name="base"/>
+  <link name="tool"><inertial><origin xyz="0 0 0.5"/><mass value="1"/>
+    <inertia ixx="0.1" iyy="0.1" izz="0.01" ixy="0" ixz="0" iyz="0"/></inertial></link>
+  <joint name="hip" type="revolute"><parent link="base"/><child link="tool"/><axis xyz="0 1 0"/>
+    <limit lower="-2" upper="2" effort="7" velocity="3"/></joint>{more}</robot>"""
+
+
+def fixed(link, parent, height):
+    """A link at a fixed joint above another one."""
+    return (
+        f'<link name="{link}"/><joint name="{link}_joint" type="fixed"><parent link="{parent}"/>'
+        f'<child link="{link}"/><origin xyz="0 0 {height}"/></joint>'
+    )
+
+
+@pytest.mark.parametrize(
+    ("others", "tip", "link", "height"),
+    [
+        ((("finger", "tool", 0.1), ("cap", "finger", 0.05)), "", "cap", 0.15),
+        ((("finger", "tool", 0.1), ("cap", "finger", 0.05)), "finger", "finger", 0.1),
+        ((("flange", "tool", 0.1), ("tool0", "flange", 0), ("cam", "tool0", 1)), "", "tool0", 0.1),
+    ],
+)
+def test_the_tip_of_a_urdf_may_be_a_link_at_a_fixed_joint(made, others, tip, link, height):
+    urdf = ONE_JOINT.format(more="".join(fixed(*other) for other in others))
+    configuration, text, _ = made(urdf, name="arm.urdf", tip=tip)
+    assert configuration.values["dynamics.outputs"][0] == f"hand: framepos xbody {link}"
+    assert f"The xbody {link} goes to a position" in text
+    assert configuration.values["hand.target.z"] == pytest.approx(height)
+    state = torch.tensor([[1.0], [0.0]])
+    seen = configuration.dynamics.rollout(state, torch.zeros(1, 1, 1), torch.tensor([1e-3]))[0]
+    assert seen[2].item() == pytest.approx(height * math.sin(1.0), abs=1e-3)
+
+
 def test_a_urdf_and_states_that_no_message_names(made):
-    urdf = """<robot name="arm"><link name="base"/>
-      <link name="tool"><inertial><origin xyz="0 0 0.5"/><mass value="1"/>
-        <inertia ixx="0.1" iyy="0.1" izz="0.01" ixy="0" ixz="0" iyz="0"/></inertial></link>
-      <joint name="hip" type="revolute"><parent link="base"/><child link="tool"/><axis xyz="0 1 0"/>
-        <limit lower="-2" upper="2" effort="7" velocity="3"/></joint></robot>"""
-    configuration, _, _ = made(urdf, name="arm.urdf")
+    configuration, _, _ = made(ONE_JOINT.format(more=""), name="arm.urdf")
     assert configuration.dynamics.action_high == (7.0,)
     assert configuration.values["dynamics.outputs"][0] == "hand: framepos xbody tool"
     slow = ARM.format(site=SITE, more="").replace(
@@ -359,13 +388,18 @@ def test_a_plugin_gets_a_file_with_all_weights(name, tmp_path):
     [
         (["--plugin", "exported"], "the model 'exported' cannot be made with its defaults"),
         (["--plugin", "cartpool"], "did you mean 'cartpole'"),
-        (["--plugin", "cartpole", "--task", "reach"], "--task and --keyframe are for --mujoco"),
+        (["--plugin", "cartpole", "--task", "reach"], "--task, --keyframe, --tip"),
         (["--mujoco", "cartpole.xml", "--task", "hover"], "allowed are reach and move"),
         (["--mujoco", "cartpole.xml", "--task", "move"], "nothing in the file has a free joint"),
         (["--mujoco", "quadruped.xml", "--task", "reach"], "allowed are stand, walk and hover"),
         (["--mujoco", "quadruped.xml", "--keyframe", "up"], "which has home, lying"),
         (["--urdf", "nowhere.urdf"], "file 'nowhere.urdf' does not exist"),
         (["--urdf", "cartpole.xml"], "cartpole.xml is an MJCF file, allowed for --mujoco only"),
+        (
+            ["--mujoco", "quadruped.xml", "--tip", "trunk"],
+            "--tip is for --task reach, but the task",
+        ),
+        (["--mujoco", "cartpole.xml", "--tip", "pole_"], "has cart, pole, did you mean 'pole'?"),
         (["--mujoco", ""], "parameter 'file' is missing"),
     ],
 )

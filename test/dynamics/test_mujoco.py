@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The physics of a file as a model."""
 
+import math
 import struct
 import sys
 from pathlib import Path
@@ -74,6 +75,24 @@ def test_a_urdf_gets_a_motor_in_each_joint_within_its_effort(tmp_path):
     state = model.step(torch.zeros(2, 1), torch.tensor([[3.5]]), torch.tensor(0.02))
     # Torque over the inertia about the joint, m l^2 + I.
     assert state[1].item() == pytest.approx(0.02 * 3.5 / (0.25 + 0.1), rel=0.01)
+
+
+def test_links_of_a_urdf_at_fixed_joints_are_kept_unless_it_fuses_them(tmp_path):
+    file = tmp_path / "arm.urdf"
+    end = """<link name="tool0"/><joint name="end" type="fixed"><parent link="arm"/>
+      <child link="tool0"/><origin xyz="0 0 1"/></joint></robot>"""
+    fused = '<mujoco><compiler fusestatic="true"/></mujoco></robot>'
+    file.write_text(ARM.replace("</robot>", end))
+    model = Mujoco({"file": str(file), "outputs": ["tip: framepos xbody tool0"]})
+    state, action = torch.tensor([[1.0], [0.0]]), torch.zeros(1, 1, 1)
+    tip = model.rollout(state, action, torch.tensor([0.002]))[0, 2:, 0]
+    expected = torch.tensor([math.sin(1.0), 0.0, math.cos(1.0)])
+    torch.testing.assert_close(tip, expected, atol=1e-3, rtol=0.0)
+    file.write_text(ARM.replace("</robot>", end).replace("</robot>", fused))
+    with pytest.raises(
+        ConfigurationError, match=r"no xbody is called 'tool0', the file has world, arm"
+    ):
+        Mujoco({"file": str(file), "outputs": ["tip: framepos xbody tool0"]})
 
 
 def test_every_kind_of_state_has_a_name_of_its_own(tmp_path):
