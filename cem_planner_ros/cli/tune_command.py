@@ -85,7 +85,7 @@ def _run(file: StudyFile, folder: Path, resume: bool, hired: Workers, display: R
                 study.run(hired, show.trials)
                 files = outcome.write_files(study, folder)
                 if not files:
-                    _refuse(file, folder)
+                    _refuse(study, folder)
                 compared = outcome.compare(study, study.best(), hired, show.comparison)
         report = study_report.write(study, compared, folder)
     except KeyboardInterrupt:
@@ -103,12 +103,18 @@ def _run(file: StudyFile, folder: Path, resume: bool, hired: Workers, display: R
     return 0
 
 
-def _refuse(file: StudyFile, folder: Path) -> NoReturn:
-    """Raise ConfigurationError as no trial keeps the limits of the study."""
-    limits = ", ".join(f"{name} {limit:g}" for name, limit in file.limits.items())
+def _refuse(study: Study, folder: Path) -> NoReturn:
+    """Raise ConfigurationError as no trial keeps the limits of the study, with the nearest one."""
+    limits = ", ".join(f"{name} {limit:g}" for name, limit in study.file.limits.items())
+    number, beyond = study.nearest_to_limits()
+    misses = ", ".join(
+        f"{name} by {excess:.3g} {OBJECTIVES[name].unit}".rstrip()
+        for name, excess in beyond.items()
+    )
     raise ConfigurationError(
-        f"no trial keeps the limits ({limits}): loosen them in another study, or search on with "
-        f"--resume and a larger --trials; all trials are in {folder}"
+        f"no trial keeps the limits ({limits}); the nearest, trial {number}, misses {misses} in "
+        "its worst episode: loosen them in another study, or search on with --resume and a larger "
+        f"--trials; all trials are in {folder}"
     )
 
 

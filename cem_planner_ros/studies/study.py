@@ -325,6 +325,27 @@ class Study:
         front = self.study.best_trials
         return front[:1] if len(self.file.objectives) == 1 else front
 
+    def nearest_to_limits(self) -> tuple[int, dict[str, float]]:
+        """
+        Return the complete trial that misses the limits by least: number, {objective: excess}.
+
+        Excesses count in units of the largest one of an objective in any trial. Those of limits
+        that the trial keeps are left out.
+        """
+        complete = self.study.get_trials(
+            deepcopy=False, states=(self._optuna.trial.TrialState.COMPLETE,)
+        )
+        limits = self.file.limits
+        beyond = np.array(
+            [
+                [excess(trial.user_attrs[EPISODES], name, limit) for name, limit in limits.items()]
+                for trial in complete
+            ]
+        ).clip(0.0)
+        nearest = int((beyond / beyond.max(0).clip(1e-300)).max(1).argmin())
+        misses = zip(limits, map(float, beyond[nearest]), strict=True)
+        return complete[nearest].number, {name: by for name, by in misses if by > 0.0}
+
 
 @contextlib.contextmanager
 def _experiments() -> Iterator[None]:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command tune."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -98,13 +99,19 @@ def test_ctrl_c_in_the_comparison_leaves_the_best_as_a_file(file, tmp_path, caps
     assert cli.main(["check", str(out / "best.yaml")]) == 0
 
 
-def test_without_a_trial_within_the_limits_the_command_says_what_to_do(tmp_path, capsys):
-    file = tmp_path / "study.yaml"
+def test_without_a_trial_within_the_limits_the_command_names_the_nearest(file, tmp_path, capsys):
+    assert cli.main(["tune", str(file), "--out", str(tmp_path / "free")]) == 0
+    number, least = re.search(
+        r"trial (\d) of .*\n# cost (\S+)\n", (tmp_path / "free" / "best.yaml").read_text()
+    ).groups()
     file.write_text(yaml.safe_dump({**STUDY, "limits": {"cost": -1.0}}))
     out = tmp_path / "out"
     assert cli.main(["tune", str(file), "--out", str(out)]) == 1
     error = capsys.readouterr().err
-    assert "no trial keeps the limits (cost -1): loosen them" in error
+    assert "no trial keeps the limits (cost -1); " in error
+    by = re.search(rf"the nearest, trial {number}, misses cost by (\S+) in its worst", error)[1]
+    assert float(by) == pytest.approx(float(least) + 1.0, rel=0.01)  # As it has one episode.
+    assert "loosen them" in error
     assert not (out / "best.yaml").exists()
 
 
