@@ -174,8 +174,8 @@ FOLLOW_PATH = (
     Parameter(
         "failure_tolerance",
         0.3,
-        "Time without a usable state, costmap or plan after which a goal of follow_path is "
-        "aborted; -1 for never.",
+        "Time without a usable state, transform, costmap or plan after which a goal of "
+        "follow_path is aborted; -1 for never.",
         unit="s",
         low=-1.0,
     ),

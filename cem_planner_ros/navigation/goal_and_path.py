@@ -67,17 +67,15 @@ class GoalAndPath:
         if self._path is None:
             self._goal = None
 
-    def follow(self, message, pose_of_frame: Callable[[str], Pose]) -> None:
+    def follow(self, message) -> None:
         """
         Replace goal and path by a nav_msgs/Path.
 
-        Raises FrameError if the frame of the path is not known, and MessageError if the message is
-        not a path. Goal and path then stay as they were.
+        Raises MessageError if the message is not a path. Goal and path then stay as they were.
         """
         received = path_of(message)
         if received is None:
             raise MessageError("it has no poses")
-        _poses_now(received, pose_of_frame)
         self._goal, self._path, self._is_path_newer = None, received, True
 
     def settle(self, pose_of_frame: Callable[[str], Pose]) -> None:

@@ -35,7 +35,7 @@ from cem_planner_ros.navigation.planar_robot import PlanarRobot, Twist
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.progress_checker import ProgressChecker
 from cem_planner_ros.navigation.surroundings import GoalTolerance
-from cem_planner_ros.readers import FrameError, MessageError, frame_name
+from cem_planner_ros.readers import MessageError, frame_name
 from cem_planner_ros.ros.nav2_messages import fill_feedback, nav2_type
 from cem_planner_ros.ros.surroundings_input import SurroundingsInput
 
@@ -73,7 +73,7 @@ class _Task:
     progress: ProgressChecker | None
     along: PathProgress = field(default_factory=PathProgress)
     well: float = math.nan
-    """Time of the last period without a cause in ABORTS, s on the clock of the loop."""
+    """Time of the last period without a problem that aborts, s on the clock of the loop."""
     cancelled: float = math.nan
     """Time at which a cancelled goal began to stop the robot, s on the clock of the loop."""
 
@@ -168,8 +168,6 @@ class FollowPathServer:
             self._surroundings.follow(request.path, tolerance)
         except _RefusedError as refusal:
             self._abort(*refusal.args)
-        except FrameError as error:
-            self._abort("TF_ERROR", str(error))
         except MessageError as error:
             self._abort("INVALID_PATH", f"the path cannot be followed: {error}")
 
@@ -183,8 +181,8 @@ class FollowPathServer:
             self._stop(task, commander, now)
             return
         if "way" in self._surroundings.problems:
-            self._abort("TF_ERROR", self._surroundings.problems["way"])
-        elif commander.is_goal_reached:
+            self._surroundings.settle()  # Its transform may have come.
+        if "way" not in self._surroundings.problems and commander.is_goal_reached:
             self._task = None
             self._conclude(task, "succeed", "NONE", "")
         else:
@@ -199,14 +197,15 @@ class FollowPathServer:
                 "the emergency stop lasts until it is released and the node is activated again",
             )
             return
-        code = ABORTS.get("" if tick is None else tick.cause)
+        problem = self._surroundings.problems.get("way", "")
+        code = "TF_ERROR" if problem else ABORTS.get("" if tick is None else tick.cause)
         if not task.well <= now or not code or halted == PAUSED:
             task.well = now
         patience = self._configuration().values["failure_tolerance"]
         if code and 0.0 <= patience < now - task.well:
             if code == "NO_VALID_CONTROL" and patience > 0.0:
                 code = "PATIENCE_EXCEEDED"
-            self._abort(code, tick.reason or tick.cause)
+            self._abort(code, problem or tick.reason or tick.cause)
             return
         if commander.state is None:
             return
@@ -218,6 +217,8 @@ class FollowPathServer:
                 why = "" if tick is None or not tick.cause else f" ({tick.cause})"
                 self._abort("FAILED_TO_MAKE_PROGRESS", f"the robot makes no progress{why}")
                 return
+        if problem:
+            return
         task.along.update(self._surroundings.known.path, np.array(pose[:2]), now)
         task.handle.publish_feedback(self._feedback(task, commander, pose))
 

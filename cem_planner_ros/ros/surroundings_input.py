@@ -117,7 +117,7 @@ class SurroundingsInput:
         except Exception:
             self.destroy()
             raise
-        frames.moved.append(self._settle)
+        frames.moved.append(self.settle)
 
     def _subscribe_to_all(
         self, configuration: Configuration, body: Callable[[float], tuple[str, Pose | None]]
@@ -220,12 +220,12 @@ class SurroundingsInput:
         """
         Replace goal and path by this path; the robot does not stop in between.
 
-        Raises FrameError if the frame of the path is not known, and MessageError if the message is
-        not a path. Goal and path then stay as they were.
+        While the frame of the path is not known, the robot stands still, and `problems` says so.
+        Raises MessageError if the message is not a path. Goal and path then stay as they were.
         """
-        self._way.follow(message, self._frames.pose_of)
+        self._way.follow(message)
         self._tolerance = tolerance
-        self._settle()
+        self.settle()
 
     def end(self) -> None:
         """Accept no more goals and paths."""
@@ -244,7 +244,7 @@ class SurroundingsInput:
         for subscription in self._maps:
             subscription.ask()
         self._way.forget_times()
-        self._settle()
+        self.settle()
 
     def _guarded(self, name: str, take: Callable[[object], str | None]) -> Callable[[object], None]:
         def guarded(message) -> None:
@@ -291,13 +291,13 @@ class SurroundingsInput:
 
     def _on_goal(self, message: PoseStamped) -> None:
         self._way.take_goal(message)
-        self._settle()
+        self.settle()
 
     def _on_path(self, message: Path) -> None:
         self._way.take_path(message)
-        self._settle()
+        self.settle()
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Transform goal and path to the present poses of their frames."""
         way, known = self._way, self.known
         try:

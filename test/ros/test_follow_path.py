@@ -264,6 +264,25 @@ def test_the_first_path_may_be_in_the_frame_of_a_map(robot):
     assert status == GoalStatus.STATUS_SUCCEEDED
 
 
+def test_a_path_waits_for_the_transform_of_its_frame(robot):
+    robot.observer.set(failure_tolerance=60.0)
+    path = robot.straight(0.6, frame="late")
+    began = len(robot.commands)
+    _, result = robot.send(path)
+    robot.wait_until(lambda: len(robot.commands) > began + 20)
+    assert not result.done()
+    assert not robot.feedback
+    late = TransformStamped(child_frame_id="late")
+    late.header.frame_id = "odom"
+    late.transform.rotation.w = 1.0
+    robot.transforms.publish(late)
+    status, _ = robot.end(result)
+    assert status == GoalStatus.STATUS_SUCCEEDED
+    end = path.poses[-1].pose.position
+    assert math.dist(robot.pose[:2], (end.x, end.y)) < 0.15 + 0.02
+    robot.observer.set(failure_tolerance=SETTINGS["failure_tolerance"])
+
+
 def test_a_new_path_takes_over_without_a_stop(robot):
     _, first = robot.send(robot.straight(5.0))
     robot.drives()

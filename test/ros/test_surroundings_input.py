@@ -21,7 +21,7 @@ from cem_planner_ros.navigation.costmap import Costmap
 from cem_planner_ros.navigation.poses import Pose
 from cem_planner_ros.navigation.surroundings import GoalTolerance
 from cem_planner_ros.paths import share
-from cem_planner_ros.readers import FrameError, MessageError, quaternion
+from cem_planner_ros.readers import MessageError, quaternion
 from cem_planner_ros.ros.frames import Frames
 from cem_planner_ros.ros.surroundings_input import SurroundingsInput
 
@@ -338,11 +338,9 @@ def test_a_path_that_is_followed_brings_its_tolerance(told):
     assert (told.known.goal, told.known.path, told.known.tolerance) == (None, None, None)
 
 
-def test_a_path_that_cannot_be_followed_leaves_the_one_before(told):
+def test_a_path_that_is_none_leaves_the_one_before(told):
     told.input.follow(path_message((0, 0), (2, 0)), TOLERANCE)
     before = told.known
-    with pytest.raises(FrameError, match="frame 'map'"):
-        told.input.follow(path_message((0, 0), (3, 0), frame="map"), TOLERANCE)
     with pytest.raises(MessageError, match="no poses"):
         told.input.follow(Path(), TOLERANCE)
     assert told.known is before
@@ -350,9 +348,14 @@ def test_a_path_that_cannot_be_followed_leaves_the_one_before(told):
 
 def test_a_path_in_another_frame_is_followed_as_that_frame_moves(monkeypatch, told):
     tf2 = Tf2()
-    tf2.pose = (10.0, 0.0, math.pi / 2)
     monkeypatch.setitem(sys.modules, "tf2_ros", tf2)
+    told.input.follow(path_message((0, 0), (2, 0)), TOLERANCE)
     told.input.follow(path_message((0, 0), (1, 0), frame="map"), TOLERANCE)
+    assert told.known.goal is None  # The transform has not come yet.
+    assert "cannot transform frame 'map'" in told.input.problems["way"]
+    tf2.pose = (10.0, 0.0, math.pi / 2)
+    told.node.timers[-1]()
+    assert "way" not in told.input.problems
     assert told.known.goal == pytest.approx((10.0, 1.0, math.pi / 2))
     tf2.pose = (11.0, 0.0, math.pi / 2)
     told.node.timers[-1]()
