@@ -59,6 +59,12 @@ MOTORS = (
 )
 
 
+WILD = (
+    " With one iteration an arm that torques move may become wild: docs/tuning.md has a policy "
+    "that brakes it, as a candidate."
+)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the model and the task."""
     model = parser.add_mutually_exclusive_group(required=True)
@@ -162,6 +168,7 @@ def of_file(
         sections["control_rate"], sections["command"]["rate"] = slower, rate
     apart = point.planner["knot_spacing"] * point.planner["dt"]
     servo = "set-points" if model.measured_by else "forces"
+    one_iteration = sections["planner"]["iterations"] == 1
     has_motors = not model.measured_by and point.task != "hover"
     notes = point.notes | {
         "control_rate": "Plans per second. `check` says how long a plan takes here.",
@@ -169,7 +176,9 @@ def of_file(
         f"iteration with {point.planner['samples']} samples and a horizon of "
         f"{point.planner['horizon']} takes {1e3 * took.seconds:.3g} ms on this machine; "
         "the numbers below are such that plans are on time here. More samples and iterations give "
-        "better plans and take longer." + (MOTORS if has_motors else ""),
+        "better plans and take longer."
+        + (MOTORS if has_motors else "")
+        + (WILD if has_motors and point.task == "reach" and one_iteration else ""),
         "dynamics": "The physics. Costs can use the sensors of the file, and those that "
         "`outputs` adds."
         + (

@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 from time import monotonic, thread_time
 from types import SimpleNamespace
 
@@ -73,8 +74,12 @@ def made(tmp_path):
     return make
 
 
-def run(configuration, seconds, state=None):
-    """Return the signals by name after controlling the model itself from a state, or from rest."""
+def run(configuration, seconds, state=None, seen=None):
+    """
+    Return the signals by name after controlling the model itself from a state, or from rest.
+
+    The signals of each period are added to the list `seen`.
+    """
     model, planner = configuration.dynamics, configuration.planner()
     state, action = model.rest_state if state is None else state, None
     period = 1.0 / configuration.values["control_rate"]
@@ -84,6 +89,8 @@ def run(configuration, seconds, state=None):
         given = start[:, None], held.view(1, -1, 1), torch.tensor([period])
         signals = model.rollout(*given)[0, :, 0].numpy()
         state = signals[: len(state)].astype(float)
+        if seen is not None:
+            seen.append(signals)
     return dict(zip(model.signal_names, signals, strict=True))
 
 
@@ -207,6 +214,41 @@ def test_the_torques_of_an_arm_bring_its_hand_near_a_place_and_keep_it_calm(made
     # From 0.4 m away. With an action.std ten times as large, joints still turn at 8 rad/s.
     assert math.dist([end[f"hand_{axis}"] for axis in "xyz"], target.values()) < 0.2
     assert max(abs(end[f"j{n}_dot"]) for n in range(6)) < 5.0
+
+
+def two_joints():
+    """The URDF of an arm of two joints that has its tip at a fixed joint."""
+    parts = ['<robot name="two"><link name="base"/>']
+    rows = (
+        ("shoulder", "base", "upper", 1.5, 0.015, 1.8, 30, 0.5),
+        ("elbow", "upper", "lower", 1.4, 0.01, 2.5, 15, 0.3),
+    )
+    for joint, parent, link, mass, inertia, end, torque, damping in rows:
+        parts.append(
+            f'<link name="{link}"><inertial><origin xyz="0 0 0.15"/><mass value="{mass}"/>'
+            f'<inertia ixx="{inertia}" iyy="{inertia}" izz="0.002" ixy="0" ixz="0" iyz="0"/>'
+            f'</inertial></link><joint name="{joint}" type="revolute"><parent link="{parent}"/>'
+            f'<child link="{link}"/><origin xyz="0 0 0.3"/><axis xyz="0 1 0"/>'
+            f'<limit lower="{-end}" upper="{end}" effort="{torque}" velocity="2"/>'
+            f'<dynamics damping="{damping}"/></joint>'
+        )
+    return "".join(parts) + fixed("tool0", "lower", 0.34) + "</robot>"
+
+
+@pytest.mark.slow
+def test_a_policy_that_brakes_calms_an_arm_with_few_candidates(made):
+    """As docs/tuning.md says, with the policy of that page."""
+    file = Path(__file__).parents[1] / "support" / "tutorials" / "brake.yaml"
+    few = {"planner.samples": 32, "planner.elites": 4, "planner.iterations": 1}
+    few |= {"control_rate": 12.5, "hand.target.x": 0.35, "hand.target.z": 0.5}
+    speeds = []
+    for policy in ({}, {"policy.file": str(file), "policy.candidates": 1}):
+        configuration, _, _ = made(two_joints(), name="two.urdf", **few, **policy)
+        for start in ((0.5, 1.0), (1.3, -1.4), (-0.6, 1.3), (-0.8, 1.2), (0.9, 0.1)):
+            ends = []
+            run(configuration, 4.0, np.array([*start, 0.0, 0.0]), ends)
+            speeds.append(np.abs([end[2:4] for end in ends[len(ends) // 2 :]]).mean())
+    assert np.mean(speeds[5:]) < 0.6 * np.mean(speeds[:5])  # It is 0.33.
 
 
 def test_torques_without_damping_are_warned_of(made):
