@@ -230,14 +230,19 @@ def own_domain():
     Have a DDS domain on this machine alone, inherited by processes that are started meanwhile.
 
     Tests that run at the same time, of this user or another, have other ones: who has a domain
-    holds the last of its UDP ports, which only its 120th participant would use.
+    holds the last of its UDP ports, which only its 120th participant would use. Nor has it other
+    participants: the first one would use the port that is tried.
     """
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mark,
         pytest.MonkeyPatch.context() as p,
     ):
         for number in random.SystemRandom().sample(range(1, 101), 100):
-            with contextlib.suppress(OSError):
+            with (
+                contextlib.suppress(OSError),
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as tried,
+            ):
+                tried.bind(("", 7400 + 250 * number + 10))
                 mark.bind(("127.0.0.1", 7400 + 250 * number + 249))
                 break
         else:

@@ -1,5 +1,6 @@
 # Copyright 2026 the contributors of cem_planner_ros
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
 import errno
 import json
 import os
@@ -482,7 +483,8 @@ def children(process):
     """Return the processes that a process started."""
     found = []
     for task in Path(f"/proc/{process.pid}/task").iterdir():
-        found += [int(child) for child in (task / "children").read_text().split()]
+        with contextlib.suppress(OSError):  # A thread that has ended meanwhile.
+            found += [int(child) for child in (task / "children").read_text().split()]
     return found
 
 
@@ -528,11 +530,14 @@ def whole_demo(report, seconds, *arguments):
 def long_demo(report):
     """Start a demo that would take a minute; return it and the two processes it started."""
     process = demo(report, "--duration", "60")
-    end = time.monotonic() + 120.0
-    while len(children(process)) < 2 and time.monotonic() < end:
-        time.sleep(0.1)
-    started = children(process)
-    assert len(started) == 2
+    try:
+        end = time.monotonic() + 120.0
+        while len(started := children(process)) < 2 and time.monotonic() < end:
+            time.sleep(0.1)
+        assert len(started) == 2
+    except BaseException:
+        process.kill()  # Else it would answer in the DDS domain of a later test.
+        raise
     return process, started
 
 

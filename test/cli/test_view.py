@@ -61,7 +61,7 @@ def test_a_page_that_cannot_be_served_ends_with_the_reason(start, wait_until):
 
 
 @pytest.mark.slow
-def test_a_demo_has_a_page_until_ctrl_c(tmp_path, wait_until):
+def test_a_demo_has_a_page_until_ctrl_c(tmp_path, wait_until, domain_id):
     pytest.importorskip("viser")
     log, port = tmp_path / "log", page_watcher.free_port()
     command = [sys.executable, "-m", "cem_planner_ros", "demo", "--report", tmp_path / "report"]
