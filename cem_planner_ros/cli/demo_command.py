@@ -242,9 +242,9 @@ def _record(
                 node_processes.check(running, logs)
                 if math.isnan(recording.began):
                     node_processes.check_ready(logs, time.monotonic() - started)
-                    progress(0.0, "starting: compiling the planner")
+                    progress(0.0, lambda: "starting: compiling the planner")
                 elif recording.states and recording.statistics:
-                    progress(recording.now, _readings(scenario, command, recording))
+                    progress(recording.now, lambda: _readings(scenario, command, recording))
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
@@ -315,8 +315,12 @@ def _readings(scenario: Scenario, command: str, recording: DemoRecording) -> str
 
 
 @contextlib.contextmanager
-def _progress(duration: float) -> Iterator[Callable[[float, str], None]]:
-    """Yield a function that shows elapsed time and a text: a bar on a terminal, else some lines."""
+def _progress(duration: float) -> Iterator[Callable[[float, Callable[[], str]], None]]:
+    """
+    Yield a function that shows elapsed time and a text: a bar on a terminal, else some lines.
+
+    It may be called as often as messages come. It makes the text only when it shows it.
+    """
     try:
         from rich.progress import BarColumn, Progress, TextColumn
         from rich.table import Column
@@ -334,14 +338,23 @@ def _progress(duration: float) -> Iterator[Callable[[float, str], None]]:
         )
         with Progress(*columns) as bar:
             task = bar.add_task("", total=duration)
-            yield lambda elapsed, text: bar.update(task, completed=elapsed, description=text)
-        return
-    shown = -1.0
+            yield _at_most_every(
+                0.1, lambda at, text: bar.update(task, completed=at, description=text)
+            )
+    else:
+        yield _at_most_every(1.0, lambda at, text: print(f"{at:5.1f} s  {text}", flush=True))
 
-    def show(elapsed: float, text: str) -> None:
-        nonlocal shown
-        if elapsed >= shown + 1.0:
-            shown = math.floor(elapsed)
-            print(f"{elapsed:5.1f} s  {text}", flush=True)
 
-    yield show
+def _at_most_every(
+    interval: float, show: Callable[[float, str], None]
+) -> Callable[[float, Callable[[], str]], None]:
+    """Return a function that makes and shows a text if an interval, s, began since the last one."""
+    due = 0.0
+
+    def offer(elapsed: float, text: Callable[[], str]) -> None:
+        nonlocal due
+        if elapsed >= due:
+            due = elapsed - elapsed % interval + interval
+            show(elapsed, text())
+
+    return offer

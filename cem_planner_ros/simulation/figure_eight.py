@@ -78,6 +78,7 @@ class FigureOfEight:
         first, second = self._shape(), self._shape()
         self._shapes = [first, second]
         self._phases = [float(self._random.uniform(0.0, 2.0 * np.pi))]
+        self._flown: list[tuple[np.ndarray, np.ndarray]] = []  # Times and positions of each second.
 
     def _shape(self) -> np.ndarray:
         return self._random.uniform(LOW, HIGH)
@@ -89,29 +90,32 @@ class FigureOfEight:
         The result has times (n,), s, since the figure began, positions (n, 3), m, and velocities
         (n, 3), m/s.
         """
-        while len(self._phases) <= second:
-            known = len(self._phases) - 1
-            self._phases.append(self._fly(known, CHANGE)[3])
-            self._shapes.append(self._shape())
+        self._fly_until(second)
         times, positions, velocities, _ = self._fly(second, duration)
         return times[::SPACING], positions[::SPACING], velocities[::SPACING]
 
     def position(self, times: np.ndarray) -> np.ndarray:
         """Return where to be (n, 3), m, at times (n,), s, since the figure began; from 0 on."""
         last = int(np.max(times, initial=0.0) / CHANGE)
-        every = round(CHANGE / SAMPLE)
-        self.trajectory(last, CHANGE)
-        flown = [self._fly(second, CHANGE)[:2] for second in range(last + 1)]
-        known = np.concatenate([each[0][:every] for each in flown])
-        points = np.concatenate([each[1][:every] for each in flown])
-        end = self._fly(last, CHANGE)
-        known, points = np.append(known, end[0][-1]), np.vstack((points, end[1][-1]))
+        self._fly_until(last + 1)
+        # The last sample of a second is the first one of the next.
+        before, end = self._flown[:last], self._flown[last]
+        known = np.concatenate([*(each[0][:-1] for each in before), end[0]])
+        points = np.concatenate([*(each[1][:-1] for each in before), end[1]])
         return np.stack([np.interp(times, known, axis) for axis in points.T], axis=1)
 
     def distances(self, times: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Return how far positions (n, 3), m, are from it at times (n,), s; NaN before it began."""
         wanted = self.position(np.maximum(times, 0.0))
         return np.where(times < 0.0, np.nan, np.linalg.norm(positions - wanted, axis=1))
+
+    def _fly_until(self, second: int) -> None:
+        """Fly all seconds before this one that were not flown yet."""
+        while len(self._flown) < second:
+            times, positions, _, phase = self._fly(len(self._flown), CHANGE)
+            self._flown.append((times, positions))
+            self._phases.append(phase)
+            self._shapes.append(self._shape())
 
     def _fly(
         self, second: int, duration: float

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cem_planner_ros.cli import demo_report
+from cem_planner_ros.cli.demo_command import _progress
 from cem_planner_ros.cli.demo_scenario import DemoRecording
 from cem_planner_ros.cli.scenarios import SCENARIOS
 from cem_planner_ros.dynamics.cartpole import CartPole
@@ -23,7 +24,7 @@ from cem_planner_ros.cli.demo_command import _progress
 with _progress(8.0) as show:
     show(
         1.0,
-        "x -0.28 m  y +0.22 m  z +1.13 m  speed [m/s] +0.33  plan 2.3 ms  command thrust 9.8 m/s^2"
+        lambda: "x -0.28 m  y +0.22 m  speed [m/s] +0.33  plan 2.3 ms  command thrust 9.8 m/s^2",
     )
 """
 
@@ -40,6 +41,16 @@ def test_a_terminal_of_80_columns_shows_time_and_units():
     os.close(side)
     assert "1.0 s" in shown
     assert "speed [m/s] +0.33  plan 2.3 ms" in shown
+
+
+def test_a_text_of_progress_is_made_only_when_it_is_shown(capsys):
+    """It took so long that the demo no longer published what its robot follows."""
+    made = []
+    with _progress(3.0) as show:
+        for step in range(30):
+            show(0.1 * step, lambda step=step: made.append(step) or f"step {step}")
+    assert made == [0, 10, 20]
+    assert capsys.readouterr().out.split("\n")[1] == "  1.0 s  step 10"
 
 
 def test_the_table_shows_what_is_in_brackets(tmp_path, capsys):
