@@ -44,6 +44,9 @@ PREPARES = ("cd ", "export ", "source ")
 WAITS = ("no_goal", "goal_reached", "emergency_stop", "paused", "over_budget")
 """Causes with which a planner stands that could control, or could on a faster machine."""
 
+STATUS = re.compile(r"/cem_planner: (?P<status>\w+)(?: \((?P<cause>\w+)\))?")
+"""How `watch` says it."""
+
 PATIENCE = 180.0
 """Time until a planner controls, s."""
 
@@ -175,8 +178,8 @@ class Shell:
         try:
             for line in iter(reader.stdout.readline, b""):
                 seen += line.decode()
-                key, value = [*line.decode().split(), "", ""][:2]
-                if (key, value) == ("status", "fresh") or (key == "cause" and value in waits):
+                said = STATUS.match(line.decode())
+                if said and (said["status"] == "fresh" or said["cause"] in waits):
                     return
                 for command, process, file in self.running:
                     assert process.poll() is None, f"{command}\n{file.read_text()}"
