@@ -33,7 +33,6 @@ class CppExecution(InPlaceExecution):
         self._all_costs = torch.zeros(stride)
         self.candidates = torch.zeros(knots, actions, stride)
         """Knots of the last iteration, and room beside them."""
-        limits = problem.limits
         self._arguments = self.kernel.arguments(
             knots=knots,
             horizon=search.horizon,
@@ -52,19 +51,9 @@ class CppExecution(InPlaceExecution):
             candidates=self.candidates,
             costs=self._all_costs,
             ranks=cross_entropy.rank_weights(search.elites),
-            state=problem.state,
-            before=problem.previous_action,
-            **problem.actuators._asdict(),
-            durations=problem.durations,
+            **problem.as_arguments(),
             first=problem.first,
             basis=problem.basis,
-            low=limits.low,
-            high=limits.high,
-            step_reach=limits.step,
-            first_reach=limits.first,
-            std_initial=limits.std_initial,
-            std_min=limits.std_min,
-            **problem.numbers._asdict(),
             **belief._asdict(),
             # A kernel that another search was compiled with has the risk of that search.
             **rollout.particles.as_arguments(rollout.dynamics.members),

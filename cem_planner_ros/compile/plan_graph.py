@@ -173,7 +173,7 @@ class GraphExecution:
 
     def _allocate(self, belief: Belief, seed: int, inputs: PlanInputs) -> None:
         """Make what the kernels read and write."""
-        search, problem, limits = self._search, self._problem, self._problem.limits
+        search, problem = self._search, self._problem
         self._device = device = belief.mean.device
         knots, nu, modes = belief.mean.shape
         spline = search.spline
@@ -206,18 +206,8 @@ class GraphExecution:
             seed=seed & 0xFFFFFFFF,
             given=inputs.here,
             inputs=inputs.there,
-            state=problem.state,
-            before=problem.previous_action,
-            durations=problem.durations,
-            **problem.actuators._asdict(),
+            **problem.as_arguments(),
             basis=torch.from_numpy(basis).to(device),
-            low=limits.low,
-            high=limits.high,
-            step_reach=limits.step,
-            first_reach=limits.first,
-            std_initial=limits.std_initial,
-            std_min=limits.std_min,
-            **problem.numbers._asdict(),
             **belief._asdict(),
             candidates=self.candidates,
             sequence=self._sequence,

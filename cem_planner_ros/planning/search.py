@@ -117,6 +117,22 @@ class Problem(NamedTuple):
     actuators: Actuators
     numbers: Numbers
 
+    def as_arguments(self) -> dict[str, torch.Tensor]:
+        """Return what each compiled search takes of them, by its names."""
+        return {
+            "state": self.state,
+            "before": self.previous_action,
+            "durations": self.durations,
+            "low": self.limits.low,
+            "high": self.limits.high,
+            "step_reach": self.limits.step,
+            "first_reach": self.limits.first,
+            "std_initial": self.limits.std_initial,
+            "std_min": self.limits.std_min,
+            **self.actuators._asdict(),
+            **self.numbers._asdict(),
+        }
+
 
 def within(knots: torch.Tensor, limits: Limits) -> torch.Tensor:
     """Return knots (P, nu, M) or (P, nu, M, n) within bounds."""
